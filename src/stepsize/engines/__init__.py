@@ -1,0 +1,6 @@
+"""Engines: who runs the trials."""
+
+from stepsize.engines.base import Engine as Engine
+from stepsize.engines.choice import choose as choose
+from stepsize.engines.ensemble import Ensemble as Ensemble
+from stepsize.engines.loop import Loop as Loop

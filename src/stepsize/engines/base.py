@@ -1,0 +1,70 @@
+"""An engine runs trials on a task and records them. It retries nothing and decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from stepsize.kernel.arrays import Floats
+from stepsize.problems import Task
+from stepsize.results.curves import Curves
+from stepsize.strategy import Trial
+
+Progress = Callable[[int], None]
+"""Told how many replica-steps (one update of one trial) were done since it was last told."""
+
+CHUNK = 256
+"""Steps of hyperparameters that are turned into coefficients at once."""
+
+
+class Engine(Protocol):
+    """What every engine can do; the standings of a race do not depend on which one it was."""
+
+    label: str
+
+    def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
+        """Return the trials, by index, in groups that run at once; a wave is what an interruption can lose."""
+
+    def run(
+        self, task: Task, trials: Sequence[Trial], steps: int, *, score_every: int | None = None, progress: Progress | None = None
+    ) -> Curves:
+        """Run `trials` for `steps` updates, scoring every `score_every` updates and at the end."""
+
+
+def coefficients(trials: Sequence[Trial], start: int, stop: int) -> dict[str, Floats]:
+    """Return the coefficients of steps start..stop-1 of trials of one kind of rule, each (steps, trials) float64.
+
+    trials: their policies bound to the run.
+    """
+    tables = [trial.strategy.table(start, stop) for trial in trials]
+    rows = {name: np.stack([table[name] for table in tables], axis=1) for name in tables[0]}
+    k = np.arange(start + 1, stop + 1, dtype=np.float64)[:, None]
+    found = trials[0].strategy.rule.coefficients(rows, k)
+    return {name: np.broadcast_to(value, (stop - start, len(trials))) for name, value in found.items()}
+
+
+def score_points(steps: int, every: int | None) -> list[int]:
+    """Return after how many updates to score: every so many, and always at the end."""
+    points = list(range(every, steps, every)) if every else []
+    return [*points, steps]
+
+
+def bound(trials: Sequence[Trial], steps: int) -> list[Trial]:
+    """Return the trials with their policies bound to a run of `steps` updates."""
+    return [Trial(trial.strategy.over(steps), trial.seed) for trial in trials]
+
+
+def by_rule(trials: Sequence[Trial]) -> list[list[int]]:
+    """Return the trials, by index, grouped by the kind of their rule, in order of first appearance."""
+    groups: dict[Any, list[int]] = {}
+    for index, trial in enumerate(trials):
+        groups.setdefault(type(trial.strategy.rule), []).append(index)
+    return list(groups.values())
+
+
+def reordered(parts: Sequence[Curves], waves: Sequence[Sequence[int]]) -> Curves:
+    """Return the records of waves in the order of the trials that `waves` was made from."""
+    order = np.argsort([index for wave in waves for index in wave])
+    return Curves.join(list(parts)).select(order)

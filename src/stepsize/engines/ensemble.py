@@ -1,0 +1,203 @@
+"""The ensemble: all replicas of a model in one vectorised training step.
+
+The parameters of a replica are one flat row; `torch.func.vmap` trains all rows with one sequence of kernels, and the update
+rule runs once over the whole array. Hyperparameters differ from row to row, which is all that a race needs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from stepsize.engines import base
+from stepsize.kernel.errors import TaskError
+from stepsize.problems import Task
+from stepsize.results.curves import Curves
+from stepsize.rules import Rule
+from stepsize.rules.base import Slots
+from stepsize.strategy import Trial
+
+Tensors = dict[str, torch.Tensor]
+
+UPDATE_BLOCK = 1 << 18
+"""Elements that the rule updates at once: its temporaries stay in the cache, and in the allocator's hands."""
+
+
+class Ensemble:
+    """Runs the trials of one kind of rule as replicas of one vectorised model.
+
+    size: the most replicas in one wave. dtype: of the parameters. device: "auto" takes a GPU where there is one.
+    """
+
+    def __init__(self, size: int = 64, dtype: torch.dtype = torch.float32, device: str = "auto") -> None:
+        self.size = size
+        self.dtype = dtype
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+
+    @property
+    def label(self) -> str:
+        """What ran, in a few words."""
+        return f"ensemble of up to {self.size} replicas on {self.device.type}"
+
+    def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
+        """Return groups of one kind of rule, of at most `size` trials, as even as they can be."""
+        found = []
+        for group in base.by_rule(trials):
+            pieces = -(-len(group) // self.size)
+            found += [part.tolist() for part in np.array_split(group, pieces)]
+        return found
+
+    def run(
+        self,
+        task: Task,
+        trials: Sequence[Trial],
+        steps: int,
+        *,
+        score_every: int | None = None,
+        progress: base.Progress | None = None,
+    ) -> Curves:
+        """Run `trials` for `steps` updates, wave after wave."""
+        waves = self.waves(trials)
+        parts = [self._wave(task, [trials[i] for i in wave], steps, score_every, progress) for wave in waves]
+        return base.reordered(parts, waves)
+
+    def _wave(
+        self, task: Task, trials: Sequence[Trial], steps: int, score_every: int | None, progress: base.Progress | None
+    ) -> Curves:
+        began = time.perf_counter()
+        bound = base.bound(trials, steps)
+        replicas = Replicas(task, [trial.seed for trial in trials], self.dtype, self.device)
+        rule = trials[0].strategy.rule
+        points = base.score_points(steps, score_every)
+        slots = tuple(torch.zeros_like(replicas.flat) for _ in rule.slots)
+        losses, scores, table = [], [], {}
+        for step in range(steps):
+            row = step % base.CHUNK
+            if row == 0:
+                found = base.coefficients(bound, step, min(step + base.CHUNK, steps))
+                table = {name: self._tensor(values).unsqueeze(-1) for name, values in found.items()}
+            gradient, loss = replicas.gradient(step)
+            _update(rule, replicas.flat, gradient, slots, {name: values[row] for name, values in table.items()})
+            losses.append(loss)
+            if step + 1 in points:
+                scores.append(replicas.score())
+            if progress is not None:
+                progress(len(trials))
+        return Curves(
+            tuple(trials), steps, torch.stack(losses).cpu().numpy().astype(np.float32), np.array(points),
+            torch.stack(scores).cpu().numpy().astype(np.float64), time.perf_counter() - began, self.label,
+        )  # fmt: skip
+
+    def _tensor(self, values: Any) -> torch.Tensor:
+        return torch.tensor(values, dtype=self.dtype, device=self.device)
+
+
+def _update(rule: Rule, flat: torch.Tensor, gradient: torch.Tensor, slots: Slots, c: Tensors) -> None:
+    """Let the rule update all rows in place, a block of rows at a time."""
+    height = max(1, UPDATE_BLOCK // flat.shape[1])
+    for start in range(0, len(flat), height):
+        rows = slice(start, start + height)
+        old = tuple(slot[rows] for slot in slots)
+        parameters, new = rule.step(flat[rows], gradient[rows], old, {name: value[rows] for name, value in c.items()}, torch)
+        flat[rows] = parameters
+        for kept, fresh in zip(old, new, strict=True):
+            kept.copy_(fresh)
+
+
+class Replicas:
+    """The parameters and buffers of many copies of a model, and one gradient or score of all of them.
+
+    flat: the trainable parameters, (replicas, parameters); buffers: by name, each (replicas, ...).
+    """
+
+    def __init__(self, task: Task, seeds: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
+        self._task, self._dtype, self._device = task, dtype, device
+        self._seeds = sorted(set(seeds))
+        self._seed_of = torch.tensor([self._seeds.index(seed) for seed in seeds], device=device)
+        models = {seed: task.build(seed).to(device=device, dtype=dtype) for seed in self._seeds}
+        self._model = models[self._seeds[0]]
+        self._model.train()
+        self._shapes = {name: p.shape for name, p in self._model.named_parameters() if p.requires_grad}
+        self._sizes = [shape.numel() for shape in self._shapes.values()]
+        rows = {seed: _flat(model, self._shapes) for seed, model in models.items()}
+        self.flat = torch.stack([rows[seed] for seed in seeds])
+        self.buffers = {
+            name: torch.stack([_state(models[seed])[name] for seed in seeds])
+            for name in _state(self._model)
+            if name not in self._shapes
+        }
+        self._data = [self._to(tensor) for tensor in task.train]
+        self._epoch: tuple[int, torch.Tensor] | None = None
+        self._train = vmap(self._loss, randomness="error")
+        self._evaluate = vmap(self._loss, in_dims=(0, 0, None, None), randomness="error")
+
+    def _to(self, tensor: torch.Tensor) -> torch.Tensor:
+        floating = tensor.is_floating_point()
+        return tensor.to(self._device, self._dtype) if floating else tensor.to(self._device)
+
+    def _parameters(self, row: torch.Tensor) -> Tensors:
+        pieces = row.split(self._sizes)
+        return {name: piece.view(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
+
+    def _loss(self, row: torch.Tensor, buffers: Tensors, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
+        outputs = functional_call(self._model, {**self._parameters(row), **buffers}, (x,))
+        return self._task.loss(outputs, y), buffers
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the batch of each replica at `step`, (replicas, batch, ...)."""
+        epoch, place = divmod(step, self._task.batches_per_epoch)
+        if self._epoch is None or self._epoch[0] != epoch:
+            orders = np.stack([self._task.order(epoch, seed) for seed in self._seeds])
+            self._epoch = epoch, torch.from_numpy(orders).to(self._device)
+        rows = self._epoch[1][:, place]
+        x, y = (data[rows][self._seed_of] for data in self._data)
+        return x, y
+
+    def gradient(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the gradient, (replicas, parameters), and the loss, (replicas,), of the batch at `step`."""
+        row = self.flat.detach().requires_grad_()
+        with sdpa_kernel(SDPBackend.MATH):
+            losses, self.buffers = self._train(row, self.buffers, *self.batch(step))
+            (gradient,) = torch.autograd.grad(losses.sum(), row)
+        return gradient, losses.detach()
+
+    def score(self) -> torch.Tensor:
+        """Return the validation loss of each replica, (replicas,), in evaluation mode."""
+        self._model.eval()
+        total = torch.zeros(len(self.flat), device=self._device, dtype=self._dtype)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            for x, y in self._task.validation_batches():
+                losses, _ = self._evaluate(self.flat, self.buffers, self._to(x), self._to(y))
+                total += losses * len(x)
+        self._model.train()
+        return total / len(self._task.validation[0])
+
+
+def refusal(task: Task) -> str | None:
+    """Return why the model of `task` cannot be vectorised, in one line, or None when it can."""
+    task.check()
+    try:
+        replicas = Replicas(task, [0, 1], torch.float32, torch.device("cpu"))
+        replicas.gradient(0)
+        replicas.score()
+    except TaskError:
+        raise
+    except Exception as error:  # noqa: BLE001  (vmap refuses with many kinds of error; each is a reason)
+        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        return f"{type(error).__name__}: {first[:160]}"
+    return None
+
+
+def _state(model: torch.nn.Module) -> Tensors:
+    return {name: tensor.detach() for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
+
+
+def _flat(model: torch.nn.Module, names: Any) -> torch.Tensor:
+    state = _state(model)
+    return torch.cat([state[name].reshape(-1) for name in names])

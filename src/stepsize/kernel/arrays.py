@@ -1,0 +1,56 @@
+"""Arrays of any library: whose namespace, which float, and whether a value is an array at all.
+
+The formulas of schedules and rules are written once, against the Array API namespace `xp` of their
+argument. This is the only file that looks at which library that is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import array_api_compat as compat
+import numpy as np
+import numpy.typing as npt
+
+Array = Any
+"""An array of NumPy, torch, JAX, or any library with an Array API namespace; shapes are in docstrings."""
+
+Floats = npt.NDArray[np.float64]
+"""A NumPy array of float64."""
+
+NUMPY = np
+"""The namespace in which tables are computed."""
+
+
+def is_array(value: object) -> bool:
+    """Whether `value` is an array of a library that has an Array API namespace."""
+    return bool(compat.is_array_api_obj(value))
+
+
+def namespace(*arrays: Array) -> Any:
+    """Return the Array API namespace that `arrays` share."""
+    return compat.array_namespace(*arrays)
+
+
+def real(array: Array, xp: Any) -> Array:
+    """Return `array` as floats: float64 wherever the library and the device have it.
+
+    Steps above 2**24 are not whole in float32, so an integer step becomes float64 in NumPy and torch; JAX
+    follows its own `jax_enable_x64`; an array that is floating already is left alone.
+    """
+    if xp.isdtype(array.dtype, "real floating"):
+        return array
+    return xp.astype(array, _widest(array, xp))
+
+
+def _widest(array: Array, xp: Any) -> Any:
+    if compat.is_torch_array(array):
+        return xp.float32 if compat.device(array).type == "mps" else xp.float64
+    if compat.is_jax_array(array):
+        return xp.asarray(0.0).dtype
+    return xp.float64
+
+
+def floats(values: object) -> Floats:
+    """Return `values` as a NumPy array of float64."""
+    return cast("Floats", np.asarray(values, dtype=np.float64))

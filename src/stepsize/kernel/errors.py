@@ -1,0 +1,79 @@
+"""The exception tree: everything that stepsize raises on purpose.
+
+::
+
+    StepsizeError
+    |-- ParameterError     (ValueError)   a number outside of what it may be
+    |   `-- LengthError    (ValueError)   lengths that do not parse or do not add up to the run
+    |-- UnboundError       (RuntimeError) a value asked of a schedule whose lengths are still shares
+    |-- SpecError          (ValueError)   data that describes no value of ours: unknown kind, unknown field
+    |   `-- FormatError    (ValueError)   a file that is not ours, or is of a newer format
+    |-- TaskError          (ValueError)   a task that cannot be loaded or trained
+    |-- BudgetError        (ValueError)   a budget that cannot buy an answer
+    |-- DriveError         (ValueError)   an optimizer and a policy that do not fit
+    `-- MissingPackageError (ImportError) an optional package that is not installed
+
+Each also inherits the builtin that it refines, so `except ValueError` keeps working.
+A message has four parts: what is wrong, the value given, what is allowed, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StepsizeError(Exception):
+    """The base of every error that stepsize raises on purpose."""
+
+
+class ParameterError(StepsizeError, ValueError):
+    """A parameter outside of what it may be."""
+
+
+class LengthError(ParameterError):
+    """A length that does not parse, or lengths that do not add up to the run."""
+
+
+class UnboundError(StepsizeError, RuntimeError):
+    """A value was asked of a schedule whose lengths still depend on the run."""
+
+
+class SpecError(StepsizeError, ValueError):
+    """Data that describes no value of ours; the message begins with its path."""
+
+
+class FormatError(SpecError):
+    """A file that stepsize did not write, or that a newer stepsize wrote."""
+
+
+class TaskError(StepsizeError, ValueError):
+    """A task that cannot be loaded, or whose model cannot be trained."""
+
+
+class BudgetError(StepsizeError, ValueError):
+    """A budget that is too small for an answer."""
+
+
+class DriveError(StepsizeError, ValueError):
+    """An optimizer and a policy that do not fit each other."""
+
+
+class MissingPackageError(StepsizeError, ImportError):
+    """An optional package that this call needs is not installed."""
+
+
+def suggestion(given: str, allowed: Iterable[str]) -> str:
+    """Return the end of an error message: the near miss if there is one, else what is allowed.
+
+    >>> suggestion("Linar", ["Linear", "Cosine"])
+    "Did you mean 'Linear'?"
+    >>> suggestion("zzz", ["Linear", "Cosine"])
+    'Allowed: Cosine, Linear.'
+    """
+    names = sorted(allowed)
+    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.6)
+    if not near:
+        folded = {name.lower(): name for name in names}
+        near = [folded[str(given).lower()]] if str(given).lower() in folded else []
+    return f"Did you mean {near[0]!r}?" if near else f"Allowed: {', '.join(names)}."

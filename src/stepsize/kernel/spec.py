@@ -1,0 +1,302 @@
+"""Specs: frozen values that check themselves, print as the code that makes them, and are JSON in and out.
+
+A spec is a plain `@dataclass(frozen=True)` that inherits `Spec`. Its annotations are the whole contract: they say
+what a field may be, the constructor holds every field to it, and the same annotations read the field back
+from JSON. So a class is its fields and its formula, and nothing is written twice.
+
+::
+
+    @dataclass(frozen=True)
+    class Linear(Segment):
+        start: NonNegative
+        end: NonNegative
+        steps: Steps = REST
+
+`encode` makes `{"kind": "Linear", "start": 0.1, ...}`; a `Catalogue` is the explicit list of kinds that `decode` may
+make. Nothing is ever imported, evaluated or unpickled on the way in, and an error carries its path:
+`at $.policy.lr.parts[1]: no schedule is called 'Linar'. Did you mean 'Linear'?`
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+import numbers
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from stepsize.kernel import length
+from stepsize.kernel.errors import LengthError, ParameterError, SpecError, StepsizeError, suggestion
+
+FORMAT = 1
+"""The version of the JSON format; a reader refuses a newer one."""
+
+DEEPEST = 64
+"""How deeply values may be nested in JSON."""
+
+NDArray = npt.NDArray[Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """An interval that a number must lie in; `words` is how an error names it."""
+
+    words: str
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` lies inside."""
+        above = value > self.low if self.open_low else value >= self.low
+        return above and (value < self.high if self.open_high else value <= self.high)
+
+
+NonNegative = Annotated[float, Bound("a number of at least 0", low=0)]
+Positive = Annotated[float, Bound("a number above 0", low=0, open_low=True)]
+Ratio = Annotated[float, Bound("a number above 0 and at most 1", low=0, high=1, open_low=True)]
+Momentum = Annotated[float, Bound("a number from 0 up to, but not including, 1", low=0, high=1, open_high=True)]
+Steps = Annotated[int | str, "steps"]
+Score = Annotated[float, "any"]
+"""A measured number, which may be infinite or NaN (a diverged run), unlike a parameter."""
+
+
+class Spec:
+    """The base of every frozen value: the constructor checks each field against its annotation.
+
+    Raises ParameterError (a LengthError for a length) that names the class, the field, the value and what is allowed.
+    """
+
+    noun: ClassVar[str] = "value"
+
+    def __post_init__(self) -> None:
+        for name, hint in hints(type(self)).items():
+            value = _checked(getattr(self, name), hint, f"{type(self).__name__}.{name}")
+            object.__setattr__(self, name, value)
+        self.validate()
+
+    def validate(self) -> None:
+        """Check what no single annotation can say; called once, at the end of construction."""
+
+    def spec_fields(self) -> dict[str, Any]:
+        """Return the fields that `encode` writes."""
+        return {name: getattr(self, name) for name in hints(type(self))}
+
+    @classmethod
+    def spec_hints(cls, names: Iterable[str]) -> dict[str, Any]:  # noqa: ARG003  (open-ended classes use the names)
+        """Return the annotation of each field that `decode` may read."""
+        return hints(cls)
+
+
+@cache
+def hints(cls: type) -> dict[str, Any]:
+    """Return the annotations of the dataclass fields of `cls`, resolved, in order."""
+    resolved = get_type_hints(cls, include_extras=True)
+    return {field.name: resolved[field.name] for field in fields(cls) if field.init}
+
+
+def _checked(value: Any, hint: Any, where: str) -> Any:
+    """Return `value` in canonical form (a float, an int, a tuple), or raise ParameterError."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _checked_annotated(value, arguments, where)
+    if origin in (Union, types.UnionType):
+        return _checked_union(value, arguments, where)
+    if origin is Literal:
+        if value not in arguments:
+            allowed = suggestion(str(value), [str(choice) for choice in arguments])
+            raise ParameterError(f"{where} cannot be {value!r}. {allowed}")
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
+        each = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(each) != len(value):
+            raise ParameterError(f"{where} must hold {len(each)} values, not {len(value)}.")
+        return tuple(_checked(item, want, f"{where}[{i}]") for i, (item, want) in enumerate(zip(value, each, strict=True)))
+    if origin is not None and origin is not tuple:
+        return value
+    return _checked_scalar(value, hint, where)
+
+
+def _checked_annotated(value: Any, arguments: tuple[Any, ...], where: str) -> Any:
+    base, rule = arguments[0], arguments[1]
+    if rule == "steps":
+        try:
+            return length.parse(value)
+        except LengthError as error:
+            raise LengthError(f"{where}: {error}") from None
+    if rule == "any":
+        return float(value)
+    number = _checked(value, base, where)
+    if not rule.holds(number):
+        raise ParameterError(f"{where} must be {rule.words}, not {number!r}.")
+    return number
+
+
+def _checked_union(value: Any, choices: tuple[Any, ...], where: str) -> Any:
+    if value is None and type(None) in choices:
+        return None
+    rest = [choice for choice in choices if choice is not type(None)]
+    for choice in rest[:-1]:
+        try:
+            return _checked(value, choice, where)
+        except ParameterError:
+            continue
+    return _checked(value, rest[-1], where)
+
+
+def _checked_scalar(value: Any, hint: Any, where: str) -> Any:
+    if hint is float:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise ParameterError(f"{where} must be a number, not {value!r}.")
+        if not math.isfinite(value):
+            raise ParameterError(f"{where} must be a finite number, not {float(value)!r}.")
+        return float(value)
+    if hint is int:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise ParameterError(f"{where} must be a whole number, not {value!r}.")
+        return int(value)
+    if isinstance(hint, type) and hint is not object and not isinstance(value, hint):
+        noun = getattr(hint, "noun", hint.__name__)
+        raise ParameterError(f"{where} must be a {noun}, not {value!r}.")
+    return value
+
+
+def encode(value: Any) -> Any:
+    """Return `value` as plain JSON data: specs as `{"kind": ...}`, arrays as base64 of the .npy format."""
+    if isinstance(value, Spec):
+        return {"kind": type(value).__name__} | {name: encode(item) for name, item in value.spec_fields().items()}
+    if isinstance(value, np.ndarray):
+        return _encode_array(value)
+    if isinstance(value, Mapping):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def envelope(value: Spec) -> dict[str, Any]:
+    """Return `value` encoded, inside the envelope that carries the format version."""
+    return {"stepsize": FORMAT, "value": encode(value)}
+
+
+def _encode_array(array: NDArray) -> dict[str, str]:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return {"npy": base64.b64encode(buffer.getvalue()).decode("ascii")}
+
+
+def _decode_array(data: Any, path: str) -> NDArray:
+    try:
+        raw = base64.b64decode(data["npy"], validate=True)
+        return cast("NDArray", np.load(io.BytesIO(raw), allow_pickle=False))
+    except (KeyError, TypeError, ValueError, EOFError, binascii.Error) as error:
+        raise SpecError(f"at {path}: this is not an array that stepsize wrote ({error}).") from None
+
+
+class Catalogue:
+    """The explicit list of kinds that may be made from data.
+
+    kinds: the classes; two of one name raise, since names are the format.
+    """
+
+    def __init__(self, kinds: Iterable[type[Spec]]) -> None:
+        self._kinds: dict[str, type[Spec]] = {}
+        for kind in kinds:
+            if self._kinds.setdefault(kind.__name__, kind) is not kind:
+                raise SpecError(f"two kinds are called {kind.__name__!r}; a kind's name is its format, so rename one.")
+
+    def of(self, family: type[T]) -> dict[str, type[T]]:
+        """Return the kinds that belong to `family` by name, in order of their names."""
+        return {name: kind for name, kind in sorted(self._kinds.items()) if issubclass(kind, family)}
+
+    def kind(self, name: object, family: type[T], path: str = "$") -> type[T]:
+        """Return the kind of `family` called `name`, or raise SpecError with the near miss."""
+        allowed = self.of(family)
+        if not isinstance(name, str) or name not in allowed:
+            noun = getattr(family, "noun", "value")
+            raise SpecError(f"at {path}: no {noun} is called {name!r}. {suggestion(str(name), allowed)}")
+        return allowed[name]
+
+    def open(self, data: Any, family: type[T]) -> T:
+        """Decode `data` out of its envelope, as a value of `family`."""
+        if not isinstance(data, Mapping) or "stepsize" not in data or "value" not in data:
+            raise SpecError('at $: this is not a stepsize file; one is {"stepsize": 1, "value": {"kind": ...}}.')
+        version = data["stepsize"]
+        if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
+            raise SpecError(
+                f"at $.stepsize: format {version!r} is not one that this version reads (1 to {FORMAT}). "
+                "Update stepsize, or write the file with this version."
+            )
+        return self.decode(data["value"], family, "$.value")
+
+    def decode(self, data: Any, family: type[T], path: str = "$") -> T:
+        """Return the value of `family` that `data` describes; raise SpecError with the path where it does not."""
+        if path.count(".") + path.count("[") > DEEPEST:
+            raise SpecError(f"at {path[:60]}...: values are nested deeper than {DEEPEST} levels; flatten the chain.")
+        if not isinstance(data, Mapping):
+            noun = getattr(family, "noun", "value")
+            raise SpecError(f'at {path}: a {noun} is written {{"kind": ...}}, not {_brief(data)}.')
+        given = {str(name): item for name, item in data.items() if name != "kind"}
+        cls = self.kind(data.get("kind"), family, path)
+        wanted = cast("type[Spec]", cls).spec_hints(given)
+        _refuse_unknown(given, wanted, cls, path)
+        arguments = {name: self._field(item, wanted[name], f"{path}.{name}") for name, item in given.items()}
+        try:
+            return cls(**arguments)
+        except StepsizeError as error:
+            raise SpecError(f"at {path}: {error}") from None
+
+    def _field(self, data: Any, hint: Any, path: str) -> Any:
+        origin, arguments = get_origin(hint), get_args(hint)
+        if origin is Annotated:
+            return _number(data)
+        if origin in (Union, types.UnionType):
+            return None if data is None else self._union(data, arguments, path)
+        if origin is tuple and isinstance(data, list):
+            each = [arguments[0]] * len(data) if arguments[-1] is Ellipsis else list(arguments)
+            return tuple(
+                self._field(item, each[min(i, len(each) - 1)], f"{path}[{i}]") for i, item in enumerate(data)
+            )
+        if origin is np.ndarray or hint is np.ndarray:
+            return _decode_array(data, path)
+        if isinstance(hint, type) and issubclass(hint, Spec):
+            return self.decode(data, hint, path)
+        return data
+
+    def _union(self, data: Any, choices: tuple[Any, ...], path: str) -> Any:
+        specs = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, Spec)]
+        if specs and isinstance(data, Mapping):
+            return self.decode(data, specs[0], path)
+        plain = [choice for choice in choices if choice is not type(None)]
+        return self._field(data, plain[0], path) if len(plain) == 1 else data
+
+
+def _refuse_unknown(given: Mapping[str, Any], wanted: Mapping[str, Any], cls: type, path: str) -> None:
+    for name in given:
+        if name not in wanted:
+            raise SpecError(f"at {path}: {cls.__name__} has no field {name!r}. {suggestion(name, wanted)}")
+    required = [field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING]
+    missing = [name for name in required if name in wanted and name not in given]
+    if missing:
+        raise SpecError(f"at {path}: {cls.__name__} needs the field {missing[0]!r}, which is not there.")
+
+
+def _number(data: Any) -> Any:
+    return float(data) if data in ("nan", "inf", "-inf") else data
+
+
+def _brief(data: Any) -> str:
+    text = repr(data)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,105 @@
+"""A policy says how each hyperparameter moves: names to schedules, bound to one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from stepsize.kernel.arrays import Floats
+from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.optional import picture
+from stepsize.kernel.spec import Spec
+from stepsize.schedules import Constant, Schedule
+from stepsize.schedules.base import whole_steps
+
+LR = "lr"
+"""The name of the learning rate among the hyperparameters."""
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Policy(Spec):
+    """How the hyperparameters move during training: `Policy(lr=Cosine(0.1, 0.0), momentum=0.9)`.
+
+    schedules: name and schedule of each hyperparameter, in order of the names; a number is a Constant. `momentum` means beta1 for
+        the Adam family.
+
+    Raises ParameterError when a schedule is neither a Schedule nor a number.
+
+    >>> Policy(lr=Constant(0.1), momentum=0.9).table(0, 2)["momentum"].tolist()
+    [0.9, 0.9]
+    """
+
+    noun: ClassVar[str] = "policy"
+    schedules: tuple[tuple[str, Schedule], ...]
+
+    def __init__(self, **schedules: Schedule | float) -> None:
+        if not schedules:
+            raise ParameterError("a policy needs at least one schedule, such as Policy(lr=0.1).")
+        pairs = tuple((name, _schedule(name, given)) for name, given in sorted(schedules.items()))
+        object.__setattr__(self, "schedules", pairs)
+
+    def __getitem__(self, name: str) -> Schedule:
+        found = dict(self.schedules)
+        if name not in found:
+            raise ParameterError(f"this policy does not schedule {name!r}. {suggestion(name, found)}")
+        return found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.schedules)
+
+    def __contains__(self, name: object) -> bool:
+        return name in dict(self.schedules)
+
+    def __len__(self) -> int:
+        return len(self.schedules)
+
+    def over(self, total: int) -> Policy:
+        """Return this policy with every schedule bound to a run of `total` steps."""
+        steps = whole_steps(total)
+        return Policy(**{name: schedule.over(steps) for name, schedule in self.schedules})
+
+    def table(self, start: int, stop: int) -> dict[str, Floats]:
+        """Return the values of steps start..stop-1 by name, each (stop - start,) float64."""
+        return {name: schedule.table(start, stop) for name, schedule in self.schedules}
+
+    def at(self, step: int) -> dict[str, float]:
+        """Return the values that update number `step` uses, by name."""
+        return {name: schedule(step) for name, schedule in self.schedules}
+
+    def scaled(self, factor: float) -> Policy:
+        """Return this policy with its learning rate multiplied by `factor`, everything else as it is."""
+        return self.replace(**{LR: self[LR] * factor})
+
+    def replace(self, **schedules: Schedule | float) -> Policy:
+        """Return this policy with some schedules exchanged or added."""
+        return Policy(**{**dict(self.schedules), **schedules})
+
+    def only(self, names: Iterable[str]) -> Policy:
+        """Return this policy without the hyperparameters that are not in `names`."""
+        allowed = set(names)
+        return Policy(**{name: schedule for name, schedule in self.schedules if name in allowed})
+
+    def plot(self, steps: int | None = None, ax: Any = None) -> Any:
+        """Draw the learning rate, and momentum beside it, and return the matplotlib Axes."""
+        return picture("plot_policy")(self, steps=steps, ax=ax)
+
+    def spec_fields(self) -> dict[str, Any]:
+        """Return the schedules by name."""
+        return dict(self.schedules)
+
+    @classmethod
+    def spec_hints(cls, names: Iterable[str]) -> dict[str, Any]:
+        """Every hyperparameter is a schedule."""
+        return dict.fromkeys(names, Schedule)
+
+    def __repr__(self) -> str:
+        return f"Policy({', '.join(f'{name}={schedule!r}' for name, schedule in self.schedules)})"
+
+
+def _schedule(name: str, given: Any) -> Schedule:
+    if isinstance(given, Schedule):
+        return given
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return Constant(given)
+    raise ParameterError(f"Policy.{name} must be a schedule or a number, not {given!r}.")

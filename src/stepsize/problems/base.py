@@ -1,0 +1,158 @@
+"""A task is what is to be trained: a model, a loss, and data to train and to be judged on.
+
+Everything random is a pure function of the trial's seed and the step, so trials of one seed see the same initial weights and the same
+batches, whichever strategy trains them, and any batch can be asked for at any time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stepsize.kernel import seeds
+from stepsize.kernel.errors import TaskError
+from stepsize.kernel.optional import need
+
+Indices = npt.NDArray[np.int64]
+Module = Any
+Tensor = Any
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A model, a loss and data.
+
+    model: returns a new `torch.nn.Module`; called once per seed, with torch's generator seeded.
+    loss: `loss(model(inputs), targets)`, the mean over the batch, a scalar.
+    train, validation: a pair of tensors (inputs, targets), a Dataset of such pairs, or a DataLoader over one; read into memory once.
+    batch_size: samples per update; a DataLoader brings its own.
+    steps: how long one full training is by default (steps, optimizer updates).
+    name: how reports and journals call it.
+
+    Watch out: a Dataset is read once, so a random augmentation inside it is frozen; put augmentation into the model.
+
+    Raises TaskError when the data cannot be read, or is smaller than a batch.
+    """
+
+    model: Callable[[], Module]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    train: Any
+    validation: Any
+    batch_size: int = 0
+    steps: int = 500
+    name: str = "task"
+    source: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        for part in ("model", "loss"):
+            if not callable(getattr(self, part)):
+                raise TaskError(f"Task.{part} must be a function, not {getattr(self, part)!r}.")
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise TaskError(f"Task.steps must be a whole number of at least 1, not {self.steps!r}.")
+        size = self.batch_size or getattr(self.train, "batch_size", None) or 64
+        object.__setattr__(self, "batch_size", size)
+        for part in ("train", "validation"):
+            object.__setattr__(self, part, _tensors(getattr(self, part), part))
+        if not 1 <= size <= len(self):
+            raise TaskError(
+                f"Task.batch_size is {size}, but there are {len(self)} training samples; make it 1 to {len(self)}."
+            )
+
+    def __len__(self) -> int:
+        """The number of training samples."""
+        return len(self.train[0])
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """How many whole batches the training data holds; the remainder of an epoch is left out."""
+        return len(self) // self.batch_size
+
+    def order(self, epoch: int, seed: int) -> Indices:
+        """Return the order of the samples in one epoch, (batches_per_epoch, batch_size) int64."""
+        shuffled = seeds.generator(seed, "batches", epoch).permutation(len(self))
+        whole = self.batches_per_epoch * self.batch_size
+        return shuffled[:whole].reshape(-1, self.batch_size)
+
+    def batch(self, step: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return the inputs and targets that update number `step` of a trial with `seed` trains on."""
+        epoch, place = divmod(step, self.batches_per_epoch)
+        rows = need("torch").from_numpy(self.order(epoch, seed)[place])
+        inputs, targets = self.train
+        return inputs[rows], targets[rows]
+
+    def build(self, seed: int) -> Module:
+        """Return a new model with the initial weights of `seed`; torch's global generator is left as it was."""
+        torch = need("torch")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeds.child(seed, "init"))
+            model = self.model()
+        if not isinstance(model, torch.nn.Module):
+            raise TaskError(f"Task.model must return a torch.nn.Module, not {type(model).__name__}.")
+        return model
+
+    def score(self, model: Module) -> float:
+        """Return the validation loss of `model` in evaluation mode, the mean over samples; lower is better."""
+        torch = need("torch")
+        was_training = model.training
+        model.eval()
+        total = 0.0
+        with torch.no_grad():
+            for inputs, targets in self.validation_batches():
+                total += float(self.loss(model(inputs), targets)) * len(inputs)
+        model.train(was_training)
+        return total / len(self.validation[0])
+
+    def validation_batches(self, size: int = 512) -> list[tuple[Tensor, Tensor]]:
+        """Return the validation data in pieces of at most `size` samples."""
+        inputs, targets = self.validation
+        return list(zip(inputs.split(size), targets.split(size), strict=True))
+
+    def check(self, seed: int = 0) -> None:
+        """Train nothing, but hold one batch against the model and the loss; raise TaskError that says what does not fit."""
+        torch = need("torch")
+        model = self.build(seed)
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise TaskError(f"the model of {self.name!r} has no parameter to train.")
+        inputs, targets = self.batch(0, seed)
+        try:
+            loss = self.loss(model(inputs), targets)
+        except Exception as error:  # noqa: BLE001  (whatever the user's code raises is told in one line)
+            raise TaskError(f"the first batch of {self.name!r} fails: {type(error).__name__}: {error}") from error
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
+            raise TaskError(f"the loss of {self.name!r} must be one floating-point number, not {loss!r}.")
+        if not math.isfinite(loss.item()):
+            raise TaskError(
+                f"the loss of {self.name!r} is {loss.item()} at the first step, before any update, so no learning rate can train it. "
+                f"Look at the data (NaN, infinities), the initial weights and the loss function."
+            )
+
+
+def _tensors(data: Any, part: str) -> tuple[Tensor, Tensor]:
+    torch = need("torch")
+    if isinstance(data, torch.utils.data.DataLoader):
+        data = data.dataset
+    if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(each, torch.Tensor) for each in data):
+        inputs, targets = data
+    elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        inputs, targets = _stack([data[i] for i in range(len(data))], part)
+    else:
+        raise TaskError(
+            f"Task.{part} must be a pair of tensors, a Dataset with a length, or a DataLoader over one, not {type(data).__name__}."
+        )
+    if len(inputs) != len(targets) or not len(inputs):
+        raise TaskError(f"Task.{part} has {len(inputs)} inputs and {len(targets)} targets; it needs as many of both, at least one.")
+    return inputs, targets
+
+
+def _stack(samples: list[Any], part: str) -> tuple[Tensor, Tensor]:
+    torch = need("torch")
+    try:
+        inputs, targets = torch.utils.data.default_collate(samples)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TaskError(f"Task.{part}: the samples must be (input, target) pairs of one shape ({error}).") from None
+    return inputs, targets

@@ -1,0 +1,81 @@
+"""Tasks by name: a built-in one, or a function in the user's own file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from stepsize.kernel.errors import StepsizeError, TaskError, suggestion
+from stepsize.problems.base import Task
+from stepsize.problems.examples import TASKS
+
+FUNCTION = "task"
+"""The function that a task file defines, unless the user names another."""
+
+MSG_WRITE = (
+    "A task file defines a function that returns a stepsize.Task:\n"
+    "  def task():\n"
+    "      return stepsize.Task(model=make_model, loss=loss, train=(x, y), validation=(xv, yv))"
+)
+
+
+def load_task(name: str) -> Task:
+    """Return the task called `name`: "digits", "file.py" (its function `task`) or "file.py:function".
+
+    Raises TaskError when there is no such name, file or function, or when it returns no Task.
+    """
+    if name in TASKS:
+        return TASKS[name]()
+    path, colon, function = name.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        path, function = name, FUNCTION
+    if not path.endswith(".py"):
+        raise TaskError(f"no task is called {name!r}. {suggestion(name, TASKS)} Your own is a file: file.py or file.py:function.")
+    return _task_of(_module(Path(path)), function, name)
+
+
+def _module(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise TaskError(f"there is no task file {str(path)!r}. Check the path, or use a built-in task: {', '.join(TASKS)}.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise TaskError(f"{str(path)!r} cannot be imported as Python.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001  (whatever the user's file raises is told in one line)
+        raise TaskError(f"{path} does not import: {_where(error, path)}") from error
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    return module
+
+
+def _task_of(module: ModuleType, function: str, name: str) -> Task:
+    make = getattr(module, function, None)
+    file = Path(str(module.__file__))
+    if not callable(make):
+        functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise TaskError(f"{file.name} has no function {function!r}. {suggestion(function, functions)}\n{MSG_WRITE}")
+    try:
+        task = make()
+    except StepsizeError:
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever the user's function raises is told in one line)
+        raise TaskError(f"{name} fails: {_where(error, file)}") from error
+    if not isinstance(task, Task):
+        raise TaskError(f"{name} must return a stepsize.Task, not {type(task).__name__}.\n{MSG_WRITE}")
+    object.__setattr__(task, "source", name)
+    return task
+
+
+def _where(error: Exception, path: Path) -> str:
+    """Return the error in one line, with the line of the user's file where it arose."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == path.name]
+    line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+    place = f" (line {line})" if line else ""
+    return f"{type(error).__name__}: {error}{place}"

@@ -1,0 +1,106 @@
+"""Files: every value in and out of JSON, written atomically, read without executing anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+from stepsize import policies, rules, schedules
+from stepsize.kernel.errors import FormatError, SpecError
+from stepsize.kernel.spec import Catalogue, Spec, envelope
+from stepsize.results.advice import Advice
+from stepsize.results.curves import Curves
+from stepsize.results.race import Interval, Race, Rung, Standing
+from stepsize.results.sweep import Estimate, Suggestion, Sweep
+from stepsize.strategy import Strategy, Trial
+
+S = TypeVar("S", bound=Spec)
+
+LARGEST = 1 << 30
+"""The largest file that is read, in bytes."""
+
+
+def _concrete(namespace: object, family: type[Spec]) -> list[type[Spec]]:
+    """Return the concrete classes of `family` that a package exports: its import line is the registration."""
+    found = [value for value in vars(namespace).values() if isinstance(value, type) and issubclass(value, family)]
+    return [cls for cls in found if not getattr(cls, "__abstractmethods__", None)]
+
+
+CATALOGUE = Catalogue(
+    [
+        *_concrete(schedules, schedules.Schedule),
+        *_concrete(rules, rules.Rule),
+        policies.Policy, Strategy, Trial,
+        Curves, Sweep, Estimate, Suggestion, Interval, Rung, Standing, Race, Advice,
+    ]
+)  # fmt: skip
+"""Every kind that a file may hold."""
+
+
+def dumps(value: Spec, *, indent: int | None = None) -> str:
+    """Return `value` as JSON text, in its envelope."""
+    return json.dumps(envelope(value), indent=indent, allow_nan=False)
+
+
+def loads(text: str, family: type[S] = Spec) -> S:  # type: ignore[assignment]  # the default is the widest family
+    """Return the value that JSON `text` describes.
+
+    Raises SpecError, with the path of what is wrong, or FormatError when it is no JSON of ours at all.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"this is not JSON that stepsize wrote: {error or 'nested too deeply'}.") from None
+    return CATALOGUE.open(data, family)
+
+
+def save(value: Spec, path: str | os.PathLike[str]) -> Path:
+    """Write `value` to `path` as JSON; the file is there whole or not at all."""
+    return write(path, dumps(value, indent=1) + "\n")
+
+
+def load(path: str | os.PathLike[str], family: type[S] = Spec) -> S:  # type: ignore[assignment]  # as in loads
+    """Read a value that `save` wrote: a schedule, a policy, a strategy or a result.
+
+    Raises FormatError when the file is missing, too large, or is not ours.
+    """
+    file = Path(path)
+    try:
+        size = file.stat().st_size
+        if size > LARGEST:
+            raise FormatError(f"{file} has {size} bytes, more than the {LARGEST} that are read; it is not ours.")
+        return loads(file.read_text(encoding="utf-8"), family)
+    except OSError as error:
+        raise FormatError(f"cannot read {file}: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise FormatError(f"{file} is not text, so stepsize did not write it.") from None
+    except SpecError as error:
+        raise type(error)(f"{file}: {error}") from None
+
+
+def write(path: str | os.PathLike[str], text: str) -> Path:
+    """Write `text` to `path` atomically: a temporary file in the same folder, then one rename."""
+    file = Path(path)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    except OSError as error:
+        raise FormatError(f"cannot write {file}: {error.strerror or error}.") from None
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise FormatError(f"cannot write {file}: {error.strerror or error}.") from None
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return file

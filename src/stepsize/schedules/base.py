@@ -1,0 +1,276 @@
+"""A schedule is a value: a frozen, pure function of the step, and a small algebra to make more of them.
+
+::
+
+    Linear(0.0, 0.1, "10%") >> Cosine(0.1, 0.0)      first the one, then the other
+    0.1 * schedule                                   scaled
+    schedule + other                                 added, step by step
+
+The clock is an integer, optimizer updates counted from 0; `f(k)` is the value that update number k uses. A part of
+n steps owns its steps 0..n-1, and its end value belongs to step n, where the next part begins. Past its horizon
+a schedule holds its last value (a cycle goes on cycling): it never climbs back and never raises.
+
+Lengths are `500`, `"30%"` or `"rest"`; `over(total)` turns them into steps, and until then a value that depends on
+one raises `UnboundError`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+
+from stepsize.kernel import arrays, length
+from stepsize.kernel.arrays import Array, Floats
+from stepsize.kernel.errors import ParameterError, UnboundError
+from stepsize.kernel.length import REST
+from stepsize.kernel.optional import picture
+from stepsize.kernel.spec import Bound, NonNegative, Spec, Steps
+
+BLOCK = 1 << 16
+"""Steps per block of a table: small enough to stay in the cache, bit-equal for every size."""
+
+MSG_UNBOUND = (
+    "{schedule} has no value yet: its {field} is {given!r} of a run whose length it does not know. "
+    "Bind it first: schedule.over(total), with total in optimizer updates."
+)
+
+
+class Schedule(Spec, ABC):
+    """A hyperparameter as a pure function of the step."""
+
+    noun: ClassVar[str] = "schedule"
+    steps: Steps
+
+    @abstractmethod
+    def value(self, t: Array, xp: Any) -> Array:
+        """Return the formula at steps `t`, in the ten words of the namespace `xp`.
+
+        t: any shape, floating, whole numbers of at least 0 (steps, optimizer updates).
+        """
+
+    def over(self, total: int) -> Self:
+        """Return this schedule bound to a run of `total` steps: shares and "rest" become steps.
+
+        Raises LengthError when the lengths do not add up to `total` exactly.
+        """
+        total = whole_steps(total)
+        (steps,) = length.divide([self.steps], total)
+        return self._bind(steps, total)
+
+    def _bind(self, steps: int, run: int) -> Self:  # noqa: ARG002  (lengths inside a part are shares of the run)
+        """Return this schedule as a part of `steps` steps inside a run of `run` steps."""
+        return replace(self, steps=steps)
+
+    def __call__(self, step: Array) -> Any:
+        """Return the value that update number `step` uses: a float for an int, an array for an array."""
+        if arrays.is_array(step) and getattr(step, "ndim", 0) + (not isinstance(step, np.generic)) > 0:
+            xp = arrays.namespace(step)
+            return self.value(arrays.real(step, xp), xp)
+        first = whole_step(step)
+        return float(self.table(first, first + 1)[0])
+
+    def table(self, start: int, stop: int) -> Floats:
+        """Return the values of steps start..stop-1, (stop - start,) float64, in one vectorised pass."""
+        start, stop = whole_step(start), whole_step(stop)
+        if stop - start <= BLOCK:
+            return self._block(start, max(start, stop))
+        edges = range(start, stop, BLOCK)
+        return np.concatenate([self._block(edge, min(edge + BLOCK, stop)) for edge in edges])
+
+    def _block(self, start: int, stop: int) -> Floats:
+        t = np.arange(start, stop, dtype=np.float64)
+        return np.broadcast_to(self.value(t, arrays.NUMPY), t.shape).astype(np.float64)
+
+    def __rshift__(self, other: Schedule) -> Chain:
+        """Return this schedule followed by `other`; associative."""
+        return Chain((self, other)) if isinstance(other, Schedule) else NotImplemented
+
+    def __mul__(self, factor: float) -> Schedule:
+        """Return this schedule scaled by the number `factor`."""
+        return Scaled(self, factor) if isinstance(factor, int | float) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: Schedule) -> Sum:
+        """Return the sum of two schedules, step by step."""
+        return Sum(self, other) if isinstance(other, Schedule) else NotImplemented
+
+    def plot(self, steps: int | None = None, ax: Any = None) -> Any:
+        """Draw the curve and return the matplotlib Axes; `steps` binds it to a run, when it is not bound yet."""
+        return picture("plot_schedule")(self, steps=steps, ax=ax)
+
+    def _bound(self, field: str) -> int:
+        """Return the length in `field`, which must be a number of steps by now."""
+        given = getattr(self, field)
+        if isinstance(given, str):
+            raise UnboundError(MSG_UNBOUND.format(schedule=type(self).__name__, field=field, given=given))
+        return int(given)
+
+
+@dataclass(frozen=True)
+class Segment(Schedule):
+    """A curve from `start` to `end`: `start*(1 - c) + end*c` with `c = curve(t / steps)`.
+
+    start, end: the value at step 0 and at step `steps`, which it then holds.
+    steps: how long it takes (steps, optimizer updates), or a share, or "rest".
+    """
+
+    start: NonNegative
+    end: NonNegative
+    steps: Steps = REST
+
+    @abstractmethod
+    def curve(self, u: Array, xp: Any) -> Array:
+        """Return the shape: `curve(0) = 0`, `curve(1) = 1`."""
+
+    def value(self, t: Array, xp: Any) -> Array:
+        """Return the curve between `start` and `end`, held after `steps`."""
+        c = self.curve(xp.clip(t / self._bound("steps"), 0.0, 1.0), xp)
+        return self.start * (1 - c) + self.end * c
+
+
+@dataclass(frozen=True, repr=False)
+class Chain(Schedule):
+    """Schedules one after the other: `a >> b >> c`.
+
+    parts: at least two schedules; each owns its steps 0..n-1 and hands over at its step n. A chain inside a chain
+        is flattened, so that `(a >> b) >> c == a >> (b >> c)`, and shares are always shares of the whole run.
+    """
+
+    parts: tuple[Schedule, ...]
+
+    def validate(self) -> None:
+        """Flatten nested chains."""
+        flat = [part for parts in self.parts for part in (parts.parts if isinstance(parts, Chain) else (parts,))]
+        if not flat:
+            raise ParameterError("a Chain needs at least one part; write a >> b.")
+        object.__setattr__(self, "parts", tuple(flat))
+
+    @property
+    def steps(self) -> int | str:  # type: ignore[override]  # derived here, a field in the other schedules
+        """The sum of the parts' steps, or "rest" while one is a share."""
+        lengths = [part.steps for part in self.parts]
+        return sum(int(n) for n in lengths) if all(map(length.is_steps, lengths)) else REST
+
+    def _bind(self, steps: int, run: int) -> Chain:  # type: ignore[override]
+        sizes = length.divide([part.steps for part in self.parts], steps, of=run)
+        bound = [part._bind(size, run) for part, size in zip(self.parts, sizes, strict=True) if size]
+        return Chain(tuple(bound))
+
+    def _starts(self) -> list[int]:
+        starts = [0]
+        for part in self.parts[:-1]:
+            starts.append(starts[-1] + part._bound("steps"))
+        return starts
+
+    def value(self, t: Array, xp: Any) -> Array:
+        """Return the value of the part that owns each step."""
+        starts = self._starts()
+        result = self.parts[0].value(t, xp)
+        for start, part in zip(starts[1:], self.parts[1:], strict=True):
+            result = xp.where(t < start, result, part.value(xp.maximum(t - start, 0.0), xp))
+        return result
+
+    def _block(self, start: int, stop: int) -> Floats:
+        """Return the block by evaluating only the parts that it touches."""
+        starts = self._starts()
+        stops = [*starts[1:], max(stop, starts[-1])]
+        pieces = [
+            part._block(max(start, first) - first, min(stop, last) - first)
+            for part, first, last in zip(self.parts, starts, stops, strict=True)
+            if max(start, first) < min(stop, last)
+        ]
+        return np.concatenate(pieces) if pieces else np.empty(0)
+
+    def __mul__(self, factor: float) -> Schedule:
+        """Return the chain of the scaled parts, so that shares stay shares of the whole run."""
+        if not isinstance(factor, int | float):
+            return NotImplemented
+        return Chain(tuple(part * factor for part in self.parts))
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        return " >> ".join(f"({part!r})" if isinstance(part, Sum) else repr(part) for part in self.parts)
+
+
+@dataclass(frozen=True, repr=False)
+class Scaled(Schedule):
+    """A schedule times a number: `factor * schedule`."""
+
+    schedule: Schedule
+    factor: Annotated[float, Bound("a number of at least 0", low=0)]
+
+    @property
+    def steps(self) -> int | str:  # type: ignore[override]  # derived here, a field in the other schedules
+        """The steps of the schedule that is scaled."""
+        return self.schedule.steps
+
+    def _bind(self, steps: int, run: int) -> Scaled:  # type: ignore[override]
+        return Scaled(self.schedule._bind(steps, run), self.factor)
+
+    def value(self, t: Array, xp: Any) -> Array:
+        """Return the scaled value."""
+        return self.factor * self.schedule.value(t, xp)
+
+    def _block(self, start: int, stop: int) -> Floats:
+        return self.factor * self.schedule._block(start, stop)
+
+    def __repr__(self) -> str:
+        inner = f"({self.schedule!r})" if isinstance(self.schedule, Chain | Sum) else repr(self.schedule)
+        return f"{self.factor!r} * {inner}"
+
+
+@dataclass(frozen=True, repr=False)
+class Sum(Schedule):
+    """Two schedules added step by step: `first + second`; they run side by side over the same steps."""
+
+    first: Schedule
+    second: Schedule
+
+    @property
+    def steps(self) -> int | str:  # type: ignore[override]  # derived here, a field in the other schedules
+        """The steps of the one that knows them; "rest" when neither does."""
+        known = [part.steps for part in (self.first, self.second) if part.steps != REST]
+        return known[0] if known else REST
+
+    def validate(self) -> None:
+        """Refuse two schedules whose lengths differ."""
+        known = {part.steps for part in (self.first, self.second)} - {REST}
+        if len(known) > 1:
+            raise ParameterError(f"a sum runs both schedules over the same steps, not over {sorted(map(str, known))}.")
+
+    def _bind(self, steps: int, run: int) -> Sum:  # type: ignore[override]
+        return Sum(self.first._bind(steps, run), self.second._bind(steps, run))
+
+    def value(self, t: Array, xp: Any) -> Array:
+        """Return the sum of the two values."""
+        return self.first.value(t, xp) + self.second.value(t, xp)
+
+    def _block(self, start: int, stop: int) -> Floats:
+        return self.first._block(start, stop) + self.second._block(start, stop)
+
+    def __repr__(self) -> str:
+        parts = [f"({part!r})" if isinstance(part, Chain | Sum) else repr(part) for part in (self.first, self.second)]
+        return " + ".join(parts)
+
+
+def whole_step(step: object) -> int:
+    """Return `step` as an int of at least 0, or raise ParameterError."""
+    if isinstance(step, bool) or not hasattr(step, "__index__"):
+        raise ParameterError(f"a step is a whole number of optimizer updates, counted from 0, not {step!r}.")
+    whole = int(step.__index__())
+    if whole < 0:
+        raise ParameterError(f"a step is counted from 0, so it cannot be {whole}.")
+    return whole
+
+
+def whole_steps(total: object) -> int:
+    """Return a horizon as an int of at least 1, or raise LengthError."""
+    parsed = length.parse(total)
+    if isinstance(parsed, str):
+        raise ParameterError(f"a run is a whole number of steps, not {total!r}.")
+    return parsed

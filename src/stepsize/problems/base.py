@@ -121,7 +121,7 @@ class Task:
         inputs, targets = self.batch(0, seed)
         try:
             loss = self.loss(model(inputs), targets)
-        except Exception as error:  # noqa: BLE001  (whatever the user's code raises is told in one line)
+        except Exception as error:
             raise TaskError(f"the first batch of {self.name!r} fails: {type(error).__name__}: {error}") from error
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
             raise TaskError(f"the loss of {self.name!r} must be one floating-point number, not {loss!r}.")

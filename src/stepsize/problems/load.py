@@ -48,7 +48,7 @@ def _module(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001  (whatever the user's file raises is told in one line)
+    except Exception as error:
         raise TaskError(f"{path} does not import: {_where(error, path)}") from error
     finally:
         sys.path.remove(str(path.resolve().parent))
@@ -65,7 +65,7 @@ def _task_of(module: ModuleType, function: str, name: str) -> Task:
         task = make()
     except StepsizeError:
         raise
-    except Exception as error:  # noqa: BLE001  (whatever the user's function raises is told in one line)
+    except Exception as error:
         raise TaskError(f"{name} fails: {_where(error, file)}") from error
     if not isinstance(task, Task):
         raise TaskError(f"{name} must return a stepsize.Task, not {type(task).__name__}.\n{MSG_WRITE}")

@@ -1,0 +1,63 @@
+# The commands of this project; `make` by itself lists them. They need Python 3.11 or newer and nothing else: what
+# they install lies in $(VENV), and is installed again when pyproject.toml or constraints.txt changes.
+#
+#   make advise PYTHON=python3.12      the interpreter to make the environment with
+#   make test VENV=/path/to/folder     where the environment lies
+#   make test ARGS="tests/rules -x"    further arguments, for pytest or for stepsize advise
+
+.POSIX:
+.SUFFIXES:
+.NOTPARALLEL:
+.PHONY: help advise test check lint types floors format clean
+
+PYTHON ?=
+VENV = .venv
+ARGS =
+
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c constraints.txt
+RUN = $(VENV)/.installed
+DEV = $(VENV)/.installed-dev
+
+help:  ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+advise: $(RUN)  ## Advise on the built-in digits task, and write report.html
+	$(BIN)/stepsize advise digits --seed 0 --report report.html $(ARGS)
+	@echo "The page with the pictures: $$PWD/report.html"
+
+test: $(DEV)  ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types floors  ## Hold the code to its lint, its types and its floors
+
+lint: $(DEV)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(DEV)
+	$(BIN)/mypy
+
+floors: $(DEV)
+	$(BIN)/lint-imports
+
+format: $(DEV)  ## Mend what ruff can mend by itself
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+clean:  ## Remove .venv, the caches and report.html
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks dist report.html
+	find . -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@python=$$(scripts/find-python "$(PYTHON)") && echo "Making $(VENV) with $$python" && "$$python" -m venv "$(VENV)"
+
+$(RUN): $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing stepsize and what it runs on (torch is large: this takes minutes) into $(VENV)"
+	@$(PIP) -e '.[torch,plot,examples]'
+	@touch $@
+
+$(DEV): $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing stepsize, what it runs on and what tests it (torch is large: this takes minutes) into $(VENV)"
+	@$(PIP) -e '.[torch,plot,examples,dev]'
+	@touch $(RUN) $@

@@ -15,7 +15,7 @@ VENV = .venv
 ARGS =
 
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c constraints.txt
+PIP = $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt
 RUN = $(VENV)/.installed
 DEV = $(VENV)/.installed-dev
 

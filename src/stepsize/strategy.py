@@ -8,10 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.errors import LengthError, ParameterError, suggestion
 from stepsize.kernel.spec import Spec
 from stepsize.policies import LR, Policy
 from stepsize.rules import Rule
+from stepsize.schedules import Chain, Schedule
+
+_PLACES = 1_000_000  # how many steps a peak is read off: all of them, but for the longest runs
 
 
 @dataclass(frozen=True)
@@ -45,20 +48,30 @@ class Strategy(Spec):
                     f"Leave it out with policy.only(rule.hyperparameters)."
                 )
         if LR not in self.policy:
-            raise ParameterError(f"the policy of a strategy must schedule {LR!r}; it schedules {', '.join(self.policy)}.")
+            raise ParameterError(
+                f"the policy of a strategy must schedule {LR!r}; it schedules {', '.join(self.policy)}."
+            )
         if not self.name:
-            parts = getattr(self.policy[LR], "parts", (self.policy[LR],))
-            shape = " >> ".join(type(part).__name__ for part in parts)
-            object.__setattr__(self, "name", f"{kind} {shape} {self.peak:.3g}")
+            object.__setattr__(self, "name", f"{kind} {self.family} {self.peak:.3g}")
+
+    @property
+    def family(self) -> str:
+        """The shape of the rate's schedule in words, such as "Linear >> Cosine"."""
+        schedule = self.policy[LR]
+        parts = schedule.parts if isinstance(schedule, Chain) else (schedule,)
+        return " >> ".join(type(part).__name__ for part in parts)
 
     @property
     def peak(self) -> float:
-        """The largest rate, read off a run of 1 000 steps if the policy is not bound yet."""
+        """The largest rate; of a policy that is not bound yet, in a run of 1 000 steps, or longer if its parts are."""
         schedule = self.policy[LR]
-        steps = schedule.steps
-        run = steps if isinstance(steps, int) else 1000
-        bound = schedule if isinstance(steps, int) else schedule.over(run)
-        return float(bound.table(0, run + 1).max())
+        if isinstance(schedule.steps, int):
+            return _largest(schedule, schedule.steps)
+        run = 1000 + 2 * _whole_lengths(schedule)
+        try:
+            return _largest(schedule, run)
+        except LengthError:  # parts in steps beside large shares need a run that is longer still
+            return _largest(schedule, 100 * run)
 
     def over(self, total: int) -> Strategy:
         """Return this strategy with its policy bound to a run of `total` steps."""
@@ -69,14 +82,28 @@ class Strategy(Spec):
         return Strategy(self.rule, self.policy.scaled(factor), self.name)
 
     def table(self, start: int, stop: int) -> dict[str, Floats]:
-        """Return every hyperparameter of the rule at steps start..stop-1, scheduled or not, each (stop - start,) float64."""
+        """Return all of the rule's hyperparameters at steps start..stop-1, each (stop - start,) float64."""
         fixed = {name: np.full(stop - start, value) for name, value in self.rule.hyperparameters.items()}
         return {**fixed, **self.policy.table(start, stop)}
 
 
+def _largest(schedule: Schedule, run: int) -> float:
+    places = np.linspace(0, run, min(run, _PLACES) + 1).astype(np.int64)
+    return float(schedule.over(run)(places).max())
+
+
+def _whole_lengths(value: object) -> int:
+    """Return the sum of all lengths in `value` that are steps already."""
+    if isinstance(value, Spec):
+        return _whole_lengths(tuple(value.spec_fields().values()))
+    if isinstance(value, tuple):
+        return sum(map(_whole_lengths, value))
+    return value if isinstance(value, int) else 0
+
+
 @dataclass(frozen=True)
 class Trial(Spec):
-    """A strategy with a seed: the seed decides the initial weights and the batches, so trials of one seed are paired."""
+    """A strategy with a seed, which decides the initial weights and the batches: trials of one seed are paired."""
 
     noun: ClassVar[str] = "trial"
 

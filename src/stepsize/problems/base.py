@@ -1,7 +1,7 @@
 """A task is what is to be trained: a model, a loss, and data to train and to be judged on.
 
-Everything random is a pure function of the trial's seed and the step, so trials of one seed see the same initial weights and the same
-batches, whichever strategy trains them, and any batch can be asked for at any time.
+Everything random is a pure function of the trial's seed and the step, so trials of one seed see the same initial
+weights and the same batches, whichever strategy trains them, and any batch can be asked for at any time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Task:
 
     model: returns a new `torch.nn.Module`; called once per seed, with torch's generator seeded.
     loss: `loss(model(inputs), targets)`, the mean over the batch, a scalar.
-    train, validation: a pair of tensors (inputs, targets), a Dataset of such pairs, or a DataLoader over one; read into memory once.
+    train, validation: a pair of tensors (inputs, targets), a Dataset of such pairs, or a DataLoader over one; read into
+        memory once.
     batch_size: samples per update; a DataLoader brings its own.
     steps: how long one full training is by default (steps, optimizer updates).
     name: how reports and journals call it.
@@ -113,7 +114,7 @@ class Task:
         return list(zip(inputs.split(size), targets.split(size), strict=True))
 
     def check(self, seed: int = 0) -> None:
-        """Train nothing, but hold one batch against the model and the loss; raise TaskError that says what does not fit."""
+        """Hold one batch against the model and the loss, train nothing; raise TaskError that says what does not fit."""
         torch = need("torch")
         model = self.build(seed)
         if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -127,8 +128,8 @@ class Task:
             raise TaskError(f"the loss of {self.name!r} must be one floating-point number, not {loss!r}.")
         if not math.isfinite(loss.item()):
             raise TaskError(
-                f"the loss of {self.name!r} is {loss.item()} at the first step, before any update, so no learning rate can train it. "
-                f"Look at the data (NaN, infinities), the initial weights and the loss function."
+                f"the loss of {self.name!r} is {loss.item()} at the first step, before any update, so no learning rate "
+                "can train it. Look at the data (NaN, infinities), the initial weights and the loss function."
             )
 
 
@@ -142,10 +143,13 @@ def _tensors(data: Any, part: str) -> tuple[Tensor, Tensor]:
         inputs, targets = _stack([data[i] for i in range(len(data))], part)
     else:
         raise TaskError(
-            f"Task.{part} must be a pair of tensors, a Dataset with a length, or a DataLoader over one, not {type(data).__name__}."
+            f"Task.{part} must be a pair of tensors, a Dataset with a length, or a DataLoader over one, "
+            f"not {type(data).__name__}."
         )
     if len(inputs) != len(targets) or not len(inputs):
-        raise TaskError(f"Task.{part} has {len(inputs)} inputs and {len(targets)} targets; it needs as many of both, at least one.")
+        raise TaskError(
+            f"Task.{part} has {len(inputs)} inputs and {len(targets)} targets; it needs as many of both, at least one."
+        )
     return inputs, targets
 
 

@@ -15,7 +15,10 @@ from stepsize.kernel.optional import need
 from stepsize.problems.base import Task
 
 _CONTEXT = 64
-_PACKAGES = ("asyncio", "collections", "concurrent", "ctypes", "email", "http", "importlib", "json", "logging", "unittest", "xml")
+_PACKAGES = (
+    "asyncio", "collections", "concurrent", "ctypes", "email", "http", "importlib", "json", "logging",
+    "unittest", "xml",
+)  # fmt: skip
 
 
 def digits() -> Task:
@@ -23,9 +26,7 @@ def digits() -> Task:
     nn = need("torch").nn
 
     def model() -> Any:
-        return nn.Sequential(
-            nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
-        )
+        return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10))
 
     train, validation = _digit_images(flat=True)
     return Task(model, nn.functional.cross_entropy, train, validation, batch_size=64, steps=400, name="digits")
@@ -86,7 +87,9 @@ def _text_windows() -> Any:
     text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
     codes = np.frombuffer(text.encode("ascii", errors="replace"), dtype=np.uint8).astype(np.int64)
     if len(codes) < 100_000:
-        raise TaskError(f"stdlib-text needs the source of the standard library, and {root} holds {len(codes)} characters of it.")
+        raise TaskError(
+            f"stdlib-text needs the source of the standard library, and {root} holds {len(codes)} characters of it."
+        )
     characters = np.where(codes == ord("\n"), 95, np.clip(codes - 32, 0, 96))
     whole = len(characters) // (_CONTEXT + 1) * (_CONTEXT + 1)
     windows = characters[:whole].reshape(-1, _CONTEXT + 1)

@@ -33,13 +33,17 @@ def load_task(name: str) -> Task:
     if not colon or not path.endswith(".py"):
         path, function = name, FUNCTION
     if not path.endswith(".py"):
-        raise TaskError(f"no task is called {name!r}. {suggestion(name, TASKS)} Your own is a file: file.py or file.py:function.")
+        raise TaskError(
+            f"no task is called {name!r}. {suggestion(name, TASKS)} Your own is a file: file.py or file.py:function."
+        )
     return _task_of(_module(Path(path)), function, name)
 
 
 def _module(path: Path) -> ModuleType:
     if not path.is_file():
-        raise TaskError(f"there is no task file {str(path)!r}. Check the path, or use a built-in task: {', '.join(TASKS)}.")
+        raise TaskError(
+            f"there is no task file {str(path)!r}. Check the path, or use a built-in task: {', '.join(TASKS)}."
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise TaskError(f"{str(path)!r} cannot be imported as Python.")
@@ -75,7 +79,9 @@ def _task_of(module: ModuleType, function: str, name: str) -> Task:
 
 def _where(error: Exception, path: Path) -> str:
     """Return the error in one line, with the line of the user's file where it arose."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == path.name]
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == path.name
+    ]
     line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
     place = f" (line {line})" if line else ""
     return f"{type(error).__name__}: {error}{place}"

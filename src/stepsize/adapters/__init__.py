@@ -1,0 +1,1 @@
+"""Adapters: our policies in other people's training loops."""

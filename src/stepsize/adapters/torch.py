@@ -1,0 +1,242 @@
+"""PyTorch: our policies in your training loop.
+
+::
+
+    for step in drive(optimizer, policy, steps=10_000):
+        ...                                  # forward, backward
+        optimizer.step()
+
+`drive` sets the hyperparameters and then yields, so the order of `optimizer.step()` and `scheduler.step()` cannot be wrong. The step is
+all its state: to resume, pass `start=`. Nothing is patched and nothing is added to the optimizer.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LRScheduler
+
+from stepsize.kernel.errors import DriveError, suggestion
+from stepsize.policies import LR, Policy
+from stepsize.results.io import dumps
+from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp, Rule
+from stepsize.schedules.base import whole_step, whole_steps
+from stepsize.strategy import Strategy
+
+BLOCK = 1024
+"""Steps of the policy that are tabulated at once."""
+
+MOMENTUM = "momentum"
+BETAS = "betas"
+
+
+class Driver:
+    """Sets an optimizer's hyperparameters before each update; iterate over it. Made by `drive`.
+
+    step: the update that comes next, counted from 0; all that a checkpoint needs.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, policy: Policy, steps: int, start: int = 0) -> None:
+        self.steps = whole_steps(steps)
+        self.step = whole_step(start)
+        if self.step > self.steps:
+            raise DriveError(f"start={start} lies behind the end of a run of {steps} steps; train longer or start earlier.")
+        self._optimizer = optimizer
+        self._policy = applicable(optimizer, policy).over(self.steps)
+        self._ratios = _ratios(optimizer, self._policy, self.step)
+        self._first, self._rows = self.step, {}  # type: tuple[int, dict[str, list[float]]]
+
+    def __iter__(self) -> Iterator[int]:
+        while self.step < self.steps:
+            self._apply(self.step)
+            self.step += 1
+            yield self.step - 1
+
+    def __len__(self) -> int:
+        return self.steps - self.step
+
+    def _apply(self, step: int) -> None:
+        if not self._rows or not self._first <= step < self._first + BLOCK:
+            table = self._policy.table(step, min(step + BLOCK, self.steps))
+            self._first, self._rows = step, {name: values.tolist() for name, values in table.items()}
+        for name, values in self._rows.items():
+            set_hyperparameter(self._optimizer, name, values[step - self._first], self._ratios[name])
+
+
+def drive(optimizer: torch.optim.Optimizer, policy: Policy, steps: int, start: int = 0) -> Driver:
+    """Iterate over the updates of a run, each with its hyperparameters already set.
+
+    optimizer: any `torch.optim` optimizer. policy: shares and "rest" are bound to `steps`; `momentum` means `betas[0]` for the
+        Adam family. steps: the horizon, optimizer updates. start: the update to begin with, when a run is resumed.
+    With several parameter groups, each keeps its own ratio to the optimizer's default: a group without weight decay stays without.
+
+    Raises DriveError when the optimizer lacks a scheduled hyperparameter; one without momentum only gets a warning.
+
+    >>> weight = torch.nn.Parameter(torch.zeros(1))
+    >>> optimizer = torch.optim.SGD([weight], lr=1.0)
+    >>> from stepsize.schedules import Linear
+    >>> [optimizer.param_groups[0]["lr"] for _ in drive(optimizer, Policy(lr=Linear(1.0, 0.0)), steps=4)]
+    [1.0, 0.75, 0.5, 0.25]
+    """
+    return Driver(optimizer, policy, steps, start)
+
+
+class PolicyLR(LRScheduler):
+    """A policy as torch's own LRScheduler; made by `as_lr_scheduler`."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, policy: Policy, last_epoch: int = -1) -> None:
+        self.policy = applicable(optimizer, policy)
+        self.policy.table(0, 1)
+        self._ratios = _ratios(optimizer, self.policy, max(0, last_epoch))
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float | torch.Tensor]:
+        """Return the learning rate of each group: a function of `last_epoch`, the number of updates made, alone."""
+        rate = self.policy[LR](max(0, self.last_epoch))
+        return [rate * ratio for ratio in self._ratios[LR]]
+
+    def step(self, epoch: int | None = None) -> None:
+        """Move on by one update: the learning rate as every scheduler does, and the policy's other hyperparameters."""
+        super().step(epoch)
+        self._set_others()
+
+    def _set_others(self) -> None:
+        for name, value in self.policy.at(max(0, self.last_epoch)).items():
+            if name != LR:
+                set_hyperparameter(self.optimizer, name, value, self._ratios[name])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the step and the policy's spec: plain numbers and strings."""
+        return {"step": self.last_epoch, "spec": dumps(self.policy)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to a saved step, and set its values at once, whatever was loaded into the optimizer before or after.
+
+        Raises DriveError when the state was saved with another policy.
+        """
+        if state_dict.get("spec") != dumps(self.policy):
+            raise DriveError(
+                "this checkpoint was saved with another policy or horizon, so its step does not mean the same here. "
+                f"Saved: {str(state_dict.get('spec'))[:200]}. Build the scheduler with the saved policy, or start a new run."
+            )
+        self.last_epoch = int(state_dict["step"])
+        self._step_count = self.last_epoch + 1
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            _set(group, LR, rate)
+        self._last_lr = self.get_lr()
+        self._set_others()
+
+
+def as_lr_scheduler(optimizer: torch.optim.Optimizer, policy: Policy, last_epoch: int = -1) -> PolicyLR:
+    """Return `policy` as a torch LRScheduler, for trainers that own the loop; call `step()` after each optimizer update.
+
+    policy: bound (`policy.over(steps)`), since a scheduler is never told the horizon.
+
+    Raises UnboundError when the policy still has shares, DriveError when the optimizer lacks a scheduled hyperparameter.
+    """
+    return PolicyLR(optimizer, policy, last_epoch)
+
+
+def applicable(optimizer: torch.optim.Optimizer, policy: Policy) -> Policy:
+    """Return the part of `policy` that `optimizer` has hyperparameters for.
+
+    Raises DriveError for a missing hyperparameter other than momentum; without momentum it warns.
+    """
+    known = {str(key) for key in optimizer.defaults if key != BETAS} | ({MOMENTUM, "beta2"} if BETAS in optimizer.defaults else set())
+    for name in policy:
+        if name in known or (name == "epsilon" and "eps" in known):
+            continue
+        if name != MOMENTUM:
+            numeric = {key for key in known if isinstance(optimizer.defaults.get(key, 0.0), float | int)}
+            raise DriveError(f"{type(optimizer).__name__} has no hyperparameter {name!r} to schedule. {suggestion(name, numeric)}")
+        warnings.warn(f"{type(optimizer).__name__} has no momentum, so the policy's momentum is left out.", stacklevel=3)
+        policy = policy.only(set(policy) - {MOMENTUM})
+    return policy
+
+
+def set_hyperparameter(optimizer: torch.optim.Optimizer, name: str, value: float, ratios: Iterable[float]) -> None:
+    """Set `name` to `value` times its ratio in each parameter group; a tensor is filled in place, never replaced."""
+    for group, ratio in zip(optimizer.param_groups, ratios, strict=False):
+        _set(group, name, value * ratio)
+
+
+def _set(group: dict[str, Any], name: str, value: Any) -> None:
+    if BETAS in group and name in (MOMENTUM, "beta2"):
+        place = 0 if name == MOMENTUM else 1
+        betas = list(group[BETAS])
+        if isinstance(betas[place], torch.Tensor):
+            betas[place].fill_(value)
+        else:
+            betas[place] = value
+            group[BETAS] = tuple(betas)
+        return
+    key = "eps" if name == "epsilon" and "eps" in group else name
+    if isinstance(group[key], torch.Tensor):
+        group[key].fill_(value)
+    else:
+        group[key] = value
+
+
+def _get(values: dict[str, Any], name: str) -> float:
+    if BETAS in values and name in (MOMENTUM, "beta2"):
+        return float(values[BETAS][0 if name == MOMENTUM else 1])
+    return float(values["eps" if name == "epsilon" and "eps" in values else name])
+
+
+def _ratios(optimizer: torch.optim.Optimizer, policy: Policy, start: int) -> dict[str, list[float]]:
+    """Return each group's ratio to the whole, by hyperparameter; a single group follows the policy itself.
+
+    A resumed optimizer carries the rates of its last update, so its ratios are to those and not to the defaults.
+    """
+    groups = optimizer.param_groups
+    if len(groups) == 1:
+        return {name: [1.0] for name in policy}
+    resumed = start > 0 and bool(optimizer.state)
+    whole = policy.at(start - 1) if resumed else {name: _get(optimizer.defaults, name) for name in policy}
+    return {name: [_ratio(_get(group, name), whole[name], name) for group in groups] for name in policy}
+
+
+def _ratio(own: float, whole: float, name: str) -> float:
+    if own == whole:
+        return 1.0
+    if whole == 0:
+        raise DriveError(
+            f"a parameter group has {name}={own!r} where the optimizer's own is 0, so its ratio to the policy is unknown. "
+            f"Give the optimizer a {name} above 0, or build the driver before loading the checkpoint."
+        )
+    return own / whole
+
+
+def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
+    """Return the class in `torch.optim` that is `rule`, and its arguments.
+
+    Raises DriveError for a rule that torch does not have.
+    """
+    shared = {"lr": rule.lr, "weight_decay": rule.weight_decay}
+    if isinstance(rule, Adam):
+        name = "AdamW" if isinstance(rule, AdamW) else "Adam"
+        return name, {"lr": rule.lr, BETAS: (rule.momentum, rule.beta2), "eps": rule.epsilon, "weight_decay": rule.weight_decay}
+    if isinstance(rule, RMSProp):
+        return "RMSprop", {**shared, "alpha": rule.alpha, "eps": rule.epsilon}
+    if isinstance(rule, Nesterov):
+        return "SGD", {**shared, MOMENTUM: rule.momentum, "nesterov": True}
+    if isinstance(rule, Momentum):
+        return "SGD", {**shared, MOMENTUM: rule.momentum, "dampening": rule.dampening}
+    if isinstance(rule, SGD):
+        return "SGD", shared
+    raise DriveError(f"torch.optim has no {type(rule).__name__}; run it in an engine of stepsize.")
+
+
+def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.Optimizer:
+    """Return the torch optimizer of a strategy or a rule, with every hyperparameter of the rule.
+
+    parameters: what a torch optimizer takes, or a module.
+    """
+    rule = strategy.rule if isinstance(strategy, Strategy) else strategy
+    name, arguments = torch_arguments(rule)
+    found = parameters.parameters() if isinstance(parameters, torch.nn.Module) else parameters
+    optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(found, **arguments)
+    return optimizer

@@ -1,0 +1,90 @@
+"""`stepsize advise TASK`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Table
+
+from stepsize.cli import base
+from stepsize.results.io import dumps, save
+
+if TYPE_CHECKING:
+    from stepsize.results import Advice, Race
+
+
+@click.command()
+@base.task_argument
+@base.steps_option
+@click.option("--budget", type=click.FloatRange(min=0, min_open=True), default=100.0, show_default=True,
+              help="For the whole search, in full trainings.")  # fmt: skip
+@base.seed_option
+@click.option("--rules", type=base.Comma(), help="Update rules to try. Default: AdamW,Momentum,RMSProp.")
+@click.option("--policies", type=base.Comma(), help="Policies to try. Default: all.")
+@base.json_option
+@base.report_option
+@click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the advice as JSON.")
+@base.journal_option
+def advise(
+    task: str, steps: int | None, budget: float, seed: int, rules: list[str] | None, policies: list[str] | None, *,
+    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
+) -> None:  # fmt: skip
+    """Find the update rule, the schedule and the learning rate for TASK."""
+    from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
+    from stepsize.jobs.advise import POLICIES, RULES  # noqa: PLC0415
+
+    chosen = list(RULES) if rules is None else base.rules_of(rules)
+    problem = load_task(task)
+    horizon = problem.steps if steps is None else steps
+    with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept, base.progress(budget * horizon) as tell:
+        answer = jobs.advise(
+            problem, steps=horizon, budget=budget, seed=seed, rules=chosen,
+            policies=POLICIES if policies is None else policies, journal=kept, progress=tell,
+        )  # fmt: skip
+    if save_to is not None:
+        save(answer, save_to)
+    if report is not None:
+        from stepsize.report import write_report  # noqa: PLC0415  (matplotlib takes a second)
+
+        write_report(report, answer)
+    if as_json:
+        click.echo(dumps(answer))
+        return
+    show_advice(answer)
+    for made in (save_to, report):
+        if made is not None:
+            base.out().print(f"Wrote {made}")
+
+
+def show_advice(answer: Advice) -> None:
+    """Print the recommendation, why, and the code to paste."""
+    console = base.out()
+    console.print(Panel.fit(
+        f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {answer.task}\n"
+        f"expected validation loss {answer.score}; one more run: {answer.promise.low:.4f} to {answer.promise.high:.4f}\n"
+        f"found for the cost of {answer.cost:.1f} full trainings, in {answer.seconds:.0f} s",
+        title="recommendation",
+    ))  # fmt: skip
+    console.print(standings_table(answer.final))
+    for sentence in answer.reasons:
+        console.print(f"- {sentence}", markup=False)
+    for sentence in answer.warnings:
+        console.print(f"[yellow]careful:[/yellow] {sentence}")
+    console.print("\nThe code to paste:\n")
+    console.print(Syntax(answer.code, "python", background_color="default"))
+
+
+def standings_table(race: Race) -> Table:
+    """Return the standings of a race's last rung as a table."""
+    table = Table(title=f"{len(race.rungs[-1].seeds)} paired seeds, {race.steps} steps; 95 % t-intervals")
+    for heading, right in (("strategy", False), ("validation loss", True), ("behind the best", True), ("", False)):
+        table.add_column(heading, justify="right" if right else "left")
+    for standing in race.standings:
+        behind = "" if standing.behind is None else f"{standing.behind.mean:+.4f} ({standing.behind.low:+.4f} to {standing.behind.high:+.4f})"
+        score = f"diverged on {standing.diverged}" if standing.diverged else str(standing.score)
+        table.add_row(standing.strategy.name, score, behind, "tied" if standing.tied and standing.behind else "")
+    return table

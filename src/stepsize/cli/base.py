@@ -1,0 +1,148 @@
+"""What every command shares: errors in one line, progress with time left, comma lists, the journal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.results.io import CATALOGUE
+from stepsize.rules import Rule
+
+if TYPE_CHECKING:
+    from stepsize.jobs import Journal
+
+FOLDER = Path(".stepsize")
+"""Where journals lie when no folder is named."""
+
+Tell = Callable[[str, int], None]
+
+task_argument = click.argument("task", metavar="TASK")
+steps_option = click.option("--steps", type=click.IntRange(min=1), help="Horizon, optimizer updates. Default: the task's own.")
+seed_option = click.option("--seed", type=click.IntRange(0, 10**9), default=0, show_default=True, help="Of the whole search.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
+journal_option = click.option(
+    "--journal", type=click.Path(file_okay=False, path_type=Path), help="Folder that keeps every finished trial."
+)
+report_option = click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the report, one HTML file."
+)
+
+
+class Comma(click.ParamType):
+    """A list written with commas."""
+
+    name = "a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:  # noqa: ARG002  (click's signature)
+        """Return the words of the list."""
+        words = [word.strip() for word in value.split(",")] if isinstance(value, str) else list(value)
+        return [word for word in words if word]
+
+
+def out() -> Console:
+    """Return the console of the answer, standard output."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def known_rules() -> dict[str, type[Rule]]:
+    """Return the rules by name."""
+    return CATALOGUE.of(Rule)
+
+
+def rules_of(names: list[str]) -> list[Rule]:
+    """Return the rules called `names`, with their defaults."""
+    known = known_rules()
+    for name in names:
+        if name not in known:
+            raise ParameterError(f"no rule is called {name!r}. {suggestion(name, known)}")
+    return [known[name]() for name in names]
+
+
+def rates_of(words: list[str]) -> list[float]:
+    """Return the learning rates in a comma list."""
+    rates = []
+    for word in words:
+        try:
+            rates.append(float(word))
+        except ValueError:
+            raise ParameterError(f"a learning rate is a number above 0, not {word!r}.") from None
+        if not 0 < rates[-1] < float("inf"):
+            raise ParameterError(f"a learning rate is a number above 0, not {word!r}.")
+    if not rates:
+        raise BudgetError("--rates needs at least one learning rate, such as --rates 0.01,0.03.")
+    return rates
+
+
+@contextmanager
+def progress(total: float) -> Iterator[Tell]:
+    """Show how far a job of about `total` replica-steps is, on standard error; a line every tenth where there is no terminal."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield _lines(total)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        job = bar.add_task("starting", total=total)
+
+        def tell(stage: str, updates: int) -> None:
+            bar.update(job, advance=updates, description=stage)
+
+        yield tell
+
+
+def _lines(total: float) -> Tell:
+    done, said = 0, -1
+
+    def tell(stage: str, updates: int) -> None:
+        nonlocal done, said
+        done += updates
+        tenth = int(10 * done / total)
+        if tenth > said:
+            said = tenth
+            print(f"{min(100, 10 * tenth):3d}%  {stage}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+@contextmanager
+def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
+    """Open the journal of a job; after Ctrl-C say what is kept, after success remove the one that nobody asked for."""
+    from stepsize.jobs import Journal  # noqa: PLC0415  (torch takes seconds; `stepsize list` does not need it)
+
+    path = (folder or FOLDER) / f"{name}.sqlite"
+    try:
+        with Journal(path) as journal:
+            yield journal
+    except KeyboardInterrupt:
+        with Journal(path) as kept:
+            click.echo(f"\nInterrupted: {len(kept)} finished trials are kept in {path}. The same command goes on from there.", err=True)
+        raise
+    if folder is None:
+        for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            leftover.unlink(missing_ok=True)
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+def picture(axes: Any, path: Path) -> None:
+    """Write the figure of some matplotlib Axes to `path`.
+
+    Raises ParameterError when the file's ending names no image format.
+    """
+    try:
+        axes.figure.savefig(path, dpi=150, bbox_inches="tight")
+    except (ValueError, OSError) as error:
+        raise ParameterError(f"cannot draw into {path}: {error}") from None
+
+
+def slug(text: str) -> str:
+    """Return `text` as a file name."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text).strip("-") or "task"

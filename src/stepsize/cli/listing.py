@@ -1,0 +1,45 @@
+"""`stepsize list`: everything that has a name."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import click
+from rich.table import Table
+
+from stepsize.cli import base
+from stepsize.policies import RECIPES
+from stepsize.problems import TASKS
+from stepsize.results.io import CATALOGUE
+from stepsize.rules import Rule
+from stepsize.schedules import Schedule
+
+
+def catalogue() -> dict[str, dict[str, str]]:
+    """Return name and first line of every schedule, policy, rule and task."""
+    return {
+        "schedules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Schedule).items()},
+        "policies": {name: _first_line(recipe) for name, recipe in RECIPES.items()},
+        "rules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Rule).items()},
+        "tasks": {name: _first_line(make) for name, make in TASKS.items()},
+    }
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, for machines.")
+def listing(*, as_json: bool) -> None:
+    """List the schedules, policies, rules and built-in tasks."""
+    found = catalogue()
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for family, members in found.items():
+        table = Table(title=family, title_justify="left", show_header=False, box=None)
+        for name, line in members.items():
+            table.add_row(f"[bold]{name}[/bold]", line)
+        base.out().print(table)
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0].replace("`", "").replace("[", "\\[")

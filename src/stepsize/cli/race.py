@@ -1,0 +1,59 @@
+"""`stepsize race TASK`: strategies at equal budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stepsize.cli import base
+from stepsize.cli.advise import standings_table
+from stepsize.results.io import dumps, save
+from stepsize.strategy import Strategy
+
+
+@click.command()
+@base.task_argument
+@base.steps_option
+@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Paired seeds per strategy.")
+@click.option("--rules", type=base.Comma(), default="AdamW,Momentum", show_default=True, help="Update rules to race.")
+@click.option("--policies", type=base.Comma(), default="constant,cosine,one_cycle", show_default=True, help="Policies to race.")
+@click.option("--rates", type=base.Comma(), help="Peak learning rates. Default: one each, from a range test per rule.")
+@base.json_option
+@base.report_option
+@click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the race as JSON.")
+@base.journal_option
+def race(
+    task: str, steps: int | None, seeds: int, rules: list[str], policies: list[str], rates: list[str] | None, *,
+    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
+) -> None:  # fmt: skip
+    """Race rules x policies x rates on TASK, at equal budget and on the same batches."""
+    from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
+    from stepsize.jobs.advise import candidate, candidates  # noqa: PLC0415
+
+    chosen = base.rules_of(rules)
+    peaks = None if rates is None else base.rates_of(rates)
+    problem = load_task(task)
+    horizon = problem.steps if steps is None else steps
+    field: list[Strategy] = []
+    count = len(chosen) * len(policies) * len(peaks or [1])
+    with base.journaled(journal, f"race-{base.slug(task)}") as kept, base.progress(count * seeds * horizon) as tell:
+        runner = jobs.Runner(problem, journal=kept, progress=tell)
+        for rule in chosen:
+            if peaks is None:
+                found = jobs.suggest(jobs.range_test(problem, rule, runner=runner))
+                field += candidates(rule, found, policies, 1, horizon)
+            else:
+                field += [candidate(rule, name, peak) for name in policies for peak in peaks]
+        record = jobs.race(problem, field, steps=horizon, seeds=range(seeds), runner=runner)
+    if save_to is not None:
+        save(record, save_to)
+    if report is not None:
+        from stepsize.report import write_report  # noqa: PLC0415  (matplotlib takes a second)
+
+        write_report(report, record)
+    if as_json:
+        click.echo(dumps(record))
+        return
+    base.out().print(standings_table(record))
+    base.out().print(f"Cost: {runner.updates / horizon:.1f} full trainings. {record.engine}.", markup=False)

@@ -1,0 +1,145 @@
+"""Advice: which update rule, which schedule and which learning rate, measured on the task itself.
+
+A range test per rule says where to look; around it stand the candidates, every rule with every policy at several rates; a race in rungs
+picks the finalists; and the finalists run again on fresh seeds, so that the winner's score is not the luck that made it win.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from stepsize.engines import Engine
+from stepsize.jobs import code, words
+from stepsize.jobs.base import Progress, Runner
+from stepsize.jobs.journal import Journal
+from stepsize.jobs.plan import Plan, plan
+from stepsize.jobs.race import RungPlan, race
+from stepsize.jobs.range_test import range_test
+from stepsize.jobs.statistics import prediction_interval, t_interval
+from stepsize.jobs.suggest import suggest
+from stepsize.kernel.arrays import Floats
+from stepsize.kernel.errors import BudgetError, TaskError
+from stepsize.policies import LR, RECIPES, recipe
+from stepsize.problems import Task
+from stepsize.results import Advice, Race, Rung, Suggestion
+from stepsize.rules import AdamW, Momentum, RMSProp, Rule
+from stepsize.strategy import Strategy
+from stepsize.theory import shift
+
+RULES: tuple[Rule, ...] = (AdamW(), Momentum(), RMSProp())
+"""The rules that are tried when none are named."""
+
+POLICIES = tuple(name for name in RECIPES if name != "warmup_cosine")
+"""The policies that are tried when none are named."""
+
+BUDGET = 100.0
+"""The budget when none is given, in full trainings."""
+
+AIM = 0.4
+"""Where the best constant rate is looked for, as a share of the rate at the loss's lowest point in the range test: a rate too high
+costs more than one too low, and the ramp, which stays at no rate for long, bears more than a run does."""
+
+SPACING = 10 ** (1 / 3)
+"""The ratio of neighbouring candidate rates; the rates within 1 % of the best span about as much."""
+
+
+def advise(
+    task: Task,
+    *,
+    steps: int | None = None,
+    budget: float = BUDGET,
+    seed: int = 0,
+    rules: Sequence[Rule] = RULES,
+    policies: Sequence[str] = POLICIES,
+    engine: Engine | None = None,
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+) -> Advice:
+    """Return the strategy to train `task` with, and what it rests on.
+
+    steps: the horizon to advise for, optimizer updates; the task's own when not given. budget: in full trainings, for everything.
+    seed: of the whole search; the same seed gives the same advice. rules: what to try. policies: names of recipes.
+    journal: keeps every finished wave, so that the same call goes on after an interruption.
+
+    Raises BudgetError when the budget or the horizon is too small, TaskError when nothing trains.
+
+    Watch out: it holds for this model, this data, this batch size and this horizon.
+    """
+    began = time.perf_counter()
+    horizon = task.steps if steps is None else steps
+    if not rules or not policies:
+        raise BudgetError("advice needs at least one rule and one policy to try.")
+    plans = plan(budget, len(rules), len(policies), horizon, seed)
+    runner = Runner(task, engine=engine, journal=journal, progress=progress)
+    sweeps = tuple(range_test(task, rule, steps=plans.ramp, seeds=plans.ramp_seeds, runner=runner) for rule in rules)
+    suggestions = tuple(suggest(sweep) for sweep in sweeps)
+    field = [s for rule, found in zip(rules, suggestions, strict=True) for s in candidates(rule, found, policies, plans.rates, horizon)]
+    search = race(task, field, steps=horizon, rungs=plans.rungs, runner=runner)
+    final = _final(task, search, plans, runner)
+    if final.standings[0].diverged:
+        raise TaskError(f"no strategy trained {task.name!r} to the end without diverging; look at its data, model and loss.")
+    scores = _fresh_scores(final)
+    strategy = final.best.over(horizon)
+    return Advice(
+        task=final.task, steps=horizon, seed=seed, strategy=strategy,
+        score=t_interval(scores), promise=prediction_interval(scores),
+        reasons=words.reasons(final, search, suggestions, rules), warnings=words.warnings(final, search, suggestions, rules),
+        code=code.script(final.task, strategy, horizon, plans.fresh[-1] + 1),
+        sweeps=sweeps, suggestions=suggestions, search=search, final=final,
+        cost=runner.updates / horizon, seconds=time.perf_counter() - began, versions=words.versions(),
+    )  # fmt: skip
+
+
+def candidates(rule: Rule, found: Suggestion, policies: Sequence[str], rates: int, horizon: int) -> list[Strategy]:
+    """Return the strategies of one rule: every policy at `rates` peaks around the one that the range test points to.
+
+    A peak is the aimed-at constant rate, moved by the last-iterate bound from the constant to the policy.
+    """
+    aim = AIM * found.max_lr.value if found.max_lr is not None else rule.lr
+    return [
+        candidate(rule, name, aim * _peak_shift(name, horizon) * SPACING ** (place - (rates - 1) / 2))
+        for name in policies
+        for place in range(rates)
+    ]
+
+
+def candidate(rule: Rule, name: str, peak: float) -> Strategy:
+    """Return the strategy of `rule` with the policy called `name`, named after both and its peak."""
+    rounded = float(f"{peak:.3g}")
+    policy = recipe(name)(rounded).only(rule.hyperparameters)
+    return Strategy(rule, policy, f"{type(rule).__name__} {name} {rounded:g}")
+
+
+def _peak_shift(name: str, horizon: int) -> float:
+    """Return how much higher the peak of a policy may be than a constant rate, by the bound."""
+    table = recipe(name)(1.0)[LR].over(horizon).table(0, horizon)
+    return shift(np.ones(horizon), table)
+
+
+def _final(task: Task, search: Race, plans: Plan, runner: Runner) -> Race:
+    """Run the finalists on fresh seeds: the best of the search, and the best constant rate to compare with."""
+    ranked = [standing.strategy for standing in search.standings if not standing.diverged] or [search.best]
+    field = ranked[: plans.finalists]
+    reference = _best_constant(search.rungs)
+    if reference is not None and reference.name not in {strategy.name for strategy in field}:
+        field.append(reference)
+    if len(field) < 2:
+        field += [s for s in search.rungs[0].strategies if s.name != field[0].name][:1]
+    return race(task, field, steps=search.steps, rungs=(RungPlan(search.steps, plans.fresh),), runner=runner)
+
+
+def _best_constant(rungs: Sequence[Rung]) -> Strategy | None:
+    """Return the constant rate that got furthest in the search, and there was best."""
+    for rung in reversed(rungs):
+        for index in rung.order:
+            if rung.strategies[index].family == "Constant" and np.isfinite(rung.means[index]):
+                return rung.strategies[index]
+    return None
+
+
+def _fresh_scores(final: Race) -> Floats:
+    rung = final.rungs[-1]
+    return np.asarray(rung.scores[rung.order[0]], dtype=np.float64)

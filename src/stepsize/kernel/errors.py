@@ -20,6 +20,7 @@ A message has four parts: what is wrong, the value given, what is allowed, what 
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -63,6 +64,19 @@ class MissingPackageError(StepsizeError, ImportError):
     """An optional package that this call needs is not installed."""
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+
+
+def brief(value: object) -> str:
+    """Return `repr(value)`, short whatever the value is: hostile data is long, deep, or both.
+
+    >>> brief(0.1), brief("x" * 1000)[:9]
+    ('0.1', "'xxxxxxxx")
+    """
+    return _SHORT.repr(value)
+
+
 def suggestion(given: str, allowed: Iterable[str]) -> str:
     """Return the end of an error message: the near miss if there is one, else what is allowed.
 
@@ -72,8 +86,8 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
     'Allowed: Cosine, Linear.'
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
     if not near:
         folded = {name.lower(): name for name in names}
-        near = [folded[str(given).lower()]] if str(given).lower() in folded else []
+        near = [folded[given.lower()]] if given.lower() in folded else []
     return f"Did you mean {near[0]!r}?" if near else f"Allowed: {', '.join(names)}."

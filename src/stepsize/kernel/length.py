@@ -18,14 +18,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-from stepsize.kernel.errors import LengthError
+from stepsize.kernel.errors import LengthError, brief
 
 Steps = int | str
 """500 (steps, optimizer updates) | "30%" (of the run) | "rest" (what the other parts leave)."""
 
 REST = "rest"
 
-_SHARE = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*%")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})\s*%")
 
 
 def parse(length: object) -> Steps:
@@ -36,9 +36,11 @@ def parse(length: object) -> Steps:
     if isinstance(length, str):
         return REST if length.strip() == REST else f"{_share_text(length)}%"
     if isinstance(length, bool) or not hasattr(length, "__index__"):
-        hint = f" For a share of the run write '{float(length):.0%}'." if _is_share(length) else ""
+        hint = ""
+        if isinstance(length, float) and 0 < length < 1:
+            hint = f" For a share of the run write '{100 * length:.6g}%'."
         raise LengthError(
-            f"a length is a whole number of steps, a share such as '30%', or 'rest', not {length!r}.{hint}"
+            f"a length is a whole number of steps, a share such as '30%', or 'rest', not {brief(length)}.{hint}"
         )
     steps = operator.index(length)
     if steps < 1:
@@ -75,7 +77,8 @@ def divide(lengths: Sequence[Steps], total: int, of: int | None = None) -> list[
         raise LengthError(
             f"the parts {listed} add up to {float(total - left):g} steps, but the run has {total}: {advice}."
         )
-    sizes = [left / rests if length == REST else size for length, size in zip(lengths, exact, strict=True)]
+    rest = Fraction(left, max(rests, 1))
+    sizes = [rest if length == REST else size for length, size in zip(lengths, exact, strict=True)]
     edges = [0]
     position = Fraction(0)
     for size in sizes:
@@ -97,9 +100,5 @@ def _round(size: Fraction) -> int:
 def _share_text(text: str) -> str:
     match = _SHARE.fullmatch(text.strip())
     if match is None or Fraction(match[1]) > 100:
-        raise LengthError(f"a length given as text is a share from '0%' to '100%', or 'rest', not {text!r}.")
+        raise LengthError(f"a length given as text is a share from '0%' to '100%', or 'rest', not {brief(text)}.")
     return match[1]
-
-
-def _is_share(length: object) -> bool:
-    return isinstance(length, float) and 0 < length < 1

@@ -9,14 +9,17 @@ one never disturbs another, so a batch of step 700 can be drawn without drawing 
 
 from __future__ import annotations
 
-import zlib
+import hashlib
+import operator
 
 import numpy as np
 
 
 def _sequence(seed: int, *path: str | int) -> np.random.SeedSequence:
-    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in path]
-    return np.random.SeedSequence([seed, *words])
+    # A hash of the whole path: SeedSequence pads its words with zeros, so [5] and [5, 0] would be one stream.
+    names = [part if isinstance(part, str) else operator.index(part) for part in (seed, *path)]
+    digest = hashlib.blake2b(repr(names).encode(), digest_size=16).digest()
+    return np.random.SeedSequence(int.from_bytes(digest, "little"))
 
 
 def child(seed: int, *path: str | int) -> int:

@@ -20,21 +20,19 @@ make. Nothing is ever imported, evaluated or unpickled on the way in, and an err
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import math
 import numbers
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
 from stepsize.kernel import length
-from stepsize.kernel.errors import LengthError, ParameterError, SpecError, StepsizeError, suggestion
+from stepsize.kernel.errors import FormatError, LengthError, ParameterError, SpecError, StepsizeError, brief, suggestion
 
 FORMAT = 1
 """The version of the JSON format; a reader refuses a newer one."""
@@ -44,6 +42,8 @@ DEEPEST = 64
 
 NDArray = npt.NDArray[Any]
 T = TypeVar("T")
+
+MSG_DEEP = f"is nested deeper than {DEEPEST} levels; flatten it, or give fewer terms to the sum."
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Spec:
     noun: ClassVar[str] = "value"
 
     def __post_init__(self) -> None:
+        """Put every field into its canonical form; then `validate`."""
         for name, hint in hints(type(self)).items():
             value = _checked(getattr(self, name), hint, f"{type(self).__name__}.{name}")
             object.__setattr__(self, name, value)
@@ -98,11 +99,15 @@ class Spec:
         return hints(cls)
 
 
-@cache
 def hints(cls: type) -> dict[str, Any]:
     """Return the annotations of the dataclass fields of `cls`, resolved, in order."""
-    resolved = get_type_hints(cls, include_extras=True)
-    return {field.name: resolved[field.name] for field in fields(cls) if field.init}
+    if cls not in _HINTS:
+        resolved = get_type_hints(cls, include_extras=True)
+        _HINTS[cls] = {field.name: resolved[field.name] for field in fields(cls) if field.init}
+    return _HINTS[cls]
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
@@ -114,17 +119,21 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
         return _checked_union(value, arguments, where)
     if origin is Literal:
         if value not in arguments:
-            allowed = suggestion(str(value), [str(choice) for choice in arguments])
-            raise ParameterError(f"{where} cannot be {value!r}. {allowed}")
+            allowed = suggestion(brief(value), [repr(choice) for choice in arguments])
+            raise ParameterError(f"{where} cannot be {brief(value)}. {allowed}")
         return value
-    if origin is tuple and isinstance(value, list | tuple):
-        each = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
-        if len(each) != len(value):
-            raise ParameterError(f"{where} must hold {len(each)} values, not {len(value)}.")
-        return tuple(_checked(item, want, f"{where}[{i}]") for i, (item, want) in enumerate(zip(value, each, strict=True)))
-    if origin is not None and origin is not tuple:
-        return value
-    return _checked_scalar(value, hint, where)
+    if origin is tuple:
+        return _checked_tuple(value, arguments, where)
+    return value if origin is not None else _checked_scalar(value, hint, where)
+
+
+def _checked_tuple(value: Any, arguments: tuple[Any, ...], where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ParameterError(f"{where} must be a list or a tuple, not {brief(value)}.")
+    each = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+    if len(each) != len(value):
+        raise ParameterError(f"{where} must hold {len(each)} values, not {len(value)}.")
+    return tuple(_checked(item, want, f"{where}[{i}]") for i, (item, want) in enumerate(zip(value, each, strict=True)))
 
 
 def _checked_annotated(value: Any, arguments: tuple[Any, ...], where: str) -> Any:
@@ -135,7 +144,7 @@ def _checked_annotated(value: Any, arguments: tuple[Any, ...], where: str) -> An
         except LengthError as error:
             raise LengthError(f"{where}: {error}") from None
     if rule == "any":
-        return float(value)
+        return _real(value, where)
     number = _checked(value, base, where)
     if not rule.holds(number):
         raise ParameterError(f"{where} must be {rule.words}, not {number!r}.")
@@ -156,31 +165,45 @@ def _checked_union(value: Any, choices: tuple[Any, ...], where: str) -> Any:
 
 def _checked_scalar(value: Any, hint: Any, where: str) -> Any:
     if hint is float:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise ParameterError(f"{where} must be a number, not {value!r}.")
-        if not math.isfinite(value):
-            raise ParameterError(f"{where} must be a finite number, not {float(value)!r}.")
-        return float(value)
+        number = _real(value, where)
+        if not math.isfinite(number):
+            raise ParameterError(f"{where} must be a finite number, not {number!r}.")
+        return number
     if hint is int:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise ParameterError(f"{where} must be a whole number, not {value!r}.")
+            raise ParameterError(f"{where} must be a whole number, not {brief(value)}.")
         return int(value)
     if isinstance(hint, type) and hint is not object and not isinstance(value, hint):
         noun = getattr(hint, "noun", hint.__name__)
-        raise ParameterError(f"{where} must be a {noun}, not {value!r}.")
+        raise ParameterError(f"{where} must be a {noun}, not {brief(value)}.")
     return value
 
 
-def encode(value: Any) -> Any:
-    """Return `value` as plain JSON data: specs as `{"kind": ...}`, arrays as base64 of the .npy format."""
+def _real(value: Any, where: str) -> float:
+    """Return a real number as a float; infinite where it is too large."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ParameterError(f"{where} must be a number, not {brief(value)}.")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def encode(value: Any, depth: int = 0) -> Any:
+    """Return `value` as plain JSON data: specs as `{"kind": ...}`, arrays as base64 of the .npy format.
+
+    depth: how deep `value` lies already, in fields and places.
+    Raises SpecError where values are nested deeper than `decode` reads.
+    """
     if isinstance(value, Spec):
-        return {"kind": type(value).__name__} | {name: encode(item) for name, item in value.spec_fields().items()}
+        if depth > DEEPEST:
+            raise SpecError(f"a {type(value).__name__} {MSG_DEEP}")
+        named = {name: encode(item, depth + 1) for name, item in value.spec_fields().items()}
+        return {"kind": type(value).__name__} | named
     if isinstance(value, np.ndarray):
         return _encode_array(value)
-    if isinstance(value, Mapping):
-        return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
+        return [encode(item, depth + 1) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
@@ -188,7 +211,7 @@ def encode(value: Any) -> Any:
 
 def envelope(value: Spec) -> dict[str, Any]:
     """Return `value` encoded, inside the envelope that carries the format version."""
-    return {"stepsize": FORMAT, "value": encode(value)}
+    return {"stepsize": FORMAT, "value": encode(value, 1)}
 
 
 def _encode_array(array: NDArray) -> dict[str, str]:
@@ -199,10 +222,21 @@ def _encode_array(array: NDArray) -> dict[str, str]:
 
 def _decode_array(data: Any, path: str) -> NDArray:
     try:
-        raw = base64.b64decode(data["npy"], validate=True)
-        return cast("NDArray", np.load(io.BytesIO(raw), allow_pickle=False))
-    except (KeyError, TypeError, ValueError, EOFError, binascii.Error) as error:
+        return _array(base64.b64decode(data["npy"], validate=True))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise SpecError(f"at {path}: this is not an array that stepsize wrote ({error}).") from None
+
+
+def _array(raw: bytes) -> NDArray:
+    """Return the array of numbers in .npy format; unlike np.load, it never unpickles, unzips or trusts a shape."""
+    stream = io.BytesIO(raw)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("its .npy version is not 1.0")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind not in "biuf":
+        raise ValueError(f"it holds {dtype}, not numbers")
+    flat = np.frombuffer(raw, dtype, offset=stream.tell())
+    return flat.reshape(shape, order="F" if fortran else "C").copy()
 
 
 class Catalogue:
@@ -226,17 +260,18 @@ class Catalogue:
         allowed = self.of(family)
         if not isinstance(name, str) or name not in allowed:
             noun = getattr(family, "noun", "value")
-            raise SpecError(f"at {path}: no {noun} is called {name!r}. {suggestion(str(name), allowed)}")
+            near = suggestion(name if isinstance(name, str) else "", allowed)
+            raise SpecError(f"at {path}: no {noun} is called {brief(name)}. {near}")
         return allowed[name]
 
     def open(self, data: Any, family: type[T]) -> T:
         """Decode `data` out of its envelope, as a value of `family`."""
         if not isinstance(data, Mapping) or "stepsize" not in data or "value" not in data:
-            raise SpecError('at $: this is not a stepsize file; one is {"stepsize": 1, "value": {"kind": ...}}.')
+            raise FormatError('at $: this is not a stepsize file; one is {"stepsize": 1, "value": {"kind": ...}}.')
         version = data["stepsize"]
         if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
-            raise SpecError(
-                f"at $.stepsize: format {version!r} is not one that this version reads (1 to {FORMAT}). "
+            raise FormatError(
+                f"at $.stepsize: format {brief(version)} is not one that this version reads (1 to {FORMAT}). "
                 "Update stepsize, or write the file with this version."
             )
         return self.decode(data["value"], family, "$.value")
@@ -244,10 +279,10 @@ class Catalogue:
     def decode(self, data: Any, family: type[T], path: str = "$") -> T:
         """Return the value of `family` that `data` describes; raise SpecError with the path where it does not."""
         if path.count(".") + path.count("[") > DEEPEST:
-            raise SpecError(f"at {path[:60]}...: values are nested deeper than {DEEPEST} levels; flatten the chain.")
+            raise SpecError(f"at {path[:60]}...: a value {MSG_DEEP}")
         if not isinstance(data, Mapping):
             noun = getattr(family, "noun", "value")
-            raise SpecError(f'at {path}: a {noun} is written {{"kind": ...}}, not {_brief(data)}.')
+            raise SpecError(f'at {path}: a {noun} is written {{"kind": ...}}, not {brief(data)}.')
         given = {str(name): item for name, item in data.items() if name != "kind"}
         cls = self.kind(data.get("kind"), family, path)
         wanted = cast("type[Spec]", cls).spec_hints(given)
@@ -266,9 +301,7 @@ class Catalogue:
             return None if data is None else self._union(data, arguments, path)
         if origin is tuple and isinstance(data, list):
             each = [arguments[0]] * len(data) if arguments[-1] is Ellipsis else list(arguments)
-            return tuple(
-                self._field(item, each[min(i, len(each) - 1)], f"{path}[{i}]") for i, item in enumerate(data)
-            )
+            return tuple(self._field(item, each[min(i, len(each) - 1)], f"{path}[{i}]") for i, item in enumerate(data))
         if origin is np.ndarray or hint is np.ndarray:
             return _decode_array(data, path)
         if isinstance(hint, type) and issubclass(hint, Spec):
@@ -286,7 +319,7 @@ class Catalogue:
 def _refuse_unknown(given: Mapping[str, Any], wanted: Mapping[str, Any], cls: type, path: str) -> None:
     for name in given:
         if name not in wanted:
-            raise SpecError(f"at {path}: {cls.__name__} has no field {name!r}. {suggestion(name, wanted)}")
+            raise SpecError(f"at {path}: {cls.__name__} has no field {brief(name)}. {suggestion(name, wanted)}")
     required = [field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING]
     missing = [name for name in required if name in wanted and name not in given]
     if missing:
@@ -295,8 +328,3 @@ def _refuse_unknown(given: Mapping[str, Any], wanted: Mapping[str, Any], cls: ty
 
 def _number(data: Any) -> Any:
     return float(data) if data in ("nan", "inf", "-inf") else data
-
-
-def _brief(data: Any) -> str:
-    text = repr(data)
-    return text if len(text) <= 40 else f"{text[:37]}..."

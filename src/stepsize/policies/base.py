@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import keyword
+import numbers
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.errors import ParameterError, brief, suggestion
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Spec
 from stepsize.schedules import Constant, Schedule
@@ -21,10 +23,10 @@ LR = "lr"
 class Policy(Spec):
     """How the hyperparameters move during training: `Policy(lr=Cosine(0.1, 0.0), momentum=0.9)`.
 
-    schedules: name and schedule of each hyperparameter, in order of the names; a number is a Constant. `momentum` means beta1 for
-        the Adam family.
+    schedules: name and schedule of each hyperparameter, in order of the names; a number is a Constant. `momentum` means
+        beta1 for the Adam family.
 
-    Raises ParameterError when a schedule is neither a Schedule nor a number.
+    Raises ParameterError when a schedule is neither a Schedule nor a number, or a name is no name of a parameter.
 
     >>> Policy(lr=Constant(0.1), momentum=0.9).table(0, 2)["momentum"].tolist()
     [0.9, 0.9]
@@ -33,7 +35,7 @@ class Policy(Spec):
     noun: ClassVar[str] = "policy"
     schedules: tuple[tuple[str, Schedule], ...]
 
-    def __init__(self, **schedules: Schedule | float) -> None:
+    def __init__(self, /, **schedules: Schedule | float) -> None:
         if not schedules:
             raise ParameterError("a policy needs at least one schedule, such as Policy(lr=0.1).")
         pairs = tuple((name, _schedule(name, given)) for name, given in sorted(schedules.items()))
@@ -98,8 +100,10 @@ class Policy(Spec):
 
 
 def _schedule(name: str, given: Any) -> Schedule:
+    if not name.isidentifier() or keyword.iskeyword(name) or name == "kind":  # a policy prints as code and is JSON
+        raise ParameterError(f"a policy cannot schedule {brief(name)}: that is no name of a hyperparameter, as lr is.")
     if isinstance(given, Schedule):
         return given
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        return Constant(given)
-    raise ParameterError(f"Policy.{name} must be a schedule or a number, not {given!r}.")
+    if isinstance(given, numbers.Real):
+        return Constant(given)  # type: ignore[arg-type]  # the spec makes it a float, and refuses a bool
+    raise ParameterError(f"Policy.{name} must be a schedule or a number, not {brief(given)}.")

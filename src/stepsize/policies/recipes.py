@@ -79,15 +79,18 @@ def one_cycle(
     momentum: tuple[float, float] | None = (0.85, 0.95),
     curve: str = "cosine",
 ) -> Policy:
-    """1cycle: up to `peak`, then down to far below the start; momentum moves the other way [smith2018disciplined, sec. 4.1].
+    """1cycle: up to `peak`, then down to far below the start; momentum moves the other way.
+
+    Source: [smith2018disciplined, sec. 4.1].
 
     warmup: the length of the climb. start, end: the first and the last rate, as fractions of the peak.
     momentum: the least (at the peak) and the most (at both ends), or None to leave momentum alone.
     curve: "cosine" (fastai, torch) or "linear" (the paper).
 
-    Watch out: judged in the middle of its run it looks worst of all; its best peak is several times the best constant rate.
+    Watch out: judged in the middle of its run it looks worst of all; its best peak is several times the best constant
+    rate.
 
-    Matches torch's OneCycleLR(peak, n, pct_start=p) as `one_cycle(peak, warmup=p*n - 1).over(n - 1)`.
+    Matches torch's OneCycleLR(peak, n, pct_start=p) as `one_cycle(peak, warmup=round(p*n) - 1).over(n - 1)`.
     """
     if curve not in CURVES:
         raise ParameterError(f"one_cycle's curve cannot be {curve!r}. {suggestion(curve, CURVES)}")

@@ -17,7 +17,8 @@ from stepsize.strategy import Strategy
 class Advice(Spec):
     """A recommendation that was measured.
 
-    task: its name, as `load_task` takes it. steps: the horizon (optimizer updates) that it holds for. seed: of the whole search.
+    task: its name, as `load_task` takes it. steps: the horizon (optimizer updates) that it holds for.
+    seed: of the whole search.
     strategy: what to use; its policy is bound to `steps`.
     score: the mean validation loss on fresh seeds, with the t-interval of the mean.
     promise: where the validation loss of one more run lies, with 95 % confidence.

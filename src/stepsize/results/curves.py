@@ -29,9 +29,9 @@ class Curves(Spec):
 
     trials: tuple[Trial, ...]
     steps: int
-    losses: np.ndarray = field(repr=False)  # type: ignore[type-arg]  # any dtype; the shape is in the docstring
-    score_steps: np.ndarray = field(repr=False)  # type: ignore[type-arg]
-    scores: np.ndarray = field(repr=False)  # type: ignore[type-arg]
+    losses: np.ndarray = field(repr=False)  # any dtype; the shape is in the docstring
+    score_steps: np.ndarray = field(repr=False)
+    scores: np.ndarray = field(repr=False)
     seconds: float = 0.0
     engine: str = ""
 

@@ -93,6 +93,8 @@ def write(path: str | os.PathLike[str], text: str) -> Path:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())  # or a crash of the machine could keep the rename and lose the text
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)

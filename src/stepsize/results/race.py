@@ -45,7 +45,7 @@ class Rung(Spec):
     steps: int
     strategies: tuple[Strategy, ...]
     seeds: tuple[int, ...]
-    scores: np.ndarray = field(repr=False)  # type: ignore[type-arg]  # (strategies, seeds) float64
+    scores: np.ndarray = field(repr=False)  # (strategies, seeds) float64
 
     @property
     def means(self) -> Floats:
@@ -62,8 +62,9 @@ class Rung(Spec):
 class Standing(Spec):
     """The place of one strategy in the last rung.
 
-    score: the mean validation loss with the t-interval of the mean. behind: the paired difference to the best, with its t-interval;
-        None for the best itself and for a strategy that diverged.
+    score: the mean validation loss with the t-interval of the mean.
+    behind: the paired difference to the best, with its t-interval; None for the best itself and for a strategy that
+        diverged.
     diverged: how many seeds diverged. tied: whether the difference to the best cannot be told from zero.
     """
 
@@ -80,9 +81,10 @@ class Standing(Spec):
 class Race(Spec):
     """The record of a race.
 
-    task: its name. steps: the full horizon. rungs: in order, the last at the full horizon. standings: of the last rung, best first.
-    curves: the full record of the last rung. agreement: Kendall's tau between the order of each earlier rung and the next, over the strategies
-        that ran in both. cost: in full trainings. engine: which, and why. seconds: wall time.
+    task: its name. steps: the full horizon. rungs: in order, the last at the full horizon.
+    standings: of the last rung, best first. curves: the full record of the last rung.
+    agreement: Kendall's tau between the order of each earlier rung and the next, over the strategies that ran in both.
+    cost: in full trainings. engine: which, and why. seconds: wall time.
     """
 
     noun: ClassVar[str] = "race"

@@ -27,8 +27,8 @@ class Sweep(Spec):
 
     task: str
     rule: Rule
-    rates: np.ndarray = field(repr=False)  # type: ignore[type-arg]  # any dtype; the shape is in the docstring
-    losses: np.ndarray = field(repr=False)  # type: ignore[type-arg]
+    rates: np.ndarray = field(repr=False)  # any dtype; the shape is in the docstring
+    losses: np.ndarray = field(repr=False)
     seeds: tuple[int, ...]
     seconds: float = 0.0
 
@@ -71,4 +71,4 @@ class Suggestion(Spec):
     max_lr: Estimate | None
     clear: bool
     reason: str
-    smooth: np.ndarray = field(repr=False)  # type: ignore[type-arg]  # (steps, seeds) float64
+    smooth: np.ndarray = field(repr=False)  # (steps, seeds) float64

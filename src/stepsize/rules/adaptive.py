@@ -13,12 +13,13 @@ from stepsize.rules.base import Rule, Scalars, Slots
 
 @dataclass(frozen=True)
 class RMSProp(Rule):
-    """RMSProp, as torch has it: `s = alpha*s + (1 - alpha)*g**2; p -= lr * g / (sqrt(s) + epsilon)` [ruder2016overview, sec. 4.5].
+    """RMSProp, as torch has it: the gradient over the root of its running mean square [ruder2016overview, sec. 4.5].
 
+    `s = alpha*s + (1 - alpha)*g**2; p -= lr * g / (sqrt(s) + epsilon)`.
     alpha: how slowly the mean square forgets. epsilon: outside of the root (Keras has it inside).
 
-    Watch out: the mean square starts at 0 and is not corrected, so the first steps are `1 / sqrt(1 - alpha)` too long: ten times at
-    torch's default. "Default RMSProp" differs between torch, Keras and optax; record all of it.
+    Watch out: the mean square starts at 0 and is not corrected, so the first steps are `1 / sqrt(1 - alpha)` too long:
+    ten times at torch's default. "Default RMSProp" differs between torch, Keras and optax; record all of it.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("s",)
@@ -52,7 +53,8 @@ class Adam(Rule):
     `m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g**2; p -= lr * (m/(1-b1**k)) / (sqrt(v/(1-b2**k)) + epsilon)`.
     momentum: beta1. beta2: of the second moment. weight_decay: L2, which Adam rescales (see AdamW).
 
-    Watch out: its step is about lr whatever the gradient's size, so it does not slow down by itself near a minimum; decay the rate.
+    Watch out: its step is about lr whatever the gradient's size, so it does not slow down by itself near a minimum;
+    decay the rate.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
@@ -87,9 +89,12 @@ class Adam(Rule):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay: `p *= 1 - lr * weight_decay`, then Adam's step [loshchilov2019decoupled, alg. 2].
+    """Adam with decoupled weight decay [loshchilov2019decoupled, alg. 2].
 
-    Watch out: the decay is multiplied by the scheduled rate, so another schedule is another total decay; compare `sum(lr) * weight_decay`.
+    `p *= 1 - lr * weight_decay`, then Adam's step.
+
+    Watch out: the decay is multiplied by the scheduled rate, so another schedule is another total decay; compare
+    `sum(lr) * weight_decay`.
     """
 
     weight_decay: NonNegative = 1e-2

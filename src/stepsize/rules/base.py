@@ -3,8 +3,8 @@
 A rule is two formulas. `coefficients` turns the hyperparameters of a step into the few numbers that the update needs
 (`1 - beta1`, `lr / (1 - beta1**k)`): in float64 and elementwise, so that it runs once over a whole table of shape
 (steps, replicas). `step` is the update itself, on parameters of any array library, in the parameters' own precision.
-The replica axis comes first, and a coefficient is shaped to it: one starting point, 10 000 starting points and 256 networks run
-the same lines (docs/adr/0003).
+The replica axis comes first, and a coefficient is shaped to it: one starting point, 10 000 starting points and 256
+networks run the same lines (docs/adr/0003).
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class Momentum(Rule):
 
     momentum: mu. dampening: not applied to the first gradient, as in torch.
 
-    Watch out: the buffer is not scaled by the rate, so a scheduled rate rescales all of it at once; stable up to `(2 + 2*mu) / lambda_max`.
+    Watch out: the buffer is not scaled by the rate, so a scheduled rate rescales all of it at once; stable up to
+    `(2 + 2*mu) / lambda_max`.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("v",)

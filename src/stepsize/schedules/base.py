@@ -16,6 +16,7 @@ one raises `UnboundError`.
 
 from __future__ import annotations
 
+import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Self
@@ -42,6 +43,9 @@ class Schedule(Spec, ABC):
     """A hyperparameter as a pure function of the step."""
 
     noun: ClassVar[str] = "schedule"
+    __array_ufunc__: ClassVar[None] = (
+        None  # so that `np.float32(0.1) * schedule` asks __rmul__ and makes no object array
+    )
     steps: Steps
 
     @abstractmethod
@@ -62,7 +66,7 @@ class Schedule(Spec, ABC):
 
     def _bind(self, steps: int, run: int) -> Self:  # noqa: ARG002  (lengths inside a part are shares of the run)
         """Return this schedule as a part of `steps` steps inside a run of `run` steps."""
-        return replace(self, steps=steps)
+        return replace(self, steps=steps)  # type: ignore[type-var]  # every concrete schedule is a dataclass
 
     def __call__(self, step: Array) -> Any:
         """Return the value that update number `step` uses: a float for an int, an array for an array."""
@@ -90,7 +94,7 @@ class Schedule(Spec, ABC):
 
     def __mul__(self, factor: float) -> Schedule:
         """Return this schedule scaled by the number `factor`."""
-        return Scaled(self, factor) if isinstance(factor, int | float) else NotImplemented
+        return Scaled(self, factor) if _is_number(factor) else NotImplemented
 
     __rmul__ = __mul__
 
@@ -155,7 +159,7 @@ class Chain(Schedule):
         lengths = [part.steps for part in self.parts]
         return sum(int(n) for n in lengths) if all(map(length.is_steps, lengths)) else REST
 
-    def _bind(self, steps: int, run: int) -> Chain:  # type: ignore[override]
+    def _bind(self, steps: int, run: int) -> Chain:
         sizes = length.divide([part.steps for part in self.parts], steps, of=run)
         bound = [part._bind(size, run) for part, size in zip(self.parts, sizes, strict=True) if size]
         return Chain(tuple(bound))
@@ -187,13 +191,15 @@ class Chain(Schedule):
 
     def __mul__(self, factor: float) -> Schedule:
         """Return the chain of the scaled parts, so that shares stay shares of the whole run."""
-        if not isinstance(factor, int | float):
+        if not _is_number(factor):
             return NotImplemented
         return Chain(tuple(part * factor for part in self.parts))
 
     __rmul__ = __mul__
 
     def __repr__(self) -> str:
+        if len(self.parts) == 1:
+            return f"Chain(({self.parts[0]!r},))"
         return " >> ".join(f"({part!r})" if isinstance(part, Sum) else repr(part) for part in self.parts)
 
 
@@ -209,7 +215,7 @@ class Scaled(Schedule):
         """The steps of the schedule that is scaled."""
         return self.schedule.steps
 
-    def _bind(self, steps: int, run: int) -> Scaled:  # type: ignore[override]
+    def _bind(self, steps: int, run: int) -> Scaled:
         return Scaled(self.schedule._bind(steps, run), self.factor)
 
     def value(self, t: Array, xp: Any) -> Array:
@@ -220,7 +226,9 @@ class Scaled(Schedule):
         return self.factor * self.schedule._block(start, stop)
 
     def __repr__(self) -> str:
-        inner = f"({self.schedule!r})" if isinstance(self.schedule, Chain | Sum) else repr(self.schedule)
+        if isinstance(self.schedule, Chain):  # `factor * chain` is the chain of the scaled parts, and not this value
+            return f"Scaled({self.schedule!r}, {self.factor!r})"
+        inner = f"({self.schedule!r})" if isinstance(self.schedule, Scaled | Sum) else repr(self.schedule)
         return f"{self.factor!r} * {inner}"
 
 
@@ -243,7 +251,7 @@ class Sum(Schedule):
         if len(known) > 1:
             raise ParameterError(f"a sum runs both schedules over the same steps, not over {sorted(map(str, known))}.")
 
-    def _bind(self, steps: int, run: int) -> Sum:  # type: ignore[override]
+    def _bind(self, steps: int, run: int) -> Sum:
         return Sum(self.first._bind(steps, run), self.second._bind(steps, run))
 
     def value(self, t: Array, xp: Any) -> Array:
@@ -256,6 +264,10 @@ class Sum(Schedule):
     def __repr__(self) -> str:
         parts = [f"({part!r})" if isinstance(part, Chain | Sum) else repr(part) for part in (self.first, self.second)]
         return " + ".join(parts)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real)
 
 
 def whole_step(step: object) -> int:

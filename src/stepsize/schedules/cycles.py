@@ -1,7 +1,8 @@
 """Cyclical learning rates: between a base and a peak, again and again [smith2017cyclical, sec. 3.1].
 
-A cycle climbs from `base` to `peak` in one half-cycle (Smith's stepsize) and falls back in another. Here `base` and `peak` name
-the two ends of the wave and not an order: a momentum that moves the other way has the larger value as its base.
+A cycle climbs from `base` to `peak` in one half-cycle (Smith's stepsize) and falls back in another. Here `base` and
+`peak` name the two ends of the wave and not an order: a momentum that moves the other way has the larger value as its
+base.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Cycle(Schedule):
 class Triangular(Cycle):
     """Cycles of one height: `amplitude = 1`.
 
-    Watch out: it beats a constant rate and does not beat a tuned decay; stop at the end of a cycle, where the rate is low.
+    Watch out: it beats a constant rate and does not beat a tuned decay; stop at the end of a cycle, where the rate is
+    low.
 
     >>> Triangular(0.1, 1.0, half_cycle=2).table(0, 5).tolist()
     [0.1, 0.55, 1.0, 0.55, 0.1]
@@ -88,8 +90,8 @@ class ExpRange(Cycle):
 
     gamma: the factor of one step, above 0 and at most 1.
 
-    Watch out: the paper words it otherwise, both bounds declining, and gamma depends on the horizon: `gamma**steps` is what is left
-    of the height at the end.
+    Watch out: the paper words it otherwise, both bounds declining, and gamma depends on the horizon: `gamma**steps` is
+    what is left of the height at the end.
 
     >>> ExpRange(0.1, 1.0, half_cycle=2, gamma=0.9).table(0, 4).round(6).tolist()
     [0.1, 0.505, 0.829, 0.42805]

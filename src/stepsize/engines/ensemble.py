@@ -90,7 +90,7 @@ class Ensemble:
             if progress is not None:
                 progress(len(trials))
         return Curves(
-            tuple(trials), steps, torch.stack(losses).cpu().numpy().astype(np.float32), np.array(points),
+            tuple(trials), steps, torch.stack(losses).cpu().numpy(), np.array(points),
             torch.stack(scores).cpu().numpy().astype(np.float64), time.perf_counter() - began, self.label,
         )  # fmt: skip
 
@@ -100,7 +100,7 @@ class Ensemble:
 
 def _update(rule: Rule, flat: torch.Tensor, gradient: torch.Tensor, slots: Slots, c: Tensors) -> None:
     """Let the rule update all rows in place, a block of rows at a time."""
-    height = max(1, UPDATE_BLOCK // flat.shape[1])
+    height = max(1, UPDATE_BLOCK // flat.shape[1]) if flat.device.type == "cpu" else len(flat)
     for start in range(0, len(flat), height):
         rows = slice(start, start + height)
         old = tuple(slot[rows] for slot in slots)

@@ -74,7 +74,7 @@ class Loop:
                 if progress is not None:
                     progress(1)
         return Curves(
-            (trial,), steps, np.array(losses, dtype=np.float32)[:, None], np.array(points), np.array(scores)[:, None],
+            (trial,), steps, torch.tensor(losses, dtype=self.dtype).numpy()[:, None], np.array(points), np.array(scores)[:, None],
             time.perf_counter() - began, self.label,
         )  # fmt: skip
 

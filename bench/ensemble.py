@@ -1,0 +1,105 @@
+"""Time per replica-step of the ensemble against a plain `torch.optim` loop, in turn in one run; and how far a replica strays.
+
+    python bench/ensemble.py [--task digits] [--replicas 8 32 128] [--device cpu] [--rounds 7]
+
+The peer trains one model after the other with torch.optim.AdamW and its own default (foreach) path, on the same batches.
+A ratio of 0.25 means that a replica-step costs a quarter of the peer's step. Only ratios are evidence: machines are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from stepsize.adapters.torch import build_optimizer, drive
+from stepsize.engines.ensemble import Ensemble
+from stepsize.policies import one_cycle
+from stepsize.problems import Task, load_task
+from stepsize.rules import AdamW
+from stepsize.strategy import Strategy, Trial
+
+STRATEGY = Strategy(AdamW(), one_cycle(0.003), "AdamW one_cycle")
+
+
+def peer(task: Task, steps: int, seed: int, device: str, dtype: torch.dtype = torch.float32) -> tuple[list[float], float]:
+    """Return the losses of one model trained with torch.optim, and the seconds a step took."""
+    model = task.build(seed).to(device=device, dtype=dtype)
+    optimizer = build_optimizer(model, STRATEGY)
+    data = [part.to(device, dtype) if part.is_floating_point() else part.to(device) for part in task.train]
+    order = [torch.from_numpy(rows).to(device) for epoch in range(steps // task.batches_per_epoch + 1) for rows in task.order(epoch, seed)]
+    losses = []
+    synchronize(device)
+    began = time.perf_counter()
+    for step in drive(optimizer, STRATEGY.policy, steps):
+        inputs, targets = (part[order[step]] for part in data)
+        optimizer.zero_grad()
+        loss = task.loss(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    synchronize(device)
+    seconds = time.perf_counter() - began
+    return torch.stack(losses).tolist(), seconds / steps
+
+
+def ours(task: Task, steps: int, replicas: int, device: str) -> float:
+    """Return the seconds that a step of one replica took; the scoring at the end is left out by taking two lengths."""
+    engine = Ensemble(size=replicas, device=device)
+    trials = [Trial(STRATEGY, seed % 16) for seed in range(replicas)]
+    short, long = (engine.run(task, trials, length).seconds for length in (steps, 3 * steps))
+    return (long - short) / (2 * steps) / replicas
+
+
+def synchronize(device: str) -> None:
+    """Wait for the device, so that the clock sees its work."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def stray(task: Task, steps: int = 200) -> float:
+    """Return the largest relative difference in loss between replicas and the same trials run alone, in float64 on the CPU."""
+    trials = [Trial(STRATEGY, seed) for seed in range(4)]
+    together = Ensemble(dtype=torch.float64, device="cpu").run(task, trials, steps)
+    worst = 0.0
+    for trial in trials:
+        alone, _ = peer(task, steps, trial.seed, "cpu", torch.float64)
+        column = together.losses[:, trial.seed].astype(float)
+        worst = max(worst, max(abs(a - b) / abs(b) for a, b in zip(column, alone, strict=True)))
+    return worst
+
+
+def main() -> None:
+    """Print a table: replicas, seconds of both, their ratio, and how much faster."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--task", default="digits")
+    parser.add_argument("--replicas", type=int, nargs="+", default=[8, 32, 128])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=10)
+    options = parser.parse_args()
+    task = load_task(options.task)
+    print(f"{task.name}, batch {task.batch_size}, {options.device}, torch {torch.__version__}, medians of {options.rounds} rounds")
+    print("replicas  peer ms/step  ours ms/replica-step  ratio  times faster")
+    for replicas in options.replicas:
+        ratios, theirs, mine = [], [], []
+        for round_ in range(options.rounds + 1):
+            _, a = peer(task, 5 * options.steps, 0, options.device)
+            b = ours(task, options.steps, replicas, options.device)
+            if round_:  # the first warms up
+                ratios.append(b / a)
+                theirs.append(a)
+                mine.append(b)
+        ratio = statistics.median(ratios)
+        print(
+            f"{replicas:8d}  {1e3 * statistics.median(theirs):12.3f}  {1e3 * statistics.median(mine):20.4f}  {ratio:5.3f}  {1 / ratio:12.1f}",
+            flush=True,
+        )
+    if options.device == "cpu" and options.task == "digits":
+        print(f"largest relative difference in loss of a replica to its solo run, 200 steps, float64: {stray(task):.1e}")
+
+
+if __name__ == "__main__":
+    main()

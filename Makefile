@@ -39,7 +39,7 @@ types: $(DEV)
 	$(BIN)/mypy
 
 floors: $(DEV)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: $(DEV)  ## Mend what ruff can mend by itself
 	$(BIN)/ruff check --fix-only

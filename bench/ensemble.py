@@ -24,12 +24,18 @@ from stepsize.strategy import Strategy, Trial
 STRATEGY = Strategy(AdamW(), one_cycle(0.003), "AdamW one_cycle")
 
 
-def peer(task: Task, steps: int, seed: int, device: str, dtype: torch.dtype = torch.float32) -> tuple[list[float], float]:
+def peer(
+    task: Task, steps: int, seed: int, device: str, dtype: torch.dtype = torch.float32
+) -> tuple[list[float], float]:
     """Return the losses of one model trained with torch.optim, and the seconds a step took."""
     model = task.build(seed).to(device=device, dtype=dtype)
     optimizer = build_optimizer(model, STRATEGY)
     data = [part.to(device, dtype) if part.is_floating_point() else part.to(device) for part in task.train]
-    order = [torch.from_numpy(rows).to(device) for epoch in range(steps // task.batches_per_epoch + 1) for rows in task.order(epoch, seed)]
+    order = [
+        torch.from_numpy(rows).to(device)
+        for epoch in range(steps // task.batches_per_epoch + 1)
+        for rows in task.order(epoch, seed)
+    ]
     losses = []
     synchronize(device)
     began = time.perf_counter()
@@ -81,7 +87,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     options = parser.parse_args()
     task = load_task(options.task)
-    print(f"{task.name}, batch {task.batch_size}, {options.device}, torch {torch.__version__}, medians of {options.rounds} rounds")
+    print(
+        f"{task.name}, batch {task.batch_size}, {options.device}, torch {torch.__version__}, medians of {options.rounds} rounds"
+    )
     print("replicas  peer ms/step  ours ms/replica-step  ratio  times faster")
     for replicas in options.replicas:
         ratios, theirs, mine = [], [], []
@@ -98,7 +106,9 @@ def main() -> None:
             flush=True,
         )
     if options.device == "cpu" and options.task == "digits":
-        print(f"largest relative difference in loss of a replica to its solo run, 200 steps, float64: {stray(task):.1e}")
+        print(
+            f"largest relative difference in loss of a replica to its solo run, 200 steps, float64: {stray(task):.1e}"
+        )
 
 
 if __name__ == "__main__":

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 from rich.panel import Panel
-from rich.syntax import Syntax
 from rich.table import Table
 
 from stepsize.cli import base
 from stepsize.results.io import dumps, save
 
 if TYPE_CHECKING:
-    from stepsize.results import Advice, Race
+    from stepsize.results import Advice, Interval, Race
 
 
 @click.command()
@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 @click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the advice as JSON.")
 @base.journal_option
 def advise(
-    task: str, steps: int | None, budget: float, seed: int, rules: list[str] | None, policies: list[str] | None, *,
+    task: str, *, steps: int | None, budget: float, seed: int, rules: list[str] | None, policies: list[str] | None,
     as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
-    from stepsize.jobs.advise import POLICIES, RULES  # noqa: PLC0415
+    from stepsize.jobs.advice import POLICIES, RULES  # noqa: PLC0415
 
     chosen = list(RULES) if rules is None else base.rules_of(rules)
+    base.writable(report, save_to)
     problem = load_task(task)
     horizon = problem.steps if steps is None else steps
     with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept, base.progress(budget * horizon) as tell:
@@ -63,19 +64,20 @@ def advise(
 def show_advice(answer: Advice) -> None:
     """Print the recommendation, why, and the code to paste."""
     console = base.out()
-    console.print(Panel.fit(
-        f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {answer.task}\n"
-        f"expected validation loss {answer.score}; one more run: {answer.promise.low:.4f} to {answer.promise.high:.4f}\n"
+    lines = (
+        f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {escape(answer.task)}",
+        f"expected validation loss {answer.score}",
+        f"one more run lies in {answer.promise.low:.4f} to {answer.promise.high:.4f} (95 %)",
         f"found for the cost of {answer.cost:.1f} full trainings, in {answer.seconds:.0f} s",
-        title="recommendation",
-    ))  # fmt: skip
+    )
+    console.print(Panel.fit("\n".join(lines), title="recommendation"))
     console.print(standings_table(answer.final))
     for sentence in answer.reasons:
-        console.print(f"- {sentence}", markup=False)
+        console.print(f"- {escape(sentence)}", soft_wrap=True)
     for sentence in answer.warnings:
-        console.print(f"[yellow]careful:[/yellow] {sentence}")
+        console.print(f"[yellow]careful:[/yellow] {escape(sentence)}", soft_wrap=True)
     console.print("\nThe code to paste:\n")
-    console.print(Syntax(answer.code, "python", background_color="default"))
+    click.echo(answer.code)
 
 
 def standings_table(race: Race) -> Table:
@@ -84,7 +86,12 @@ def standings_table(race: Race) -> Table:
     for heading, right in (("strategy", False), ("validation loss", True), ("behind the best", True), ("", False)):
         table.add_column(heading, justify="right" if right else "left")
     for standing in race.standings:
-        behind = "" if standing.behind is None else f"{standing.behind.mean:+.4f} ({standing.behind.low:+.4f} to {standing.behind.high:+.4f})"
+        behind = "" if standing.behind is None else signed(standing.behind)
         score = f"diverged on {standing.diverged}" if standing.diverged else str(standing.score)
         table.add_row(standing.strategy.name, score, behind, "tied" if standing.tied and standing.behind else "")
     return table
+
+
+def signed(difference: Interval) -> str:
+    """Return a paired difference with its interval, signs shown."""
+    return f"{difference.mean:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +25,12 @@ FOLDER = Path(".stepsize")
 Tell = Callable[[str, int], None]
 
 task_argument = click.argument("task", metavar="TASK")
-steps_option = click.option("--steps", type=click.IntRange(min=1), help="Horizon, optimizer updates. Default: the task's own.")
-seed_option = click.option("--seed", type=click.IntRange(0, 10**9), default=0, show_default=True, help="Of the whole search.")
+steps_option = click.option(
+    "--steps", type=click.IntRange(min=1), help="Horizon, optimizer updates. Default: the task's own."
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True, help="Of the whole search."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
 journal_option = click.option(
     "--journal", type=click.Path(file_okay=False, path_type=Path), help="Folder that keeps every finished trial."
@@ -36,7 +40,7 @@ report_option = click.option(
 )
 
 
-class Comma(click.ParamType):
+class Comma(click.ParamType[list[str]]):
     """A list written with commas."""
 
     name = "a,b,..."
@@ -49,7 +53,7 @@ class Comma(click.ParamType):
 
 def out() -> Console:
     """Return the console of the answer, standard output."""
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False)
 
 
 def known_rules() -> dict[str, type[Rule]]:
@@ -83,12 +87,16 @@ def rates_of(words: list[str]) -> list[float]:
 
 @contextmanager
 def progress(total: float) -> Iterator[Tell]:
-    """Show how far a job of about `total` replica-steps is, on standard error; a line every tenth where there is no terminal."""
+    """Show how far a job of about `total` replica-steps is, on standard error.
+
+    Where there is no terminal, print a line every tenth.
+    """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield _lines(total)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    words, left = TextColumn("{task.description}"), TimeRemainingColumn()
+    columns = (words, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), left)
     with Progress(*columns, console=console, transient=True) as bar:
         job = bar.add_task("starting", total=total)
 
@@ -107,7 +115,7 @@ def _lines(total: float) -> Tell:
         tenth = int(10 * done / total)
         if tenth > said:
             said = tenth
-            print(f"{min(100, 10 * tenth):3d}%  {stage}", file=sys.stderr, flush=True)
+            click.echo(f"{min(100, 10 * tenth):3d}%  {stage}", err=True)
 
     return tell
 
@@ -123,13 +131,26 @@ def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
             yield journal
     except KeyboardInterrupt:
         with Journal(path) as kept:
-            click.echo(f"\nInterrupted: {len(kept)} finished trials are kept in {path}. The same command goes on from there.", err=True)
+            said = f"{len(kept)} finished trials are kept in {path}; the same command goes on from there."
+            click.echo(f"\nInterrupted: {said}", err=True)
         raise
     if folder is None:
         for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             leftover.unlink(missing_ok=True)
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
+
+
+def writable(*paths: Path | None) -> None:
+    """Raise ParameterError for a file that cannot be written, before the work that would fill it begins."""
+    for path in paths:
+        if path is None:
+            continue
+        folder = path.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+        if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise ParameterError(f"cannot write {path}: {folder} is not a folder that can be written to; name another.")
 
 
 def picture(axes: Any, path: Path) -> None:

@@ -17,22 +17,25 @@ from stepsize.strategy import Strategy
 @base.steps_option
 @click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Paired seeds per strategy.")
 @click.option("--rules", type=base.Comma(), default="AdamW,Momentum", show_default=True, help="Update rules to race.")
-@click.option("--policies", type=base.Comma(), default="constant,cosine,one_cycle", show_default=True, help="Policies to race.")
+@click.option(
+    "--policies", type=base.Comma(), default="constant,cosine,one_cycle", show_default=True, help="Policies to race."
+)
 @click.option("--rates", type=base.Comma(), help="Peak learning rates. Default: one each, from a range test per rule.")
 @base.json_option
 @base.report_option
 @click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the race as JSON.")
 @base.journal_option
 def race(
-    task: str, steps: int | None, seeds: int, rules: list[str], policies: list[str], rates: list[str] | None, *,
+    task: str, *, steps: int | None, seeds: int, rules: list[str], policies: list[str], rates: list[str] | None,
     as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
 ) -> None:  # fmt: skip
     """Race rules x policies x rates on TASK, at equal budget and on the same batches."""
     from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
-    from stepsize.jobs.advise import candidate, candidates  # noqa: PLC0415
+    from stepsize.jobs.advice import candidate, candidates  # noqa: PLC0415
 
     chosen = base.rules_of(rules)
     peaks = None if rates is None else base.rates_of(rates)
+    base.writable(report, save_to)
     problem = load_task(task)
     horizon = problem.steps if steps is None else steps
     field: list[Strategy] = []

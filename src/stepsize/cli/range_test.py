@@ -21,12 +21,14 @@ from stepsize.results.io import dumps, save
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curve into an image file.")
 @click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the sweep as JSON.")
 def range_test(
-    task: str, rule: str, low: float, high: float, steps: int | None, seeds: int, *, as_json: bool, plot: Path | None, save_to: Path | None
-) -> None:
+    task: str, *, rule: str, low: float, high: float, steps: int | None, seeds: int,
+    as_json: bool, plot: Path | None, save_to: Path | None,
+) -> None:  # fmt: skip
     """Let the learning rate of TASK climb, and read the two bounds off the loss."""
     from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
 
     (chosen,) = base.rules_of([rule])
+    base.writable(plot, save_to)
     problem = load_task(task)
     with base.progress(seeds * (steps or 280)) as tell:
         sweep = jobs.range_test(problem, chosen, low=low, high=high, steps=steps, seeds=range(seeds), progress=tell)

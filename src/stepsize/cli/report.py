@@ -12,8 +12,8 @@ from stepsize.results.io import load
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", "page", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
-              help="The HTML file to write.")  # fmt: skip
+@click.option("--out", "page", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"),
+              show_default=True, help="The HTML file to write.")  # fmt: skip
 def report(files: tuple[Path, ...], page: Path) -> None:
     """Write saved results FILES (advice, race, sweep) as one self-contained HTML page."""
     from stepsize.report import write_report  # noqa: PLC0415  (matplotlib takes a second)

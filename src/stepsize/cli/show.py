@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 from rich.table import Table
 
 from stepsize.cli import base
+from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, SpecError, suggestion
+from stepsize.kernel.spec import Spec
 from stepsize.policies import LR, RECIPES, Policy
 from stepsize.results import Advice
 from stepsize.results.io import CATALOGUE, dumps, load
@@ -28,8 +31,12 @@ BAR = 40
 @click.command()
 @click.argument("name")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Horizon, optimizer updates.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf).")
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Horizon, optimizer updates."
+)
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf)."
+)
 @click.option("--table", is_flag=True, help="Print every step, tab-separated.")
 @base.json_option
 def show(name: str, fields: tuple[str, ...], steps: int, *, plot: Path | None, table: bool, as_json: bool) -> None:
@@ -72,21 +79,23 @@ def _of_recipe(name: str, given: dict[str, Any]) -> Policy:
     for field in given:
         if field not in allowed:
             raise SpecError(f"{name} has no field {field!r}. {suggestion(field, allowed)}")
-    numbers = {field: value for field, value in given.items() if isinstance(value, int | float)}
-    if "peak" in given and "peak" not in numbers:
-        raise ParameterError(f"{name}.peak must be a number, not {given['peak']!r}.")
-    return RECIPES[name](**{"peak": 1.0, **given})
+    make: Callable[..., Policy] = RECIPES[name]
+    try:
+        return make(**{"peak": 1.0, **given})
+    except TypeError:
+        raise ParameterError(f"{name} cannot be made of {', '.join(f'{k}={v!r}' for k, v in given.items())}.") from None
 
 
 def _of_file(path: Path) -> Policy:
-    value = load(path)
+    value = load(path, Spec)
     if isinstance(value, Advice | Strategy):
         return value.policy
     if isinstance(value, Schedule):
         return Policy(**{LR: value})
     if isinstance(value, Policy):
         return value
-    raise SpecError(f"{path} holds a {type(value).__name__}, which has no schedule to show; give a Policy, a Strategy or an Advice.")
+    kind = type(value).__name__
+    raise SpecError(f"{path} holds a {kind}, which has no schedule to show; give a Policy, a Strategy or an Advice.")
 
 
 def _field(text: str) -> tuple[str, Any]:
@@ -101,7 +110,7 @@ def _field(text: str) -> tuple[str, Any]:
     return name, value
 
 
-def _curve(policy: Policy, values: dict[str, np.ndarray], steps: int) -> None:  # type: ignore[type-arg]  # (steps,) float64
+def _curve(policy: Policy, values: dict[str, Floats], steps: int) -> None:
     table = Table(title=repr(policy), title_justify="left", box=None)
     for heading in ("step", *values):
         table.add_column(heading, justify="right")

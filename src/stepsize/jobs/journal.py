@@ -1,7 +1,7 @@
 """The journal: every finished trial on disk, so that a job killed at any moment goes on where it was.
 
-One SQLite file in WAL mode with one writer. A trial's key is a hash of what it is: the task's data, model and loss, the strategy, the
-seed and the length. So a changed task or another horizon never meets old numbers.
+One SQLite file in WAL mode with one writer. A trial's key is a hash of what it is: the task's data, model and loss,
+the strategy, the seed and the length. So a changed task or another horizon never meets old numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from stepsize.problems import Task
 from stepsize.results import Curves
 from stepsize.strategy import Trial
 
-_TABLE = "CREATE TABLE IF NOT EXISTS trials (key TEXT PRIMARY KEY, losses BLOB, score_steps BLOB, scores BLOB, seconds REAL)"
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS trials (key TEXT PRIMARY KEY, losses BLOB, score_steps BLOB, scores BLOB, seconds REAL)"
+)
 
 
 class Journal:
@@ -48,7 +50,10 @@ class Journal:
 
     def get(self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str) -> Curves | None:
         """Return the record of `trials`, or None unless every one of them is here."""
-        rows = [self._base.execute("SELECT losses, score_steps, scores FROM trials WHERE key = ?", [key]).fetchone() for key in keys]
+        rows = [
+            self._base.execute("SELECT losses, score_steps, scores FROM trials WHERE key = ?", [key]).fetchone()
+            for key in keys
+        ]
         if not all(rows):
             return None
         losses, points, scores = ([_array(row[column]) for row in rows] for column in range(3))
@@ -70,7 +75,9 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

@@ -1,7 +1,7 @@
 """Few seeds, honestly: paired t-intervals, ties that are said to be ties, divergence as data.
 
-With five seeds or fewer a percentile bootstrap covers 73 to 84 % where it says 95 %; the t-interval covers 95 %. So every interval here
-is a t-interval, and strategies are compared by their differences on the same seeds.
+With five seeds or fewer a percentile bootstrap covers 73 to 84 % where it says 95 %; the t-interval covers 95 %. So
+every interval here is a t-interval, and strategies are compared by their differences on the same seeds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def t_interval(values: Floats, confidence: float = CONFIDENCE) -> Interval:
 
 
 def prediction_interval(values: Floats, confidence: float = CONFIDENCE) -> Interval:
-    """Return the mean of `values`, (seeds,), with the interval in which one more value lies: `s * sqrt(1 + 1/n)` wide."""
+    """Return the mean of `values`, (seeds,), with the interval of one more value: `t * s * sqrt(1 + 1/n)` each way."""
     return _interval(values, confidence, 1 + 1 / max(1, len(values)))
 
 

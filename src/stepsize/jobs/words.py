@@ -22,12 +22,14 @@ def reasons(final: Race, search: Race, suggestions: Sequence[Suggestion], rules:
     """Return why the best of `final` is recommended."""
     best, rung = final.standings[0], final.rungs[-1]
     tried = len(search.rungs[0].strategies)
-    said = [
+    first = (
         f"On {len(rung.seeds)} fresh seeds {best.strategy.name} reaches a validation loss of {best.score}, "
         f"the lowest mean of {len(final.standings)} finalists out of {tried} strategies tried."
+    )
+    said = [first, *(_against(standing) for standing in final.standings[1:])]
+    said += [
+        f"Range test of {type(rule).__name__}: {each.reason}." for rule, each in zip(rules, suggestions, strict=True)
     ]
-    said += [_against(standing) for standing in final.standings[1:]]
-    said += [f"Range test of {type(rule).__name__}: {each.reason}." for rule, each in zip(rules, suggestions, strict=True)]
     said.append(_touchiness(search.rungs[0], best.strategy.name))
     return tuple(sentence for sentence in said if sentence)
 
@@ -62,7 +64,11 @@ def _touchiness(rung: Rung, name: str) -> str:
 def warnings(final: Race, search: Race, suggestions: Sequence[Suggestion], rules: Sequence[Rule]) -> tuple[str, ...]:
     """Return what to be careful of."""
     best = final.standings[0]
-    said = [f"Range test of {type(rule).__name__}: {each.reason}." for rule, each in zip(rules, suggestions, strict=True) if not each.clear]
+    said = [
+        f"Range test of {type(rule).__name__}: {each.reason}."
+        for rule, each in zip(rules, suggestions, strict=True)
+        if not each.clear
+    ]
     tied = [standing.strategy.name for standing in final.standings[1:] if standing.tied and not standing.diverged]
     if tied:
         said.append(f"{len(tied)} other finalists are as good as far as these seeds can tell: {', '.join(tied)}.")
@@ -70,7 +76,7 @@ def warnings(final: Race, search: Race, suggestions: Sequence[Suggestion], rules
     if edge:
         said.append(edge)
     said += [
-        f"Rung {number + 1} agrees little with rung {number + 2} (Kendall's tau {tau:.2f}); a larger budget would search deeper."
+        f"Rung {number + 1} agrees little with rung {number + 2} (Kendall's tau {tau:.2f}); a larger budget helps."
         for number, tau in enumerate(search.agreement)
         if math.isfinite(tau) and tau < WEAK
     ]

@@ -44,7 +44,8 @@ def range_test(
 ) -> Sweep:
     """Return the losses of `task` under `rule` while the rate climbs from `low` to `high`, once per seed.
 
-    rule: AdamW with its defaults when not given. low, high: the ends of the exponential ramp. steps: of the ramp, optimizer updates;
+    rule: AdamW with its defaults when not given. low, high: the ends of the exponential ramp. steps: of the ramp,
+        optimizer updates;
         40 a decade when not given. seeds: replicas with their own weights and batches, trained at once.
     runner: to share an engine and a journal with other jobs.
 

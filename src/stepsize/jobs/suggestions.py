@@ -1,8 +1,11 @@
 """What a range test suggests: two bounds with their spread, or that there is no clear answer, and why.
 
-A pure function of the recorded sweep. The loss is smoothed after the run, two-sidedly, by local regression of its logarithm over
-the logarithm of the rate. The article's bounds are read from that curve, seed by seed: the minimum is the rate just before the sharp
-drop (a tenth of the way down), the maximum the rate just before the loss rises again (its lowest point) [smith2017cyclical, sec. 3.3].
+A pure function of the recorded sweep. The loss is smoothed after the run, two-sidedly, by local regression of its
+logarithm over
+the logarithm of the rate. The article's bounds are read from that curve, seed by seed: the minimum is the rate just
+before the sharp
+drop (a tenth of the way down), the maximum the rate just before the loss rises again (its lowest point)
+[smith2017cyclical, sec. 3.3].
 """
 
 from __future__ import annotations
@@ -47,15 +50,21 @@ def suggest(sweep: Sweep) -> Suggestion:
     noise = _noise(sweep, smooth)
     if float(np.median(drops)) < max(LEAST_DROP, 2 * noise):
         fall = 1 - math.exp(-max(0.0, float(np.median(drops))))
-        return _unclear(f"no drop: the loss falls by {fall:.0%} over the whole range, not more than its noise ({noise:.0%})", smooth)
+        return _unclear(
+            f"no drop: the loss falls by {fall:.0%} over the whole range, not more than its noise ({noise:.0%})", smooth
+        )
     if not all(rises):
-        return _unclear(f"no rise: the loss still falls at {sweep.rates[-1]:.2g}, the end of the range; widen it", smooth)
+        return _unclear(
+            f"no rise: the loss still falls at {sweep.rates[-1]:.2g}, the end of the range; widen it", smooth
+        )
     if math.log10(highs.high / highs.low) > WIDEST:
         return _unclear(f"the seeds disagree: the maximum is between {highs.low:.2g} and {highs.high:.2g}", smooth)
     fall = 1 - math.exp(-float(np.median(drops)))
-    return Suggestion(lows, highs, clear=True, smooth=smooth, reason=(
-        f"the loss falls by {fall:.0%}, from {lows.value:.2g} on (a tenth of the drop) to its lowest point at {highs.value:.2g}, then rises"
-    ))  # fmt: skip
+    reason = (
+        f"the loss falls by {fall:.0%}, from {lows.value:.2g} on (a tenth of the drop) to its lowest point at "
+        f"{highs.value:.2g}, then rises"
+    )
+    return Suggestion(lows, highs, clear=True, reason=reason, smooth=smooth)
 
 
 def smoothed(x: Floats, losses: NDArray, bandwidth: float = BANDWIDTH) -> Floats:

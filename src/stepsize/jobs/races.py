@@ -1,8 +1,9 @@
 """Races: strategies at equal budget, on the same weights and the same batches, and who won, by how much, how sure.
 
-A race climbs rungs. On a rung below the last, every schedule runs *whole* in a shortened horizon, its rate moved by the last-iterate
-bound (docs/adr/0007): a schedule that is cut in the middle is not a short schedule. The strategies are ranked by their mean over
-paired seeds, all of them together, and the first rung keeps the best of every family of schedules.
+A race climbs rungs. On a rung below the last, every schedule runs *whole* in a shortened horizon, its rate moved by
+the last-iterate
+bound (docs/adr/0007): a schedule that is cut in the middle is not a short schedule. The strategies are ranked by
+their mean over paired seeds, all of them together, and the first rung keeps the best of every family of schedules.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 from stepsize.engines import Engine
@@ -37,7 +39,8 @@ SCORES = 20
 class RungPlan(Spec):
     """What one rung runs.
 
-    steps: the length of its runs, optimizer updates. seeds: the paired seeds. keep: how many strategies go on; all when not given.
+    steps: the length of its runs, optimizer updates. seeds: the paired seeds. keep: how many strategies go on; all
+        when not given.
     """
 
     steps: Count
@@ -61,11 +64,14 @@ def race(
     journal: Journal | None = None,
     progress: Progress | None = None,
     runner: Runner | None = None,
+    stage: str = "rung",
 ) -> Race:
     """Race `strategies` on `task` and return the record.
 
-    steps: the full horizon, optimizer updates; the task's own when not given. seeds: paired: every strategy trains from the same
-        weights on the same batches. rungs: how to get there; one rung of all strategies at the full horizon when not given.
+    steps: the full horizon, optimizer updates; the task's own when not given. seeds: paired: every strategy trains
+        from the same
+        weights on the same batches. rungs: how to get there; one rung of all strategies at the full horizon when not
+        given.
     journal: keeps every finished wave, so that the same call goes on after an interruption.
 
     Raises BudgetError when there is nothing to compare, ParameterError when the last rung is not the full horizon.
@@ -79,10 +85,10 @@ def race(
     before, done = runner.updates, []
     for number, plan in enumerate(plans):
         last = number == len(plans) - 1
-        rung, curves = _run(runner, field, plan, horizon, number, last=last)
+        rung, curves = _run(runner, field, plan, horizon, f"{stage} {number + 1}", last=last)
         done.append(rung)
         field = _survivors(rung, plan.keep, families=number == 0)
-    agreement = tuple(kendall(first, second) for first, second in zip(done, done[1:], strict=False))
+    agreement = tuple(kendall(first, second) for first, second in pairwise(done))
     cost = (runner.updates - before) / horizon
     seconds = time.perf_counter() - began
     name = task.source or task.name
@@ -107,18 +113,18 @@ def _distinct(strategies: Iterable[Strategy]) -> list[Strategy]:
 
 
 def _run(
-    runner: Runner, field: Sequence[Strategy], plan: RungPlan, horizon: int, number: int, *, last: bool
+    runner: Runner, field: Sequence[Strategy], plan: RungPlan, horizon: int, stage: str, *, last: bool
 ) -> tuple[Rung, Curves]:
     """Run one rung; a shorter one with every schedule whole in its horizon, the rate moved by the bound."""
     runners = [retimed(strategy, horizon, plan.steps) for strategy in field]
     trials = [Trial(strategy, seed) for strategy in runners for seed in plan.seeds]
-    stage = f"rung {number + 1}: {len(field)} strategies, {plan.steps} steps"
-    curves = runner.run(stage, trials, plan.steps, score_every=max(1, plan.steps // SCORES) if last else None)
+    told = f"{stage}: {len(field)} strategies, {plan.steps} steps"
+    curves = runner.run(told, trials, plan.steps, score_every=max(1, plan.steps // SCORES) if last else None)
     return Rung(plan.steps, tuple(field), plan.seeds, curves.final.reshape(len(field), len(plan.seeds))), curves
 
 
 def retimed(strategy: Strategy, horizon: int, steps: int) -> Strategy:
-    """Return `strategy`, tuned for `horizon` steps, as it should be run in `steps`: whole, and with its rate moved by the bound."""
+    """Return `strategy`, tuned for `horizon` steps, as it runs in `steps`: whole, its rate moved by the bound."""
     if steps == horizon:
         return strategy
     schedule = strategy.policy[LR]

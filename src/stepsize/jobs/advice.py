@@ -1,7 +1,9 @@
 """Advice: which update rule, which schedule and which learning rate, measured on the task itself.
 
-A range test per rule says where to look; around it stand the candidates, every rule with every policy at several rates; a race in rungs
-picks the finalists; and the finalists run again on fresh seeds, so that the winner's score is not the luck that made it win.
+A range test per rule says where to look; around it stand the candidates, every rule with every policy at several
+rates; a race in rungs
+picks the finalists; and the finalists run again on fresh seeds, so that the winner's score is not the luck that made
+it win.
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from stepsize.engines import Engine
-from stepsize.jobs import code, words
+from stepsize.jobs import scripts, words
 from stepsize.jobs.base import Progress, Runner
 from stepsize.jobs.journal import Journal
-from stepsize.jobs.plan import Plan, plan
-from stepsize.jobs.race import RungPlan, race
-from stepsize.jobs.range_test import range_test
+from stepsize.jobs.plans import Plan, plan
+from stepsize.jobs.races import RungPlan, race
+from stepsize.jobs.range_tests import range_test
 from stepsize.jobs.statistics import prediction_interval, t_interval
-from stepsize.jobs.suggest import suggest
+from stepsize.jobs.suggestions import suggest
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.policies import LR, RECIPES, recipe
@@ -38,8 +40,9 @@ POLICIES = tuple(name for name in RECIPES if name != "warmup_cosine")
 BUDGET = 100.0
 """The budget when none is given, in full trainings."""
 
-AIM = 0.4
-"""Where the best constant rate is looked for, as a share of the rate at the loss's lowest point in the range test: a rate too high
+AIM = 0.5
+"""Where the best constant rate is looked for, as a share of the rate at the loss's lowest point in the range test: a
+rate too high
 costs more than one too low, and the ramp, which stays at no rate for long, bears more than a run does."""
 
 SPACING = 10 ** (1 / 3)
@@ -60,7 +63,8 @@ def advise(
 ) -> Advice:
     """Return the strategy to train `task` with, and what it rests on.
 
-    steps: the horizon to advise for, optimizer updates; the task's own when not given. budget: in full trainings, for everything.
+    steps: the horizon to advise for, optimizer updates; the task's own when not given. budget: in full trainings,
+        for everything.
     seed: of the whole search; the same seed gives the same advice. rules: what to try. policies: names of recipes.
     journal: keeps every finished wave, so that the same call goes on after an interruption.
 
@@ -76,21 +80,37 @@ def advise(
     runner = Runner(task, engine=engine, journal=journal, progress=progress)
     sweeps = tuple(range_test(task, rule, steps=plans.ramp, seeds=plans.ramp_seeds, runner=runner) for rule in rules)
     suggestions = tuple(suggest(sweep) for sweep in sweeps)
-    field = [s for rule, found in zip(rules, suggestions, strict=True) for s in candidates(rule, found, policies, plans.rates, horizon)]
+    field = [
+        s
+        for rule, found in zip(rules, suggestions, strict=True)
+        for s in candidates(rule, found, policies, plans.rates, horizon)
+    ]
     search = race(task, field, steps=horizon, rungs=plans.rungs, runner=runner)
     final = _final(task, search, plans, runner)
     if final.standings[0].diverged:
-        raise TaskError(f"no strategy trained {task.name!r} to the end without diverging; look at its data, model and loss.")
+        raise TaskError(
+            f"no strategy trained {task.name!r} to the end without diverging; look at its data, model and loss."
+        )
     scores = _fresh_scores(final)
     strategy = final.best.over(horizon)
     return Advice(
-        task=final.task, steps=horizon, seed=seed, strategy=strategy,
-        score=t_interval(scores), promise=prediction_interval(scores),
-        reasons=words.reasons(final, search, suggestions, rules), warnings=words.warnings(final, search, suggestions, rules),
-        code=code.script(final.task, strategy, horizon, plans.fresh[-1] + 1),
-        sweeps=sweeps, suggestions=suggestions, search=search, final=final,
-        cost=runner.updates / horizon, seconds=time.perf_counter() - began, versions=words.versions(),
-    )  # fmt: skip
+        task=final.task,
+        steps=horizon,
+        seed=seed,
+        strategy=strategy,
+        score=t_interval(scores),
+        promise=prediction_interval(scores),
+        reasons=words.reasons(final, search, suggestions, rules),
+        warnings=words.warnings(final, search, suggestions, rules),
+        code=scripts.script(final.task, strategy, horizon, plans.fresh[-1] + 1),
+        sweeps=sweeps,
+        suggestions=suggestions,
+        search=search,
+        final=final,
+        cost=runner.updates / horizon,
+        seconds=time.perf_counter() - began,
+        versions=words.versions(),
+    )
 
 
 def candidates(rule: Rule, found: Suggestion, policies: Sequence[str], rates: int, horizon: int) -> list[Strategy]:
@@ -128,7 +148,9 @@ def _final(task: Task, search: Race, plans: Plan, runner: Runner) -> Race:
         field.append(reference)
     if len(field) < 2:
         field += [s for s in search.rungs[0].strategies if s.name != field[0].name][:1]
-    return race(task, field, steps=search.steps, rungs=(RungPlan(search.steps, plans.fresh),), runner=runner)
+    return race(
+        task, field, steps=search.steps, rungs=(RungPlan(search.steps, plans.fresh),), runner=runner, stage="finalists"
+    )
 
 
 def _best_constant(rungs: Sequence[Rung]) -> Strategy | None:

@@ -46,7 +46,7 @@ class Cycle(Schedule):
         """Return the wave."""
         rise = self._bound("half_cycle")
         fall = rise if self.fall is None else self._bound("fall")
-        cycle = xp.floor(t / (rise + fall))
+        cycle = xp.floor((t + 0.5) / (rise + fall))  # half a step in: see Staircase
         place = t - cycle * (rise + fall)
         wave = xp.minimum(place / rise, (rise + fall - place) / fall)
         scaled = wave * self.amplitude(cycle, t, xp)

@@ -34,7 +34,8 @@ def main() -> None:
     task = load_task(options.task)
     engine, why = choose(task)
     seeds = range(FIRST, FIRST + options.seeds)
-    grid = [Strategy(rule, constant(rate), f"{type(rule).__name__} {rate:.3g}") for rule in GRID for rate in GRID[rule]]
+    points = [(rule, rate) for rule, rates in GRID.items() for rate in rates]
+    grid = [Strategy(rule, constant(rate), f"{type(rule).__name__} {rate:.3g}") for rule, rate in points]
     curves = engine.run(task, [Trial(strategy, seed) for strategy in grid for seed in seeds], task.steps)
     scores = curves.final.reshape(len(grid), -1)
     half = len(grid) // 2
@@ -48,9 +49,8 @@ def main() -> None:
         answer = advise(task, seed=seed)
         record = engine.run(task, [Trial(answer.strategy, each) for each in seeds], task.steps)
         print(f"advice, seed {seed}: {answer.strategy.name:24s} validation loss {t_interval(record.final)}")
-        print(
-            f"    minus the grid's best, paired: {t_interval(record.final - best)}; cost {answer.cost:.0f} full trainings"
-        )
+        gap = t_interval(record.final - best)
+        print(f"    minus the grid's best, paired: {gap}; cost {answer.cost:.0f} full trainings")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Time per replica-step of the ensemble against a plain `torch.optim` loop, in turn in one run; and how far a replica strays.
+"""Time per replica-step of the ensemble against a plain `torch.optim` loop; and how far a replica strays from it.
 
     python bench/ensemble.py [--task digits] [--replicas 8 32 128] [--device cpu] [--rounds 7]
 
-The peer trains one model after the other with torch.optim.AdamW and its own default (foreach) path, on the same batches.
-A ratio of 0.25 means that a replica-step costs a quarter of the peer's step. Only ratios are evidence: machines are noisy.
+The peer trains one model after the other with torch.optim.AdamW and its own default path, on the same batches, in turn
+with ours in one run. A ratio of 0.25 means that a replica-step costs a quarter of the peer's step. Only ratios are
+evidence: machines are noisy.
 """
 
 from __future__ import annotations
@@ -31,11 +32,8 @@ def peer(
     model = task.build(seed).to(device=device, dtype=dtype)
     optimizer = build_optimizer(model, STRATEGY)
     data = [part.to(device, dtype) if part.is_floating_point() else part.to(device) for part in task.train]
-    order = [
-        torch.from_numpy(rows).to(device)
-        for epoch in range(steps // task.batches_per_epoch + 1)
-        for rows in task.order(epoch, seed)
-    ]
+    epochs = range(steps // task.batches_per_epoch + 1)
+    order = [torch.from_numpy(rows).to(device) for epoch in epochs for rows in task.order(epoch, seed)]
     losses = []
     synchronize(device)
     began = time.perf_counter()
@@ -66,14 +64,14 @@ def synchronize(device: str) -> None:
 
 
 def stray(task: Task, steps: int = 200) -> float:
-    """Return the largest relative difference in loss between replicas and the same trials run alone, in float64 on the CPU."""
+    """Return the largest relative difference in loss of replicas to the same trials run alone, float64 on the CPU."""
     trials = [Trial(STRATEGY, seed) for seed in range(4)]
     together = Ensemble(dtype=torch.float64, device="cpu").run(task, trials, steps)
     worst = 0.0
     for trial in trials:
         alone, _ = peer(task, steps, trial.seed, "cpu", torch.float64)
         column = together.losses[:, trial.seed].astype(float)
-        worst = max(worst, max(abs(a - b) / abs(b) for a, b in zip(column, alone, strict=True)))
+        worst = max([worst, *(abs(a - b) / abs(b) for a, b in zip(column, alone, strict=True))])
     return worst
 
 
@@ -87,9 +85,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     options = parser.parse_args()
     task = load_task(options.task)
-    print(
-        f"{task.name}, batch {task.batch_size}, {options.device}, torch {torch.__version__}, medians of {options.rounds} rounds"
-    )
+    print(f"{task.name}, batch {task.batch_size}, {options.device}, torch {torch.__version__}")
+    print(f"medians of {options.rounds} rounds, peer and ours in turn")
     print("replicas  peer ms/step  ours ms/replica-step  ratio  times faster")
     for replicas in options.replicas:
         ratios, theirs, mine = [], [], []
@@ -101,10 +98,8 @@ def main() -> None:
                 theirs.append(a)
                 mine.append(b)
         ratio = statistics.median(ratios)
-        print(
-            f"{replicas:8d}  {1e3 * statistics.median(theirs):12.3f}  {1e3 * statistics.median(mine):20.4f}  {ratio:5.3f}  {1 / ratio:12.1f}",
-            flush=True,
-        )
+        a, b = (1e3 * statistics.median(times) for times in (theirs, mine))
+        print(f"{replicas:8d}  {a:12.3f}  {b:20.4f}  {ratio:5.3f}  {1 / ratio:12.1f}", flush=True)
     if options.device == "cpu" and options.task == "digits":
         print(
             f"largest relative difference in loss of a replica to its solo run, 200 steps, float64: {stray(task):.1e}"

@@ -36,15 +36,18 @@ def advise(
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
     from stepsize.jobs.advice import POLICIES, RULES  # noqa: PLC0415
+    from stepsize.jobs.plans import plan  # noqa: PLC0415
 
     chosen = list(RULES) if rules is None else base.rules_of(rules)
     base.writable(report, save_to)
     problem = load_task(task)
     horizon = problem.steps if steps is None else steps
-    with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept, base.progress(budget * horizon) as tell:
+    names = list(POLICIES) if policies is None else policies
+    total = plan(budget, len(chosen), len(names), horizon, seed).cost * horizon
+    with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept, base.progress(total) as tell:
         answer = jobs.advise(
             problem, steps=horizon, budget=budget, seed=seed, rules=chosen,
-            policies=POLICIES if policies is None else policies, journal=kept, progress=tell,
+            policies=names, journal=kept, progress=tell,
         )  # fmt: skip
     if save_to is not None:
         save(answer, save_to)

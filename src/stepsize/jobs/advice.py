@@ -76,6 +76,8 @@ def advise(
     horizon = task.steps if steps is None else steps
     if not rules or not policies:
         raise BudgetError("advice needs at least one rule and one policy to try.")
+    for name in policies:
+        recipe(name)
     plans = plan(budget, len(rules), len(policies), horizon, seed)
     runner = Runner(task, engine=engine, journal=journal, progress=progress)
     sweeps = tuple(range_test(task, rule, steps=plans.ramp, seeds=plans.ramp_seeds, runner=runner) for rule in rules)

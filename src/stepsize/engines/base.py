@@ -22,13 +22,21 @@ CHUNK = 256
 class Engine(Protocol):
     """What every engine can do; the standings of a race do not depend on which one it was."""
 
-    label: str
+    @property
+    def label(self) -> str:
+        """What runs, in a few words."""
 
     def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
         """Return the trials, by index, in groups that run at once; a wave is what an interruption can lose."""
 
     def run(
-        self, task: Task, trials: Sequence[Trial], steps: int, *, score_every: int | None = None, progress: Progress | None = None
+        self,
+        task: Task,
+        trials: Sequence[Trial],
+        steps: int,
+        *,
+        score_every: int | None = None,
+        progress: Progress | None = None,
     ) -> Curves:
         """Run `trials` for `steps` updates, scoring every `score_every` updates and at the end."""
 
@@ -43,6 +51,12 @@ def coefficients(trials: Sequence[Trial], start: int, stop: int) -> dict[str, Fl
     k = np.arange(start + 1, stop + 1, dtype=np.float64)[:, None]
     found = trials[0].strategy.rule.coefficients(rows, k)
     return {name: np.broadcast_to(value, (stop - start, len(trials))) for name, value in found.items()}
+
+
+def precision(dtype: Any) -> str:
+    """Return the end of an engine's label: nothing in float32, else the dtype."""
+    name = str(dtype).removeprefix("torch.")
+    return "" if name == "float32" else f", {name}"
 
 
 def score_points(steps: int, every: int | None) -> list[int]:

@@ -1,7 +1,7 @@
 """The ensemble: all replicas of a model in one vectorised training step.
 
-The parameters of a replica are one flat row; `torch.func.vmap` trains all rows with one sequence of kernels, and the update
-rule runs once over the whole array. Hyperparameters differ from row to row, which is all that a race needs.
+The parameters of a replica are one flat row; `torch.func.vmap` trains all rows with one sequence of kernels, and the
+update rule runs once over the whole array. Hyperparameters differ from row to row, which is all that a race needs.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stepsize.engines import base
+from stepsize.kernel import seeds
 from stepsize.kernel.errors import TaskError
 from stepsize.problems import Task
+from stepsize.problems.base import seeded
 from stepsize.results.curves import Curves
 from stepsize.rules import Rule
 from stepsize.rules.base import Slots
@@ -43,7 +45,7 @@ class Ensemble:
     @property
     def label(self) -> str:
         """What ran, in a few words."""
-        return f"ensemble of up to {self.size} replicas on {self.device.type}"
+        return f"ensemble of up to {self.size} replicas on {self.device.type}{base.precision(self.dtype)}"
 
     def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
         """Return groups of one kind of rule, of at most `size` trials, as even as they can be."""
@@ -75,6 +77,7 @@ class Ensemble:
         replicas = Replicas(task, [trial.seed for trial in trials], self.dtype, self.device)
         rule = trials[0].strategy.rule
         points = base.score_points(steps, score_every)
+        due = set(points)
         slots = tuple(torch.zeros_like(replicas.flat) for _ in rule.slots)
         losses, scores, table = [], [], {}
         for step in range(steps):
@@ -85,7 +88,7 @@ class Ensemble:
             gradient, loss = replicas.gradient(step)
             _update(rule, replicas.flat, gradient, slots, {name: values[row] for name, values in table.items()})
             losses.append(loss)
-            if step + 1 in points:
+            if step + 1 in due:
                 scores.append(replicas.score())
             if progress is not None:
                 progress(len(trials))
@@ -104,8 +107,8 @@ def _update(rule: Rule, flat: torch.Tensor, gradient: torch.Tensor, slots: Slots
     for start in range(0, len(flat), height):
         rows = slice(start, start + height)
         old = tuple(slot[rows] for slot in slots)
-        parameters, new = rule.step(flat[rows], gradient[rows], old, {name: value[rows] for name, value in c.items()}, torch)
-        flat[rows] = parameters
+        now = {name: value[rows] for name, value in c.items()}
+        flat[rows], new = rule.step(flat[rows], gradient[rows], old, now, torch)
         for kept, fresh in zip(old, new, strict=True):
             kept.copy_(fresh)
 
@@ -142,12 +145,14 @@ class Replicas:
         return tensor.to(self._device, self._dtype) if floating else tensor.to(self._device)
 
     def _parameters(self, row: torch.Tensor) -> Tensors:
-        pieces = row.split(self._sizes)
+        pieces = torch.split(row, self._sizes)
         return {name: piece.view(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
 
-    def _loss(self, row: torch.Tensor, buffers: Tensors, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
+    def _loss(
+        self, row: torch.Tensor, buffers: Tensors, x: torch.Tensor, y: torch.Tensor
+    ) -> tuple[torch.Tensor, Tensors]:
         outputs = functional_call(self._model, {**self._parameters(row), **buffers}, (x,))
-        return self._task.loss(outputs, y), buffers
+        return self._task.loss(outputs, y).reshape(()), buffers
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the batch of each replica at `step`, (replicas, batch, ...)."""
@@ -183,14 +188,31 @@ def refusal(task: Task) -> str | None:
     """Return why the model of `task` cannot be vectorised, in one line, or None when it can."""
     task.check()
     try:
-        replicas = Replicas(task, [0, 1], torch.float32, torch.device("cpu"))
-        replicas.gradient(0)
-        replicas.score()
+        with seeded(seeds.child(0, "noise")):
+            return _difference(task, Replicas(task, [0, 1], torch.float32, torch.device("cpu")))
     except TaskError:
         raise
     except Exception as error:  # noqa: BLE001  (vmap refuses with many kinds of error; each is a reason)
         first = str(error).strip().splitlines()[0] if str(error).strip() else ""
         return f"{type(error).__name__}: {first[:160]}"
+
+
+def _difference(task: Task, replicas: Replicas) -> str | None:
+    """Return in what a replica differs from the model by itself, over two batches and no update, or None.
+
+    A model that assigns to a buffer, where it should write into it, runs under vmap without a word, and learns nothing.
+    """
+    model = task.build(0).float().train()
+    for step in range(2):
+        _, losses = replicas.gradient(step)
+        x, y = (tensor.float() if tensor.is_floating_point() else tensor for tensor in task.batch(step, 0))
+        alone = task.loss(model(x), y).detach().reshape(())
+        if not torch.allclose(losses[0], alone, rtol=1e-3, atol=1e-5, equal_nan=True):
+            return f"its loss is {losses[0].item():.6g} as a replica and {alone.item():.6g} alone"
+    for name, buffer in model.named_buffers():
+        if not torch.allclose(replicas.buffers[name][0].float(), buffer.float(), rtol=1e-3, atol=1e-5, equal_nan=True):
+            return f"its buffer {name!r} is not updated in place"
+    replicas.score()
     return None
 
 

@@ -11,6 +11,7 @@ import torch
 from stepsize.engines import base
 from stepsize.kernel import seeds
 from stepsize.problems import Task
+from stepsize.problems.base import seeded
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
 
@@ -27,7 +28,7 @@ class Loop:
     @property
     def label(self) -> str:
         """What ran, in a few words."""
-        return "plain loop, one trial at a time"
+        return "plain loop, one trial at a time" + base.precision(self.dtype)
 
     def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
         """Return each trial by itself."""
@@ -55,9 +56,9 @@ class Loop:
         slots = [tuple(torch.zeros_like(p) for _ in rule.slots) for p in parameters]
         points = base.score_points(steps, score_every)
         table = base.coefficients(base.bound([trial], steps), 0, steps)
-        losses, scores = [], []
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seeds.child(trial.seed, "noise"))
+        losses: list[float] = []
+        scores: list[float] = []
+        with seeded(seeds.child(trial.seed, "noise")):
             for step in range(steps):
                 now = {name: float(values[step, 0]) for name, values in table.items()}
                 x, y = (self._to(tensor) for tensor in task.batch(step, trial.seed))
@@ -74,25 +75,19 @@ class Loop:
                 if progress is not None:
                     progress(1)
         return Curves(
-            (trial,), steps, torch.tensor(losses, dtype=self.dtype).numpy()[:, None], np.array(points), np.array(scores)[:, None],
-            time.perf_counter() - began, self.label,
+            (trial,), steps, torch.tensor(losses, dtype=self.dtype).numpy()[:, None], np.array(points),
+            np.array(scores)[:, None], time.perf_counter() - began, self.label,
         )  # fmt: skip
 
     def _to(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
     def _score(self, task: Task, model: torch.nn.Module) -> float:
-        return task.score(model if self.dtype == torch.float32 else _Cast(model, self.dtype))
-
-
-class _Cast(torch.nn.Module):
-    """A model that is fed inputs of another dtype."""
-
-    def __init__(self, model: torch.nn.Module, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.model, self.dtype = model, dtype
-        self.train(model.training)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        outputs: torch.Tensor = self.model(inputs.to(self.dtype) if inputs.is_floating_point() else inputs)
-        return outputs
+        """Return what `task.score` does, with the data in the precision of this engine."""
+        total = 0.0
+        model.eval()
+        with torch.no_grad():
+            for x, y in task.validation_batches():
+                total += task.loss(model(self._to(x)), self._to(y)).item() * len(x)
+        model.train()
+        return total / len(task.validation[0])

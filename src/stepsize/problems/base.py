@@ -7,7 +7,8 @@ weights and the same batches, whichever strategy trains them, and any batch can 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from stepsize.kernel import seeds
-from stepsize.kernel.errors import TaskError
+from stepsize.kernel.errors import TaskError, brief
 from stepsize.kernel.optional import need
 
 Indices = npt.NDArray[np.int64]
 Module = Any
 Tensor = Any
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generators for a while, and leave them as they were, those of the GPUs too."""
+    torch = need("torch")
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +66,8 @@ class Task:
         if not isinstance(self.steps, int) or self.steps < 1:
             raise TaskError(f"Task.steps must be a whole number of at least 1, not {self.steps!r}.")
         size = self.batch_size or getattr(self.train, "batch_size", None) or 64
+        if not isinstance(size, int):
+            raise TaskError(f"Task.batch_size must be a whole number of at least 1, not {size!r}.")
         object.__setattr__(self, "batch_size", size)
         for part in ("train", "validation"):
             object.__setattr__(self, part, _tensors(getattr(self, part), part))
@@ -89,8 +101,7 @@ class Task:
     def build(self, seed: int) -> Module:
         """Return a new model with the initial weights of `seed`; torch's global generator is left as it was."""
         torch = need("torch")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seeds.child(seed, "init"))
+        with seeded(seeds.child(seed, "init")):
             model = self.model()
         if not isinstance(model, torch.nn.Module):
             raise TaskError(f"Task.model must return a torch.nn.Module, not {type(model).__name__}.")
@@ -121,7 +132,8 @@ class Task:
             raise TaskError(f"the model of {self.name!r} has no parameter to train.")
         inputs, targets = self.batch(0, seed)
         try:
-            loss = self.loss(model(inputs), targets)
+            with seeded(seeds.child(seed, "noise")):
+                loss = self.loss(model(inputs), targets)
         except Exception as error:
             raise TaskError(f"the first batch of {self.name!r} fails: {type(error).__name__}: {error}") from error
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
@@ -135,28 +147,40 @@ class Task:
 
 def _tensors(data: Any, part: str) -> tuple[Tensor, Tensor]:
     torch = need("torch")
+    collate = torch.utils.data.default_collate
     if isinstance(data, torch.utils.data.DataLoader):
-        data = data.dataset
-    if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(each, torch.Tensor) for each in data):
-        inputs, targets = data
-    elif hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        inputs, targets = _stack([data[i] for i in range(len(data))], part)
-    else:
+        data, collate = data.dataset, data.collate_fn if data.batch_size is not None else collate
+    if not isinstance(data, tuple | list) or not _is_pair(data):
+        if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+            raise TaskError(
+                f"Task.{part} must be a pair of tensors, a Dataset with a length, or a DataLoader over one, "
+                f"not {type(data).__name__}."
+            )
+        data = _stack([data[i] for i in range(len(data))], part, collate)
+    inputs, targets = data
+    if not inputs.dim() or not targets.dim() or len(inputs) != len(targets) or not len(inputs):
         raise TaskError(
-            f"Task.{part} must be a pair of tensors, a Dataset with a length, or a DataLoader over one, "
-            f"not {type(data).__name__}."
+            f"Task.{part} has inputs of shape {tuple(inputs.shape)} and targets of shape {tuple(targets.shape)}; "
+            "it needs as many of both, at least one, samples first."
         )
-    if len(inputs) != len(targets) or not len(inputs):
-        raise TaskError(
-            f"Task.{part} has {len(inputs)} inputs and {len(targets)} targets; it needs as many of both, at least one."
-        )
-    return inputs, targets
+    return inputs.detach(), targets.detach()
 
 
-def _stack(samples: list[Any], part: str) -> tuple[Tensor, Tensor]:
+def _is_pair(data: Any) -> bool:
     torch = need("torch")
+    return len(data) == 2 and all(isinstance(each, torch.Tensor) for each in data)
+
+
+def _stack(samples: list[Any], part: str, collate: Callable[[list[Any]], Any]) -> Any:
+    if not samples:
+        raise TaskError(f"Task.{part} is empty; it needs at least one sample.")
     try:
-        inputs, targets = torch.utils.data.default_collate(samples)
+        found = collate(samples)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TaskError(f"Task.{part}: the samples must be (input, target) pairs of one shape ({error}).") from None
-    return inputs, targets
+    if not isinstance(found, tuple | list) or not _is_pair(found):
+        raise TaskError(
+            f"Task.{part}: the samples must be (input, target) pairs, one tensor each, not {brief(samples[0])}. Wrap "
+            "the Dataset in one that returns such pairs, or pass two tensors (of NumPy arrays: torch.from_numpy)."
+        )
+    return found

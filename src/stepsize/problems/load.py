@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -49,14 +51,24 @@ def _module(path: Path) -> ModuleType:
         raise TaskError(f"{str(path)!r} cannot be imported as Python.")
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, module)
-    sys.path.insert(0, str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with _neighbours(path):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
         raise TaskError(f"{path} does not import: {_where(error, path)}") from error
-    finally:
-        sys.path.remove(str(path.resolve().parent))
     return module
+
+
+@contextmanager
+def _neighbours(path: Path) -> Iterator[None]:
+    """Let a file import what lies beside it, as it can when Python runs it."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        if folder in sys.path:
+            sys.path.remove(folder)
 
 
 def _task_of(module: ModuleType, function: str, name: str) -> Task:
@@ -66,10 +78,11 @@ def _task_of(module: ModuleType, function: str, name: str) -> Task:
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise TaskError(f"{file.name} has no function {function!r}. {suggestion(function, functions)}\n{MSG_WRITE}")
     try:
-        task = make()
+        with _neighbours(file):
+            task = make()
     except StepsizeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TaskError(f"{name} fails: {_where(error, file)}") from error
     if not isinstance(task, Task):
         raise TaskError(f"{name} must return a stepsize.Task, not {type(task).__name__}.\n{MSG_WRITE}")
@@ -77,11 +90,12 @@ def _task_of(module: ModuleType, function: str, name: str) -> Task:
     return task
 
 
-def _where(error: Exception, path: Path) -> str:
+def _where(error: BaseException, path: Path) -> str:
     """Return the error in one line, with the line of the user's file where it arose."""
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if isinstance(error, SyntaxError):
+        return said  # it names its file and line itself
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == path.name
     ]
-    line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
-    place = f" (line {line})" if line else ""
-    return f"{type(error).__name__}: {error}{place}"
+    return f"{said} (line {lines[-1]})" if lines else said

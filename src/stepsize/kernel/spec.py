@@ -223,7 +223,7 @@ def _encode_array(array: NDArray) -> dict[str, str]:
 def _decode_array(data: Any, path: str) -> NDArray:
     try:
         return _array(base64.b64decode(data["npy"], validate=True))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, MemoryError, RecursionError, SyntaxError) as error:
         raise SpecError(f"at {path}: this is not an array that stepsize wrote ({error}).") from None
 
 
@@ -233,8 +233,8 @@ def _array(raw: bytes) -> NDArray:
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("its .npy version is not 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    if dtype.kind not in "biuf":
-        raise ValueError(f"it holds {dtype}, not numbers")
+    if dtype.kind not in "biuf" or min(shape, default=0) < 0:
+        raise ValueError(f"it holds {dtype} in the shape {shape}, not numbers in a shape")
     flat = np.frombuffer(raw, dtype, offset=stream.tell())
     return flat.reshape(shape, order="F" if fortran else "C").copy()
 

@@ -1,0 +1,9 @@
+"""Pictures of schedules, sweeps, curves and races; each function returns the matplotlib Axes that it drew on."""
+
+from stepsize.plots.curves import plot_curves as plot_curves
+from stepsize.plots.races import plot_race as plot_race
+from stepsize.plots.races import plot_sensitivity as plot_sensitivity
+from stepsize.plots.schedules import plot_policy as plot_policy
+from stepsize.plots.schedules import plot_schedule as plot_schedule
+from stepsize.plots.schedules import plot_schedules as plot_schedules
+from stepsize.plots.sweeps import plot_sweep as plot_sweep

@@ -1,0 +1,113 @@
+"""Learning curves: the loss against the step, one line a strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stepsize.kernel.arrays import Floats
+from stepsize.kernel.spec import NDArray
+from stepsize.plots import style
+from stepsize.results import Curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BINS = 200
+SPREAD = 6
+"""The window of the smoothing, in bins: a thirtieth of the run."""
+
+MOST = 12
+"""The most strategies that one picture tells apart."""
+
+
+def plot_curves(curves: Curves, ax: Axes | None = None, names: Sequence[str] | None = None) -> Axes:
+    """Draw learning curves: the smoothed training loss of each strategy, averaged over its seeds.
+
+    curves: the record; its trials are grouped by the name of their strategy. The scores are dots, where there is more
+        than one point of them. ax: where; a new figure if not given.
+    names: the strategies to draw, in this order; if not given the best 12, best first.
+
+    Where some seeds diverged, the line is the mean of the others, and the legend says how many; where more than half
+    did, it is drawn as far as half of them lived.
+    """
+    ax = style.axes(ax)
+    groups = _groups(curves)
+    chosen = [name for name in names if name in groups] if names is not None else _best(curves, groups)[:MOST]
+    steps, losses = style.binned(curves.losses, BINS)
+    smooth = _smooth(losses)
+    drawn = [_drawn(groups[name], curves.died_at) for name in chosen]
+    lines = [style.middle(smooth[:, columns]) for columns in drawn]
+    for name, columns, line, (color, dash) in zip(chosen, drawn, lines, style.inks(len(chosen)), strict=True):
+        label = _label(name, curves.died_at[groups[name]])
+        ax.plot(steps, line, color=color, linestyle=dash, linewidth=1.6, label=label)
+        _scores(ax, curves, columns, color)
+    _scale(ax, lines)
+    scored = len(curves.score_steps) > 1
+    count = "one strategy" if len(chosen) == 1 else f"{len(chosen)} strategies"
+    style.dress(ax, title=f"Learning curves of {count}", x="step", y="loss")
+    if chosen:
+        style.legend(ax, title="line: training loss" + ("\ndots: validation loss" if scored else ""))
+    return ax
+
+
+def _groups(curves: Curves) -> dict[str, list[int]]:
+    """Return the columns of each strategy, by its name."""
+    groups: dict[str, list[int]] = {}
+    for column, trial in enumerate(curves.trials):
+        groups.setdefault(trial.strategy.name, []).append(column)
+    return groups
+
+
+def _drawn(columns: list[int], died_at: NDArray) -> list[int]:
+    """Return the columns that lived, or all when those are fewer than half: an average needs most of its seeds."""
+    lived = [column for column in columns if died_at[column] < 0]
+    return lived if 2 * len(lived) >= len(columns) else columns
+
+
+def _best(curves: Curves, groups: dict[str, list[int]]) -> list[str]:
+    """Return the names, best mean of the last scores first."""
+    if not len(curves.scores):
+        return list(groups)
+    final = curves.final
+    return sorted(groups, key=lambda name: float(final[groups[name]].mean()))
+
+
+def _smooth(losses: Floats) -> Floats:
+    """Return the running mean over SPREAD bins before each, (bins, trials); NaN from divergence on."""
+    padded = np.concatenate([np.repeat(losses[:1], SPREAD - 1, axis=0), losses])
+    alive = np.logical_and.accumulate(np.isfinite(padded), axis=0)
+    windows = np.lib.stride_tricks.sliding_window_view(np.where(alive, padded, np.nan), SPREAD, axis=0)
+    counts = np.minimum(np.arange(1, len(losses) + 1), SPREAD)
+    return np.stack([windows[i, ..., -n:].mean(axis=-1) for i, n in enumerate(counts)]) if len(losses) else losses
+
+
+def _label(name: str, died_at: NDArray) -> str:
+    dead = int((died_at >= 0).sum())
+    note = "" if not dead else " (diverged)" if dead == len(died_at) else f" ({dead} of {len(died_at)} diverged)"
+    return style.plain(style.short(name)) + note
+
+
+def _scores(ax: Axes, curves: Curves, columns: list[int], color: str) -> None:
+    if len(curves.score_steps) < 2:
+        return
+    scores = style.middle(np.asarray(curves.scores, dtype=np.float64)[:, columns])
+    ax.plot(curves.score_steps, scores, "o", color=color, markersize=5, markeredgecolor="white")
+
+
+def _scale(ax: Axes, lines: list[Floats]) -> None:
+    """Set the y limits from what is learnt, whatever a diverged run did; logarithmic where the losses span much."""
+    values = np.concatenate(lines) if lines else np.empty(0)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    starts = [line[np.isfinite(line)][0] for line in lines if np.isfinite(line).any()]
+    low, high = float(values.min()), min(float(values.max()), 1.5 * float(max(starts)))
+    if low > 0 and high / low > 5:
+        ax.set_ylim(low / 1.3, high * 1.15)
+        style.log_losses(ax)
+        return
+    room = 0.08 * max(high - low, 1e-12)
+    ax.set_ylim(low - room, high + room)

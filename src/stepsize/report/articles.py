@@ -1,0 +1,119 @@
+"""Which article a result becomes: an advice is the fullest, and a value without pictures is its JSON."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from stepsize.kernel.spec import Spec
+from stepsize.plots import plot_policy, plot_schedule
+from stepsize.plots.style import rate
+from stepsize.policies import Policy
+from stepsize.report import races, sweeps, words
+from stepsize.report.parts import Article, Code, Facts, Gallery, Points, Section
+from stepsize.report.pictures import draw
+from stepsize.results import Advice, Curves, Race, Suggestion, Sweep
+from stepsize.results.io import dumps
+from stepsize.schedules import Schedule
+from stepsize.strategy import Strategy
+
+
+def articles(results: tuple[Spec, ...]) -> tuple[Article, ...]:
+    """Return one article a result; a suggestion right after a sweep belongs to it."""
+    found: list[Article] = []
+    for i, result in enumerate(results):
+        after = results[i + 1] if i + 1 < len(results) else None
+        before = results[i - 1] if i else None
+        if isinstance(result, Sweep):
+            found.append(sweeps.sweep_article(result, after if isinstance(after, Suggestion) else None))
+        elif not (isinstance(result, Suggestion) and isinstance(before, Sweep)):
+            found.append(article(result))
+    return tuple(found)
+
+
+def article(result: Spec) -> Article:
+    """Return the article of any result but a sweep."""
+    match result:
+        case Advice():
+            found = advice_article(result)
+        case Race():
+            found = races.race_article(result)
+        case Suggestion():
+            found = sweeps.suggestion_article(result)
+        case Curves():
+            facts = Facts((("Trials", str(len(result.trials))), ("Engine", result.engine or words.NONE)))
+            found = Article("Record", words.count(len(result.trials), "trial"), facts, (races.learning(result),))
+        case Strategy():
+            facts = Facts((("Peak learning rate", rate(result.peak)), *words.policy_facts(result.policy)))
+            blocks = (races.policy_picture(result), races.strategy_json(result))
+            found = Article("Strategy", result.name, facts, (Section("Schedule", blocks),))
+        case Policy() | Schedule():
+            found = _moves(result)
+        case _:
+            json = Code(dumps(result, indent=2), "The value as JSON")
+            found = Article(result.noun.capitalize(), type(result).__name__, Facts(()), (Section("Fields", (json,)),))
+    return found
+
+
+def advice_article(advice: Advice) -> Article:
+    """Return an advice as an article: the answer first, then what it rests on, in the order one would ask."""
+    ranges = [sweeps.sweep_picture(*pair) for pair in zip_longest(advice.sweeps, advice.suggestions)]
+    why: tuple[Section, ...] = (Section("Why", (Points(advice.reasons),)),)
+    if advice.warnings:
+        why += (Section("Watch out", (Points(advice.warnings, warning=True),)),)
+    return Article(
+        above=f"Advice · task {advice.task} · {words.count(advice.steps, 'step')}",
+        title=advice.strategy.name,
+        facts=_answer(advice),
+        sections=(
+            *why,
+            Section("Code to paste", (Code(advice.code),)),
+            races.standings(advice.final),
+            races.learning(advice.final.curves),
+            *((Section("Range tests", (Gallery(tuple(ranges)),)),) if ranges else ()),
+            races.policies(advice.final),
+            races.sensitivity(advice.search),
+            races.rungs(advice.search, advice.final),
+            Section("How to repeat it", (_origin(advice), races.strategy_json(advice.strategy))),
+        ),
+    )
+
+
+def _answer(advice: Advice) -> Facts:
+    tried = races.tried(advice.search)
+    return Facts(
+        (
+            ("Peak learning rate", rate(advice.strategy.peak)),
+            *words.policy_facts(advice.policy),
+            ("Expected validation loss", words.mean_and_span(advice.score)),
+            ("One more run", f"{words.span(advice.promise)}, with 95 % confidence"),
+            ("Strategies tried", str(tried)),
+            ("Cost of the search", words.trainings(advice.cost)),
+        )
+    )
+
+
+def _origin(advice: Advice) -> Facts:
+    """Return what the numbers depend on."""
+    seeds = sorted({seed for race in (advice.search, advice.final) for rung in race.rungs for seed in rung.seeds})
+    return Facts(
+        (
+            ("Seed of the search", str(advice.seed)),
+            ("Seeds of the runs", ", ".join(map(str, seeds))),
+            ("Versions", ", ".join(f"{name} {version}" for name, version in advice.versions) or words.NONE),
+            ("Engine", advice.final.engine or words.NONE),
+            ("Cost", words.trainings(advice.cost)),
+            ("Wall time", words.duration(advice.seconds)),
+        )
+    )
+
+
+def _moves(value: Policy | Schedule) -> Article:
+    """Return a policy or a schedule as an article."""
+    if isinstance(value, Policy):
+        facts, function = Facts(words.policy_facts(value)), plot_policy
+    else:
+        facts, function = Facts((("In words", words.in_words(value)),)), plot_schedule  # type: ignore[assignment]
+    picture = draw(function, value, label=f"The {value.noun} against the step", caption=f"{value!r}")
+    json = Code(dumps(value, indent=2), f"The {value.noun} as JSON")
+    title = "Policy" if isinstance(value, Policy) else type(value).__name__
+    return Article(value.noun.capitalize(), title, facts, (Section("Against the step", (picture, json)),))

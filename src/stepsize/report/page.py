@@ -1,0 +1,65 @@
+"""The page itself: HTML that needs no script and no network, the same bytes for the same results."""
+
+from __future__ import annotations
+
+import os
+import platform
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.optional import need
+from stepsize.kernel.spec import Spec
+from stepsize.report.articles import articles
+from stepsize.report.pictures import PLACE
+from stepsize.results.io import write
+
+
+def render(*results: Spec) -> str:
+    """Return one self-contained HTML page about `results`.
+
+    results: an Advice mainly; also a Race, Curves, a Sweep (with the Suggestion that follows it), a schedule, a policy.
+
+    Raises ParameterError when there are none, MissingPackageError without matplotlib or jinja2.
+    """
+    if not results:
+        raise ParameterError("a report needs at least one result: render(advice).")
+    found = articles(results)
+    title = found[0].title if len(found) == 1 else f"{len(found)} results"
+    page: str = _environment().get_template("page.html.jinja").render(title=title, articles=found, machine=machine())
+    return page
+
+
+def write_report(path: str | os.PathLike[str], *results: Spec) -> Path:
+    """Write the page about `results` to `path`; the file is there whole or not at all.
+
+    path: the HTML file. results: as in `render`. Returns the path.
+
+    Raises what `render` raises, and FormatError when the file cannot be written.
+    """
+    return write(path, render(*results))
+
+
+def machine() -> str:
+    """Return what the page was made on, in one line."""
+    processors = f"{os.cpu_count() or 1} processors"
+    return f"{platform.system()} {platform.machine()}, {processors}, Python {platform.python_version()}"
+
+
+def _environment() -> Any:
+    jinja2 = need("jinja2")
+    markup = need("markupsafe").Markup
+    numbers = count(1)
+
+    def inline(svg: str, label: str) -> Any:
+        """Return the markup of a picture, with a name for screen readers and ids that no other picture has."""
+        head = markup('<svg role="img" aria-label="{}"').format(label)
+        return head + markup(svg.removeprefix("<svg").replace(PLACE, f"p{next(numbers)}-"))
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.globals["inline"] = inline
+    return environment

@@ -1,0 +1,102 @@
+"""What a page is made of: articles of sections of blocks, plain values that the template turns into HTML.
+
+Every string here is plain text and is escaped by the template; only a picture's `svg` is markup, made by `pictures`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Block:
+    """One thing in a section; `kind` names the macro that writes it."""
+
+    kind: ClassVar[str] = "block"
+
+
+@dataclass(frozen=True)
+class Prose(Block):
+    """A paragraph."""
+
+    kind: ClassVar[str] = "prose"
+    text: str
+
+
+@dataclass(frozen=True)
+class Points(Block):
+    """A list of sentences; `warning` sets them apart."""
+
+    kind: ClassVar[str] = "points"
+    items: tuple[str, ...]
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Code(Block):
+    """Text to be copied as it is; folded behind `summary` when there is one."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Facts(Block):
+    """Terms and what they are."""
+
+    kind: ClassVar[str] = "facts"
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Table(Block):
+    """A table: the first cell of a row is its heading; rows in `marked`, by index, are set apart.
+
+    caption: what it shows. head: one a column. rows: as long as the head each. words: the columns, by index, that hold
+    words and not numbers.
+    """
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marked: frozenset[int] = frozenset()
+    words: frozenset[int] = frozenset({0})
+
+
+@dataclass(frozen=True)
+class Picture(Block):
+    """A drawing. svg: the markup. label: what a screen reader says. caption: one sentence on what is seen."""
+
+    kind: ClassVar[str] = "picture"
+    svg: str
+    label: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Gallery(Block):
+    """Small pictures side by side, as many as the page is wide for."""
+
+    kind: ClassVar[str] = "gallery"
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Article:
+    """One result: a line above the title, the title (the answer), facts about it, and sections."""
+
+    above: str
+    title: str
+    facts: Facts
+    sections: tuple[Section, ...]

@@ -1,0 +1,108 @@
+"""Numbers and schedules in words."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from stepsize.plots.style import rate, thousands
+from stepsize.policies import Policy
+from stepsize.results import Interval
+from stepsize.schedules import Chain, Constant, Cycle, Scaled, Schedule, Segment, Staircase, Sum
+
+NAMES = {"lr": "Learning rate", "momentum": "Momentum", "weight_decay": "Weight decay"}
+NONE = "—"
+"""What stands where there is no number."""
+
+
+def loss(value: float) -> str:
+    """Return a loss in four digits; a dash where there is none."""
+    return f"{value:.4g}" if math.isfinite(value) else NONE
+
+
+def span(interval: Interval | None) -> str:
+    """Return "low to high", or a dash where one of the two is not known."""
+    if interval is None or not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return NONE
+    return f"{loss(interval.low)} to {loss(interval.high)}"
+
+
+def mean_and_span(interval: Interval) -> str:
+    """Return "mean (low to high)", or the mean alone where the interval is not known."""
+    bounds = span(interval)
+    return loss(interval.mean) if bounds == NONE else f"{loss(interval.mean)} ({bounds})"
+
+
+def difference(interval: Interval | None) -> str:
+    """Return a difference with its interval, in three digits."""
+    if interval is None or not math.isfinite(interval.mean):
+        return NONE
+    known = math.isfinite(interval.low) and math.isfinite(interval.high)
+    return rate(interval.mean) + (f" ({rate(interval.low)} to {rate(interval.high)})" if known else "")
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number and its noun: "1 step", "3 steps", "2 strategies"."""
+    return f"{thousands(number)} {noun if number == 1 else plural or noun + 's'}"
+
+
+def trainings(cost: float) -> str:
+    """Return a cost in full trainings."""
+    return f"{cost:.3g} full trainings"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that people would use.
+
+    >>> duration(12.34), duration(600.0), duration(9000.0)
+    ('12.3 seconds', '10 minutes', '2.5 hours')
+    """
+    for limit, unit, size in ((120.0, "seconds", 1.0), (7200.0, "minutes", 60.0)):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 3600.0:.3g} hours"
+
+
+def policy_facts(policy: Policy) -> tuple[tuple[str, str], ...]:
+    """Return each hyperparameter that a policy moves, with its schedule in words; the learning rate first."""
+    order = sorted(policy.schedules, key=lambda pair: (pair[0] != "lr", pair[0]))
+    return tuple((NAMES.get(name, name), in_words(schedule)) for name, schedule in order)
+
+
+def in_words(schedule: Schedule) -> str:
+    """Return a schedule as a phrase.
+
+    >>> from stepsize.schedules import Cosine, Linear
+    >>> in_words(Linear(0.0, 0.1, "10%") >> Cosine(0.1, 0.0))
+    'linear from 0 to 0.1 over 10%, then cosine from 0.1 to 0 over the rest'
+    """
+    match schedule:
+        case Chain():
+            phrase = ", then ".join(map(in_words, schedule.parts))
+        case Scaled():
+            phrase = f"{rate(schedule.factor)} times ({in_words(schedule.schedule)})"
+        case Sum():
+            phrase = f"({in_words(schedule.first)}) + ({in_words(schedule.second)})"
+        case Constant():
+            phrase = f"constant {rate(schedule.level)}"
+        case Segment():
+            ends = f"from {rate(schedule.start)} to {rate(schedule.end)}"
+            phrase = f"{_kind(schedule)} {ends} over {_length(schedule.steps)}"
+        case Staircase():
+            phrase = f"{rate(schedule.start)}, times {rate(schedule.factor)} every {_length(schedule.every)}"
+        case Cycle():
+            ends = f"between {rate(schedule.base)} and {rate(schedule.peak)}"
+            phrase = f"{_kind(schedule)} {ends}, half a cycle in {_length(schedule.half_cycle)}"
+        case _:
+            phrase = repr(schedule)
+    return phrase
+
+
+def _kind(schedule: Schedule) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(schedule).__name__).lower()
+
+
+def _length(steps: int | str) -> str:
+    if isinstance(steps, int):
+        return count(steps, "step")
+    return f"the {steps}" if steps == "rest" else steps

@@ -1,0 +1,90 @@
+"""The page in a real browser: no error, no request, no sideways scrolling, on a laptop and on a phone."""
+
+import os
+import shutil
+
+import pytest
+import samples
+
+from stepsize.report import write_report
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run",
+)  # fmt: skip
+
+pytestmark = pytest.mark.browser
+
+
+def missing(what):
+    """Skip on a developer's machine; in CI the browser must be there."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{what} is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = os.environ.get("STEPSIZE_CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        missing("chromium")
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415
+    except ImportError:
+        missing("playwright")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return write_report(tmp_path_factory.mktemp("page") / "report.html", samples.advice())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_opens_offline_and_fits(browser, file, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    view = context.new_page()
+    errors, requests = [], []
+    view.on("console", lambda message: errors.append(message.text))
+    view.on("pageerror", lambda error: errors.append(str(error)))
+    view.on("request", lambda request: requests.append(request.url))
+    view.goto(file.as_uri())
+    assert errors == []
+    assert requests == [file.as_uri()]
+    assert view.title().startswith("AdamW one_cycle 0.01")
+    assert view.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert view.evaluate("[...document.querySelectorAll('svg')].every(s => s.getBoundingClientRect().height > 100)")
+    assert view.locator("h1").bounding_box()["y"] < 150
+    context.close()
+
+
+def test_the_standings_fit_a_laptop_and_scroll_by_themselves_on_a_phone(browser, file):
+    for width, scrolls in ((1280, False), (390, True)):
+        view = browser.new_page(viewport={"width": width, "height": 900})
+        view.goto(file.as_uri())
+        found = view.evaluate(
+            "(() => { const t = document.querySelector('.scroll'); return t.scrollWidth > t.clientWidth })()"
+        )
+        assert found is scrolls
+        view.close()
+
+
+def test_text_and_paper_have_contrast_in_both_schemes(browser, file):
+    """The contrast of WCAG AA, 4.5, for the page's two inks on its two papers."""
+    script = """() => {
+        const channel = c => { c /= 255; return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4 };
+        const light = rgb => { const [r, g, b] = rgb.match(/\\d+/g).map(Number).map(channel);
+                               return 0.2126 * r + 0.7152 * g + 0.0722 * b };
+        const style = e => getComputedStyle(document.querySelector(e));
+        const inks = [style('body').color, style('figcaption').color, style('summary').color];
+        const papers = [style('body').backgroundColor, style('header').backgroundColor];
+        return inks.flatMap(i => papers.map(p => {
+            const [a, b] = [light(i), light(p)].sort((x, y) => y - x); return (a + 0.05) / (b + 0.05) }));
+    }"""
+    for scheme in ("light", "dark"):
+        view = browser.new_page(color_scheme=scheme)
+        view.goto(file.as_uri())
+        assert min(view.evaluate(script)) >= 4.5
+        view.close()

@@ -1,0 +1,245 @@
+"""A report says what the result says, refers to nothing outside itself, and escapes whatever it is given."""
+
+import html
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import samples
+
+from stepsize.kernel.errors import FormatError, ParameterError
+from stepsize.policies import one_cycle
+from stepsize.report import render, write_report
+from stepsize.results import Interval
+from stepsize.results.io import dumps, loads
+from stepsize.rules import SGD
+from stepsize.schedules import Cosine
+from stepsize.strategy import Strategy
+
+EVIL = "<script>alert('1')</script> \"& $x$ _"
+
+
+class Page(HTMLParser):
+    """The tags, ids, and text of a page; refuses a tag that closes another."""
+
+    VOID = frozenset({"meta", "use", "path", "br"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.ids, self.links, self.open, self.words = [], [], [], [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        given = dict(attrs)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given[name] for name in ("href", "xlink:href", "src") if name in given]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def advice():
+    return samples.advice()
+
+
+@pytest.fixture(scope="module")
+def page(advice):
+    return render(advice)
+
+
+def test_the_answer_stands_on_top(page, advice):
+    text = Page(page).text
+    assert page.startswith('<!doctype html>\n<html lang="en">')
+    assert "<title>AdamW one_cycle 0.01 – stepsize</title>" in page  # noqa: RUF001
+    assert '<h1 class="answer">AdamW one_cycle 0.01</h1>' in page
+    assert "cosine from 0.0004 to 0.01 over 120 steps, then cosine from 0.01 to 4e-8 over 280 steps" in text
+    score = advice.score
+    assert f"Expected validation loss {score.mean:.4g} ({score.low:.4g} to {score.high:.4g})" in text
+    assert "0.05658 to 0.07258, with 95 % confidence" in text
+    assert "Strategies tried 90" in text
+    assert "107 full trainings" in text
+
+
+def test_everything_the_advice_rests_on_is_there(page, advice):
+    found = Page(page)
+    for sentence in (*advice.reasons, *advice.warnings):
+        assert sentence in found.text
+    assert html.escape(advice.code, quote=False) in page.replace("&#34;", '"')
+    titles = re.findall(r"<h2>(.*?)</h2>", page)
+    assert titles == [
+        "Why", "Watch out", "Code to paste", "Standings", "Learning curves", "Range tests",
+        "Schedules of the finalists", "Sensitivity to the peak rate", "Rungs", "How to repeat it",
+    ]  # fmt: skip
+    assert found.tags.count("svg") == 1 + 1 + 3 + 6 + 1
+    assert found.tags.count("figcaption") == found.tags.count("svg") == page.count('role="img" aria-label="')
+    for fact in ("stepsize 0.1.0, numpy 2.4.6, torch 2.13.0", "1, 2, 11, 12, 13, 14, 15", "95.2 seconds", "0.71"):
+        assert fact in found.text
+
+
+def test_the_tables_say_who_is_tied_and_who_diverged(page):
+    rows = re.findall(
+        r'<tr class="marked">\n<th scope="row" class="words">(.*?)</th>\n<td class="words">(.*?)</td>', page
+    )
+    assert rows == [("AdamW one_cycle 0.01", "best"), ("AdamW warmup_cosine 0.00316", "tied with the best")]
+    assert "diverged on 2 seeds" in page
+    assert "SGD: no clear answer" in page
+
+
+def test_the_strategy_can_be_read_back_from_the_page(page, advice):
+    (folded,) = re.findall(r"<details>.*?<code>(.*?)</code>", page, flags=re.DOTALL)
+    assert loads(html.unescape(folded)) == advice.strategy
+
+
+def test_the_page_refers_to_nothing_outside(page):
+    found = Page(page)
+    assert not re.search(r"https?://|//[a-z]|\bsrc=|@import|<script|<link|<iframe|<!--|<\?xml|xmlns", page)
+    assert all(link.startswith("#") for link in found.links)
+    assert set(re.findall(r"url\(#([^)]*)\)", page)) | {link[1:] for link in found.links} == set(found.ids)
+
+
+def test_no_two_pictures_share_an_id(page, advice):
+    for text in (page, render(advice.final, advice.final)):
+        ids = Page(text).ids
+        assert len(ids) == len(set(ids)) > 10
+        assert "\ue000" not in text
+
+
+def test_the_same_result_makes_the_same_bytes(page):
+    assert render(samples.advice()) == page
+
+
+def test_a_reopened_advice_makes_the_same_page(page, advice):
+    assert render(loads(dumps(advice))) == page
+
+
+def test_the_users_matplotlib_settings_do_not_reach_the_page(page, advice):
+    import matplotlib as mpl  # noqa: PLC0415
+
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.fonttype": "path"}):
+        assert render(advice) == page
+        assert mpl.rcParams["font.size"] == 30
+
+
+def test_whatever_the_user_wrote_is_escaped(advice):
+    evil = replace(advice.strategy, name=EVIL)
+    standings = (replace(advice.final.standings[0], strategy=evil), *advice.final.standings[1:])
+    trials = tuple(replace(t, strategy=replace(t.strategy, name=EVIL)) for t in advice.final.curves.trials)
+    final = replace(
+        advice.final, task=EVIL, engine=EVIL, standings=standings, curves=replace(advice.final.curves, trials=trials)
+    )
+    versions = ((EVIL, EVIL),)
+    page = render(
+        replace(
+            advice,
+            task=EVIL,
+            strategy=evil,
+            code=EVIL,
+            reasons=(EVIL,),
+            warnings=(EVIL,),
+            final=final,
+            versions=versions,
+        )
+    )
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") > 10
+    found = Page(page)
+    assert "script" not in found.tags
+    assert f"Advice · task {EVIL}" in found.text
+
+
+def test_text_that_looks_like_markup_of_a_picture_is_left_alone(advice):
+    name = 'a id="b" href="#c" url(#d) font-family: e;'
+    strategy = Strategy(SGD(), one_cycle(0.1, momentum=None), name).over(10)
+    page = render(strategy)
+    assert html.unescape(Page(page).text).count(name) >= 3
+    assert "<text" in page
+
+
+def test_a_name_in_any_script_is_kept():
+    assert "学習率 🚀" in Page(render(Strategy(SGD(), one_cycle(0.1, momentum=None), "学習率 🚀"))).text
+
+
+def test_a_race_stands_alone(advice):
+    text = Page(render(advice.search)).text
+    assert "Race · task digits" in text
+    assert "Strategies tried 90" in text
+
+
+def test_a_sweep_takes_the_suggestion_that_follows_it(advice):
+    found = Page(render(advice.sweeps[0], advice.suggestions[0]))
+    assert found.tags.count("h1") == 1
+    assert "AdamW: from 0.00042 (0.00031 to 0.00055) to 0.17 (0.12 to 0.21)" in found.text
+    assert "the loss while the rate climbs" in Page(render(advice.sweeps[0])).text
+    unclear = render(advice.sweeps[2], advice.suggestions[2])
+    assert "SGD: no clear answer" in unclear
+    assert "points warning" in unclear
+
+
+def test_several_results_are_articles_of_one_page(advice):
+    page = render(advice.final, advice.sweeps[0], advice.suggestions[0], advice.final.curves)
+    assert "<h1>3 results</h1>" in page
+    assert page.count("<article>") == 3
+    assert page.count('<h2 class="answer">') == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (Cosine(0.1, 0.0), "cosine from 0.1 to 0 over the rest"),
+        (one_cycle(0.1), "momentum"),
+        (Strategy(SGD(), one_cycle(0.1, momentum=None)), "SGD Cosine &gt;&gt; Cosine 0.1"),
+        (samples.suggestion(samples.sweep()), "0.00042"),
+        (Interval(1.0, 0.5, 1.5), "The value as JSON"),
+    ],
+)
+def test_any_value_has_a_page(value, words):
+    assert words in render(value)
+
+
+def test_a_race_that_all_lost_says_so(advice):
+    lost = Interval(np.inf, np.inf, np.inf)
+    standings = tuple(replace(s, score=lost, behind=None, tied=False, diverged=5) for s in advice.final.standings)
+    text = Page(render(replace(advice.final, standings=standings))).text
+    assert "Every strategy diverged" in text
+    assert not re.search(r"\b(inf|nan)\b", text.partition("The strategy as JSON")[0])
+
+
+def test_nothing_to_report_is_an_error():
+    with pytest.raises(ParameterError, match="at least one result"):
+        render()
+
+
+def test_a_report_is_written_whole(tmp_path, page, advice):
+    path = write_report(tmp_path / "new" / "report.html", advice)
+    assert path.read_text(encoding="utf-8") == page
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path, advice):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FormatError, match="cannot write"):
+        write_report(tmp_path / "file" / "report.html", advice.strategy)
+
+
+def test_the_page_is_light_enough_to_mail(page):
+    assert len(page.encode()) < 400_000

@@ -87,7 +87,7 @@ def standings_table(race: Race) -> Table:
     """Return the standings of a race's last rung as a table."""
     table = Table(title=f"{len(race.rungs[-1].seeds)} paired seeds, {race.steps} steps; 95 % t-intervals")
     for heading, right in (("strategy", False), ("validation loss", True), ("behind the best", True), ("", False)):
-        table.add_column(heading, justify="right" if right else "left")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "strategy")
     for standing in race.standings:
         behind = "" if standing.behind is None else signed(standing.behind)
         score = f"diverged on {standing.diverged}" if standing.diverged else str(standing.score)

@@ -193,7 +193,9 @@ def refusal(task: Task) -> str | None:
     except TaskError:
         raise
     except Exception as error:  # noqa: BLE001  (vmap refuses with many kinds of error; each is a reason)
-        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        if "random operation" in str(error):
+            return "it draws random numbers while it trains, as dropout does"
+        first = str(error).strip().partition("\n")[0].partition(". ")[0]
         return f"{type(error).__name__}: {first[:160]}"
 
 

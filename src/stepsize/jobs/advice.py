@@ -40,7 +40,7 @@ POLICIES = tuple(name for name in RECIPES if name != "warmup_cosine")
 BUDGET = 100.0
 """The budget when none is given, in full trainings."""
 
-AIM = 0.5
+AIM = 0.4
 """Where the best constant rate is looked for, as a share of the rate at the loss's lowest point in the range test: a
 rate too high
 costs more than one too low, and the ramp, which stays at no rate for long, bears more than a run does."""

@@ -100,8 +100,8 @@ def test_the_tables_say_who_is_tied_and_who_diverged(page):
     rows = re.findall(
         r'<tr class="marked">\n<th scope="row" class="words">(.*?)</th>\n<td class="words">(.*?)</td>', page
     )
-    assert rows == [("AdamW one_cycle 0.01", "best"), ("AdamW warmup_cosine 0.00316", "tied with the best")]
-    assert "diverged on 2 seeds" in page
+    assert rows == [("AdamW one_cycle 0.01", "best"), ("AdamW warmup_cosine 0.00316", "tied")]
+    assert '<td class="words">2 diverged</td>' in page
     assert "SGD: no clear answer" in page
 
 
@@ -214,6 +214,21 @@ def test_several_results_are_articles_of_one_page(advice):
 )
 def test_any_value_has_a_page(value, words):
     assert words in render(value)
+
+
+def test_schedules_are_drawn_over_the_steps_of_the_race(advice):
+    free = tuple(
+        replace(s, strategy=Strategy(SGD(), one_cycle(0.1, momentum=None), f"SGD one_cycle {i}"))
+        for i, s in enumerate(advice.final.standings)
+    )
+    text = Page(render(replace(advice.final, standings=free))).text
+    assert "over 120 steps, then cosine from 0.1 to 4e-7 over 280 steps" in text
+    assert "the rest" not in text
+
+
+def test_a_reason_ends_in_one_full_stop(advice):
+    page = render(advice.sweeps[0], replace(advice.suggestions[0], reason="so it is."))
+    assert "so it is.</" in page
 
 
 def test_a_race_that_all_lost_says_so(advice):

@@ -110,13 +110,13 @@ def short(text: str, most: int = 44) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-def rate(value: float) -> str:
-    """Return a number in three digits, the way people write rates: 0.012, 3.2e-5.
+def rate(value: float, digits: int = 3) -> str:
+    """Return a number in a few significant digits, the way people write rates: 0.012, 3.2e-5.
 
     >>> rate(0.0123456), rate(3.16e-5), rate(1.0)
     ('0.0123', '3.16e-5', '1')
     """
-    mantissa, e, exponent = f"{value:.3g}".partition("e")
+    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
     return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIZE = (6.4, 4.0)
+DIGITS = 2
+"""How many digits of a bound mean anything."""
+
 BINS = 150
 """How fine the curve is when no suggestion brings a smoothed one."""
 
@@ -50,8 +53,9 @@ def _title(sweep: Sweep, suggestion: Suggestion | None) -> str:
     if suggestion.min_lr is None or suggestion.max_lr is None:
         one = suggestion.min_lr or suggestion.max_lr
         word = "up to" if suggestion.min_lr is None else "from"
-        return f"{rule} learns {word} {style.rate(one.value) if one else ''}"
-    return f"{rule} learns from {style.rate(suggestion.min_lr.value)} to {style.rate(suggestion.max_lr.value)}"
+        return f"{rule} learns {word} {style.rate(one.value, DIGITS) if one else ''}"
+    low, high = (style.rate(bound.value, DIGITS) for bound in (suggestion.min_lr, suggestion.max_lr))
+    return f"{rule} learns from {low} to {high}"
 
 
 def _median(sweep: Sweep, suggestion: Suggestion | None) -> tuple[Floats, Floats]:
@@ -81,9 +85,9 @@ def _bound(ax: Axes, estimate: Estimate | None, word: str, color: str, side: str
         return
     if np.isfinite([estimate.low, estimate.high]).all() and estimate.low > 0:
         ax.axvspan(estimate.low, estimate.high, color=color, alpha=0.15, linewidth=0)
-    ax.axvline(estimate.value, color=color, linewidth=1.8, label=f"{word} {style.rate(estimate.value)}")
+    ax.axvline(estimate.value, color=color, linewidth=1.8, label=f"{word} {style.rate(estimate.value, DIGITS)}")
     ax.annotate(
-        f"{word} {style.rate(estimate.value)}", xy=(estimate.value, 1.0), xycoords=ax.get_xaxis_transform(),
+        f"{word} {style.rate(estimate.value, DIGITS)}", xy=(estimate.value, 1.0), xycoords=ax.get_xaxis_transform(),
         xytext=(-2 if side == "right" else 2, 4), textcoords="offset points", ha=side, va="bottom",
         fontsize=style.TEXT, color=color, fontweight="bold", annotation_clip=False,
     )  # fmt: skip

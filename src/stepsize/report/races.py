@@ -7,6 +7,7 @@ from typing import Any
 
 from stepsize.plots import plot_curves, plot_policy, plot_race, plot_sensitivity
 from stepsize.plots.style import entitle, rate, short, thousands
+from stepsize.policies import LR
 from stepsize.report import words
 from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Section, Table
 from stepsize.report.pictures import HALF, draw
@@ -27,7 +28,7 @@ def race_article(race: Race) -> Article:
         facts=Facts(
             (
                 ("Peak learning rate", rate(best.strategy.peak)),
-                *words.policy_facts(best.strategy.policy),
+                *words.policy_facts(bound(best.strategy, race.steps).policy),
                 ("Validation loss", words.mean_and_span(best.score)),
                 ("Strategies tried", str(tried(race))),
                 ("Cost", words.trainings(race.cost)),
@@ -59,7 +60,7 @@ def standings(race: Race) -> Section:
     )  # fmt: skip
     head = ("Strategy", "Place", "Peak rate", "Validation loss", "95 % interval", "Behind the best")
     table = Table(
-        f"Standings on {seeds}, best first; a difference is paired by seed", head,
+        f"Standings on {seeds}, best first; tied: the difference to the best, paired by seed, may well be zero", head,
         tuple(_standing(place, standing) for place, standing in enumerate(race.standings)),
         frozenset(i for i, s in enumerate(race.standings) if i == 0 or s.tied), frozenset({0, 1}),
     )  # fmt: skip
@@ -67,9 +68,9 @@ def standings(race: Race) -> Section:
 
 
 def _standing(place: int, standing: Standing) -> tuple[str, ...]:
-    note = "best" if place == 0 else "tied with the best" if standing.tied else str(place + 1)
+    note = "best" if place == 0 else "tied" if standing.tied else str(place + 1)
     if standing.diverged:
-        note = f"diverged on {words.count(standing.diverged, 'seed')}"
+        note = f"{standing.diverged} diverged"
     score, strategy = standing.score, standing.strategy
     behind = words.difference(standing.behind)
     return strategy.name, note, rate(strategy.peak), words.loss(score.mean), words.span(score), behind
@@ -93,8 +94,13 @@ def learning(curves: Curves) -> Section:
 
 def policies(race: Race) -> Section:
     """Return how the finalists' rate and momentum move, best first."""
-    chosen = [standing.strategy for standing in race.standings[:POLICIES]]
+    chosen = [bound(standing.strategy, race.steps) for standing in race.standings[:POLICIES]]
     return Section("Schedules of the finalists", (Gallery(tuple(map(policy_picture, chosen))),))
+
+
+def bound(strategy: Strategy, steps: int) -> Strategy:
+    """Return `strategy` as it ran: bound to `steps`, unless it is bound already."""
+    return strategy if isinstance(strategy.policy[LR].steps, int) else strategy.over(steps)
 
 
 def policy_picture(strategy: Strategy) -> Picture:
@@ -113,11 +119,12 @@ def _named_policy(strategy: Strategy, ax: Any) -> Any:
 def sensitivity(race: Race) -> Section:
     """Return how the score depends on the peak rate."""
     first = race.rungs[0]
+    several = len({strategy.name.rpartition(" ")[0] for strategy in first.strategies}) < len(first.strategies)
     picture = draw(
         plot_sensitivity, race,
         label="Validation loss against peak learning rate, one line a policy",
-        caption=f"Validation loss after {thousands(first.steps)} steps for every peak rate that was tried: "
-        "a flat line forgives a wrong rate, a steep one does not.",
+        caption=f"Validation loss after {thousands(first.steps)} steps for every peak rate that was tried"
+        + (": a flat line forgives a wrong rate, a steep one does not." if several else "."),
     )  # fmt: skip
     return Section("Sensitivity to the peak rate", (picture,))
 

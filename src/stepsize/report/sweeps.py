@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepsize.plots import plot_sweep
-from stepsize.plots.style import thousands
+from stepsize.plots.style import rate, thousands
 from stepsize.report import words
 from stepsize.report.parts import Article, Facts, Picture, Points, Section
 from stepsize.report.pictures import HALF, draw
@@ -22,7 +22,7 @@ def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
     blocks: tuple[Picture | Points, ...] = (sweep_picture(sweep, suggestion),)
     if suggestion is not None:
         facts = (("Least rate", bound(suggestion.min_lr)), ("Largest rate", bound(suggestion.max_lr)), *facts)
-        blocks = (*blocks, Points((f"{suggestion.reason}.",), warning=not suggestion.clear))
+        blocks = (*blocks, Points((words.sentence(suggestion.reason),), warning=not suggestion.clear))
     return Article(f"Range test · task {sweep.task}", f"{rule}: {verdict(suggestion)}", Facts(facts),
                    (Section("Loss against learning rate", blocks),))  # fmt: skip
 
@@ -30,7 +30,7 @@ def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
 def suggestion_article(suggestion: Suggestion) -> Article:
     """Return a suggestion without its range test."""
     facts = (("Least rate", bound(suggestion.min_lr)), ("Largest rate", bound(suggestion.max_lr)))
-    reason = Points((f"{suggestion.reason}.",), warning=not suggestion.clear)
+    reason = Points((words.sentence(suggestion.reason),), warning=not suggestion.clear)
     return Article("Suggestion", verdict(suggestion), Facts(facts), (Section("Reason", (reason,)),))
 
 
@@ -38,7 +38,7 @@ def sweep_picture(sweep: Sweep, suggestion: Suggestion | None) -> Picture:
     """Return a range test, drawn small, with the reason as the caption."""
     rule = type(sweep.rule).__name__
     what = f"{rule}, {words.count(len(sweep.seeds), 'seed')}"
-    caption = f"{what}: {verdict(suggestion)}" + ("." if suggestion is None else f"; {suggestion.reason}.")
+    caption = words.sentence(f"{what}: {verdict(suggestion)}" + (f"; {suggestion.reason}" if suggestion else ""))
     return draw(
         plot_sweep, sweep, suggestion,
         label=f"Range test of {rule}: loss against learning rate; {verdict(suggestion)}", caption=caption, size=HALF,
@@ -56,4 +56,7 @@ def verdict(suggestion: Suggestion | None) -> str:
 
 def bound(estimate: Estimate | None) -> str:
     """Return a rate with its range over seeds, or a dash."""
-    return words.NONE if estimate is None else str(estimate)
+    if estimate is None:
+        return words.NONE
+    value, low, high = (rate(x, 2) for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"

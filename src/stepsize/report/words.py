@@ -51,6 +51,11 @@ def trainings(cost: float) -> str:
     return f"{cost:.3g} full trainings"
 
 
+def sentence(text: str) -> str:
+    """Return `text` with one full stop."""
+    return f"{text.rstrip().rstrip('.')}."
+
+
 def duration(seconds: float) -> str:
     """Return a time in the unit that people would use.
 

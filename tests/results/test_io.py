@@ -1,0 +1,184 @@
+"""Files: whole or not at all, every kind there and back, and a foreign file is a FormatError with its name."""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stepsize.kernel.errors import FormatError, SpecError
+from stepsize.kernel.spec import Spec, encode
+from stepsize.policies import RECIPES, Policy, one_cycle
+from stepsize.results import (
+    Advice,
+    Curves,
+    Estimate,
+    Interval,
+    Race,
+    Rung,
+    Standing,
+    Suggestion,
+    Sweep,
+    io,
+    load,
+    save,
+)
+from stepsize.rules import SGD, AdamW, Rule
+from stepsize.schedules import Cosine, Linear, Schedule
+from stepsize.strategy import Strategy, Trial
+
+STRATEGIES = (Strategy(AdamW(), one_cycle(0.01)).over(40), Strategy(SGD(), Policy(lr=Cosine(0.1, 0.0)), "plain"))
+TRIALS = tuple(Trial(strategy, seed) for strategy in STRATEGIES for seed in (1, 2))
+CURVES = Curves(
+    TRIALS, 3,
+    np.array([[2, 2, 2, 2], [1, 1, np.nan, 3], [0.5, 1, np.nan, np.inf]], dtype=np.float32),
+    np.array([1, 3]), np.array([[1.0, 1, 1, 1], [0.4, 0.9, np.nan, np.inf]]), 1.5, "loop on cpu",
+)  # fmt: skip
+INTERVAL = Interval(0.65, -math.inf, math.nan)
+RUNG = Rung(3, STRATEGIES, (1, 2), np.array([[0.4, 0.9], [np.inf, np.inf]]))
+STANDINGS = (
+    Standing(STRATEGIES[0], INTERVAL, None, 0, tied=False),
+    Standing(STRATEGIES[1], Interval(math.inf, math.inf, math.inf), Interval(0.1, 0.0, 0.2), 2, tied=True),
+)
+RACE = Race("digits", 3, (RUNG, RUNG), STANDINGS, CURVES, (0.5, math.nan), 2.5, "loop: why", 9.0)
+SWEEP = Sweep("digits", SGD(), np.geomspace(1e-5, 10, 6), np.full((6, 2), np.nan, dtype=np.float32), (1, 2), 0.5)
+CLEAR = Suggestion(Estimate(1e-3, 1e-4, 1e-2), Estimate(0.1, 0.05, math.inf), clear=True, reason="a", smooth=np.eye(2))
+UNCLEAR = Suggestion(None, None, clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
+ADVICE = Advice(
+    "digits", 40, 0, STRATEGIES[0], INTERVAL, INTERVAL, ("because",), (), "code\n", (SWEEP,), (CLEAR, UNCLEAR),
+    RACE, RACE, 12.5, 60.0, (("stepsize", "0.1"), ("torch", "2.13")),
+)  # fmt: skip
+VALUES = [CURVES, INTERVAL, RUNG, *STANDINGS, RACE, SWEEP, CLEAR, UNCLEAR, CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0]]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_every_kind_of_result_comes_back_with_its_infinities(value, tmp_path):
+    """Equal as data: arrays are compared bit for bit through their .npy form."""
+    path = save(value, tmp_path / "deep" / "er" / "result.json")
+    back = load(path, type(value))
+    assert type(back) is type(value)
+    assert encode(back) == encode(value)
+    assert load(path, Spec).spec_fields().keys() == value.spec_fields().keys()
+
+
+def test_every_kind_of_the_catalogue_that_is_a_result_was_tried():
+    families = (Schedule, Rule, Policy)
+    results = {kind for kind in io.CATALOGUE.of(Spec).values() if not issubclass(kind, families)}
+    assert results == {type(value) for value in VALUES}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_comes_back_equal(name, tmp_path):
+    policy = RECIPES[name](0.1)
+    assert load(save(policy, tmp_path / "policy.json")) == policy
+    assert load(save(policy.over(100), tmp_path / "policy.json"), Policy) == policy.over(100)
+
+
+def test_a_file_is_text_that_a_person_can_read_and_edit(tmp_path):
+    path = save(Linear(0.1, 0.0, "10%"), tmp_path / "schedule.json")
+    text = path.read_text()
+    assert text.endswith("}\n")
+    assert json.loads(text)["value"] == {"kind": "Linear", "start": 0.1, "end": 0.0, "steps": "10%"}
+    path.write_text(text.replace("10%", "20%"))
+    assert load(path) == Linear(0.1, 0.0, "20%")
+
+
+OLD, NEW = Linear(0.1, 0.0), Cosine(0.2, 0.0)
+
+
+class Killed(BaseException):
+    """As a signal would do it: no `except Exception` sees it."""
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace", "fdopen"])
+@pytest.mark.parametrize("error", [Killed, OSError, KeyboardInterrupt])
+def test_a_save_that_dies_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, function, error):
+    path = save(OLD, tmp_path / "schedule.json")
+
+    def dies(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(os, function, dies)
+    with pytest.raises(FormatError if error is OSError else error):
+        save(NEW, path)
+    monkeypatch.undo()
+    assert load(path) == OLD
+    assert [file.name for file in tmp_path.iterdir()] == ["schedule.json"]
+
+
+def test_a_value_that_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):
+    path = save(OLD, tmp_path / "schedule.json")
+    monkeypatch.setattr(Cosine, "spec_fields", lambda _: {"start": object()})
+    with pytest.raises(TypeError):
+        save(NEW, path)
+    assert load(path) == OLD
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_saved_file_has_the_rights_that_any_new_file_has(tmp_path):
+    """Not the 0600 of a temporary file."""
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    assert save(OLD, tmp_path / "ours.json").stat().st_mode == plain.stat().st_mode
+
+
+def test_saving_over_a_folder_or_under_a_file_is_a_format_error(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "folder", tmp_path / "file" / "x.json"):
+        with pytest.raises(FormatError, match=r"cannot write .*(folder|x\.json)"):
+            save(OLD, path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
+
+
+FOREIGN = {
+    "binary.json": (bytes(range(128, 256)), "is not text"),
+    "half.json": (b'{"stepsize": 1, "val', "this is not JSON"),
+    "empty.json": (b"", "this is not JSON"),
+    "other.json": (b'{"lr": 0.1}', "this is not a stepsize file"),
+    "newer.json": (b'{"stepsize": 99, "value": {}}', "Update stepsize"),
+    "model.pt": (b"PK\x03\x04\x80\xff", "is not text"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_file_is_a_format_error_with_its_name(tmp_path, name):
+    content, words = FOREIGN[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(FormatError, match=words) as caught:
+        load(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_format_errors_with_their_names(tmp_path):
+    with pytest.raises(FormatError, match=r"cannot read .*gone\.json: No such file"):
+        load(tmp_path / "gone.json")
+    with pytest.raises(FormatError, match=f"cannot read {tmp_path}: Is a directory"):
+        load(tmp_path)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    path = save(OLD, tmp_path / "large.json")
+    monkeypatch.setattr(io, "LARGEST", 10)
+    with pytest.raises(FormatError, match=r"large\.json has \d+ bytes, more than the 10"):
+        load(path)
+
+
+def test_a_mistake_in_a_file_names_the_file_and_the_place(tmp_path):
+    path = save(OLD, tmp_path / "mine.json")
+    path.write_text(path.read_text().replace("Linear", "Linar"))
+    with pytest.raises(SpecError, match=r"mine\.json: at \$\.value: .* Did you mean 'Linear'\?"):
+        load(path)
+
+
+def test_a_file_of_another_family_is_refused(tmp_path):
+    path = save(OLD, tmp_path / "schedule.json")
+    with pytest.raises(SpecError, match="no policy is called 'Linear'"):
+        load(path, Policy)
+
+
+def test_a_path_may_be_text(tmp_path):
+    assert load(str(save(OLD, str(tmp_path / "x.json")))) == OLD
+    assert isinstance(save(OLD, str(tmp_path / "x.json")), Path)

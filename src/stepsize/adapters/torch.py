@@ -6,12 +6,13 @@
         ...                                  # forward, backward
         optimizer.step()
 
-`drive` sets the hyperparameters and then yields, so the order of `optimizer.step()` and `scheduler.step()` cannot be wrong. The step is
-all its state: to resume, pass `start=`. Nothing is patched and nothing is added to the optimizer.
+`drive` sets the hyperparameters and then yields, so their order and that of `optimizer.step()` cannot be wrong.
+The step is all its state: to resume, pass `start=`. Nothing is patched and nothing is added to the optimizer.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from stepsize.kernel.errors import DriveError, suggestion
 from stepsize.policies import LR, Policy
 from stepsize.results.io import dumps
 from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp, Rule
+from stepsize.schedules import Constant
 from stepsize.schedules.base import whole_step, whole_steps
 from stepsize.strategy import Strategy
 
@@ -43,7 +45,9 @@ class Driver:
         self.steps = whole_steps(steps)
         self.step = whole_step(start)
         if self.step > self.steps:
-            raise DriveError(f"start={start} lies behind the end of a run of {steps} steps; train longer or start earlier.")
+            raise DriveError(
+                f"start={start} lies behind the end of a run of {steps} steps; train longer or start earlier."
+            )
         self._optimizer = optimizer
         self._policy = applicable(optimizer, policy).over(self.steps)
         self._ratios = _ratios(optimizer, self._policy, self.step)
@@ -69,9 +73,10 @@ class Driver:
 def drive(optimizer: torch.optim.Optimizer, policy: Policy, steps: int, start: int = 0) -> Driver:
     """Iterate over the updates of a run, each with its hyperparameters already set.
 
-    optimizer: any `torch.optim` optimizer. policy: shares and "rest" are bound to `steps`; `momentum` means `betas[0]` for the
-        Adam family. steps: the horizon, optimizer updates. start: the update to begin with, when a run is resumed.
-    With several parameter groups, each keeps its own ratio to the optimizer's default: a group without weight decay stays without.
+    optimizer: any `torch.optim` optimizer. policy: shares and "rest" are bound to `steps`; `momentum` means `betas[0]`
+        for the Adam family. steps: the horizon, optimizer updates. start: the update that a resumed run begins with.
+    Parameter groups that differ keep their own ratios to the optimizer's default: one without weight decay stays
+    without.
 
     Raises DriveError when the optimizer lacks a scheduled hyperparameter; one without momentum only gets a warning.
 
@@ -90,7 +95,7 @@ class PolicyLR(LRScheduler):
     def __init__(self, optimizer: torch.optim.Optimizer, policy: Policy, last_epoch: int = -1) -> None:
         self.policy = applicable(optimizer, policy)
         self.policy.table(0, 1)
-        self._ratios = _ratios(optimizer, self.policy, max(0, last_epoch))
+        self._ratios = _ratios(optimizer, self.policy, last_epoch + 1)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float | torch.Tensor]:
@@ -120,7 +125,7 @@ class PolicyLR(LRScheduler):
         if state_dict.get("spec") != dumps(self.policy):
             raise DriveError(
                 "this checkpoint was saved with another policy or horizon, so its step does not mean the same here. "
-                f"Saved: {str(state_dict.get('spec'))[:200]}. Build the scheduler with the saved policy, or start a new run."
+                f"Saved: {str(state_dict.get('spec'))[:200]}. Build the scheduler with the saved policy, or start anew."
             )
         self.last_epoch = int(state_dict["step"])
         self._step_count = self.last_epoch + 1
@@ -131,11 +136,11 @@ class PolicyLR(LRScheduler):
 
 
 def as_lr_scheduler(optimizer: torch.optim.Optimizer, policy: Policy, last_epoch: int = -1) -> PolicyLR:
-    """Return `policy` as a torch LRScheduler, for trainers that own the loop; call `step()` after each optimizer update.
+    """Return `policy` as a torch LRScheduler, for trainers that own the loop; call `step()` after each update.
 
     policy: bound (`policy.over(steps)`), since a scheduler is never told the horizon.
 
-    Raises UnboundError when the policy still has shares, DriveError when the optimizer lacks a scheduled hyperparameter.
+    Raises UnboundError when the policy still has shares, DriveError when the optimizer lacks a hyperparameter of it.
     """
     return PolicyLR(optimizer, policy, last_epoch)
 
@@ -145,14 +150,20 @@ def applicable(optimizer: torch.optim.Optimizer, policy: Policy) -> Policy:
 
     Raises DriveError for a missing hyperparameter other than momentum; without momentum it warns.
     """
-    known = {str(key) for key in optimizer.defaults if key != BETAS} | ({MOMENTUM, "beta2"} if BETAS in optimizer.defaults else set())
+    known = {str(key) for key in optimizer.defaults if key != BETAS} | (
+        {MOMENTUM, "beta2"} if BETAS in optimizer.defaults else set()
+    )
     for name in policy:
         if name in known or (name == "epsilon" and "eps" in known):
             continue
         if name != MOMENTUM:
             numeric = {key for key in known if isinstance(optimizer.defaults.get(key, 0.0), float | int)}
-            raise DriveError(f"{type(optimizer).__name__} has no hyperparameter {name!r} to schedule. {suggestion(name, numeric)}")
-        warnings.warn(f"{type(optimizer).__name__} has no momentum, so the policy's momentum is left out.", stacklevel=3)
+            raise DriveError(
+                f"{type(optimizer).__name__} has no hyperparameter {name!r} to schedule. {suggestion(name, numeric)}"
+            )
+        warnings.warn(
+            f"{type(optimizer).__name__} has no momentum, so the policy's momentum is left out.", stacklevel=4
+        )
         policy = policy.only(set(policy) - {MOMENTUM})
     return policy
 
@@ -187,27 +198,69 @@ def _get(values: dict[str, Any], name: str) -> float:
 
 
 def _ratios(optimizer: torch.optim.Optimizer, policy: Policy, start: int) -> dict[str, list[float]]:
-    """Return each group's ratio to the whole, by hyperparameter; a single group follows the policy itself.
+    """Return each group's ratio to the whole, by hyperparameter; groups that agree follow the policy itself.
 
-    A resumed optimizer carries the rates of its last update, so its ratios are to those and not to the defaults.
+    start: the update that comes next. A resumed optimizer carries the values of that update or of the one before it.
     """
+    return {name: _group_ratios(optimizer, policy, start, name) for name in policy}
+
+
+def _group_ratios(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str) -> list[float]:
     groups = optimizer.param_groups
     if len(groups) == 1:
-        return {name: [1.0] for name in policy}
-    resumed = start > 0 and bool(optimizer.state)
-    whole = policy.at(start - 1) if resumed else {name: _get(optimizer.defaults, name) for name in policy}
-    return {name: [_ratio(_get(group, name), whole[name], name) for group in groups] for name in policy}
+        return [1.0]
+    if name == LR and all("initial_lr" in group for group in groups):  # torch's schedulers keep it, in checkpoints too
+        own, whole = [float(group["initial_lr"]) for group in groups], _get(optimizer.defaults, LR)
+    else:
+        own = [_get(group, name) for group in groups]
+        whole = _whole(optimizer, policy, start, name, own)
+    return [1.0 if len(set(own)) == 1 else _ratio(value, whole, name) for value in own]
+
+
+def _whole(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str, own: list[float]) -> float:
+    """Return what the groups' values are ratios to: the optimizer's default, or the value of the policy's last update.
+
+    A new optimizer has values of its own; one that a policy has moved (resumed from a checkpoint, or used a second
+    time) carries those of its last update. Where neither explains them, a guess would train at a wrong rate in silence.
+    """
+    default, used = _get(optimizer.defaults, name), _used(optimizer)
+    if len(set(own)) == 1 and (own[0] or not default or policy[name] == Constant(0.0)):
+        return default
+    before = {policy[name](step) for step in (start - 1, start) if start}
+    moved: set[float] = {value for value in before if value and _among(value, own)}
+    if not used and (not moved or moved == {default} or _keeps_state(optimizer)):
+        return default
+    candidates = moved if used and moved else moved | ({default} if _among(default, own) else set())
+    if len(candidates) == 1:
+        return candidates.pop()
+    raise DriveError(
+        f"the parameter groups of {type(optimizer).__name__} have {name} {', '.join(f'{each:g}' for each in own)}: "
+        "ratios neither to its default nor to what the policy would last have set. Make the driver before the "
+        "optimizer's first update, and before loading a checkpoint into it."
+    )
+
+
+def _among(value: float, own: list[float]) -> bool:
+    return any(math.isclose(value, each, rel_tol=1e-6) for each in own)  # a tensor holds its value in float32
+
+
+def _used(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimizer has made an update; some, such as Adagrad, have state before the first."""
+    return any(not isinstance(state, dict) or float(state.get("step", 1)) > 0 for state in optimizer.state.values())
+
+
+def _keeps_state(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an update leaves a trace; plain gradient descent leaves none."""
+    return not isinstance(optimizer, torch.optim.SGD) or any(group[MOMENTUM] for group in optimizer.param_groups)
 
 
 def _ratio(own: float, whole: float, name: str) -> float:
-    if own == whole:
-        return 1.0
     if whole == 0:
         raise DriveError(
-            f"a parameter group has {name}={own!r} where the optimizer's own is 0, so its ratio to the policy is unknown. "
-            f"Give the optimizer a {name} above 0, or build the driver before loading the checkpoint."
+            f"a parameter group has {name}={own!r} where the optimizer's own is 0, so its ratio to the policy is "
+            f"unknown. Give the optimizer a {name} above 0, or build the driver before loading the checkpoint."
         )
-    return own / whole
+    return float(f"{own / whole:.12g}")  # the same number again when a resumed run divides by another value
 
 
 def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
@@ -218,7 +271,12 @@ def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
     shared = {"lr": rule.lr, "weight_decay": rule.weight_decay}
     if isinstance(rule, Adam):
         name = "AdamW" if isinstance(rule, AdamW) else "Adam"
-        return name, {"lr": rule.lr, BETAS: (rule.momentum, rule.beta2), "eps": rule.epsilon, "weight_decay": rule.weight_decay}
+        return name, {
+            "lr": rule.lr,
+            BETAS: (rule.momentum, rule.beta2),
+            "eps": rule.epsilon,
+            "weight_decay": rule.weight_decay,
+        }
     if isinstance(rule, RMSProp):
         return "RMSprop", {**shared, "alpha": rule.alpha, "eps": rule.epsilon}
     if isinstance(rule, Nesterov):

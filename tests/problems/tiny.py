@@ -1,0 +1,185 @@
+"""Task files as users write them, small enough for a test: `load_task("tiny.py:perceptron")`.
+
+128 random samples whose targets a model can learn in part, so that losses fall and never reach 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import stepsize
+from stepsize.kernel import seeds
+
+SAMPLES, FEATURES, CLASSES = 128, 6, 3
+
+
+def data(samples: int = SAMPLES, *, regression: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    noise = seeds.generator(samples, "tiny")
+    x = torch.from_numpy(noise.standard_normal((samples, FEATURES))).float()
+    weight = torch.from_numpy(noise.standard_normal((FEATURES, CLASSES))).float()
+    signal = x @ weight + torch.from_numpy(noise.standard_normal((samples, CLASSES))).float()
+    return (x, signal) if regression else (x, signal.argmax(1))
+
+
+def classify(model, *, batch_size: int = 16, steps: int = 40, name: str = "tiny") -> stepsize.Task:
+    return stepsize.Task(model, nn.functional.cross_entropy, data(), data(40), batch_size, steps, name)
+
+
+def task() -> stepsize.Task:
+    return perceptron()
+
+
+def perceptron() -> stepsize.Task:
+    return classify(lambda: nn.Sequential(nn.Linear(FEATURES, 8), nn.Tanh(), nn.Linear(8, CLASSES)))
+
+
+def batchnorm() -> stepsize.Task:
+    return classify(
+        lambda: nn.Sequential(nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, CLASSES)),
+        name="batchnorm",
+    )
+
+
+class Attention(nn.Module):
+    """Every feature is a token; one head, a residual, layer norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.norm = nn.Linear(1, 8), nn.LayerNorm(8)
+        self.qkv, self.head = nn.Linear(8, 24), nn.Linear(8, CLASSES)
+
+    def forward(self, x):
+        tokens = self.embed(x.unsqueeze(-1))
+        q, k, v = self.qkv(self.norm(tokens)).unsqueeze(1).chunk(3, dim=-1)
+        attended = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).squeeze(1)
+        return self.head((tokens + attended).mean(1))
+
+
+def attention() -> stepsize.Task:
+    return classify(Attention, name="attention")
+
+
+def dropout() -> stepsize.Task:
+    return classify(
+        lambda: nn.Sequential(nn.Linear(FEATURES, 8), nn.Dropout(0.2), nn.Linear(8, CLASSES)), name="dropout"
+    )
+
+
+class Branching(nn.Module):
+    """Looks at its data to decide what to compute, as vmap cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, x):
+        return self.layer(x if x.sum().item() > 0 else -x)
+
+
+def branching() -> stepsize.Task:
+    return classify(Branching, name="branching")
+
+
+class Averaging(nn.Module):
+    """Assigns a new tensor to its buffer, which a functional call does not see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, CLASSES)
+        self.register_buffer("mean", torch.zeros(FEATURES))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return self.layer(x - self.mean)
+
+
+def averaging() -> stepsize.Task:
+    return classify(Averaging, name="averaging")
+
+
+class Tied(nn.Module):
+    """One matrix, used in both directions; a frozen layer; a parameter that nothing uses; an integer buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.Linear(FEATURES, FEATURES)
+        self.down = nn.Linear(FEATURES, FEATURES)
+        self.down.weight = self.up.weight
+        self.frozen = nn.Linear(FEATURES, CLASSES).requires_grad_(requires_grad=False)
+        self.scale = nn.Parameter(torch.ones(CLASSES))
+        self.unused = nn.Parameter(torch.ones(5))
+        self.register_buffer("order", torch.arange(FEATURES).flip(0))
+
+    def forward(self, x):
+        return self.frozen(self.down(torch.tanh(self.up(x[:, self.order])))) * self.scale
+
+
+def tied() -> stepsize.Task:
+    return classify(Tied, name="tied")
+
+
+def regression() -> stepsize.Task:
+    train, validation = data(regression=True), data(40, regression=True)
+    return stepsize.Task(
+        lambda: nn.Linear(FEATURES, CLASSES), nn.functional.mse_loss, train, validation, 16, 40, "regression"
+    )
+
+
+def doubles() -> stepsize.Task:
+    """A float64 model on float64 data, targets and all."""
+
+    def halves(data):
+        x, y = data
+        return x.double(), nn.functional.one_hot(y, CLASSES).double()
+
+    return stepsize.Task(
+        lambda: nn.Linear(FEATURES, CLASSES).double(),
+        nn.functional.cross_entropy,
+        halves(data()),
+        halves(data(40)),
+        16,
+        40,
+        "doubles",
+    )
+
+
+def double_dropout() -> stepsize.Task:
+    """The same, for the loop."""
+    plain = doubles()
+    return stepsize.Task(
+        lambda: nn.Sequential(nn.Dropout(0.1), nn.Linear(FEATURES, CLASSES)).double(),
+        plain.loss,
+        plain.train,
+        plain.validation,
+        16,
+        40,
+        "double-dropout",
+    )
+
+
+def one_element_loss() -> stepsize.Task:
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets).reshape(1)
+
+    return stepsize.Task(lambda: nn.Linear(FEATURES, CLASSES), loss, data(), data(40), 16, 40, "one-element")
+
+
+class Recording(nn.Module):
+    """Returns a tuple, as many models do; the loss takes the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, x):
+        logits = self.layer(x)
+        return logits, logits.softmax(-1)
+
+
+def tuples() -> stepsize.Task:
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs[0], targets)
+
+    return stepsize.Task(Recording, loss, data(), data(40), 16, 40, "tuples")

@@ -175,7 +175,7 @@ def test_any_real_number_scales_from_either_side(factor):
     ],
 )
 def test_the_algebra_refuses_what_is_neither_a_schedule_nor_a_number(nonsense):
-    with pytest.raises(TypeError, match="unsupported operand|can't multiply|does not support ufuncs"):
+    with pytest.raises(TypeError, match=r"unsupported operand|can't multiply|does not support ufuncs"):
         nonsense(Cosine(0.1, 0.0))
 
 

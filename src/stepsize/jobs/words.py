@@ -71,7 +71,7 @@ def warnings(final: Race, search: Race, suggestions: Sequence[Suggestion], rules
     ]
     tied = [standing.strategy.name for standing in final.standings[1:] if standing.tied and not standing.diverged]
     if tied:
-        said.append(f"{len(tied)} other finalists are as good as far as these seeds can tell: {', '.join(tied)}.")
+        said.append(f"As good, as far as these seeds can tell: {', '.join(tied)}.")
     edge = _edge(search.rungs[0], best.strategy.name)
     if edge:
         said.append(edge)

@@ -32,9 +32,9 @@ class Sweep(Spec):
     seeds: tuple[int, ...]
     seconds: float = 0.0
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw loss against rate, every seed and their median, with the two bounds, and return the matplotlib Axes."""
-        return picture("plot_sweep")(self, ax=ax)
+    def plot(self, suggestion: Suggestion | None = None, ax: Any = None) -> Any:
+        """Draw loss against rate, with the bounds of `suggestion` when given, and return the matplotlib Axes."""
+        return picture("plot_sweep")(self, suggestion, ax=ax)
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,12 @@ def test_exponential_multiplies_by_one_factor_a_step():
     assert (table[0], table[30]) == (1.0, 1e-3)
 
 
+@pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
+def test_exponential_refuses_a_zero_at_either_end(start, end):
+    with pytest.raises(ParameterError, match=r"start and end must be above 0.* use Linear"):
+        Exponential(start, end)
+
+
 def test_exponential_rises_as_the_ramp_of_a_range_test():
     assert Exponential(1e-5, 10.0, 6)(3) == pytest.approx(1e-2, rel=1e-12)
 

@@ -183,3 +183,12 @@ def tuples() -> stepsize.Task:
         return nn.functional.cross_entropy(outputs[0], targets)
 
     return stepsize.Task(Recording, loss, data(), data(40), 16, 40, "tuples")
+
+
+def nan_loss() -> stepsize.Task:
+    """The loss is not a number before any update."""
+
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets) * float("nan")
+
+    return stepsize.Task(lambda: nn.Linear(FEATURES, CLASSES), loss, data(), data(40), 16, 40, "nan-loss")

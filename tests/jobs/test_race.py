@@ -1,0 +1,205 @@
+"""Races and range tests: equal budget, paired seeds, whole schedules on short rungs, divergence as data."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stepsize import load_task
+from stepsize.engines import Ensemble, Loop
+from stepsize.jobs import RungPlan, Runner, race, range_test
+from stepsize.jobs.races import retimed
+from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
+from stepsize.policies import constant, cosine, recipe
+from stepsize.results.io import dumps, loads
+from stepsize.rules import SGD, AdamW, Momentum
+from stepsize.strategy import Strategy, Trial
+from stepsize.theory import shift
+
+TINY = Path(__file__).parents[1] / "problems" / "tiny.py"
+
+
+@pytest.fixture(scope="module")
+def task():
+    return load_task(f"{TINY}:perceptron")
+
+
+class Recorder:
+    """An engine that remembers what it was asked to run."""
+
+    def __init__(self, inner=None):
+        self.inner, self.asked = inner or Ensemble(), []
+
+    @property
+    def label(self):
+        return self.inner.label
+
+    def waves(self, trials):
+        return self.inner.waves(trials)
+
+    def run(self, task, trials, steps, *, score_every=None, progress=None):
+        self.asked.append((tuple(trials), steps, score_every))
+        return self.inner.run(task, trials, steps, score_every=score_every, progress=progress)
+
+
+def strategies(*rates, rule=None, names=("constant", "cosine")):
+    rule = rule or SGD()
+    return [
+        Strategy(rule, recipe(n)(rate).only(rule.hyperparameters), f"{n} {rate:g}") for n in names for rate in rates
+    ]
+
+
+def test_every_strategy_runs_the_same_seeds_for_the_same_length(task):
+    engine = Recorder()
+    field = strategies(0.03, 0.3)
+    record = race(task, field, steps=40, seeds=(3, 5), engine=engine)
+    asked = [(trial.strategy.name, trial.seed, steps) for trials, steps, _ in engine.asked for trial in trials]
+    assert sorted(asked) == sorted((s.name, seed, 40) for s in field for seed in (3, 5))
+    assert record.cost == pytest.approx(8)
+    first = record.curves.losses[0].reshape(4, 2)
+    assert np.ptp(first, axis=0).max() < 1e-6
+    assert abs(first[0, 0] - first[0, 1]) > 1e-3
+
+
+def test_the_standings_are_by_the_mean_of_the_scores(task):
+    record = race(task, strategies(0.001, 0.03, 0.3), steps=40, engine=Ensemble())
+    means = [standing.score.mean for standing in record.standings]
+    assert means == sorted(means)
+    scores = record.curves.final.reshape(6, 3)
+    assert means == pytest.approx(sorted(scores.mean(1)))
+    assert record.best.name == record.rungs[-1].strategies[int(scores.mean(1).argmin())].name
+    assert record.curves.score_steps.tolist() == list(range(2, 41, 2))
+
+
+def test_the_engines_give_the_same_standings(task):
+    field = strategies(0.01, 0.1, rule=AdamW())
+    ensemble, loop = (race(task, field, steps=20, engine=engine) for engine in (Ensemble(), Loop()))
+    assert [s.strategy.name for s in ensemble.standings] == [s.strategy.name for s in loop.standings]
+    np.testing.assert_allclose(ensemble.rungs[0].scores, loop.rungs[0].scores, rtol=1e-4)
+
+
+def test_a_short_rung_runs_every_schedule_whole_with_its_rate_moved_by_the_bound(task):
+    engine = Recorder()
+    field = [Strategy(SGD(), cosine(0.2), "cosine"), Strategy(SGD(), constant(0.1), "constant")]
+    rungs = (RungPlan(10, (0,)), RungPlan(40, (0, 1)))
+    record = race(task, field, steps=40, rungs=rungs, engine=engine)
+    short = {trial.strategy.name: trial.strategy for trial in engine.asked[0][0]}
+    for strategy in field:
+        schedule = strategy.policy["lr"]
+        factor = shift(schedule.over(40).table(0, 40), schedule.over(10).table(0, 10))
+        found = short[strategy.name].over(10).policy["lr"].table(0, 10)
+        np.testing.assert_allclose(found, factor * schedule.over(10).table(0, 10))
+        assert factor > 1.2
+    assert {trial.strategy.peak for trial in engine.asked[1][0]} == {0.2, 0.1}
+    assert record.rungs[0].strategies == tuple(field)
+    assert retimed(field[0], 40, 40) is field[0]
+
+
+def test_the_first_rung_keeps_the_best_of_every_family(task):
+    field = [*strategies(0.1, 0.2, 0.3, names=("cosine",)), *strategies(1e-5, 1e-4, names=("constant",))]
+    rungs = (RungPlan(10, (0,), 2), RungPlan(20, (0,), 1), RungPlan(40, (0, 1)))
+    record = race(task, field, steps=40, rungs=rungs, engine=Ensemble())
+    families = [[s.family for s in rung.strategies] for rung in record.rungs]
+    assert families[1].count("Cosine") == 2
+    assert families[1].count("Constant") == 1
+    assert "constant 0.0001" in {s.name for s in record.rungs[1].strategies}
+    assert families[2] == ["Cosine"]
+    assert len(record.agreement) == 2
+
+
+def test_a_strategy_that_diverged_does_not_go_on(task):
+    wild = Strategy(SGD(), constant(1e9), "wild")
+    regression = load_task(f"{TINY}:regression")
+    rungs = (RungPlan(10, (0, 1)), RungPlan(30, (0, 1)))
+    record = race(regression, [wild, *strategies(0.01, 0.05)], steps=30, rungs=rungs, engine=Ensemble())
+    assert not np.isfinite(record.rungs[0].means[0])
+    assert "wild" not in {s.name for s in record.rungs[1].strategies}
+
+
+def test_divergence_is_data_and_last_in_the_standings(task):
+    regression = load_task(f"{TINY}:regression")
+    wild = Strategy(SGD(), constant(1e9), "wild")
+    record = race(regression, [wild, *strategies(0.01, names=("constant",))], steps=30, engine=Ensemble())
+    last = record.standings[-1]
+    assert (last.strategy.name, last.diverged, last.tied, last.behind) == ("wild", 3, False, None)
+    again = loads(dumps(record))
+    assert [s.strategy for s in again.standings] == [s.strategy for s in record.standings]
+    assert again.standings[-1].score.mean == np.inf
+
+
+def test_when_everything_diverges_there_is_still_a_record(task):
+    regression = load_task(f"{TINY}:regression")
+    wild = strategies(1e9, 1e10, names=("constant",))
+    rungs = (RungPlan(10, (0,), 1), RungPlan(20, (0, 1)))
+    record = race(regression, wild, steps=20, rungs=rungs, engine=Ensemble())
+    assert [standing.diverged for standing in record.standings] == [2] * len(record.standings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"strategies": strategies(0.1, names=("cosine",))}, BudgetError, "at least two strategies, not 1"),
+        ({"strategies": []}, BudgetError, "not 0"),
+        ({"strategies": strategies(0.1, 0.1)}, ParameterError, "two strategies are called 'constant 0.1'"),
+        ({"rungs": (RungPlan(10, (0,)),)}, ParameterError, "full horizon of 40 steps, not 10"),
+        ({"rungs": ()}, ParameterError, "not 0"),
+    ],
+)
+def test_a_race_that_compares_nothing_is_refused_before_it_runs(task, arguments, error, message):
+    engine = Recorder()
+    with pytest.raises(error, match=message):
+        race(task, **{"strategies": strategies(0.1), "steps": 40, "engine": engine, **arguments})
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize("fields", [{"seeds": ()}, {"seeds": (1, 1)}, {"steps": 0}, {"steps": 2.5}])
+def test_a_rung_that_runs_nothing_is_refused(fields):
+    with pytest.raises(ParameterError):
+        RungPlan(**{"steps": 10, "seeds": (0,), **fields})
+
+
+def test_one_seed_is_a_race_that_tells_nothing_apart(task):
+    record = race(task, strategies(0.001, 0.3), steps=40, seeds=(0,), engine=Ensemble())
+    assert all(standing.tied for standing in record.standings)
+
+
+def test_a_range_test_records_the_loss_at_every_rate(task):
+    sweep = range_test(task, Momentum(), low=1e-4, high=1.0, seeds=(7, 8))
+    assert sweep.rates[0] == pytest.approx(1e-4)
+    assert sweep.rates.shape == (160,)
+    assert np.allclose(np.diff(np.log(sweep.rates)), np.log(sweep.rates[1] / sweep.rates[0]))
+    assert sweep.losses.shape == (160, 2)
+    assert sweep.seeds == (7, 8)
+    assert sweep.rates[-1] < 1.0
+    assert sweep.losses[0, 0] == pytest.approx(
+        Ensemble().run(task, [Trial(Strategy(Momentum(), constant(1e-4)), 7)], 1).losses[0, 0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"low": 1.0, "high": 0.1}, ParameterError, "climbs from low to high"),
+        ({"low": 0.0}, ParameterError, "above 0"),
+        ({"low": 1.0, "high": 1.0}, ParameterError, "climbs"),
+        ({"low": float("nan")}, ParameterError, "climbs"),
+        ({"steps": 19}, BudgetError, "19 steps is too short.*at least 20"),
+        ({"seeds": ()}, BudgetError, "at least one seed"),
+    ],
+)
+def test_a_range_test_that_shows_nothing_is_refused(task, arguments, error, message):
+    with pytest.raises(error, match=message):
+        range_test(task, AdamW(), **arguments)
+
+
+def test_a_task_that_cannot_be_trained_is_refused_before_anything_runs():
+    engine, task = Recorder(), load_task(f"{TINY}:nan_loss")
+    with pytest.raises(TaskError, match="nan at the first step"):
+        Runner(task, engine=engine)
+    assert engine.asked == []
+
+
+def test_the_runner_says_why_the_engine_was_chosen(task):
+    assert Runner(task).why == "ensemble of up to 64 replicas on cpu: the model can be vectorised"
+    assert Runner(task, engine=Loop()).why == "plain loop, one trial at a time: as asked"
+    assert "cannot be vectorised" in Runner(load_task(f"{TINY}:dropout")).why

@@ -1,0 +1,152 @@
+"""Every command on a tiny task: what it prints, what it writes, and that --json parses."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from stepsize import load
+from stepsize.policies import RECIPES, one_cycle
+from stepsize.results import Advice, Race, Suggestion, Sweep
+from stepsize.results.io import CATALOGUE, loads, save
+from stepsize.schedules import Cosine, Schedule
+
+pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # journal.fingerprint
+ADVISE = ("advise", "../tiny.py", "--steps", 40, "--budget", 20, "--rules", "SGD", "--policies", "constant,cosine")
+RACE = ("race", "../tiny.py", "--steps", 40, "--rules", "SGD,AdamW", "--policies", "cosine,constant", "--rates", "0.01")
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_advise_prints_the_recommendation_and_leaves_nothing_behind(stepsize, folder):
+    done = stepsize(*ADVISE)
+    assert done.code == 0
+    assert "recommendation" in done.out
+    assert "for step in drive(optimizer, policy, steps=40):" in done.out
+    assert "paired seeds" in done.out
+    assert re.search(r"^ *(80|90|100)%  finalists", done.err, re.MULTILINE)
+    assert files(folder) == set()
+
+
+def test_advise_writes_what_it_was_asked_for(stepsize, folder):
+    done = stepsize(*ADVISE, "--save", "out/advice.json", "--report", "out/page.html", "--json", "--journal", "kept")
+    answer = loads(done.out)
+    assert isinstance(answer, Advice)
+    assert load("out/advice.json").strategy == answer.strategy
+    assert "<html" in Path("out/page.html").read_text()
+    assert files(folder) >= {"out/advice.json", "out/page.html", "kept"}
+    assert any(name.startswith("kept/advise-") for name in files(folder))
+    assert not any(".stepsize" in name for name in files(folder))
+
+
+def test_a_kept_journal_saves_the_second_run(stepsize, monkeypatch):
+    first = loads(stepsize(*ADVISE, "--json", "--journal", "kept").out)
+    monkeypatch.setattr("stepsize.engines.ensemble.Ensemble.run", lambda *_, **__: pytest.fail("a trial ran again"))
+    again = loads(stepsize(*ADVISE, "--json", "--journal", "kept").out)
+    assert again.score == first.score
+
+
+def test_race_prints_the_standings(stepsize, folder):
+    done = stepsize(*RACE, "--save", "race.json", "--report", "race.html")
+    assert done.code == 0
+    for name in ("SGD cosine 0.01", "AdamW constant 0.01"):
+        assert name in done.out
+    assert "Cost: 12.0 full trainings" in done.out
+    assert isinstance(load("race.json"), Race)
+    assert files(folder) == {"race.json", "race.html"}
+
+
+def test_race_finds_its_own_rates(stepsize):
+    done = stepsize("race", "../tiny.py", "--steps", 40, "--seeds", 2, "--rules", "AdamW", "--json")
+    record = loads(done.out)
+    assert [len(rung.strategies) for rung in record.rungs] == [3]
+    assert len(record.rungs[0].seeds) == 2
+
+
+def test_range_test_prints_both_bounds_or_why_not(stepsize):
+    done = stepsize("range-test", "../tiny.py", "--rule", "SGD", "--seeds", 2)
+    assert done.code == 0
+    assert "SGD on ../tiny.py:" in done.out
+    assert ("min_lr" in done.out) == ("no clear answer" not in done.out)
+
+
+def test_range_test_writes_what_it_was_asked_for(stepsize, folder):
+    done = stepsize(
+        "range-test", "../tiny.py", "--low", "1e-4", "--high", "1", "--steps", 60, "--seeds", 2, "--json",
+        "--save", "sweep.json", "--plot", "sweep.png",
+    )  # fmt: skip
+    assert isinstance(loads(done.out), Suggestion)
+    sweep = load("sweep.json")
+    assert isinstance(sweep, Sweep)
+    assert sweep.losses.shape == (60, 2)
+    assert Path("sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert files(folder) == {"sweep.json", "sweep.png"}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_show_prints_every_policy(stepsize, name):
+    done = stepsize("show", name, "peak=0.5", "--steps", 50, "--table")
+    lines = [line.split("\t") for line in done.out.splitlines()]
+    assert lines[0][:2] == ["step", "lr"]
+    assert [row[0] for row in lines[1:]] == [str(step) for step in range(50)]
+    table = RECIPES[name](0.5).over(50).table(0, 50)["lr"]
+    assert [float(row[1]) for row in lines[1:]] == pytest.approx(table.tolist(), rel=1e-8)
+
+
+def test_show_draws_in_the_terminal(stepsize):
+    done = stepsize("show", "one_cycle", "peak=0.1")
+    assert done.code == 0
+    assert "Area under the learning rate" in done.out
+    assert "momentum" in done.out
+
+
+def test_show_takes_a_schedule_with_its_fields(stepsize):
+    policy = loads(stepsize("show", "Cosine", "start=0.1", "end=0", "--json").out)
+    assert policy["lr"] == Cosine(0.1, 0.0, 1000)
+
+
+@pytest.mark.parametrize(
+    "value", [one_cycle(0.3), one_cycle(0.3)["lr"], one_cycle(0.3).over(77)], ids=["policy", "schedule", "bound policy"]
+)
+def test_show_takes_a_file(stepsize, value):
+    save(value, "value.json")
+    policy = loads(stepsize("show", "value.json", "--steps", 77, "--json").out)
+    assert policy["lr"] == one_cycle(0.3).over(77)["lr"]
+
+
+def test_show_draws_into_a_file(stepsize, folder):
+    assert stepsize("show", "cosine", "--plot", "a.svg").out.strip() == "Wrote a.svg"
+    assert "<svg" in Path("a.svg").read_text()
+
+
+def test_show_and_report_take_what_advise_saved(stepsize, folder):
+    stepsize(*ADVISE, "--save", "advice.json")
+    policy = loads(stepsize("show", "advice.json", "--steps", 40, "--json").out)
+    assert policy == load("advice.json").policy
+    assert stepsize("report", "advice.json", "--out", "page.html").code == 0
+    assert "<html" in Path("page.html").read_text()
+    assert files(folder) == {"advice.json", "page.html"}
+
+
+def test_list_names_everything(stepsize):
+    found = json.loads(stepsize("list", "--json").out)
+    assert set(found["schedules"]) == set(CATALOGUE.of(Schedule))
+    assert set(found["policies"]) == set(RECIPES)
+    assert {"digits", "stdlib-text"} <= set(found["tasks"])
+    assert all(line for family in found.values() for line in family.values())
+    words = stepsize("list").out
+    assert all(name in words for family in found.values() for name in family)
+
+
+@pytest.mark.parametrize("command", ["advise", "race", "range-test", "show", "list", "report"])
+def test_every_command_has_help(stepsize, command):
+    done = stepsize(command, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert "Usage: stepsize" in done.out
+
+
+def test_the_version_is_printed(stepsize):
+    assert "version" in stepsize("--version").out

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from stepsize import build_optimizer, drive, load_task
+from stepsize import Task, build_optimizer, drive, load_task
 from stepsize.engines import Ensemble, Loop, choose
 from stepsize.engines.ensemble import UPDATE_BLOCK
+from stepsize.kernel.errors import TaskError
 from stepsize.policies import constant, one_cycle
 from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
 from stepsize.strategy import Strategy, Trial
@@ -287,3 +288,43 @@ def test_the_table_is_read_in_chunks_without_a_seam(tasks, monkeypatch):
     monkeypatch.setattr("stepsize.engines.base.CHUNK", 7)
     task, trial = tasks("perceptron"), trial_of(AdamW())
     assert_alone(task, [trial], Ensemble(dtype=torch.float64).run(task, [trial], 20), 20)
+
+
+@pytest.mark.parametrize("engine", [Ensemble(), Loop()], ids=["ensemble", "loop"])
+def test_an_error_in_the_middle_says_at_which_update(tasks, engine):
+    plain = tasks("perceptron")
+    x, y = plain.train[0], plain.train[1].clone()
+    y[int(plain.order(0, 0)[3, 0])] = 7
+    task = Task(plain.model, plain.loss, (x, y), plain.validation, plain.batch_size, 40, "rare label")
+    with pytest.raises(TaskError, match="'rare label' fails at update 3: .*7 is out of bounds"):
+        engine.run(task, [trial_of(SGD())], 10)
+
+
+def test_a_model_with_an_operation_that_has_no_batching_rule_runs_without_a_word(tasks):
+    plain = tasks("perceptron")
+
+    def model():
+        return torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(6, 3))
+
+    task = Task(model, plain.loss, plain.train, plain.validation, 16, 40, "normed")
+    trials = [trial_of(AdamW(), seed) for seed in (0, 1)]
+    assert isinstance(choose(task)[0], Ensemble)
+    assert_alone(task, trials, Ensemble(dtype=torch.float64).run(task, trials, 10), 10)
+
+
+def test_a_recurrent_model_runs_in_the_loop(tasks):
+    plain = tasks("perceptron")
+
+    class Recurrent(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.head = torch.nn.LSTM(1, 4, batch_first=True), torch.nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(self.cell(x.unsqueeze(-1))[0][:, -1])
+
+    task = Task(Recurrent, plain.loss, plain.train, plain.validation, 16, 40, "recurrent")
+    engine, why = choose(task)
+    assert isinstance(engine, Loop)
+    assert "lstm" in why
+    assert_alone(task, [trial_of(AdamW())], Loop(torch.float64).run(task, [trial_of(AdamW())], 5), 5)

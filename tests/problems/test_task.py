@@ -18,6 +18,9 @@ def model():
     return torch.nn.Linear(3, 4)
 
 
+SHARED = model()
+
+
 def task_of(train=(X, Y), validation=(X, Y), **fields):
     return Task(
         **{"model": model, "loss": torch.nn.functional.cross_entropy, "batch_size": 6, **fields},
@@ -197,6 +200,13 @@ def bad(loss):
         (lambda: task_of(model=lambda: 3), "must return a torch.nn.Module, not int"),
         (lambda: task_of(model=torch.nn.ReLU), "no parameter to train"),
         (lambda: task_of(model=lambda: model().requires_grad_(requires_grad=False)), "no parameter to train"),
+        (lambda: task_of(model=lambda: torch.nn.LazyLinear(4)), "parameters without a shape"),
+        (lambda: task_of(model=lambda: SHARED), "returns the same parameters each time"),
+        (
+            lambda: task_of(model=lambda: torch.nn.Sequential(SHARED, torch.nn.Linear(4, 4))),
+            "returns the same parameters each time",
+        ),
+        (lambda: task_of(validation=(X, Y + 4)), "first validation batch of 'task' fails: IndexError"),
         (lambda: task_of(model=lambda: torch.nn.Linear(5, 4)), "first batch of 'task' fails: RuntimeError.*shape"),
         (lambda: task_of((X, Y + 4)), "first batch of 'task' fails: IndexError"),
         (lambda: task_of((X.double(), Y)), "first batch of 'task' fails.*dtype"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 
 from stepsize.kernel.arrays import Floats
+from stepsize.kernel.errors import StepsizeError, TaskError
 from stepsize.problems import Task
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
@@ -57,6 +59,17 @@ def precision(dtype: Any) -> str:
     """Return the end of an engine's label: nothing in float32, else the dtype."""
     name = str(dtype).removeprefix("torch.")
     return "" if name == "float32" else f", {name}"
+
+
+@contextmanager
+def blamed(task: Task, step: int) -> Iterator[None]:
+    """Turn an error of the user's model, loss or data into a TaskError that says at which update it arose."""
+    try:
+        yield
+    except StepsizeError:
+        raise
+    except Exception as error:
+        raise TaskError(f"{task.name!r} fails at update {step}: {type(error).__name__}: {error}") from error
 
 
 def score_points(steps: int, every: int | None) -> list[int]:

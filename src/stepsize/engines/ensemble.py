@@ -7,7 +7,9 @@ update rule runs once over the whole array. Hyperparameters differ from row to r
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -66,7 +68,8 @@ class Ensemble:
     ) -> Curves:
         """Run `trials` for `steps` updates, wave after wave."""
         waves = self.waves(trials)
-        parts = [self._wave(task, [trials[i] for i in wave], steps, score_every, progress) for wave in waves]
+        with _quiet():
+            parts = [self._wave(task, [trials[i] for i in wave], steps, score_every, progress) for wave in waves]
         return base.reordered(parts, waves)
 
     def _wave(
@@ -85,11 +88,13 @@ class Ensemble:
             if row == 0:
                 found = base.coefficients(bound, step, min(step + base.CHUNK, steps))
                 table = {name: self._tensor(values).unsqueeze(-1) for name, values in found.items()}
-            gradient, loss = replicas.gradient(step)
+            with base.blamed(task, step):
+                gradient, loss = replicas.gradient(step)
             _update(rule, replicas.flat, gradient, slots, {name: values[row] for name, values in table.items()})
             losses.append(loss)
             if step + 1 in due:
-                scores.append(replicas.score())
+                with base.blamed(task, step):
+                    scores.append(replicas.score())
             if progress is not None:
                 progress(len(trials))
         return Curves(
@@ -184,11 +189,19 @@ class Replicas:
         return total / len(self._task.validation[0])
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from saying that an operation of the model is vectorised by a loop: it is right, if slower."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+        yield
+
+
 def refusal(task: Task) -> str | None:
     """Return why the model of `task` cannot be vectorised, in one line, or None when it can."""
     task.check()
     try:
-        with seeded(seeds.child(0, "noise")):
+        with _quiet(), seeded(seeds.child(0, "noise")):
             return _difference(task, Replicas(task, [0, 1], torch.float32, torch.device("cpu")))
     except TaskError:
         raise

@@ -62,8 +62,9 @@ class Loop:
             for step in range(steps):
                 now = {name: float(values[step, 0]) for name, values in table.items()}
                 x, y = (self._to(tensor) for tensor in task.batch(step, trial.seed))
-                loss = task.loss(model(x), y)
-                gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+                with base.blamed(task, step):
+                    loss = task.loss(model(x), y)
+                    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
                 with torch.no_grad():
                     for i, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
                         if g is not None:
@@ -71,7 +72,8 @@ class Loop:
                             p.copy_(new)
                 losses.append(loss.item())
                 if step + 1 in points:
-                    scores.append(self._score(task, model))
+                    with base.blamed(task, step):
+                        scores.append(self._score(task, model))
                 if progress is not None:
                     progress(1)
         return Curves(

@@ -125,17 +125,26 @@ class Task:
         return list(zip(inputs.split(size), targets.split(size), strict=True))
 
     def check(self, seed: int = 0) -> None:
-        """Hold one batch against the model and the loss, train nothing; raise TaskError that says what does not fit."""
+        """Hold a batch of each kind against the model and the loss; raise TaskError that says what does not fit."""
         torch = need("torch")
         model = self.build(seed)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise TaskError(f"the model of {self.name!r} has no parameter to train.")
-        inputs, targets = self.batch(0, seed)
-        try:
-            with seeded(seeds.child(seed, "noise")):
-                loss = self.loss(model(inputs), targets)
-        except Exception as error:
-            raise TaskError(f"the first batch of {self.name!r} fails: {type(error).__name__}: {error}") from error
+        if any(torch.nn.parameter.is_lazy(parameter) for parameter in model.parameters()):
+            raise TaskError(
+                f"the model of {self.name!r} has parameters without a shape (lazy modules); "
+                "pass one batch through it before Task.model returns it."
+            )
+        first = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+        if any(id(parameter) in first for parameter in self.build(seed).parameters()):
+            raise TaskError(
+                f"Task.model of {self.name!r} returns the same parameters each time, so one run would go on where "
+                "another ended; make a new module inside of it (copy.deepcopy of a trained one)."
+            )
+        with seeded(seeds.child(seed, "noise")):
+            loss = self._tried(model, self.batch(0, seed), "batch")
+            with torch.no_grad():
+                self._tried(model.eval(), self.validation_batches()[0], "validation batch")
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
             raise TaskError(f"the loss of {self.name!r} must be one floating-point number, not {loss!r}.")
         if not math.isfinite(loss.item()):
@@ -143,6 +152,13 @@ class Task:
                 f"the loss of {self.name!r} is {loss.item()} at the first step, before any update, so no learning rate "
                 "can train it. Look at the data (NaN, infinities), the initial weights and the loss function."
             )
+
+    def _tried(self, model: Module, batch: tuple[Tensor, Tensor], what: str) -> Any:
+        inputs, targets = batch
+        try:
+            return self.loss(model(inputs), targets)
+        except Exception as error:
+            raise TaskError(f"the first {what} of {self.name!r} fails: {type(error).__name__}: {error}") from error
 
 
 def _tensors(data: Any, part: str) -> tuple[Tensor, Tensor]:

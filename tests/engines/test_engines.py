@@ -296,7 +296,7 @@ def test_an_error_in_the_middle_says_at_which_update(tasks, engine):
     x, y = plain.train[0], plain.train[1].clone()
     y[int(plain.order(0, 0)[3, 0])] = 7
     task = Task(plain.model, plain.loss, (x, y), plain.validation, plain.batch_size, 40, "rare label")
-    with pytest.raises(TaskError, match="'rare label' fails at update 3: .*7 is out of bounds"):
+    with pytest.raises(TaskError, match=r"'rare label' fails at update 3: .*7 is out of bounds"):
         engine.run(task, [trial_of(SGD())], 10)
 
 

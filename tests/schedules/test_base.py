@@ -130,6 +130,16 @@ def test_a_part_hands_over_at_its_end_without_a_gap_or_a_repeat():
     assert schedule.table(0, 9).tolist() == [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0]
 
 
+def test_a_step_on_an_edge_belongs_to_the_next_part_one_by_one_in_a_table_and_in_an_array():
+    jump = Constant(1.0, 3) >> Constant(5.0, 2) >> Constant(2.0)
+    expected = [1, 1, 1, 5, 5, 2, 2, 2]
+    bound = jump.over(7)
+    assert bound.table(0, 8).tolist() == expected
+    assert bound(np.arange(8)).tolist() == expected
+    assert bound(torch.arange(8)).tolist() == expected
+    assert [bound(step) for step in range(8)] == expected
+
+
 def test_shares_inside_a_sum_or_a_scaled_part_are_of_the_whole_run():
     chain = Constant(1.0, 50) >> (Linear(0.0, 1.0, "10%") >> Constant(1.0)) + Constant(1.0)
     bound = chain.over(100)

@@ -6,7 +6,7 @@ import pytest
 from stepsize.kernel.errors import LengthError, ParameterError
 from stepsize.policies import RECIPES, Policy, cyclical, one_cycle, recipe, step_decay, warmup_cosine
 from stepsize.policies import linear_to_zero as linear
-from stepsize.schedules import Constant, Cosine, ExpRange, Linear, Staircase, Triangular, Triangular2
+from stepsize.schedules import Constant, Cosine, ExpRange, Linear, Polynomial, Staircase, Triangular, Triangular2
 
 
 def test_a_number_is_a_constant_and_names_are_in_order():
@@ -128,6 +128,7 @@ def test_recipes_print_the_words_they_are_made_of():
         lr=Linear(0.05, 0.5, "10%") >> Cosine(0.5, 0.1)
     )
     assert warmup_cosine(1.0) == Policy(lr=Linear(0.01, 1.0, "5%") >> Cosine(1.0, 0.0))
+    assert RECIPES["polynomial_decay"](1.0) == Policy(lr=Polynomial(1.0, 0.0, power=2.0))
     assert step_decay(1.0) == Policy(lr=Staircase(1.0, 0.1, "33.4%"))
     assert cyclical(0.4, momentum=None) == Policy(lr=Triangular(0.1, 0.4, "12.5%"))
     assert cyclical(0.4, shape="triangular2", half_cycle=5)["momentum"] == Triangular2(0.9, 0.8, 5)

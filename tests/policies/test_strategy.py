@@ -61,6 +61,20 @@ def test_lengths_in_steps_of_any_size_have_a_peak(schedule):
     assert Strategy(SGD(), Policy(lr=schedule)).peak == pytest.approx(0.3, rel=1e-3)
 
 
+@pytest.mark.parametrize("warmup", [1, 2, 7, 998])
+@pytest.mark.parametrize("fall", [1, 2, 500])
+def test_a_peak_of_a_single_step_is_found(warmup, fall):
+    schedule = Linear(0.0, 0.3, warmup) >> Linear(0.3, 0.0, fall)
+    assert Strategy(SGD(), Policy(lr=schedule)).peak == 0.3
+
+
+def test_the_run_that_a_peak_is_read_off_has_1000_steps():
+    """Documented, since a schedule whose amplitude shrinks with the step has another peak in another run."""
+    assert Strategy(SGD(), Policy(lr=Linear(0.0, 1.0))).peak == 1.0
+    wave = RECIPES["exp_range"](0.3).only(["lr"])
+    assert Strategy(SGD(), wave).peak == wave.over(1000)["lr"].table(0, 1000).max()
+
+
 def test_lengths_that_fit_no_run_are_refused():
     with pytest.raises(LengthError, match="add up to"):
         Strategy(SGD(), Policy(lr=Linear(0.0, 0.1, "60%") >> Cosine(0.1, 0.0, "60%")))

@@ -222,7 +222,7 @@ ONE = torch.nn.Linear(2, 1)
 
 BROKEN_TASKS = {
     "no parameter": (lambda: task(model=torch.nn.Identity), "has no parameter to train"),
-    "one model for all": (lambda: task(model=lambda: ONE), "must return a new model each time"),
+    "one model for all": (lambda: task(model=lambda: ONE), "returns the same parameters each time"),
     "noise in evaluation": (lambda: task(model=lambda: Noisy(2, 1)), "must score the same each time"),
     "a buffer that counts": (lambda: task(model=Counting), "must leave weights and buffers as they were"),
     "no gradient": (lambda: task(loss=lambda y, t: ((y * 0 - t) ** 2).mean()), "is zero everywhere"),

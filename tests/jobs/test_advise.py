@@ -19,8 +19,8 @@ from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.results import Suggestion
 from stepsize.results.io import dumps, load, save
 from stepsize.rules import SGD, AdamW, Momentum
+from stepsize.strategy import Trial
 
-pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # journal.fingerprint
 TINY = Path(__file__).parents[1] / "problems" / "tiny.py"
 ASKED = {"steps": 60, "budget": 40, "rules": (AdamW(), Momentum()), "policies": ("constant", "cosine", "one_cycle")}
 
@@ -56,14 +56,21 @@ def test_another_seed_sees_other_runs(task, answer):
     assert other.score.mean != answer.score.mean
 
 
-def test_the_advice_is_what_the_final_says(answer):
+def test_the_advice_is_the_best_of_the_finalists(answer):
     best = answer.final.standings[0]
     assert answer.strategy == best.strategy.over(60)
-    assert answer.score == best.score
+    assert best.score.mean == min(standing.score.mean for standing in answer.final.standings)
+    assert answer.reasons[0].startswith(f"{best.strategy.name} has the lowest mean validation loss, {best.score}")
+
+
+def test_the_promise_comes_from_seeds_that_chose_nothing(task, answer):
+    plans = plan(ASKED["budget"], 2, 3, 60, 0)
+    chose = {seed for rung in (*answer.search.rungs, *answer.final.rungs) for seed in rung.seeds}
+    assert not chose & set(plans.confirming)
+    again = Ensemble().run(task, [Trial(answer.strategy, seed) for seed in plans.confirming], 60).final
+    assert answer.score.mean == pytest.approx(again.mean(), rel=1e-5)
     assert answer.score.low > answer.promise.low
     assert answer.score.high < answer.promise.high
-    assert answer.score.mean == min(standing.score.mean for standing in answer.final.standings)
-    assert answer.reasons[0].startswith(f"On {len(answer.final.rungs[-1].seeds)} fresh seeds {best.strategy.name}")
 
 
 def test_a_constant_rate_is_among_the_finalists(answer):
@@ -95,7 +102,6 @@ def test_the_advice_survives_its_file(answer, tmp_path):
     assert again.policy["lr"](0) == answer.policy["lr"](0)
 
 
-@pytest.mark.xfail(reason="an array in Fortran order is written as such, so equal results have unequal files")
 def test_equal_advice_has_equal_files(answer, tmp_path):
     save(answer, tmp_path / "advice.json")
     assert dumps(load(tmp_path / "advice.json")) == dumps(answer)
@@ -174,7 +180,7 @@ def test_a_task_whose_loss_is_nan_gets_no_advice():
 
 
 def test_a_model_that_cannot_be_vectorised_gets_advice_too():
-    asked = {"steps": 40, "budget": 20, "rules": (SGD(),), "policies": ("constant", "cosine")}
+    asked = {"steps": 40, "budget": 26, "rules": (SGD(),), "policies": ("constant", "cosine")}
     found = advise(load_task(f"{TINY}:dropout"), **asked)
     assert "cannot be vectorised" in found.final.engine
     assert math.isfinite(found.score.mean)
@@ -188,5 +194,5 @@ def test_without_a_clear_range_test_the_rules_own_rate_is_the_middle():
 
 
 def test_one_rule_with_one_policy_is_enough(task):
-    found = advise(task, steps=40, budget=20, rules=(SGD(),), policies=("cosine",))
+    found = advise(task, steps=40, budget=26, rules=(SGD(),), policies=("cosine",))
     assert found.strategy.rule == SGD()

@@ -19,7 +19,6 @@ from stepsize.results.io import dumps
 from stepsize.rules import SGD, AdamW
 from stepsize.strategy import Strategy
 
-pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # journal.fingerprint
 TINY = Path(__file__).parents[1] / "problems" / "tiny.py"
 STEPS, SEEDS = 20, (0, 1, 2)
 WAVES = 4  # 2 rules x 2 rates x 3 seeds, three at a time
@@ -221,7 +220,6 @@ def test_a_folder_is_no_journal(tmp_path):
         Journal(tmp_path / "file" / "j.sqlite")
 
 
-@pytest.mark.xfail(reason="CREATE TABLE IF NOT EXISTS takes any table called trials for ours")
 def test_another_programs_database_is_refused(tmp_path):
     path = tmp_path / "j.sqlite"
     with sqlite3.connect(path) as base:

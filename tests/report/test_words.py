@@ -13,7 +13,7 @@ from stepsize.schedules import Constant, Cosine, Linear
     ("name", "phrase"),
     [
         ("constant", "constant 0.1"),
-        ("step_decay", "0.1, times 0.1 every 33.4%"),
+        ("step_decay", "0.1, times 0.1 every 34%"),
         ("exponential_decay", "exponential from 0.1 to 0.001 over the rest"),
         ("triangular2", "triangular2 between 0.025 and 0.1, half a cycle in 12.5%"),
         ("exp_range", "exp range between 0.025 and 0.1, half a cycle in 12.5%"),

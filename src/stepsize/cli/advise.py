@@ -11,7 +11,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from stepsize.cli import base
-from stepsize.results.io import dumps, save
+from stepsize.policies import recipe
+from stepsize.results.io import dumps
 
 if TYPE_CHECKING:
     from stepsize.results import Advice, Interval, Race
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @base.task_argument
 @base.steps_option
-@click.option("--budget", type=click.FloatRange(min=0, min_open=True), default=100.0, show_default=True,
+@click.option("--budget", type=click.FloatRange(min=0, min_open=True), default=120.0, show_default=True,
               help="For the whole search, in full trainings.")  # fmt: skip
 @base.seed_option
 @click.option("--rules", type=base.Comma(), help="Update rules to try. Default: AdamW,Momentum,RMSProp.")
@@ -43,25 +44,28 @@ def advise(
     problem = load_task(task)
     horizon = problem.steps if steps is None else steps
     names = list(POLICIES) if policies is None else policies
+    for name in names:
+        recipe(name)
     total = plan(budget, len(chosen), len(names), horizon, seed).cost * horizon
-    with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept, base.progress(total) as tell:
-        answer = jobs.advise(
-            problem, steps=horizon, budget=budget, seed=seed, rules=chosen,
-            policies=names, journal=kept, progress=tell,
-        )  # fmt: skip
-    if save_to is not None:
-        save(answer, save_to)
-    if report is not None:
-        from stepsize.report import write_report  # noqa: PLC0415  (matplotlib takes a second)
-
-        write_report(report, answer)
+    with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
+        with base.progress(total) as tell:
+            answer = jobs.advise(
+                problem,
+                steps=horizon,
+                budget=budget,
+                seed=seed,
+                rules=chosen,
+                policies=names,
+                journal=kept,
+                progress=tell,
+            )
+        made = base.deliver(answer, save_to, report)
     if as_json:
         click.echo(dumps(answer))
         return
     show_advice(answer)
-    for made in (save_to, report):
-        if made is not None:
-            base.out().print(f"Wrote {made}")
+    for path in made:
+        base.out().print(f"Wrote {path}", markup=False)
 
 
 def show_advice(answer: Advice) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
-from stepsize.results.io import CATALOGUE
+from stepsize.kernel.optional import need
+from stepsize.kernel.spec import Spec
+from stepsize.results.io import CATALOGUE, save
 from stepsize.rules import Rule
 
 if TYPE_CHECKING:
@@ -46,9 +48,9 @@ class Comma(click.ParamType[list[str]]):
     name = "a,b,..."
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:  # noqa: ARG002  (click's signature)
-        """Return the words of the list."""
+        """Return the words of the list, each once."""
         words = [word.strip() for word in value.split(",")] if isinstance(value, str) else list(value)
-        return [word for word in words if word]
+        return list(dict.fromkeys(word for word in words if word))
 
 
 def out() -> Console:
@@ -122,23 +124,38 @@ def _lines(total: float) -> Tell:
 
 @contextmanager
 def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
-    """Open the journal of a job; after Ctrl-C say what is kept, after success remove the one that nobody asked for."""
+    """Open the journal of a job, around the job and the writing of its result.
+
+    After Ctrl-C it says what is kept; after success it removes the journal that nobody asked for.
+    """
     from stepsize.jobs import Journal  # noqa: PLC0415  (torch takes seconds; `stepsize list` does not need it)
 
     path = (folder or FOLDER) / f"{name}.sqlite"
+    finished = 0
     try:
         with Journal(path) as journal:
-            yield journal
+            try:
+                yield journal
+            finally:
+                finished = len(journal)
     except KeyboardInterrupt:
-        with Journal(path) as kept:
-            said = f"{len(kept)} finished trials are kept in {path}; the same command goes on from there."
-            click.echo(f"\nInterrupted: {said}", err=True)
+        said = f"{finished} finished trials are kept in {path}; the same command goes on from there."
+        click.echo(f"\nInterrupted: {said}", err=True)
+        raise
+    except BaseException:
+        if folder is None and not finished:
+            _remove(path)
         raise
     if folder is None:
-        for leftover in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        _remove(path)
+
+
+def _remove(journal: Path) -> None:
+    """Remove a journal, and its folder if that is empty then; another run in the same folder may be doing the same."""
+    with suppress(OSError):
+        for leftover in (journal, journal.with_name(journal.name + "-wal"), journal.with_name(journal.name + "-shm")):
             leftover.unlink(missing_ok=True)
-        if not any(path.parent.iterdir()):
-            path.parent.rmdir()
+        journal.parent.rmdir()
 
 
 def writable(*paths: Path | None) -> None:
@@ -149,8 +166,33 @@ def writable(*paths: Path | None) -> None:
         folder = path.absolute().parent
         while not folder.exists():
             folder = folder.parent
-        if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise ParameterError(f"cannot write {path}: {folder} is not a folder that can be written to; name another.")
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ParameterError(f"cannot write {path}: {error.strerror or error}; name another file.") from None
+
+
+def drawable(path: Path | None) -> None:
+    """Raise ParameterError for a picture that cannot be drawn, before the work that would fill it begins."""
+    if path is None:
+        return
+    writable(path)
+    endings = need("matplotlib.backend_bases").FigureCanvasBase.get_supported_filetypes()
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in endings:
+        raise ParameterError(f"cannot draw into {path}: {ending!r} is no image format. {suggestion(ending, endings)}")
+
+
+def deliver(result: Spec, save_to: Path | None, report: Path | None) -> list[Path]:
+    """Write a result as JSON and as a page, where they were asked for, and return the files."""
+    if save_to is not None:
+        save(result, save_to)
+    if report is not None:
+        from stepsize.report import write_report  # noqa: PLC0415  (matplotlib takes a second)
+
+        write_report(report, result)
+    return [path for path in (save_to, report) if path is not None]
 
 
 def picture(axes: Any, path: Path) -> None:

@@ -33,7 +33,7 @@ for command in (advise, race, range_test, show, listing, report):
 def main() -> None:
     """Run the command line, and turn every error of ours into one line."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="stepsize", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:

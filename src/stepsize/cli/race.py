@@ -8,8 +8,13 @@ import click
 
 from stepsize.cli import base
 from stepsize.cli.advise import standings_table
-from stepsize.results.io import dumps, save
+from stepsize.kernel.errors import BudgetError
+from stepsize.policies import recipe
+from stepsize.results.io import dumps
 from stepsize.strategy import Strategy
+
+RAMP = 4 * 280
+"""Replica-steps of a range test, for the progress bar."""
 
 
 @click.command()
@@ -35,28 +40,32 @@ def race(
 
     chosen = base.rules_of(rules)
     peaks = None if rates is None else base.rates_of(rates)
+    for name in policies:
+        recipe(name)
+    count = len(chosen) * len(policies) * len(peaks or [1])
+    if count < 2:
+        raise BudgetError(f"a race needs at least two strategies, not {count}; name more rules, policies or rates.")
     base.writable(report, save_to)
     problem = load_task(task)
     horizon = problem.steps if steps is None else steps
+    total = count * seeds * horizon + (0 if peaks else len(chosen) * RAMP)
     field: list[Strategy] = []
-    count = len(chosen) * len(policies) * len(peaks or [1])
-    with base.journaled(journal, f"race-{base.slug(task)}") as kept, base.progress(count * seeds * horizon) as tell:
-        runner = jobs.Runner(problem, journal=kept, progress=tell)
-        for rule in chosen:
-            if peaks is None:
-                found = jobs.suggest(jobs.range_test(problem, rule, runner=runner))
-                field += candidates(rule, found, policies, 1, horizon)
-            else:
-                field += [candidate(rule, name, peak) for name in policies for peak in peaks]
-        record = jobs.race(problem, field, steps=horizon, seeds=range(seeds), runner=runner)
-    if save_to is not None:
-        save(record, save_to)
-    if report is not None:
-        from stepsize.report import write_report  # noqa: PLC0415  (matplotlib takes a second)
-
-        write_report(report, record)
+    with base.journaled(journal, f"race-{base.slug(task)}") as kept:
+        with base.progress(total) as tell:
+            runner = jobs.Runner(problem, journal=kept, progress=tell)
+            for rule in chosen:
+                if peaks is None:
+                    found = jobs.suggest(jobs.range_test(problem, rule, runner=runner))
+                    field += candidates(rule, found, policies, 1, horizon)
+                else:
+                    field += [candidate(rule, name, peak) for name in policies for peak in peaks]
+            record = jobs.race(problem, field, steps=horizon, seeds=range(seeds), runner=runner)
+        made = base.deliver(record, save_to, report)
     if as_json:
         click.echo(dumps(record))
         return
-    base.out().print(standings_table(record))
-    base.out().print(f"Cost: {runner.updates / horizon:.1f} full trainings. {record.engine}.", markup=False)
+    console = base.out()
+    console.print(standings_table(record))
+    console.print(f"Cost: {runner.updates / horizon:.1f} full trainings. {record.engine}.", markup=False)
+    for path in made:
+        console.print(f"Wrote {path}", markup=False)

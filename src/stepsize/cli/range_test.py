@@ -28,7 +28,8 @@ def range_test(
     from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
 
     (chosen,) = base.rules_of([rule])
-    base.writable(plot, save_to)
+    base.writable(save_to)
+    base.drawable(plot)
     problem = load_task(task)
     with base.progress(seeds * (steps or 280)) as tell:
         sweep = jobs.range_test(problem, chosen, low=low, high=high, steps=steps, seeds=range(seeds), progress=tell)

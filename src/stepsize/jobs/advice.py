@@ -2,14 +2,15 @@
 
 A range test per rule says where to look; around it stand the candidates, every rule with every policy at several
 rates; a race in rungs
-picks the finalists; and the finalists run again on fresh seeds, so that the winner's score is not the luck that made
-it win.
+picks the finalists; the finalists run again on fresh seeds, which choose the winner; and the winner runs once more, on
+seeds that chose nothing, so that what is expected of it is not the luck that made it win.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -22,13 +23,12 @@ from stepsize.jobs.races import RungPlan, race
 from stepsize.jobs.range_tests import range_test
 from stepsize.jobs.statistics import prediction_interval, t_interval
 from stepsize.jobs.suggestions import suggest
-from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.policies import LR, RECIPES, recipe
 from stepsize.problems import Task
 from stepsize.results import Advice, Race, Rung, Suggestion
 from stepsize.rules import AdamW, Momentum, RMSProp, Rule
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, Trial
 from stepsize.theory import shift
 
 RULES: tuple[Rule, ...] = (AdamW(), Momentum(), RMSProp())
@@ -37,7 +37,7 @@ RULES: tuple[Rule, ...] = (AdamW(), Momentum(), RMSProp())
 POLICIES = tuple(name for name in RECIPES if name != "warmup_cosine")
 """The policies that are tried when none are named."""
 
-BUDGET = 100.0
+BUDGET = 120.0
 """The budget when none is given, in full trainings."""
 
 AIM = 0.4
@@ -87,14 +87,16 @@ def advise(
         for rule, found in zip(rules, suggestions, strict=True)
         for s in candidates(rule, found, policies, plans.rates, horizon)
     ]
-    search = race(task, field, steps=horizon, rungs=plans.rungs, runner=runner)
+    beyond = None if plans.rates == 1 else partial(beyond_edges, rules, policies)
+    search = race(task, field, steps=horizon, rungs=plans.rungs, runner=runner, widen=beyond)
     final = _final(task, search, plans, runner)
     if final.standings[0].diverged:
         raise TaskError(
             f"no strategy trained {task.name!r} to the end without diverging; look at its data, model and loss."
         )
-    scores = _fresh_scores(final)
     strategy = final.best.over(horizon)
+    confirming = [Trial(strategy, seed) for seed in plans.confirming]
+    scores = runner.run("confirming the winner", confirming, horizon).final
     return Advice(
         task=final.task,
         steps=horizon,
@@ -102,9 +104,9 @@ def advise(
         strategy=strategy,
         score=t_interval(scores),
         promise=prediction_interval(scores),
-        reasons=words.reasons(final, search, suggestions, rules),
-        warnings=words.warnings(final, search, suggestions, rules),
-        code=scripts.script(final.task, strategy, horizon, plans.fresh[-1] + 1),
+        reasons=words.reasons(final, search, suggestions, rules, scores),
+        warnings=words.warnings(final, search, suggestions, rules, scores),
+        code=scripts.script(task, strategy, horizon, plans.confirming[-1] + 1),
         sweeps=sweeps,
         suggestions=suggestions,
         search=search,
@@ -164,6 +166,22 @@ def _best_constant(rungs: Sequence[Rung]) -> Strategy | None:
     return None
 
 
-def _fresh_scores(final: Race) -> Floats:
-    rung = final.rungs[-1]
-    return np.asarray(rung.scores[rung.order[0]], dtype=np.float64)
+def beyond_edges(rules: Sequence[Rule], policies: Sequence[str], rung: Rung) -> list[Strategy]:
+    """Return one more rate of every policy for each rule whose best strategy has the smallest or the largest rate."""
+    more = []
+    for rule in rules:
+        own = [i for i in rung.order if type(rung.strategies[i].rule) is type(rule) and np.isfinite(rung.means[i])]
+        if not own:
+            continue
+        best = rung.strategies[own[0]]
+        peaks = _peaks(rung, best.name.rpartition(" ")[0])
+        if best.peak in (peaks[0], peaks[-1]):
+            side, factor = (0, 1 / SPACING) if best.peak == peaks[0] else (-1, SPACING)
+            stems = [(name, _peaks(rung, f"{type(rule).__name__} {name}")[side]) for name in policies]
+            more += [candidate(rule, name, peak * factor) for name, peak in stems]
+    return more
+
+
+def _peaks(rung: Rung, stem: str) -> list[float]:
+    """Return the rates that ran for one rule and policy, rising."""
+    return sorted(strategy.peak for strategy in rung.strategies if strategy.name.rpartition(" ")[0] == stem)

@@ -1,7 +1,8 @@
 """The journal: every finished trial on disk, so that a job killed at any moment goes on where it was.
 
 One SQLite file in WAL mode with one writer. A trial's key is a hash of what it is: the task's data, model and loss,
-the strategy, the seed and the length. So a changed task or another horizon never meets old numbers.
+the strategy, the seed, the length and the versions of stepsize and torch. So a changed task or another horizon never
+meets old numbers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,14 +20,13 @@ from typing import Self
 import numpy as np
 
 from stepsize.kernel.errors import FormatError
+from stepsize.kernel.optional import need
 from stepsize.kernel.spec import NDArray, encode
 from stepsize.problems import Task
 from stepsize.results import Curves
 from stepsize.strategy import Trial
 
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS trials (key TEXT PRIMARY KEY, losses BLOB, score_steps BLOB, scores BLOB, seconds REAL)"
-)
+_COLUMNS = ("key TEXT PRIMARY KEY", "losses BLOB", "score_steps BLOB", "scores BLOB", "seconds REAL")
 
 
 class Journal:
@@ -39,10 +40,21 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(self.path)
-            self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute(_TABLE)
         except (sqlite3.Error, OSError) as error:
-            raise FormatError(f"{self.path} is not a journal of stepsize ({error}); name another folder.") from None
+            raise self._refused(str(error)) from None
+        try:
+            self._base.execute("PRAGMA journal_mode=WAL")
+            self._base.execute(f"CREATE TABLE IF NOT EXISTS trials ({', '.join(_COLUMNS)})")
+            found = [f"{row[1]} {row[2]}" for row in self._base.execute("PRAGMA table_info(trials)")]
+        except sqlite3.Error as error:
+            self._base.close()
+            raise self._refused(str(error)) from None
+        if found != [column.removesuffix(" PRIMARY KEY") for column in _COLUMNS]:
+            self._base.close()
+            raise self._refused("its table of trials is another program's")
+
+    def _refused(self, reason: str) -> FormatError:
+        return FormatError(f"{self.path} is not a journal of stepsize ({reason}); name another folder.")
 
     def __len__(self) -> int:
         count: int = self._base.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
@@ -83,22 +95,25 @@ class Journal:
 
 def fingerprint(task: Task) -> str:
     """Return a hash of a task's data, its model with the weights of seed 0, and its loss on the first batch."""
+    torch = need("torch")
     digest = hashlib.sha256()
     for tensor in (*task.train, *task.validation):
         digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     model = task.build(0)
     inputs, targets = task.batch(0, 0)
     for value in (task.batch_size, model, [float(p.detach().double().sum()) for p in model.parameters()]):
         digest.update(repr(value).encode())
-    digest.update(repr(float(task.loss(model.eval()(inputs), targets))).encode())
+    with torch.no_grad():
+        digest.update(repr(float(task.loss(model.eval()(inputs), targets))).encode())
     return digest.hexdigest()
 
 
 def trial_key(task: str, trial: Trial, steps: int, score_every: int | None, engine: str) -> str:
     """Return the key of a trial on the task with this fingerprint."""
     rule, policy = encode(trial.strategy.rule), encode(trial.strategy.over(steps).policy)
-    text = json.dumps([task, rule, policy, trial.seed, steps, score_every, engine], sort_keys=True)
+    versions = [metadata.version(package) for package in ("stepsize", "torch")]
+    text = json.dumps([versions, task, rule, policy, trial.seed, steps, score_every, engine], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

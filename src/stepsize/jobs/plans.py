@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stepsize.jobs.races import RungPlan
+from stepsize.jobs.races import WIDENINGS, RungPlan
 from stepsize.jobs.range_tests import HIGH, LOW, ramp_steps
 from stepsize.kernel.errors import BudgetError
 
@@ -22,15 +22,15 @@ LEAST_RAMP = 70
 RATES = (1, 3, 5, 7)
 """How many rates per rule and policy are worth having; more lie closer than the noise tells apart."""
 
-FRESH_SEED, BLOCK = 500, 1000
-"""Each `seed` owns a block of 1 000 trial seeds: the search begins at its start, the fresh seeds in its middle."""
+FRESH_SEED, CONFIRMING_SEED, BLOCK = 500, 600, 1000
+"""Each `seed` owns a block of 1 000 trial seeds: the search has its start, and these are where the others begin."""
 
 
 class Size(NamedTuple):
     """How thorough a search is.
 
     short, full: seeds on the rungs below the full horizon, and on it. ramp: seeds of a range test.
-    finalists: how many run again, on `fresh` seeds.
+    finalists: how many run again, on `fresh` seeds; the winner then on as many others.
     """
 
     short: int
@@ -49,7 +49,8 @@ class Plan:
     """What a budget buys.
 
     ramp: steps of a range test. ramp_seeds: its seeds. rates: how many per rule and policy. rungs: of the search.
-    finalists: how many are run again on `fresh` seeds, which choose the winner and say what to expect of it.
+    finalists: how many are run again on `fresh` seeds, which choose the winner. confirming: the seeds that choose
+        nothing, on which the winner shows what to expect of it.
     cost: in full trainings, at most.
     """
 
@@ -59,6 +60,7 @@ class Plan:
     rungs: tuple[RungPlan, ...]
     finalists: int
     fresh: tuple[int, ...]
+    confirming: tuple[int, ...]
     cost: float
 
 
@@ -99,6 +101,8 @@ def _plan(rates: int, size: Size, rules: int, policies: int, steps: int, seed: i
     fields = (field, min(field, middle + policies), min(field, top))
     updates = sum(count * rung.steps * len(rung.seeds) for count, rung in zip(fields, rungs, strict=True))
     updates += rules * ramp * size.ramp
+    if rates > 1:
+        updates += WIDENINGS * rules * policies * rungs[0].steps * len(short)
     return Plan(
         ramp=ramp,
         ramp_seeds=tuple(range(first, first + size.ramp)),
@@ -106,5 +110,6 @@ def _plan(rates: int, size: Size, rules: int, policies: int, steps: int, seed: i
         rungs=rungs,
         finalists=size.finalists,
         fresh=tuple(range(first + FRESH_SEED, first + FRESH_SEED + size.fresh)),
-        cost=updates / steps + (size.finalists + 1) * size.fresh,
+        confirming=tuple(range(first + CONFIRMING_SEED, first + CONFIRMING_SEED + size.fresh)),
+        cost=updates / steps + (size.finalists + 2) * size.fresh,
     )

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
+
+import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.jobs.base import Progress, Runner
@@ -30,6 +32,12 @@ from stepsize.strategy import Strategy, Trial
 from stepsize.theory import shift
 
 Count = Annotated[int, Bound("at least 1", low=1)]
+
+Widen = Callable[[Rung], list[Strategy]]
+"""Looks at the first rung, and returns more strategies to run on it, such as rates beyond an edge; or none."""
+
+WIDENINGS = 2
+"""How often a first rung may be widened."""
 
 SCORES = 20
 """How often the last rung is scored along the way, for the learning curves."""
@@ -65,6 +73,7 @@ def race(
     progress: Progress | None = None,
     runner: Runner | None = None,
     stage: str = "rung",
+    widen: Widen | None = None,
 ) -> Race:
     """Race `strategies` on `task` and return the record.
 
@@ -73,6 +82,8 @@ def race(
         weights on the same batches. rungs: how to get there; one rung of all strategies at the full horizon when not
         given.
     journal: keeps every finished wave, so that the same call goes on after an interruption.
+    runner: to share an engine and a journal with other jobs. stage: what progress calls a rung.
+    widen: asked after the first of several rungs for strategies that should have run on it too; see `Widen`.
 
     Raises BudgetError when there is nothing to compare, ParameterError when the last rung is not the full horizon.
     """
@@ -86,6 +97,8 @@ def race(
     for number, plan in enumerate(plans):
         last = number == len(plans) - 1
         rung, curves = _run(runner, field, plan, horizon, f"{stage} {number + 1}", last=last)
+        if number == 0 and widen is not None and not last:
+            rung = _widened(runner, rung, widen, plan, horizon)
         done.append(rung)
         field = _survivors(rung, plan.keep, families=number == 0)
     agreement = tuple(kendall(first, second) for first, second in pairwise(done))
@@ -121,6 +134,18 @@ def _run(
     told = f"{stage}: {len(field)} strategies, {plan.steps} steps"
     curves = runner.run(told, trials, plan.steps, score_every=max(1, plan.steps // SCORES) if last else None)
     return Rung(plan.steps, tuple(field), plan.seeds, curves.final.reshape(len(field), len(plan.seeds))), curves
+
+
+def _widened(runner: Runner, rung: Rung, widen: Widen, plan: RungPlan, horizon: int) -> Rung:
+    """Return a rung with the strategies that `widen` asks for, run on the same seeds."""
+    for _ in range(WIDENINGS):
+        more = widen(rung)
+        if not more:
+            break
+        added, _ = _run(runner, more, plan, horizon, "rung 1, widened", last=False)
+        scores = np.concatenate([rung.scores, added.scores])
+        rung = Rung(rung.steps, (*rung.strategies, *added.strategies), rung.seeds, scores)
+    return rung
 
 
 def retimed(strategy: Strategy, horizon: int, steps: int) -> Strategy:

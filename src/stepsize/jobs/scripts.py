@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stepsize import schedules
 from stepsize.adapters.torch import torch_arguments
-from stepsize.schedules import Chain, Scaled, Schedule, Sum
+from stepsize.problems import TASKS, Task
+from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy
 
 TEMPLATE = """\
@@ -13,7 +13,7 @@ import torch
 from stepsize import Policy, drive, load_task
 from stepsize.schedules import {kinds}
 
-task = load_task({task!r})  # your model, loss and data
+task = {task}  # your model, loss and data
 model = task.build(seed={seed})
 optimizer = torch.optim.{optimizer}(model.parameters(), {arguments})
 policy = Policy(
@@ -28,14 +28,18 @@ print(f"validation loss {{task.score(model):.4f}}")
 """
 
 
-def script(task: str, strategy: Strategy, steps: int, seed: int) -> str:
-    """Return a script that trains `task` with `strategy` for `steps` updates and prints its validation loss."""
+def script(task: Task, strategy: Strategy, steps: int, seed: int) -> str:
+    """Return a script that trains `task` with `strategy` for `steps` updates and prints its validation loss.
+
+    A task that was made in memory, by no name that `load_task` knows, is left for its author to fill in.
+    """
+    named = task.source or (task.name if task.name in TASKS else "")
     name, arguments = torch_arguments(strategy.rule)
     policy = strategy.policy
     kinds = sorted({kind for _, schedule in policy.schedules for kind in _kinds(schedule)})
     return TEMPLATE.format(
         kinds=", ".join(kinds),
-        task=task,
+        task=f"load_task({named!r})" if named else "...",
         seed=seed,
         optimizer=name,
         arguments=", ".join(f"{key}={value!r}" for key, value in {**arguments, "lr": strategy.peak}.items()),
@@ -45,11 +49,9 @@ def script(task: str, strategy: Strategy, steps: int, seed: int) -> str:
 
 
 def _kinds(schedule: Schedule) -> set[str]:
-    if isinstance(schedule, Chain):
-        return {kind for part in schedule.parts for kind in _kinds(part)}
-    if isinstance(schedule, Scaled):
-        return _kinds(schedule.schedule)
-    if isinstance(schedule, Sum):
-        return _kinds(schedule.first) | _kinds(schedule.second)
+    """Return the names of the classes that stand in the repr of a schedule."""
+    fields = schedule.spec_fields().values()
+    inside = [part for value in fields for part in (value if isinstance(value, tuple) else (value,))]
+    found = {kind for part in inside if isinstance(part, Schedule) for kind in _kinds(part)}
     kind = type(schedule).__name__
-    return {kind} if hasattr(schedules, kind) else set()
+    return found | {kind} if f"{kind}(" in repr(schedule) else found

@@ -49,7 +49,7 @@ def _standing(rung: Rung, index: int, best: Floats, *, first: bool) -> Standing:
     diverged = int(np.sum(~np.isfinite(scores)))
     if diverged:
         mean = Interval(math.inf, -math.inf, math.inf)
-        return Standing(rung.strategies[index], mean, None, diverged, tied=first)
+        return Standing(rung.strategies[index], mean, None, diverged, tied=False)
     behind = None if first else t_interval(scores - best)
     tied = first or (behind is not None and behind.low <= 0)
     return Standing(rung.strategies[index], t_interval(scores), behind, 0, tied)

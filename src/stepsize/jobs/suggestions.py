@@ -28,7 +28,7 @@ LEAST_DROP = 0.05
 """The least drop of the log loss that counts as one: 5 % of the loss."""
 
 EXPLODED = 4.0
-"""A loss of this many times the first is a divergence."""
+"""A loss that rises above the first by so many times its size, or its fall, less one, is a divergence."""
 
 WIDEST = 1.0
 """The widest spread over seeds, in decades, that is still an answer."""
@@ -96,8 +96,9 @@ def _columns(sweep: Sweep) -> list[NDArray]:
 def _survived(losses: Floats) -> int:
     """Return how many steps there are before the loss explodes or stops being a number."""
     first = losses[: max(1, len(losses) // 20)]
-    ceiling = EXPLODED * abs(float(np.median(first))) if np.isfinite(first).all() else math.nan
-    bad = ~np.isfinite(losses) | (np.abs(losses) > ceiling)
+    start = float(np.median(first)) if np.isfinite(first).all() else math.nan
+    scale = np.maximum(max(abs(start), float(np.ptp(first))), start - np.fmin.accumulate(losses))
+    bad = ~np.isfinite(losses) | (losses - start > (EXPLODED - 1) * scale)
     return int(bad.argmax()) if bad.any() else len(losses)
 
 

@@ -8,6 +8,10 @@ import platform
 from collections.abc import Sequence
 from importlib import metadata
 
+import numpy as np
+
+from stepsize.jobs.statistics import t_interval
+from stepsize.kernel.arrays import Floats
 from stepsize.results import Race, Rung, Standing, Suggestion
 from stepsize.rules import Rule
 
@@ -18,15 +22,18 @@ WEAK = 0.3
 """Below this agreement between two rungs the short runs said little about the long ones."""
 
 
-def reasons(final: Race, search: Race, suggestions: Sequence[Suggestion], rules: Sequence[Rule]) -> tuple[str, ...]:
-    """Return why the best of `final` is recommended."""
+def reasons(
+    final: Race, search: Race, suggestions: Sequence[Suggestion], rules: Sequence[Rule], scores: Floats
+) -> tuple[str, ...]:
+    """Return why the best of `final` is recommended; `scores` are its own on seeds that chose nothing, (seeds,)."""
     best, rung = final.standings[0], final.rungs[-1]
     tried = len(search.rungs[0].strategies)
     first = (
-        f"On {len(rung.seeds)} fresh seeds {best.strategy.name} reaches a validation loss of {best.score}, "
-        f"the lowest mean of {len(final.standings)} finalists out of {tried} strategies tried."
+        f"{best.strategy.name} has the lowest mean validation loss, {best.score}, of {len(final.standings)} finalists "
+        f"on {len(rung.seeds)} fresh seeds, out of {tried} strategies tried."
     )
-    said = [first, *(_against(standing) for standing in final.standings[1:])]
+    second = f"On {len(scores)} more seeds, which chose nothing, it reaches {t_interval(scores)}."
+    said = [first, second, *(_against(standing) for standing in final.standings[1:])]
     said += [
         f"Range test of {type(rule).__name__}: {each.reason}." for rule, each in zip(rules, suggestions, strict=True)
     ]
@@ -61,7 +68,9 @@ def _touchiness(rung: Rung, name: str) -> str:
     )
 
 
-def warnings(final: Race, search: Race, suggestions: Sequence[Suggestion], rules: Sequence[Rule]) -> tuple[str, ...]:
+def warnings(
+    final: Race, search: Race, suggestions: Sequence[Suggestion], rules: Sequence[Rule], scores: Floats
+) -> tuple[str, ...]:
     """Return what to be careful of."""
     best = final.standings[0]
     said = [
@@ -69,6 +78,9 @@ def warnings(final: Race, search: Race, suggestions: Sequence[Suggestion], rules
         for rule, each in zip(rules, suggestions, strict=True)
         if not each.clear
     ]
+    diverged = int(np.sum(~np.isfinite(scores)))
+    if diverged:
+        said.append(f"The recommendation diverged on {diverged} of the {len(scores)} seeds that confirm it.")
     tied = [standing.strategy.name for standing in final.standings[1:] if standing.tied and not standing.diverged]
     if tied:
         said.append(f"As good, as far as these seeds can tell: {', '.join(tied)}.")

@@ -86,8 +86,7 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
     'Allowed: Cosine, Linear.'
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
-    if not near:
-        folded = {name.lower(): name for name in names}
-        near = [folded[given.lower()]] if given.lower() in folded else []
+    folded = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.6)
+    near = [folded[str(given).lower()]] if str(given).lower() in folded else near
     return f"Did you mean {near[0]!r}?" if near else f"Allowed: {', '.join(names)}."

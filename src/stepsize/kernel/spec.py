@@ -216,7 +216,7 @@ def envelope(value: Spec) -> dict[str, Any]:
 
 def _encode_array(array: NDArray) -> dict[str, str]:
     buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
+    np.save(buffer, np.asarray(array, order="C"), allow_pickle=False)
     return {"npy": base64.b64encode(buffer.getvalue()).decode("ascii")}
 
 

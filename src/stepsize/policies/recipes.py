@@ -37,7 +37,7 @@ def constant(peak: float) -> Policy:
     return Policy(lr=Constant(peak))
 
 
-def step_decay(peak: float, *, factor: float = 0.1, every: int | str = "33.4%") -> Policy:
+def step_decay(peak: float, *, factor: float = 0.1, every: int | str = "34%") -> Policy:
     """Step decay: `peak`, times `factor` after every `every`; by default three stairs."""
     return Policy(lr=Staircase(peak, factor, every))
 

@@ -20,7 +20,7 @@ class Advice(Spec):
     task: its name, as `load_task` takes it. steps: the horizon (optimizer updates) that it holds for.
     seed: of the whole search.
     strategy: what to use; its policy is bound to `steps`.
-    score: the mean validation loss on fresh seeds, with the t-interval of the mean.
+    score: the mean validation loss on seeds that chose nothing, with the t-interval of the mean.
     promise: where the validation loss of one more run lies, with 95 % confidence.
     reasons, warnings: sentences with numbers. code: the script to paste.
     sweeps, suggestions: one a rule. search: the rungs that chose the finalists. final: the finalists on fresh seeds.

@@ -129,7 +129,7 @@ def test_recipes_print_the_words_they_are_made_of():
     )
     assert warmup_cosine(1.0) == Policy(lr=Linear(0.01, 1.0, "5%") >> Cosine(1.0, 0.0))
     assert RECIPES["polynomial_decay"](1.0) == Policy(lr=Polynomial(1.0, 0.0, power=2.0))
-    assert step_decay(1.0) == Policy(lr=Staircase(1.0, 0.1, "33.4%"))
+    assert step_decay(1.0) == Policy(lr=Staircase(1.0, 0.1, "34%"))
     assert cyclical(0.4, momentum=None) == Policy(lr=Triangular(0.1, 0.4, "12.5%"))
     assert cyclical(0.4, shape="triangular2", half_cycle=5)["momentum"] == Triangular2(0.9, 0.8, 5)
     assert cyclical(0.4, shape="exp_range", left=0.5)["lr"] == ExpRange(0.1, 0.4, "12.5%", gamma=0.5**0.001)

@@ -82,14 +82,8 @@ def advise(
     runner = Runner(task, engine=engine, journal=journal, progress=progress)
     sweeps = tuple(range_test(task, rule, steps=plans.ramp, seeds=plans.ramp_seeds, runner=runner) for rule in rules)
     suggestions = tuple(suggest(sweep) for sweep in sweeps)
-    field = [
-        s
-        for rule, found in zip(rules, suggestions, strict=True)
-        for s in candidates(rule, found, policies, plans.rates, horizon)
-    ]
-    beyond = None if plans.rates == 1 else partial(beyond_edges, rules, policies)
-    search = race(task, field, steps=horizon, rungs=plans.rungs, runner=runner, widen=beyond)
-    final = _final(task, search, plans, runner)
+    search = _search(runner, rules, suggestions, policies, plans, horizon)
+    final = _final(runner, search, plans)
     if final.standings[0].diverged:
         raise TaskError(
             f"no strategy trained {task.name!r} to the end without diverging; look at its data, model and loss."
@@ -115,6 +109,21 @@ def advise(
         seconds=time.perf_counter() - began,
         versions=words.versions(),
     )
+
+
+def _search(
+    runner: Runner,
+    rules: Sequence[Rule],
+    suggestions: Sequence[Suggestion],
+    policies: Sequence[str],
+    plans: Plan,
+    horizon: int,
+) -> Race:
+    """Race the candidates around the suggestions, rung by rung, and look beyond the edges of their rates."""
+    found = zip(rules, suggestions, strict=True)
+    field = [each for rule, seen in found for each in candidates(rule, seen, policies, plans.rates, horizon)]
+    beyond = None if plans.rates == 1 else partial(beyond_edges, rules, policies)
+    return race(runner.task, field, steps=horizon, rungs=plans.rungs, runner=runner, widen=beyond)
 
 
 def candidates(rule: Rule, found: Suggestion, policies: Sequence[str], rates: int, horizon: int) -> list[Strategy]:
@@ -143,7 +152,7 @@ def _peak_shift(name: str, horizon: int) -> float:
     return shift(np.ones(horizon), table)
 
 
-def _final(task: Task, search: Race, plans: Plan, runner: Runner) -> Race:
+def _final(runner: Runner, search: Race, plans: Plan) -> Race:
     """Run the finalists on fresh seeds: the best of the search, and the best constant rate to compare with."""
     ranked = [standing.strategy for standing in search.standings if not standing.diverged] or [search.best]
     field = ranked[: plans.finalists]
@@ -152,9 +161,8 @@ def _final(task: Task, search: Race, plans: Plan, runner: Runner) -> Race:
         field.append(reference)
     if len(field) < 2:
         field += [s for s in search.rungs[0].strategies if s.name != field[0].name][:1]
-    return race(
-        task, field, steps=search.steps, rungs=(RungPlan(search.steps, plans.fresh),), runner=runner, stage="finalists"
-    )
+    rungs = (RungPlan(search.steps, plans.fresh),)
+    return race(runner.task, field, steps=search.steps, rungs=rungs, runner=runner, stage="finalists")
 
 
 def _best_constant(rungs: Sequence[Rung]) -> Strategy | None:

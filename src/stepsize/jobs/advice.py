@@ -82,7 +82,7 @@ def advise(
     runner = Runner(task, engine=engine, journal=journal, progress=progress)
     sweeps = tuple(range_test(task, rule, steps=plans.ramp, seeds=plans.ramp_seeds, runner=runner) for rule in rules)
     suggestions = tuple(suggest(sweep) for sweep in sweeps)
-    search = _search(runner, rules, suggestions, policies, plans, horizon)
+    search = _search(runner, rules, suggestions, policies, plans)
     final = _final(runner, search, plans)
     if final.standings[0].diverged:
         raise TaskError(
@@ -117,9 +117,9 @@ def _search(
     suggestions: Sequence[Suggestion],
     policies: Sequence[str],
     plans: Plan,
-    horizon: int,
 ) -> Race:
     """Race the candidates around the suggestions, rung by rung, and look beyond the edges of their rates."""
+    horizon = plans.rungs[-1].steps
     found = zip(rules, suggestions, strict=True)
     field = [each for rule, seen in found for each in candidates(rule, seen, policies, plans.rates, horizon)]
     beyond = None if plans.rates == 1 else partial(beyond_edges, rules, policies)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
@@ -58,6 +59,19 @@ def share(length: Steps, total: int) -> int:
     if length == REST:
         return total
     return max(1, _round(_exact(length, total)))
+
+
+def total(lengths: Sequence[Steps]) -> Steps:
+    """Return the sum of lengths that are all steps, or all shares; "rest" where they are mixed.
+
+    >>> total([10, 20]), total(["10%", "2.5%"]), total([10, "10%"])
+    (30, '12.5%', 'rest')
+    """
+    if all(isinstance(length, int) for length in lengths):
+        return sum(int(length) for length in lengths)
+    if any(isinstance(length, int) or length == REST for length in lengths):
+        return REST
+    return f"{sum(Decimal(str(length).rstrip('%')) for length in lengths)}%"
 
 
 def divide(lengths: Sequence[Steps], total: int, of: int | None = None) -> list[int]:

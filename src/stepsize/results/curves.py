@@ -19,8 +19,8 @@ class Curves(Spec):
 
     trials: what was run; the last axis of every array below.
     steps: how long (steps, optimizer updates).
-    losses: training loss of each update's batch, before the update, (steps, trials), in the precision of the run; NaN or inf once
-        diverged.
+    losses: training loss of each update's batch, before the update, (steps, trials), in the precision of the run;
+        NaN or inf once diverged.
     score_steps: after how many updates a score was taken, (points,) int64.
     scores: validation loss, (points, trials) float64.
     seconds: wall time. engine: which engine ran it, in one line.

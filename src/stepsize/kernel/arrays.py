@@ -55,7 +55,8 @@ def _widest(array: Array, xp: Any) -> Any:
 def look_up(values: Sequence[float], t: Array, xp: Any) -> Array:
     """Return `values[t]` for whole numbers `t`, floating, any shape; the last value beyond them."""
     index = xp.astype(xp.minimum(t, float(len(values) - 1)), xp.int32)
-    column = xp.asarray(values, dtype=t.dtype)
+    where = {"device": compat.device(t)} if compat.is_torch_array(t) else {}
+    column = xp.asarray(values, dtype=t.dtype, **where)
     return xp.reshape(xp.take(column, xp.reshape(index, (-1,)), axis=0), t.shape)
 
 

@@ -160,6 +160,12 @@ class Chain(Schedule):
         """The sum of the parts' lengths, all steps or all shares; else "rest"."""
         return length.total([part.steps for part in self.parts])
 
+    def over(self, total: int) -> Chain:
+        """Return this chain bound to a run of `total` steps, to which its parts must add up exactly."""
+        steps = whole_steps(total)
+        length.divide([part.steps for part in self.parts], steps)
+        return self._bind(steps, steps)
+
     def _bind(self, steps: int, run: int) -> Chain:
         sizes = length.divide([part.steps for part in self.parts], steps, of=run)
         bound = [part._bind(size, run) for part, size in zip(self.parts, sizes, strict=True) if size]
@@ -288,6 +294,15 @@ class Product(Pair):
         wide = Chain | Sum | Scaled | Product
         parts = [f"({part!r})" if isinstance(part, wide) else repr(part) for part in (self.first, self.second)]
         return " * ".join(parts)
+
+
+def laps(t: Array, period: float, xp: Any) -> Array:
+    """Return how many whole periods lie before each step: `floor(t / period)`, exactly.
+
+    It asks in the middle of the step, since a compiler may divide by multiplying, and 55 * (1/55) is below 1 in
+    float32. A schedule that is stretched asks between steps, where a hundredth is still the step itself.
+    """
+    return xp.floor((xp.floor(t + 0.01) + 0.5) / period)
 
 
 def _is_number(value: object) -> bool:

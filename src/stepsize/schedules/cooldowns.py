@@ -121,15 +121,21 @@ class Tanh(Segment):
 
     def validate(self) -> None:
         """Refuse an empty piece."""
-        if not self.lower < self.upper:
-            raise ParameterError(f"Tanh.lower must be below Tanh.upper, not {self.lower!r} and {self.upper!r}.")
+        if not math.tanh(self.upper) - math.tanh(self.lower) > 1e-6:
+            raise ParameterError(
+                f"Tanh.lower must be below Tanh.upper, and the tangent must move between them, unlike between "
+                f"{self.lower!r} and {self.upper!r}. Between -6 and 3 it does."
+            )
 
     def curve(self, u: Array, xp: Any) -> Array:
         """Return the tangent between its own ends."""
-        low, high = math.tanh(self.lower), math.tanh(self.upper)
-        x = self.lower * (1 - u) + self.upper * u
-        tangent = 1 - 2 / (xp.exp(2 * x) + 1)
-        return (tangent - low) / (high - low)
+
+        def tangent(x: Array) -> Array:
+            return 1 - 2 / (xp.exp(2 * xp.clip(x, -20.0, 20.0)) + 1)  # beyond 20 it is 1, and exp would overflow
+
+        low, high = tangent(self.lower + 0 * u), tangent(self.upper + 0 * u)
+        c = (tangent(self.lower * (1 - u) + self.upper * u) - low) / (high - low)
+        return xp.clip(c, 0.0, 1.0)
 
 
 @dataclass(frozen=True)

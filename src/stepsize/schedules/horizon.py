@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import Steps, hints
 from stepsize.schedules.base import Chain, Schedule, whole_step, whole_steps
+from stepsize.schedules.cycles import ExpRange
+from stepsize.schedules.endless import Endless
+from stepsize.schedules.recorded import Custom, Interpolated, Table
+from stepsize.schedules.wraps import Stretched
+
+OWN_CLOCK = (Custom, Endless, ExpRange, Interpolated, Table)
+"""Kinds whose formula counts in steps that are no length, and which are stretched instead."""
 
 
 def with_horizon(schedule: Schedule, total: int) -> Schedule:
     """Return a bound schedule for a run of `total` steps instead: every length in it grows in proportion.
 
-    Lengths that should stay as they are (a warmup of 500 steps) are better kept by binding the unbound schedule again:
-    `schedule.over(total)`.
+    Lengths are rounded to steps. Lengths that should stay as they are (a warmup of 500 steps) are better kept by
+    binding the unbound schedule again: `schedule.over(total)`.
 
     Raises ParameterError when `schedule` is not bound.
 
@@ -24,37 +32,47 @@ def with_horizon(schedule: Schedule, total: int) -> Schedule:
     >>> with_horizon(wsd, 200)
     Constant(level=1.0, steps=160) >> Linear(start=1.0, end=0.0, steps=40)
     """
-    if not isinstance(schedule.steps, int):
+    old, new = schedule.steps, whole_steps(total)
+    if not isinstance(old, int):
         raise ParameterError(f"{schedule!r} is not bound yet; bind it to the new horizon: schedule.over({total}).")
-    return _grown(schedule, schedule.steps, whole_steps(total))
+    return schedule.over(old) if new == old else _grown(schedule.over(old), old, new, 0)
 
 
-def _grown(schedule: Schedule, old: int, new: int) -> Schedule:
-    """Return `schedule` with every length multiplied by `new / old`; the parts of a chain still add up."""
+def _grown(schedule: Schedule, old: int, new: int, begin: int) -> Schedule:
+    """Return `schedule`, which begins at step `begin` of the old run, with every length multiplied by `new / old`."""
     if isinstance(schedule, Chain):
-        return Chain(tuple(_chained(schedule, old, new)))
+        return Chain(tuple(_chained(schedule, old, new, begin)))
+    span = _span(begin, int(schedule.steps), old, new)
+    if isinstance(schedule, OWN_CLOCK):
+        return Stretched(schedule, span)
+    fields = hints(type(schedule))
+    inside = 0 if "steps" in fields else begin
     changed: dict[str, Any] = {}
-    for name, hint in hints(type(schedule)).items():
+    for name, hint in fields.items():
         value = getattr(schedule, name)
         if isinstance(value, Schedule):
-            changed[name] = _grown(value, old, new)
-        elif hint == Steps and isinstance(value, int):
+            changed[name] = _grown(value, old, new, inside)
+        elif name == "steps":
+            changed[name] = span
+        elif hint in (Steps, Steps | None) and isinstance(value, int):
             changed[name] = max(1, _rounded(value, old, new))
         elif hint == tuple[Steps, ...]:
             changed[name] = tuple(max(1, _rounded(each, old, new)) for each in value)
     return replace(schedule, **changed)  # type: ignore[type-var]  # every concrete schedule is a dataclass
 
 
-def _chained(chain: Chain, old: int, new: int) -> list[Schedule]:
-    parts, edge, position = [], 0, 0
-    for part in chain.parts:
-        position += int(part.steps)
-        stop = _rounded(position, old, new)
-        if stop > edge:
-            grown = _grown(part, old, new)
-            parts.append(grown._bind(stop - edge, new))
-        edge = stop
-    return parts
+def _chained(chain: Chain, old: int, new: int, begin: int) -> list[Schedule]:
+    """Return the parts of `chain` that keep a step at least."""
+    edges = list(accumulate((int(part.steps) for part in chain.parts), initial=begin))
+    return [
+        _grown(part, old, new, edge)
+        for part, edge, stop in zip(chain.parts, edges, edges[1:], strict=False)
+        if _rounded(stop, old, new) > _rounded(edge, old, new)
+    ]
+
+
+def _span(begin: int, steps: int, old: int, new: int) -> int:
+    return max(1, _rounded(begin + steps, old, new) - _rounded(begin, old, new))
 
 
 def _rounded(length: int, old: int, new: int) -> int:

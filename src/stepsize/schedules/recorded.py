@@ -50,6 +50,8 @@ class Interpolated(Schedule):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the value between the two moments around each step."""
+        if not isinstance(self.steps, str):
+            t = xp.minimum(t, float(self.steps))
         result = self.values[0] + 0.0 * t
         for (begin, first), (end, last) in pairwise(zip(self.at, self.values, strict=True)):
             u = xp.clip((t - begin) / (end - begin), 0.0, 1.0) if end > begin else 1.0 + 0.0 * t
@@ -80,6 +82,8 @@ class Table(Schedule):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the recorded values."""
+        if not isinstance(self.steps, str):
+            t = xp.minimum(t, float(self.steps))
         return arrays.look_up(self.values, t, xp)
 
 

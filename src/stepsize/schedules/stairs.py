@@ -10,7 +10,7 @@ from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import UnboundError
 from stepsize.kernel.length import REST
 from stepsize.kernel.spec import NonNegative, Positive, Steps
-from stepsize.schedules.base import MSG_UNBOUND, Schedule
+from stepsize.schedules.base import MSG_UNBOUND, Schedule, laps
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class MultiStep(Schedule):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the stair that each step stands on."""
+        if not isinstance(self.steps, str):
+            t = xp.minimum(t, float(self.steps))
         result = self.start + 0.0 * t
         for moment in self.at:
             if isinstance(moment, str):
@@ -73,5 +75,4 @@ class Staircase(Schedule):
         """Return the stair that each step stands on."""
         if not isinstance(self.steps, str):
             t = xp.minimum(t, float(self.steps))
-        # Half a step in, since a compiler may divide by multiplying, and 55 * (1/55) is below 1 in float32.
-        return self.start * self.factor ** xp.floor((t + 0.5) / self._bound("every"))
+        return self.start * self.factor ** laps(t, self._bound("every"), xp)

@@ -20,7 +20,7 @@ from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.length import REST
 from stepsize.kernel.spec import Bound, NonNegative, Ratio, Steps
-from stepsize.schedules.base import Schedule
+from stepsize.schedules.base import Schedule, laps
 
 Times = Annotated[int, Bound("a whole number of at least 1", low=1)]
 
@@ -84,7 +84,8 @@ class Stepped(Wrap):
 
     every: (steps, optimizer updates), or a share of the run: the staircase form of any schedule.
 
-    Watch out: the value lags behind the schedule inside, by half of `every` on average.
+    Watch out: the value lags behind the schedule inside, by half of `every` on average, and after its steps it stays,
+    even where a cycle inside would go on.
     """
 
     every: Steps
@@ -94,8 +95,10 @@ class Stepped(Wrap):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the value of the last stair."""
+        if not isinstance(self.steps, str):
+            t = xp.minimum(t, float(self.steps))
         every = self._bound("every")
-        return self.schedule.value(xp.floor((t + 0.5) / every) * every, xp)
+        return self.schedule.value(laps(t, every, xp) * every, xp)
 
 
 @dataclass(frozen=True)
@@ -136,12 +139,12 @@ class Stretched(Schedule):
 
     def _bind(self, steps: int, run: int) -> Self:
         inner = self.schedule
-        return replace(self, schedule=inner._bind(length.share(inner.steps, steps), run), steps=steps)
+        return replace(self, schedule=inner._bind(length.share(inner.steps, run), run), steps=steps)
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the value at the same share of the schedule inside, held after `steps`."""
         steps = float(self._bound("steps"))
-        return self.schedule.value(xp.minimum(t, steps) * (self.schedule._bound("steps") / steps), xp)
+        return self.schedule.value(xp.minimum(t, steps) * self.schedule._bound("steps") / steps, xp)
 
 
 @dataclass(frozen=True)
@@ -174,8 +177,8 @@ class Repeat(Schedule):
         """Return the value of the cycle that each step is in."""
         first = self.schedule._bound("steps")
         if self.stretch == 1:
-            cycle = xp.floor((t + 0.5) / first)
-            place = t - cycle * first
+            cycle = laps(t, first, xp)
+            place = xp.maximum(t - cycle * first, 0.0)
         else:
             cycle, place = self._cycle(t, first, xp)
         value = self.schedule.value(place, xp)

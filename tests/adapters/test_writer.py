@@ -52,14 +52,14 @@ def test_groups_of_numbers_and_tensors_are_each_kept_as_they_are():
     for _ in drive(optimizer, Policy(lr=Linear(1.0, 0.0)), 2):
         pass
     assert optimizer.param_groups[0]["lr"] is rate
-    assert [0.5, 0.25] == [float(group["lr"]) for group in optimizer.param_groups]
+    assert [float(group["lr"]) for group in optimizer.param_groups] == [0.5, 0.25]
 
 
 def test_a_step_that_is_set_back_is_followed():
     optimizer = optimizer_of(0.5)
     driver = drive(optimizer, Policy(lr=Linear(1.0, 0.0)), 8)
     steps = iter(driver)
-    assert [0, 1, 2, 3, 4, 5] == [next(steps) for _ in range(6)]
+    assert [next(steps) for _ in range(6)] == [0, 1, 2, 3, 4, 5]
     driver.step = 2
     assert next(steps) == 2
     assert optimizer.param_groups[0]["lr"] == 0.75

@@ -30,7 +30,7 @@ from stepsize.kernel.length import REST
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Bound, NonNegative, Spec, Steps
 
-BLOCK = 1 << 16
+BLOCK = 1 << 14
 """Steps per block of a table: small enough to stay in the cache, bit-equal for every size."""
 
 MSG_UNBOUND = (
@@ -81,8 +81,11 @@ class Schedule(Spec, ABC):
         start, stop = whole_step(start), whole_step(stop)
         if stop - start <= BLOCK:
             return self._block(start, max(start, stop))
-        edges = range(start, stop, BLOCK)
-        return np.concatenate([self._block(edge, min(edge + BLOCK, stop)) for edge in edges])
+        values = np.empty(stop - start)
+        for edge in range(start, stop, BLOCK):
+            end = min(edge + BLOCK, stop)
+            values[edge - start : end - start] = self._block(edge, end)
+        return values
 
     def _block(self, start: int, stop: int) -> Floats:
         t = np.arange(start, stop, dtype=np.float64)

@@ -26,6 +26,11 @@ from stepsize.schedules.decays import Polynomial as Polynomial
 from stepsize.schedules.endless import Endless as Endless
 from stepsize.schedules.endless import Geometric as Geometric
 from stepsize.schedules.endless import PowerLaw as PowerLaw
+from stepsize.schedules.feedback import Change as Change
+from stepsize.schedules.feedback import Feedback as Feedback
+from stepsize.schedules.feedback import Greedy as Greedy
+from stepsize.schedules.feedback import Listener as Listener
+from stepsize.schedules.feedback import Plateau as Plateau
 from stepsize.schedules.horizon import jump as jump
 from stepsize.schedules.horizon import with_horizon as with_horizon
 from stepsize.schedules.recorded import Custom as Custom

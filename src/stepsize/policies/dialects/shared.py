@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from typing import Literal
 
 from stepsize.kernel.errors import LengthError, ParameterError, brief, suggestion
 from stepsize.policies.base import LR, Policy
-from stepsize.schedules import Chain, Constant, Linear, Schedule, Segment, Table, Until
+from stepsize.schedules import Chain, Constant, Interpolated, Linear, Schedule, Segment, Table, Until
 
 
 def whole(given: object, name: str, least: int = 1) -> int:
@@ -81,6 +82,20 @@ def stairs(edges: Sequence[int], values: Sequence[float]) -> Schedule:
 def tabulated(value: Callable[[int], float], steps: int) -> Table:
     """Return the values of the steps 0..steps, for a formula that the algebra has no words for."""
     return Table(tuple(value(step) for step in range(steps + 1)))
+
+
+def jagged(
+    cycles: Sequence[tuple[float, float]], first: float, stretch: float, curve: Literal["cosine", "linear"] = "cosine"
+) -> Interpolated:
+    """Return cycles from one value to another whose edges may lie between two steps, each `stretch` times as long.
+
+    >>> jagged([(1.0, 0.0), (0.5, 0.0)], 2, 1.5, curve="linear").table(0, 6).round(4).tolist()
+    [1.0, 0.5, 0.5, 0.3333, 0.1667, 0.0]
+    """
+    sizes = [first * stretch**number for number in range(len(cycles))]
+    edges = list(accumulate(sizes, initial=0.0))
+    at = [moment for pair in pairwise(edges) for moment in pair]
+    return Interpolated(tuple(at), tuple(value for pair in cycles for value in pair), curve=curve)
 
 
 def cut(schedule: Schedule, steps: int) -> Schedule:

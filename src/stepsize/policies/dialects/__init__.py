@@ -8,3 +8,4 @@ again, a restart that a logarithm misses) the docstring says what is done here i
 from stepsize.policies.dialects import keras as keras
 from stepsize.policies.dialects import optax as optax
 from stepsize.policies.dialects import pytorch as pytorch
+from stepsize.policies.dialects import transformers as transformers

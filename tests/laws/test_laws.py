@@ -1,91 +1,64 @@
 """Laws that hold for every schedule, drawn at random from all kinds and all ways to combine them."""
 
+import pickle
+from dataclasses import fields
+
 import numpy as np
 import pytest
+from drawn import (
+    COMBINED,
+    MAKERS,
+    chains,
+    factors,
+    nested,
+    parts,
+    runs,
+    schedules_of_any_kind,
+    terms,
+)
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stepsize import schedules
 from stepsize.results.io import CATALOGUE, dumps, loads
-from stepsize.schedules import (
-    Chain,
-    Constant,
-    Cosine,
-    Exponential,
-    ExpRange,
-    Linear,
-    Polynomial,
-    Scaled,
-    Schedule,
-    Staircase,
-    Sum,
-    Triangular,
-    Triangular2,
-)
+from stepsize.schedules import Chain, Custom, Scaled, Schedule, Triangular, Triangular2, Until
 from stepsize.testing import check_schedule
 
-values = st.floats(0, 10, allow_subnormal=False)
-above = st.floats(1e-6, 10)
-shares = st.integers(1, 30).map(lambda n: f"{n}%")
-lengths = st.integers(1, 40)
-periods = lengths | shares
-
-MAKERS = {
-    Constant: st.builds(Constant, values),
-    Linear: st.builds(Linear, values, values),
-    Polynomial: st.builds(Polynomial, values, values, power=st.floats(0.1, 6)),
-    Exponential: st.builds(Exponential, above, above),
-    Cosine: st.builds(Cosine, values, values),
-    Staircase: st.builds(Staircase, values, st.floats(0.01, 1.2), periods),
-    Triangular: st.builds(Triangular, values, values, periods, fall=st.none() | periods),
-    Triangular2: st.builds(Triangular2, values, values, periods, fall=st.none() | periods),
-    ExpRange: st.builds(ExpRange, values, values, periods, fall=st.none() | periods, gamma=st.floats(0.5, 1)),
-}
-"""How to draw each kind that is not made of others, with the length "rest"."""
-
-atoms = st.one_of(*MAKERS.values())
-
-
-def of_length(schedule, steps):
-    """The same schedule with another length."""
-    data = schedule.spec_fields() | {"steps": steps}
-    return type(schedule)(**data)
-
-
-factors = st.floats(0, 4, allow_subnormal=False)
-"""Chains of up to three parts: lengths in steps or in shares, which leave room for the last, "rest"."""
-heads = st.lists(st.builds(of_length, atoms, lengths | shares), max_size=2)
-chains = st.builds(lambda head, last: Chain((*head, last)), heads, atoms)
-terms = atoms | chains
-schedules_of_any_kind = st.one_of(
-    atoms,
-    chains,
-    st.builds(Scaled, atoms, factors),
-    st.builds(Scaled, st.builds(Scaled, atoms, factors), factors),
-    st.builds(Sum, terms, terms),
-    st.builds(Sum, st.builds(Sum, atoms, atoms), st.builds(Scaled, atoms, factors)),
-    st.builds(lambda sum_, last: sum_ >> last, st.builds(Sum, st.builds(of_length, atoms, lengths), atoms), atoms),
-    st.builds(lambda chain, factor: factor * chain, chains, factors),
-    st.builds(Scaled, chains, factors),
-)
-runs = st.integers(240, 500)
+LIBRARIES = ("array_api_strict", "torch")
 
 
 def test_every_kind_of_the_catalogue_is_drawn():
-    combined = {Chain, Scaled, Sum}
-    assert set(CATALOGUE.of(Schedule).values()) == set(MAKERS) | combined
+    assert set(CATALOGUE.of(Schedule).values()) == {*MAKERS, *COMBINED, Custom}
 
 
 @pytest.mark.parametrize("kind", list(MAKERS), ids=lambda kind: kind.__name__)
 @settings(max_examples=15)
 @given(data=st.data(), run=runs)
 def test_each_kind_keeps_every_law(kind, data, run):
-    check_schedule(data.draw(MAKERS[kind]), steps=run, libraries=("array_api_strict", "torch"))
+    check_schedule(data.draw(MAKERS[kind]), steps=run, libraries=LIBRARIES)
+
+
+@pytest.mark.parametrize("kind", list(COMBINED), ids=lambda kind: kind.__name__)
+@settings(max_examples=15)
+@given(data=st.data(), run=runs)
+def test_each_operator_keeps_every_law(kind, data, run):
+    check_schedule(data.draw(COMBINED[kind]), steps=run, libraries=LIBRARIES)
+
+
+@settings(max_examples=30)
+@given(schedule=nested, run=runs)
+def test_operators_of_operators_keep_every_law(schedule, run):
+    check_schedule(schedule, steps=run, libraries=LIBRARIES)
+
+
+@given(part=parts, last=terms, run=runs)
+def test_an_operator_may_be_a_part(part, last, run):
+    check_schedule(part >> last, steps=run, libraries=())
 
 
 @given(schedule=schedules_of_any_kind, run=runs)
 def test_every_combination_keeps_every_law(schedule, run):
-    check_schedule(schedule, steps=run, libraries=("array_api_strict", "torch"))
+    check_schedule(schedule, steps=run, libraries=LIBRARIES)
 
 
 @given(a=terms, b=terms, c=terms)
@@ -102,6 +75,39 @@ def test_json_through_results_io_is_equal(schedule):
 @given(schedule=schedules_of_any_kind)
 def test_repr_evaluates_with_the_public_names_alone(schedule):
     assert eval(repr(schedule), vars(schedules).copy()) == schedule  # noqa: S307  (that is the law)
+
+
+@given(schedule=schedules_of_any_kind)
+def test_equal_values_hash_equally_and_survive_pickle(schedule):
+    again = pickle.loads(pickle.dumps(schedule))  # noqa: S301  (made here)
+    assert again == schedule
+    assert len({again, schedule}) == 1
+
+
+@given(schedule=schedules_of_any_kind, run=runs)
+def test_no_length_is_left_open_by_over(schedule, run):
+    bound = schedule.over(run)
+    assert bound.over(run) == bound
+    assert not [text for text in _lengths(bound) if isinstance(text, str)]
+
+
+def _lengths(value):
+    """Every length in a schedule: the fields called steps, every, half_cycle, fall and at."""
+    for each in fields(value):
+        inside = getattr(value, each.name)
+        for item in inside if isinstance(inside, tuple) else (inside,):
+            if isinstance(item, Schedule):
+                yield from _lengths(item)
+            elif each.name in {"steps", "every", "half_cycle", "fall", "at"}:
+                yield item
+
+
+@given(schedule=schedules_of_any_kind, run=runs, data=st.data())
+def test_until_a_step_is_the_schedule_and_then_its_value(schedule, run, data):
+    bound, stop = schedule.over(run), data.draw(st.integers(1, run))
+    table = Until(bound, stop).table(0, run + 20)
+    np.testing.assert_array_equal(table[: stop + 1], bound.table(0, stop + 1))
+    assert (table[stop:] == bound(stop)).all()
 
 
 @given(chain=chains, run=runs)

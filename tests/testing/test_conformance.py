@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import MISSING, dataclass, fields
+from typing import get_origin
 
 import numpy as np
 import pytest
@@ -13,14 +14,35 @@ from stepsize.problems import Task
 from stepsize.problems.examples import TASKS
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import SGD, Rule
-from stepsize.schedules import Constant, Cosine, Linear, Schedule, Segment
+from stepsize.schedules import (
+    Clipped,
+    Constant,
+    Cosine,
+    Custom,
+    Linear,
+    Repeat,
+    Reversed,
+    Schedule,
+    Segment,
+    Stepped,
+    Stretched,
+    Table,
+    Triangular,
+    Until,
+)
 from stepsize.testing import check_rule, check_schedule, check_task, check_value
+from stepsize.testing.schedules import endless
 
 
 def example(kind):
     """A value of `kind`: its defaults, and for each field without one a value that its annotation allows."""
-    required = [each.name for each in fields(kind) if each.default is MISSING]
-    return kind(**{name: _example(hints(kind)[name], 0.1 * (i + 1)) for i, name in enumerate(required)})
+    required = [each.name for each in fields(kind) if each.default is MISSING and each.name != "steps"]
+    return kind(**{name: _example(hints(kind)[name], 0.1 * (i + 1)) for i, name in enumerate(required)}, **_rest(kind))
+
+
+def _rest(kind):
+    """The whole run, for a schedule that has a length and no default for it."""
+    return {each.name: "rest" for each in fields(kind) if each.default is MISSING and each.name == "steps"}
 
 
 def _example(hint, number):
@@ -30,10 +52,18 @@ def _example(hint, number):
         return Linear(number, 0.0)
     if hint == tuple[Schedule, ...]:
         return (Linear(0.0, number, "10%"), Cosine(number, 0.0))
+    if hint == tuple[Steps, ...]:
+        return ("20%", 50)
+    if get_origin(hint) is tuple:
+        return (0.0, number)
     return number
 
 
-@pytest.mark.parametrize("kind", CATALOGUE.of(Schedule).values(), ids=lambda kind: kind.__name__)
+FORMULAS = [kind for kind in CATALOGUE.of(Schedule).values() if kind is not Custom]
+"""Every kind but the one that holds a function, which has its own tests in tests/laws."""
+
+
+@pytest.mark.parametrize("kind", FORMULAS, ids=lambda kind: kind.__name__)
 def test_every_schedule_of_the_catalogue_keeps_the_laws(kind):
     check_schedule(example(kind))
 
@@ -245,3 +275,28 @@ def test_a_task_that_breaks_a_law_is_told_which(name):
     make, words = BROKEN_TASKS[name]
     with pytest.raises(AssertionError, match=words):
         check_task(make())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "goes_on"),
+    [
+        (Repeat(Linear(1.0, 0.0, 5)), True),
+        (Clipped(Triangular(0.1, 1.0, 3), low=0.2), True),
+        (Constant(0.1) * Repeat(Linear(1.0, 0.0, 5)), True),
+        (Constant(0.1) + 0.5 * Triangular(0.1, 1.0, 3), True),
+        (Constant(0.1, 5) >> Repeat(Linear(1.0, 0.0, 5)), True),
+        (Repeat(Linear(1.0, 0.0, 5), steps=20) >> Constant(0.1), False),
+        (Until(Repeat(Linear(1.0, 0.0, 5)), 9), False),
+        (Stretched(Triangular(0.1, 1.0, 3, steps=12), 30), False),
+        (Reversed(Triangular(0.1, 1.0, 3, steps=12)), False),
+        (Stepped(Triangular(0.1, 1.0, 3, steps=12), 2), False),
+        (Cosine(1.0, 0.0), False),
+    ],
+)
+def test_what_goes_on_past_its_steps_is_known(schedule, goes_on):
+    assert endless(schedule) is goes_on
+
+
+def test_a_table_is_looked_up_on_the_device_of_the_steps():
+    """The meta device holds no values, yet refuses to mix with another, as an accelerator does."""
+    assert Table((0.1, 0.2))(torch.arange(5, device="meta")).device.type == "meta"

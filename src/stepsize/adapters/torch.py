@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -28,8 +28,11 @@ from stepsize.schedules import Constant
 from stepsize.schedules.base import whole_step, whole_steps
 from stepsize.strategy import Strategy
 
-BLOCK = 1024
+BLOCK = 2048
 """Steps of the policy that are tabulated at once."""
+
+NUMBER, PAIR, TENSOR, OTHER = range(4)
+"""What a parameter group may have: a number, a number first in its betas, a tensor, or what takes a closer look."""
 
 MOMENTUM = "momentum"
 BETAS = "betas"
@@ -50,24 +53,86 @@ class Driver:
             )
         self._optimizer = optimizer
         self._policy = applicable(optimizer, policy).over(self.steps)
-        self._ratios = _ratios(optimizer, self._policy, self.step)
-        self._first, self._rows = self.step, {}  # type: tuple[int, dict[str, list[float]]]
+        self._write = _Writer(optimizer, self._policy, _ratios(optimizer, self._policy, self.step))
 
     def __iter__(self) -> Iterator[int]:
-        while self.step < self.steps:
-            self._apply(self.step)
-            self.step += 1
-            yield self.step - 1
+        steps, write = self.steps, self._write
+        while (step := self.step) < steps:
+            write(step)
+            self.step = step + 1
+            yield step
 
     def __len__(self) -> int:
         return self.steps - self.step
 
-    def _apply(self, step: int) -> None:
-        if not self._rows or not self._first <= step < self._first + BLOCK:
-            table = self._policy.table(step, min(step + BLOCK, self.steps))
-            self._first, self._rows = step, {name: values.tolist() for name, values in table.items()}
-        for name, values in self._rows.items():
-            set_hyperparameter(self._optimizer, name, values[step - self._first], self._ratios[name])
+
+class _Writer:
+    """Writes the values of a step into the parameter groups, at little more than the price of the writes.
+
+    The policy is tabulated a block at a time. What a group holds (a number, a tensor, a place in its betas) is looked
+    up when the optimizer's groups are first seen, and again when `load_state_dict` has exchanged them.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, policy: Policy, ratios: dict[str, list[float]]) -> None:
+        self.rows: dict[str, list[float]] = {}
+        self._optimizer, self._policy, self._ratios = optimizer, policy, ratios
+        self._end = min(
+            (schedule.steps for _, schedule in policy.schedules if isinstance(schedule.steps, int)), default=0
+        )
+        self._first, self._count = 0, 0
+        self._seen: Any = None
+
+    def __call__(self, step: int) -> int:
+        """Set every hyperparameter to its value at `step`, and return the place of the step in `rows`."""
+        row = step - self._first
+        if not 0 <= row < self._count or self._optimizer.param_groups is not self._seen:
+            row = self._prepare(step)
+        for groups, key, ratios, values in self._numbers:
+            value = values[row]
+            if ratios is None:
+                for group in groups:
+                    group[key] = value
+            else:
+                for group, ratio in zip(groups, ratios, strict=False):
+                    group[key] = value * ratio
+        if self._more:
+            self._write_more(row)
+        return row
+
+    def _write_more(self, row: int) -> None:
+        for groups, name, kind, ratios, values in self._more:
+            value = values[row]
+            for group, ratio in zip(groups, ratios, strict=False):
+                if kind == PAIR:
+                    group[BETAS] = (value * ratio, group[BETAS][1])
+                elif kind == TENSOR:
+                    group[name].fill_(value * ratio)
+                else:
+                    _set(group, name, value * ratio)
+
+    def row(self, step: int) -> int:
+        """Return the place of `step` in `rows`, tabulated anew where it lies outside of the block."""
+        if not 0 <= step - self._first < self._count:
+            # A schedule may hold a function of the user's, which nobody has promised to be defined behind its end.
+            stop = max(step + 1, min(step + BLOCK, self._end or step + BLOCK))
+            self.rows = {name: values.tolist() for name, values in self._policy.table(step, stop).items()}
+            self._first, self._count, self._seen = step, stop - step, None
+        return step - self._first
+
+    def _prepare(self, step: int) -> int:
+        row, self._seen = self.row(step), self._optimizer.param_groups
+        self._numbers, self._more = [], []  # type: tuple[list[Any], list[Any]]
+        for name, values in self.rows.items():
+            ratios = self._ratios[name]
+            groups = self._seen[: len(ratios)]
+            kinds = {_kind(group, name) for group in groups}
+            key, kind = kinds.pop() if len(kinds) == 1 else (name, OTHER)
+            if kind == NUMBER:
+                shared = all(ratio == 1.0 for ratio in ratios)
+                self._numbers.append((groups, key, None if shared else ratios, values))
+            else:
+                self._more.append((groups, key, kind, ratios, values))
+        return row
 
 
 def drive(optimizer: torch.optim.Optimizer, policy: Policy, steps: int, start: int = 0) -> Driver:
@@ -94,24 +159,26 @@ class PolicyLR(LRScheduler):
 
     def __init__(self, optimizer: torch.optim.Optimizer, policy: Policy, last_epoch: int = -1) -> None:
         self.policy = applicable(optimizer, policy)
-        self.policy.table(0, 1)
+        self.policy[LR].table(0, 1)
         self._ratios = _ratios(optimizer, self.policy, last_epoch + 1)
+        self._write = _Writer(optimizer, self.policy, self._ratios)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float | torch.Tensor]:
         """Return the learning rate of each group: a function of `last_epoch`, the number of updates made, alone."""
-        rate = self.policy[LR](max(0, self.last_epoch))
+        row = self._write.row(max(0, self.last_epoch))
+        rate = self._write.rows[LR][row]
         return [rate * ratio for ratio in self._ratios[LR]]
 
     def step(self, epoch: int | None = None) -> None:
-        """Move on by one update: the learning rate as every scheduler does, and the policy's other hyperparameters."""
-        super().step(epoch)
-        self._set_others()
-
-    def _set_others(self) -> None:
-        for name, value in self.policy.at(max(0, self.last_epoch)).items():
-            if name != LR:
-                set_hyperparameter(self.optimizer, name, value, self._ratios[name])
+        """Move on by one update, and set every hyperparameter of the policy."""
+        if self._step_count < 2 or epoch is not None or len(self.optimizer.param_groups) != len(self._ratios[LR]):
+            super().step(epoch)  # the first two times it checks the order of the calls, and it refuses a new group
+        else:
+            self._step_count += 1
+            self.last_epoch += 1
+            self._last_lr = self.get_lr()
+        self._write(max(0, self.last_epoch))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step and the policy's spec: plain numbers and strings."""
@@ -129,10 +196,8 @@ class PolicyLR(LRScheduler):
             )
         self.last_epoch = int(state_dict["step"])
         self._step_count = self.last_epoch + 1
-        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
-            _set(group, LR, rate)
         self._last_lr = self.get_lr()
-        self._set_others()
+        self._write(max(0, self.last_epoch))
 
 
 def as_lr_scheduler(optimizer: torch.optim.Optimizer, policy: Policy, last_epoch: int = -1) -> PolicyLR:
@@ -168,12 +233,6 @@ def applicable(optimizer: torch.optim.Optimizer, policy: Policy) -> Policy:
     return policy
 
 
-def set_hyperparameter(optimizer: torch.optim.Optimizer, name: str, value: float, ratios: Iterable[float]) -> None:
-    """Set `name` to `value` times its ratio in each parameter group; a tensor is filled in place, never replaced."""
-    for group, ratio in zip(optimizer.param_groups, ratios, strict=False):
-        _set(group, name, value * ratio)
-
-
 def _set(group: dict[str, Any], name: str, value: Any) -> None:
     if BETAS in group and name in (MOMENTUM, "beta2"):
         place = 0 if name == MOMENTUM else 1
@@ -189,6 +248,15 @@ def _set(group: dict[str, Any], name: str, value: Any) -> None:
         group[key].fill_(value)
     else:
         group[key] = value
+
+
+def _kind(group: dict[str, Any], name: str) -> tuple[str, int]:
+    """Return the key under which `group` has `name`, and what it has there."""
+    if BETAS in group and name in (MOMENTUM, "beta2"):
+        pair = name == MOMENTUM and len(group[BETAS]) == 2 and not isinstance(group[BETAS][0], torch.Tensor)
+        return (BETAS, PAIR) if pair else (name, OTHER)
+    key = "eps" if name == "epsilon" and "eps" in group else name
+    return key, TENSOR if isinstance(group[key], torch.Tensor) else NUMBER
 
 
 def _get(values: dict[str, Any], name: str) -> float:

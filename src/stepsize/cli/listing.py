@@ -1,4 +1,4 @@
-"""`stepsize list`: everything that has a name."""
+"""`stepsize list`: everything that has a name, and the JSON Schema of the files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from stepsize.cli import base
+from stepsize.kernel.schema import json_schema
 from stepsize.policies import RECIPES
 from stepsize.problems import TASKS
 from stepsize.results.io import CATALOGUE
@@ -28,8 +29,12 @@ def catalogue() -> dict[str, dict[str, str]]:
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, for machines.")
-def listing(*, as_json: bool) -> None:
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the files, for editors.")
+def listing(*, as_json: bool, schema: bool) -> None:
     """List the schedules, policies, rules and built-in tasks."""
+    if schema:
+        click.echo(json.dumps(json_schema(CATALOGUE), indent=1))
+        return
     found = catalogue()
     if as_json:
         click.echo(json.dumps(found, indent=1))
@@ -37,9 +42,9 @@ def listing(*, as_json: bool) -> None:
     for family, members in found.items():
         table = Table(title=family, title_justify="left", show_header=False, box=None)
         for name, line in members.items():
-            table.add_row(f"[bold]{name}[/bold]", line)
+            table.add_row(f"[bold]{name}[/bold]", line.replace("[", "\\["))
         base.out().print(table)
 
 
 def _first_line(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").partition("\n")[0].replace("`", "").replace("[", "\\[")
+    return (inspect.getdoc(thing) or "").partition("\n")[0].replace("`", "")

@@ -1,9 +1,17 @@
-"""`stepsize show`: a schedule's curve and table."""
+"""`stepsize show`: the curves of schedules, one or several.
+
+::
+
+    stepsize show one_cycle                                   its curve in the terminal, and the area under it
+    stepsize show one_cycle peak=0.1 warmup=10% --steps 500   with fields of its own
+    stepsize show one_cycle cosine wsd peak=0.1 --plot x.png  several on one picture
+    stepsize show advice.json --code                          what a file holds, as the code that makes it
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +22,8 @@ from rich.table import Table
 from stepsize.cli import base
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, SpecError, suggestion
-from stepsize.kernel.spec import Spec
+from stepsize.kernel.optional import picture
+from stepsize.kernel.spec import Spec, hints
 from stepsize.policies import LR, RECIPES, Policy
 from stepsize.results import Advice
 from stepsize.results.io import CATALOGUE, dumps, load
@@ -25,64 +34,137 @@ ROWS = 21
 """Rows of the curve in the terminal."""
 
 BAR = 40
-"""Characters of its longest bar."""
+"""Characters of the longest bar, where there is room."""
+
+NUMBER = 13
+"""Characters of a number and the space around it."""
+
+RUN = 1000
+"""The horizon where neither the command line nor a schedule says one."""
+
+MSG_AFTER = (
+    "{word!r} stands after a field and has no equals sign. Write the names first and then name=value for each "
+    "field, such as: stepsize show one_cycle cosine peak=0.1."
+)
+
+Tables = dict[str, dict[str, Floats]]
 
 
 @click.command()
-@click.argument("name")
-@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.argument("words", nargs=-1, required=True, metavar="NAME... [FIELD=VALUE]...")
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Horizon, optimizer updates."
+    "--steps", type=click.IntRange(min=1), help=f"Horizon, optimizer updates. Default: the schedule's own, else {RUN}."
 )
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf)."
 )
 @click.option("--table", is_flag=True, help="Print every step, tab-separated.")
-@base.json_option
-def show(name: str, fields: tuple[str, ...], steps: int, *, plot: Path | None, table: bool, as_json: bool) -> None:
-    """Show a schedule's curve.
+@click.option("--code", is_flag=True, help="Print the code that makes it; with --steps, bound to them.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print as JSON, a line for each name; with --steps, bound to them."
+)
+def show(
+    words: tuple[str, ...], *, steps: int | None, plot: Path | None, table: bool, code: bool, as_json: bool
+) -> None:
+    """Show the curve of a schedule, or of several.
 
-    NAME is a policy (one_cycle peak=0.1), a schedule (Cosine start=0.1 end=0) or a JSON file.
+    NAME is a policy (one_cycle), a schedule (Cosine start=0.1 end=0) or a JSON file. A field holds for every NAME that
+    has it: stepsize show one_cycle cosine wsd peak=0.1
     """
-    policy = named_policy(name, fields, steps)
-    values = policy.table(0, steps)
+    base.writable(plot)
+    given = named(*split(words))
+    policies, run = bound(given, steps)
     if plot is not None:
-        base.picture(policy.plot(steps), plot)
+        base.picture(_drawn(policies, run), plot)
         base.out().print(f"Wrote {plot}")
-    if as_json:
-        click.echo(dumps(policy))
+    if as_json or code:
+        for policy in (given if steps is None else policies).values():
+            click.echo(dumps(policy) if as_json else repr(policy))
     elif table:
-        click.echo("\t".join(["step", *values]))
-        for step in range(steps):
-            click.echo("\t".join([str(step), *(f"{column[step]:.10g}" for column in values.values())]))
+        _print_table({name: policy.table(0, run) for name, policy in policies.items()}, run)
     elif plot is None:
-        _curve(policy, values, steps)
+        _print_curves(policies, run)
 
 
-def named_policy(name: str, fields: tuple[str, ...], steps: int) -> Policy:
-    """Return the policy that the command line names, bound to `steps`."""
-    given = dict(_field(text) for text in fields)
-    if name.endswith(".json"):
-        policy = _of_file(Path(name))
-    elif name in RECIPES:
-        policy = _of_recipe(name, given)
-    else:
-        known = {**CATALOGUE.of(Schedule), **RECIPES}
-        if name not in known:
-            raise SpecError(f"no schedule or policy is called {name!r}. {suggestion(name, known)}")
-        policy = Policy(lr=CATALOGUE.decode({"kind": name, **given}, Schedule, name))
-    return policy.over(steps)
+def split(words: tuple[str, ...]) -> tuple[list[str], dict[str, Any]]:
+    """Return the names at the head of a command line, and the fields that follow them."""
+    count = next((i for i, word in enumerate(words) if "=" in word and not _is_file(word)), len(words))
+    names = list(words[:count])
+    if not names:
+        raise SpecError(f"nothing is named before the field {words[0]!r}. Begin with a name: stepsize show one_cycle.")
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise SpecError(f"{twice[0]!r} is named twice; a name gets one curve, so name it once.")
+    return names, dict(_field(word) for word in words[count:])
+
+
+def named(names: list[str], given: Mapping[str, Any]) -> dict[str, Policy]:
+    """Return the policies that a command line names, each with those of the given fields that it has.
+
+    Raises SpecError for a name that nothing has, and for a field that none of the named has.
+    """
+    known = {name: _fields_of(name) for name in names}
+    everything = set().union(*known.values())
+    for field in given:
+        if field not in everything:
+            who = "has" if len(names) == 1 else "have"
+            near = suggestion(field, everything) if everything else "A file is shown as it is; leave the field out."
+            raise SpecError(f"{' and '.join(names)} {who} no field {field!r}. {near}")
+    return {name: _made(name, {f: value for f, value in given.items() if f in known[name]}) for name in names}
+
+
+def bound(policies: Mapping[str, Policy], steps: int | None) -> tuple[dict[str, Policy], int]:
+    """Return the policies with all lengths in steps, and the horizon to show.
+
+    steps: the horizon, if one is asked for. A policy that knows its own keeps it, and is held after it.
+    """
+    own = {name: _own_steps(policy) for name, policy in policies.items()}
+    run = steps or max((length for length in own.values() if length), default=RUN)
+    return {name: _bound(policy, own[name] or run) for name, policy in policies.items()}, run
+
+
+def _own_steps(policy: Policy) -> int | None:
+    lengths = [schedule.steps for _, schedule in policy.schedules]
+    return max((length for length in lengths if isinstance(length, int)), default=None)
+
+
+def _bound(policy: Policy, run: int) -> Policy:
+    whole = {name: schedule.steps for name, schedule in policy.schedules}
+    return Policy(**{name: policy[name].over(own if isinstance(own, int) else run) for name, own in whole.items()})
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".json")
+
+
+def _fields_of(name: str) -> set[str]:
+    """Return the fields that can be given to what `name` names; a file has none."""
+    if _is_file(name):
+        return set()
+    if name in RECIPES:
+        return set(inspect.signature(RECIPES[name]).parameters)
+    kinds = CATALOGUE.of(Schedule)
+    if name not in kinds:
+        raise SpecError(f"no schedule or policy is called {name!r}. {suggestion(name, {*kinds, *RECIPES})}")
+    return set(hints(kinds[name]))
+
+
+def _made(name: str, given: dict[str, Any]) -> Policy:
+    if _is_file(name):
+        return _of_file(Path(name))
+    if name in RECIPES:
+        return _of_recipe(name, given)
+    data = {field: list(value) if isinstance(value, tuple) else value for field, value in given.items()}
+    return Policy(**{LR: CATALOGUE.decode({"kind": name, **data}, Schedule, name)})
 
 
 def _of_recipe(name: str, given: dict[str, Any]) -> Policy:
-    allowed = inspect.signature(RECIPES[name]).parameters
-    for field in given:
-        if field not in allowed:
-            raise SpecError(f"{name} has no field {field!r}. {suggestion(field, allowed)}")
     make: Callable[..., Policy] = RECIPES[name]
     try:
         return make(**{"peak": 1.0, **given})
-    except TypeError:
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ParameterError):
+            raise
         raise ParameterError(f"{name} cannot be made of {', '.join(f'{k}={v!r}' for k, v in given.items())}.") from None
 
 
@@ -100,24 +182,94 @@ def _of_file(path: Path) -> Policy:
 
 def _field(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
-    if not equals or not name:
+    if not equals:
+        raise SpecError(MSG_AFTER.format(word=text))
+    if not name:
         raise SpecError(f"a field is written name=value, not {text!r}.")
+    return name, tuple(_value(word) for word in value.split(",") if word) if "," in value else _value(value)
+
+
+def _value(text: str) -> int | float | str | None:
+    """Return a number, `none`, or the word itself."""
     for kind in (int, float):
         try:
-            return name, kind(value)
+            return kind(text)
         except ValueError:
             continue
-    return name, value
+    return None if text == "none" else text
 
 
-def _curve(policy: Policy, values: dict[str, Floats], steps: int) -> None:
-    table = Table(title=repr(policy), title_justify="left", box=None)
-    for heading in ("step", *values):
-        table.add_column(heading, justify="right")
-    table.add_column("lr", justify="left", no_wrap=True)
-    top = float(values[LR].max()) or 1.0
-    for step in np.unique(np.linspace(0, steps - 1, ROWS).round().astype(int)):
-        row = [f"{column[step]:.6g}" for column in values.values()]
-        table.add_row(str(step), *row, "\u2588" * round(BAR * float(values[LR][step]) / top))
-    base.out().print(table)
-    base.out().print(f"Area under the learning rate: {float(values[LR].sum()):.6g} (sum over {steps} updates)")
+def _drawn(policies: Mapping[str, Policy], run: int) -> Any:
+    """Draw one policy with its momentum, or the rates of several, and return the Axes."""
+    if len(policies) == 1:
+        (policy,) = policies.values()
+        return policy.plot(run)
+    return picture("plot_schedules")(policies, steps=run)
+
+
+def _print_table(tables: Tables, run: int) -> None:
+    columns = _columns(tables)
+    click.echo("\t".join(["step", *columns]))
+    for step in range(run):
+        click.echo("\t".join([str(step), *(f"{column[step]:.10g}" for column in columns.values())]))
+
+
+def _columns(tables: Tables) -> dict[str, Floats]:
+    """Return the columns of all policies: by hyperparameter, and by name where there are several."""
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    return {f"{name} {key}": values for name, table in tables.items() for key, values in table.items()}
+
+
+def _print_curves(policies: Mapping[str, Policy], run: int) -> None:
+    tables = {name: policy.table(0, run) for name, policy in policies.items()}
+    several = len(policies) > 1
+    for name, policy in policies.items():
+        click.echo(f"{name}: {policy!r}" if several else repr(policy))
+    if several:  # the rates side by side, on one scale; their momentum would make the table too wide to read
+        rates = {name: table[LR] for name, table in tables.items() if LR in table}
+        top = max((float(column.max()) for column in rates.values()), default=1.0)
+        _print_bars(rates, dict.fromkeys(rates, (0.0, top)), run)
+    else:
+        columns = _columns(tables)
+        _print_bars(columns, {name: _span(name, column) for name, column in columns.items()}, run)
+    for name, table in tables.items():
+        if LR in table:
+            click.echo(_area(table[LR], name if several else ""))
+
+
+def _span(name: str, column: Floats) -> tuple[float, float]:
+    """Return where the bars of a column begin and end: at 0, but for momentum and its like in their narrow band."""
+    low, top = float(column.min()), float(column.max())
+    return (low if name != LR and 0.5 * top < low < top else 0.0), top
+
+
+def _print_bars(columns: Mapping[str, Floats], spans: Mapping[str, tuple[float, float]], run: int) -> None:
+    """Print some rows of each column, and a bar beside each number where the terminal has the room."""
+    console = base.out()
+    width = min(BAR, (console.width - NUMBER) // max(1, len(columns)) - NUMBER)
+    table = Table(box=None, header_style="bold")
+    table.add_column("step", justify="right")
+    for heading in columns:
+        table.add_column(heading, justify="right", overflow="fold")
+        if width > 0:
+            table.add_column("", justify="left", no_wrap=True, min_width=width)
+    for step in np.unique(np.linspace(0, run - 1, ROWS).round().astype(int)):
+        cells = [str(step)]
+        for name, column in columns.items():
+            value = float(column[step])
+            cells += [f"{value:.4g}", _bar(value, spans[name], width)] if width > 0 else [f"{value:.4g}"]
+        table.add_row(*cells)
+    console.print(table)
+
+
+def _bar(value: float, span: tuple[float, float], width: int) -> str:
+    low, top = span
+    return "\u2588" * round(width * (value - low) / (top - low or 1.0))
+
+
+def _area(rates: Floats, name: str) -> str:
+    total, peak = float(rates.sum()), float(rates.max())
+    share = f", {total / (peak * len(rates)):.0%} of its peak held throughout" if peak else ""
+    of = f" of {name}" if name else ""
+    return f"Area under the learning rate{of}: {total:.6g} (sum over {len(rates)} updates{share})"

@@ -24,7 +24,7 @@ from stepsize.jobs.range_tests import range_test
 from stepsize.jobs.statistics import prediction_interval, t_interval
 from stepsize.jobs.suggestions import suggest
 from stepsize.kernel.errors import BudgetError, TaskError
-from stepsize.policies import LR, RECIPES, recipe
+from stepsize.policies import LR, recipe
 from stepsize.problems import Task
 from stepsize.results import Advice, Race, Rung, Suggestion
 from stepsize.rules import AdamW, Momentum, RMSProp, Rule
@@ -34,7 +34,18 @@ from stepsize.theory import shift
 RULES: tuple[Rule, ...] = (AdamW(), Momentum(), RMSProp())
 """The rules that are tried when none are named."""
 
-POLICIES = tuple(name for name in RECIPES if name != "warmup_cosine")
+POLICIES = (
+    "constant",
+    "step_decay",
+    "exponential_decay",
+    "polynomial_decay",
+    "linear_to_zero",
+    "cosine",
+    "triangular",
+    "triangular2",
+    "exp_range",
+    "one_cycle",
+)
 """The policies that are tried when none are named."""
 
 BUDGET = 120.0

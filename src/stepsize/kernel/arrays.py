@@ -6,6 +6,7 @@ argument. This is the only file that looks at which library that is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import array_api_compat as compat
@@ -49,6 +50,14 @@ def _widest(array: Array, xp: Any) -> Any:
     if compat.is_jax_array(array):
         return xp.asarray(0.0).dtype
     return xp.float64
+
+
+def look_up(values: Sequence[float], t: Array, xp: Any) -> Array:
+    """Return `values[t]` for whole numbers `t`, floating, any shape; the last value beyond them."""
+    index = xp.astype(xp.minimum(t, float(len(values) - 1)), xp.int32)
+    where = {"device": compat.device(t)} if compat.is_torch_array(t) else {}
+    column = xp.asarray(values, dtype=t.dtype, **where)
+    return xp.reshape(xp.take(column, xp.reshape(index, (-1,)), axis=0), t.shape)
 
 
 def floats(values: object) -> Floats:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Sequence
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import pairwise
 
@@ -60,30 +61,47 @@ def share(length: Steps, total: int) -> int:
     return max(1, _round(_exact(length, total)))
 
 
+def total(lengths: Sequence[Steps]) -> Steps:
+    """Return the sum of lengths that are all steps, or all shares; "rest" where they are mixed.
+
+    >>> total([10, 20]), total(["10%", "2.5%"]), total([10, "10%"])
+    (30, '12.5%', 'rest')
+    """
+    if all(isinstance(length, int) for length in lengths):
+        return sum(int(length) for length in lengths)
+    if any(isinstance(length, int) or length == REST for length in lengths):
+        return REST
+    with localcontext(prec=99):  # exact: a share has at most 33 digits
+        return f"{sum(Decimal(str(length).rstrip('%')) for length in lengths):f}%"
+
+
 def divide(lengths: Sequence[Steps], total: int, of: int | None = None) -> list[int]:
     """Divide `total` steps over consecutive parts; the parts add up to `total` exactly.
 
     lengths: one per part. Shares are of `of` steps (the whole run; `total` when not given); several
         rests share what is left equally. A share may round to 0 steps.
+    of: given for parts inside a part. That part's `total` was rounded already, by less than a step, so there the
+        lengths may miss it by as much.
     Raises LengthError when the lengths do not add up to `total`.
     """
-    run = total if of is None else of
+    run, slack = (total, 0) if of is None else (of, 1)
     exact = [Fraction(0) if length == REST else _exact(length, run) for length in lengths]
     left = total - sum(exact)
     rests = sum(length == REST for length in lengths)
-    if left < 0 or (left > 0 and not rests):
+    if left and (left <= -slack or (left >= slack and not rests)):
         listed = " + ".join(str(length) for length in lengths)
         advice = "shorten a part, or train longer" if left < 0 else "make one part 'rest'"
         raise LengthError(
             f"the parts {listed} add up to {float(total - left):g} steps, but the run has {total}: {advice}."
         )
-    rest = Fraction(left, max(rests, 1))
+    rest = max(Fraction(0), Fraction(left, max(rests, 1)))
     sizes = [rest if length == REST else size for length, size in zip(lengths, exact, strict=True)]
     edges = [0]
     position = Fraction(0)
     for size in sizes:
         position += size
-        edges.append(_round(position))
+        edges.append(min(_round(position), total))
+    edges[-1] = total
     return [stop - start for start, stop in pairwise(edges)]
 
 

@@ -1,10 +1,19 @@
 """Schedules: a hyperparameter as a pure function of the step. The import is the registration."""
 
 from stepsize.schedules.base import Chain as Chain
+from stepsize.schedules.base import Pair as Pair
+from stepsize.schedules.base import Product as Product
 from stepsize.schedules.base import Scaled as Scaled
 from stepsize.schedules.base import Schedule as Schedule
 from stepsize.schedules.base import Segment as Segment
 from stepsize.schedules.base import Sum as Sum
+from stepsize.schedules.cooldowns import ExponentialToZero as ExponentialToZero
+from stepsize.schedules.cooldowns import KCosine as KCosine
+from stepsize.schedules.cooldowns import MirrorCosine as MirrorCosine
+from stepsize.schedules.cooldowns import Rex as Rex
+from stepsize.schedules.cooldowns import Sqrt as Sqrt
+from stepsize.schedules.cooldowns import Square as Square
+from stepsize.schedules.cooldowns import Tanh as Tanh
 from stepsize.schedules.cycles import Cycle as Cycle
 from stepsize.schedules.cycles import ExpRange as ExpRange
 from stepsize.schedules.cycles import Triangular as Triangular
@@ -14,4 +23,24 @@ from stepsize.schedules.decays import Cosine as Cosine
 from stepsize.schedules.decays import Exponential as Exponential
 from stepsize.schedules.decays import Linear as Linear
 from stepsize.schedules.decays import Polynomial as Polynomial
+from stepsize.schedules.endless import Endless as Endless
+from stepsize.schedules.endless import Geometric as Geometric
+from stepsize.schedules.endless import PowerLaw as PowerLaw
+from stepsize.schedules.feedback import Change as Change
+from stepsize.schedules.feedback import Feedback as Feedback
+from stepsize.schedules.feedback import Greedy as Greedy
+from stepsize.schedules.feedback import Listener as Listener
+from stepsize.schedules.feedback import Plateau as Plateau
+from stepsize.schedules.horizon import jump as jump
+from stepsize.schedules.horizon import with_horizon as with_horizon
+from stepsize.schedules.recorded import Custom as Custom
+from stepsize.schedules.recorded import Interpolated as Interpolated
+from stepsize.schedules.recorded import Table as Table
+from stepsize.schedules.stairs import MultiStep as MultiStep
 from stepsize.schedules.stairs import Staircase as Staircase
+from stepsize.schedules.wraps import Clipped as Clipped
+from stepsize.schedules.wraps import Repeat as Repeat
+from stepsize.schedules.wraps import Reversed as Reversed
+from stepsize.schedules.wraps import Stepped as Stepped
+from stepsize.schedules.wraps import Stretched as Stretched
+from stepsize.schedules.wraps import Until as Until

@@ -4,7 +4,7 @@
 
     Linear(0.0, 0.1, "10%") >> Cosine(0.1, 0.0)      first the one, then the other
     0.1 * schedule                                   scaled
-    schedule + other                                 added, step by step
+    schedule + other, schedule * other               added, and multiplied, step by step
 
 The clock is an integer, optimizer updates counted from 0; `f(k)` is the value that update number k uses. A part of
 n steps owns its steps 0..n-1, and its end value belongs to step n, where the next part begins. Past its horizon
@@ -30,7 +30,7 @@ from stepsize.kernel.length import REST
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Bound, NonNegative, Spec, Steps
 
-BLOCK = 1 << 16
+BLOCK = 1 << 14
 """Steps per block of a table: small enough to stay in the cache, bit-equal for every size."""
 
 MSG_UNBOUND = (
@@ -81,8 +81,11 @@ class Schedule(Spec, ABC):
         start, stop = whole_step(start), whole_step(stop)
         if stop - start <= BLOCK:
             return self._block(start, max(start, stop))
-        edges = range(start, stop, BLOCK)
-        return np.concatenate([self._block(edge, min(edge + BLOCK, stop)) for edge in edges])
+        values = np.empty(stop - start)
+        for edge in range(start, stop, BLOCK):
+            end = min(edge + BLOCK, stop)
+            values[edge - start : end - start] = self._block(edge, end)
+        return values
 
     def _block(self, start: int, stop: int) -> Floats:
         t = np.arange(start, stop, dtype=np.float64)
@@ -92,8 +95,10 @@ class Schedule(Spec, ABC):
         """Return this schedule followed by `other`; associative."""
         return Chain((self, other)) if isinstance(other, Schedule) else NotImplemented
 
-    def __mul__(self, factor: float) -> Schedule:
-        """Return this schedule scaled by the number `factor`."""
+    def __mul__(self, factor: float | Schedule) -> Schedule:
+        """Return this schedule times the number, or step by step times the schedule, `factor`."""
+        if isinstance(factor, Schedule):
+            return Product(self, factor)
         return Scaled(self, factor) if _is_number(factor) else NotImplemented
 
     __rmul__ = __mul__
@@ -155,9 +160,14 @@ class Chain(Schedule):
 
     @property
     def steps(self) -> int | str:  # type: ignore[override]  # derived here, a field in the other schedules
-        """The sum of the parts' steps, or "rest" while one is a share."""
-        lengths = [part.steps for part in self.parts]
-        return sum(int(n) for n in lengths) if all(map(length.is_steps, lengths)) else REST
+        """The sum of the parts' lengths, all steps or all shares; else "rest"."""
+        return length.total([part.steps for part in self.parts])
+
+    def over(self, total: int) -> Chain:
+        """Return this chain bound to a run of `total` steps, to which its parts must add up exactly."""
+        steps = whole_steps(total)
+        length.divide([part.steps for part in self.parts], steps)
+        return self._bind(steps, steps)
 
     def _bind(self, steps: int, run: int) -> Chain:
         sizes = length.divide([part.steps for part in self.parts], steps, of=run)
@@ -189,10 +199,10 @@ class Chain(Schedule):
         ]
         return np.concatenate(pieces) if pieces else np.empty(0)
 
-    def __mul__(self, factor: float) -> Schedule:
+    def __mul__(self, factor: float | Schedule) -> Schedule:
         """Return the chain of the scaled parts, so that shares stay shares of the whole run."""
         if not _is_number(factor):
-            return NotImplemented
+            return super().__mul__(factor)
         return Chain(tuple(part * factor for part in self.parts))
 
     __rmul__ = __mul__
@@ -228,13 +238,13 @@ class Scaled(Schedule):
     def __repr__(self) -> str:
         if isinstance(self.schedule, Chain):  # `factor * chain` is the chain of the scaled parts, and not this value
             return f"Scaled({self.schedule!r}, {self.factor!r})"
-        inner = f"({self.schedule!r})" if isinstance(self.schedule, Scaled | Sum) else repr(self.schedule)
+        inner = f"({self.schedule!r})" if isinstance(self.schedule, Scaled | Pair) else repr(self.schedule)
         return f"{self.factor!r} * {inner}"
 
 
 @dataclass(frozen=True, repr=False)
-class Sum(Schedule):
-    """Two schedules added step by step: `first + second`; they run side by side over the same steps."""
+class Pair(Schedule):
+    """Two schedules side by side over the same steps."""
 
     first: Schedule
     second: Schedule
@@ -249,10 +259,16 @@ class Sum(Schedule):
         """Refuse two schedules whose lengths differ."""
         known = {part.steps for part in (self.first, self.second)} - {REST}
         if len(known) > 1:
-            raise ParameterError(f"a sum runs both schedules over the same steps, not over {sorted(map(str, known))}.")
+            name, listed = type(self).__name__.lower(), sorted(map(str, known))
+            raise ParameterError(f"a {name} runs both schedules over the same steps, not over {listed}.")
 
-    def _bind(self, steps: int, run: int) -> Sum:
-        return Sum(self.first._bind(steps, run), self.second._bind(steps, run))
+    def _bind(self, steps: int, run: int) -> Self:
+        return replace(self, first=self.first._bind(steps, run), second=self.second._bind(steps, run))
+
+
+@dataclass(frozen=True, repr=False)
+class Sum(Pair):
+    """Two schedules added step by step: `first + second`."""
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the sum of the two values."""
@@ -264,6 +280,32 @@ class Sum(Schedule):
     def __repr__(self) -> str:
         parts = [f"({part!r})" if isinstance(part, Chain | Sum) else repr(part) for part in (self.first, self.second)]
         return " + ".join(parts)
+
+
+@dataclass(frozen=True, repr=False)
+class Product(Pair):
+    """Two schedules multiplied step by step: `first * second`, such as a decay of everything that a cycle does."""
+
+    def value(self, t: Array, xp: Any) -> Array:
+        """Return the product of the two values."""
+        return self.first.value(t, xp) * self.second.value(t, xp)
+
+    def _block(self, start: int, stop: int) -> Floats:
+        return self.first._block(start, stop) * self.second._block(start, stop)
+
+    def __repr__(self) -> str:
+        wide = Chain | Sum | Scaled | Product
+        parts = [f"({part!r})" if isinstance(part, wide) else repr(part) for part in (self.first, self.second)]
+        return " * ".join(parts)
+
+
+def laps(t: Array, period: float, xp: Any) -> Array:
+    """Return how many whole periods lie before each step: `floor(t / period)`, exactly.
+
+    It asks in the middle of the step, since a compiler may divide by multiplying, and 55 * (1/55) is below 1 in
+    float32. A schedule that is stretched asks between steps, where a hundredth is still the step itself.
+    """
+    return xp.floor((xp.floor(t + 0.01) + 0.5) / period)
 
 
 def _is_number(value: object) -> bool:

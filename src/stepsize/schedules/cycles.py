@@ -15,7 +15,7 @@ from stepsize.kernel import length
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.length import REST
 from stepsize.kernel.spec import NonNegative, Ratio, Steps
-from stepsize.schedules.base import Schedule
+from stepsize.schedules.base import Schedule, laps
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Cycle(Schedule):
         """Return the wave."""
         rise = self._bound("half_cycle")
         fall = rise if self.fall is None else self._bound("fall")
-        cycle = xp.floor((t + 0.5) / (rise + fall))  # half a step in: see Staircase
-        place = t - cycle * (rise + fall)
+        cycle = laps(t, rise + fall, xp)
+        place = xp.maximum(t - cycle * (rise + fall), 0.0)
         wave = xp.minimum(place / rise, (rise + fall - place) / fall)
         scaled = wave * self.amplitude(cycle, t, xp)
         return self.base * (1 - scaled) + self.peak * scaled

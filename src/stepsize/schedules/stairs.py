@@ -7,9 +7,44 @@ from typing import Any, Self
 
 from stepsize.kernel import length
 from stepsize.kernel.arrays import Array
+from stepsize.kernel.errors import UnboundError
 from stepsize.kernel.length import REST
 from stepsize.kernel.spec import NonNegative, Positive, Steps
-from stepsize.schedules.base import Schedule
+from stepsize.schedules.base import MSG_UNBOUND, Schedule, laps
+
+
+@dataclass(frozen=True)
+class MultiStep(Schedule):
+    """Step decay at given moments: `f(t) = start * factor ** (how many of at are <= t)` (torch MultiStepLR).
+
+    start: the value of the first stair. factor: what each stair multiplies by.
+    at: where the stairs are (steps, optimizer updates), or shares of the run; one that stands twice counts twice.
+    steps: the length, where another part follows. For stairs of any height write `Constant(a, 30) >> Constant(b, 50)`.
+
+    Watch out: moments that were good for one horizon are not for another; write them as shares.
+
+    >>> MultiStep(1.0, 0.5, at=(2, 2, 5)).table(0, 7).tolist()
+    [1.0, 1.0, 0.25, 0.25, 0.25, 0.125, 0.125]
+    """
+
+    start: NonNegative
+    factor: Positive
+    at: tuple[Steps, ...]
+    steps: Steps = REST
+
+    def _bind(self, steps: int, run: int) -> Self:
+        return replace(self, at=tuple(length.share(moment, run) for moment in self.at), steps=steps)
+
+    def value(self, t: Array, xp: Any) -> Array:
+        """Return the stair that each step stands on."""
+        if not isinstance(self.steps, str):
+            t = xp.minimum(t, float(self.steps))
+        result = self.start + 0.0 * t
+        for moment in self.at:
+            if isinstance(moment, str):
+                raise UnboundError(MSG_UNBOUND.format(schedule="MultiStep", field="at", given=moment))
+            result = xp.where(t >= moment, result * self.factor, result)
+        return result
 
 
 @dataclass(frozen=True)
@@ -40,5 +75,4 @@ class Staircase(Schedule):
         """Return the stair that each step stands on."""
         if not isinstance(self.steps, str):
             t = xp.minimum(t, float(self.steps))
-        # Half a step in, since a compiler may divide by multiplying, and 55 * (1/55) is below 1 in float32.
-        return self.start * self.factor ** xp.floor((t + 0.5) / self._bound("every"))
+        return self.start * self.factor ** laps(t, self._bound("every"), xp)

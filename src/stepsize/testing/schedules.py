@@ -10,11 +10,14 @@ import numpy as np
 from stepsize.kernel import arrays
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.optional import installed, need
-from stepsize.schedules import Chain, Cycle, Scaled, Schedule, Sum
-from stepsize.testing.values import check_value, law
+from stepsize.schedules import Chain, Custom, Cycle, Repeat, Reversed, Schedule, Stepped, Stretched, Table, Until
+from stepsize.testing.values import check_value, kinds, law
 
 WORDS = frozenset(["abs", "clip", "cos", "exp", "floor", "log", "maximum", "minimum", "sqrt", "where"])
 """The ten functions that a formula may call; every array library has them, with scalar arguments."""
+
+LOOKING_UP = frozenset(["asarray", "astype", "int32", "reshape", "take"])
+"""What `kernel.arrays.look_up` calls besides, for recorded values."""
 
 LIBRARIES = ("array_api_strict", "torch", "jax")
 """The libraries that a schedule is held against NumPy in, where they are installed."""
@@ -78,7 +81,7 @@ def _check_hold(bound: Schedule, run: int) -> None:
 def _check_words(bound: Schedule) -> None:
     recorder = Recorder(np)
     bound.value(np.arange(5.0), recorder)
-    extra = recorder.used - WORDS
+    extra = recorder.used - WORDS - (LOOKING_UP if Table in kinds(bound) else set())
     law(not extra, f"{type(bound).__name__}: a formula uses only {', '.join(sorted(WORDS))}, not {', '.join(extra)}.")
 
 
@@ -119,14 +122,13 @@ def _close(values: Any, expected: Floats, message: str) -> None:
 
 
 def endless(schedule: Schedule) -> bool:
-    """Whether `schedule` goes on moving after its steps, as a cycle does."""
+    """Whether `schedule` goes on moving after its steps, as a cycle does, or as a function of yours may."""
     if isinstance(schedule, Chain):
         return endless(schedule.parts[-1])
-    if isinstance(schedule, Scaled):
-        return endless(schedule.schedule)
-    if isinstance(schedule, Sum):
-        return endless(schedule.first) or endless(schedule.second)
-    return isinstance(schedule, Cycle)
+    if isinstance(schedule, Reversed | Stepped | Stretched | Until):
+        return False
+    inside = (value for value in vars(schedule).values() if isinstance(value, Schedule))
+    return isinstance(schedule, Custom | Cycle | Repeat) or any(endless(each) for each in inside)
 
 
 class Recorder:

@@ -1,0 +1,8 @@
+"""The strategies that draw schedules lie beside the laws."""
+
+import sys
+from pathlib import Path
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.append(HERE)

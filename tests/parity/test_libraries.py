@@ -11,7 +11,7 @@ from stepsize.policies import RECIPES
 from stepsize.schedules import Constant, Cosine, Linear, Staircase, Triangular, Triangular2
 from stepsize.testing.schedules import WORDS, Recorder
 
-STEPS = 60
+STEPS = 240
 SCHEDULES = {
     f"{name}.{parameter}": schedule.over(STEPS)
     for name, recipe in RECIPES.items()

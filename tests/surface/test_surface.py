@@ -133,7 +133,7 @@ def test_every_cited_source_is_in_the_bibliography(file):
 
 @pytest.mark.parametrize("kind", [*stepsize.results.io.CATALOGUE.of(stepsize.Schedule).values()])
 def test_a_schedule_says_what_to_watch_out_for_or_is_a_combinator(kind):
-    combinators = {"Chain", "Scaled", "Sum"}
+    combinators = {"Chain", "Product", "Scaled", "Sum", "Until"}
     assert "Watch out:" in kind.__doc__ or kind.__name__ in combinators
 
 

@@ -14,7 +14,6 @@ from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.length import REST
 from stepsize.policies.base import Policy
 from stepsize.schedules import (
-    Clipped,
     Constant,
     Cosine,
     Exponential,
@@ -100,30 +99,31 @@ def cooldown(schedule: Schedule, at: int, steps: int, *, shape: str = "sqrt", en
     return Until(schedule, at) >> COOLDOWNS[shape](top, end * top, steps)
 
 
-def inverse_sqrt(peak: float, *, warmup: int = 100) -> Policy:
+def inverse_sqrt(peak: float, *, warmup: int | str = "5%") -> Policy:
     """A linear warmup, then `peak * sqrt(warmup / t)`, without an end (transformers' inverse_sqrt)."""
-    return Policy(lr=Linear(0.01 * peak, peak, warmup) >> PowerLaw(peak, exponent=0.5, timescale=float(warmup)))
+    return Policy(lr=Linear(0.01 * peak, peak, warmup) >> PowerLaw(peak, exponent=0.5, timescale=warmup))
 
 
-def inverse_time(peak: float, *, timescale: float = 100.0) -> Policy:
+def inverse_time(peak: float, *, timescale: float | str = "10%") -> Policy:
     """Inverse time decay: `peak / (1 + t / timescale)`, without an end."""
     return Policy(lr=PowerLaw(peak, exponent=1.0, timescale=timescale))
 
 
-def noam(peak: float, *, warmup: int = 100) -> Policy:
+def noam(peak: float, *, warmup: int | str = "5%") -> Policy:
     """The schedule of the first transformer: `peak * min(n / warmup, sqrt(warmup / n))`, n counted from 1.
 
-    Its own form has `peak = (width * warmup) ** -0.5` [vaswani2017attention, sec. 5.3].
+    Its own form has `peak = (width * warmup) ** -0.5` and a number of steps for a warmup [vaswani2017attention, sec.
+    5.3].
     """
-    return Policy(lr=warm(peak, warmup) >> PowerLaw(peak, exponent=0.5, timescale=float(warmup)))
+    return Policy(lr=warm(peak, warmup) >> PowerLaw(peak, exponent=0.5, timescale=warmup))
 
 
-def power(peak: float, *, exponent: float = 0.51, plateau: int = 100, cooldown: int | str = "10%") -> Policy:
-    """The power scheduler: `min(peak, c * n ** -exponent)`, n counted from 1, then a cooldown to 0 [shen2024power].
+def power(peak: float, *, exponent: float = 0.51, plateau: int | str = "10%", cooldown: int | str = "10%") -> Policy:
+    """The power scheduler: `peak * min(1, (t / plateau) ** -exponent)`, then a cooldown to 0 [shen2024power].
 
-    plateau: how long the rate stays at `peak` (steps), which sets `c`. cooldown: the last part, exponentially down.
+    plateau: how long the rate stays at `peak`. cooldown: the last part, exponentially down.
 
     Watch out: the constants of the paper belong to its batch size and its models.
     """
-    body = Clipped(PowerLaw(peak * plateau**exponent, exponent=exponent, timescale=1.0), high=peak)
+    body = Constant(peak, plateau) >> PowerLaw(peak, exponent=exponent, timescale=plateau)
     return Policy(lr=body * (Constant(1.0, REST) >> ExponentialToZero(1.0, 0.0, cooldown)))

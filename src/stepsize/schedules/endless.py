@@ -66,7 +66,8 @@ class Geometric(Endless):
 class PowerLaw(Endless):
     """A power of time: `f(t) = start * (1 + t / timescale) ** -exponent`.
 
-    exponent: 1/2 is the inverse square root, 1 is inverse time. timescale: when the power begins to bite (steps).
+    exponent: 1/2 is the inverse square root, 1 is inverse time. timescale: when the power begins to bite (steps, not
+        always whole), or a share of the run.
     transformers' inverse_sqrt and Noam are a warmup and then this with the timescale of the warmup; Keras's
     InverseTimeDecay `1 / (1 + k*t/S)` has the timescale `S/k`.
 
@@ -77,9 +78,14 @@ class PowerLaw(Endless):
     """
 
     exponent: Positive = 0.5
-    timescale: Positive = 1.0
+    timescale: Steps | Positive = 1
     steps: Steps = REST
+
+    def _bind(self, steps: int, run: int) -> Self:
+        timescale = length.share(self.timescale, run) if isinstance(self.timescale, str) else self.timescale
+        return replace(self, timescale=timescale, steps=steps)
 
     def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return `(1 + t / timescale) ** -exponent`."""
-        return (1 + t / self.timescale) ** -self.exponent
+        timescale = self._bound("timescale") if isinstance(self.timescale, str) else float(self.timescale)
+        return (1 + t / timescale) ** -self.exponent

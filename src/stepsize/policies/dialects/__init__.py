@@ -5,6 +5,7 @@ are the peer's: `f(t)` is the value that update t uses, counted from 0. Where a 
 again, a restart that a logarithm misses) the docstring says what is done here instead.
 """
 
+from stepsize.policies.dialects import fastai as fastai
 from stepsize.policies.dialects import keras as keras
 from stepsize.policies.dialects import optax as optax
 from stepsize.policies.dialects import pytorch as pytorch

@@ -9,4 +9,5 @@ from stepsize.policies.dialects import fastai as fastai
 from stepsize.policies.dialects import keras as keras
 from stepsize.policies.dialects import optax as optax
 from stepsize.policies.dialects import pytorch as pytorch
+from stepsize.policies.dialects import timm as timm
 from stepsize.policies.dialects import transformers as transformers

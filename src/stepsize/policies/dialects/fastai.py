@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from stepsize.policies.base import Policy
 from stepsize.policies.dialects.shared import between, chained, rate, whole
-from stepsize.schedules import Cosine, Interpolated, Schedule
+from stepsize.schedules import Constant, Cosine, Interpolated, Schedule
 
 MOMS = (0.95, 0.85, 0.95)
 """The momenta of fastai's Learner: at the start, at the peak, at the end."""
@@ -57,7 +57,7 @@ def fit_sgdr(n_cycles: int, cycle_len: int, lr_max: float, *, n_iter: int, cycle
     """
     first, longer = _steps(cycle_len, n_iter, "cycle_len"), whole(cycle_mult, "cycle_mult")
     cycles = range(whole(n_cycles, "n_cycles"))
-    return rate(chained(*(Cosine(lr_max, 0.0, first * longer**cycle) for cycle in cycles)))
+    return rate(chained(*(Cosine(lr_max, 0.0, first * longer**cycle) for cycle in cycles), Constant(0.0)))
 
 
 def _steps(epochs: int, n_iter: int, name: str = "n_epoch") -> int:

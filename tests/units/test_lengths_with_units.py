@@ -50,8 +50,8 @@ def test_a_length_with_a_unit_has_a_canonical_form(given, canonical):
 
 @pytest.mark.parametrize(
     "text",
-    ["epochs", "5 epoch s", "-5 epochs", "5 epochss", "1e999 tokens", "1e6M", "5 minutes", "\u0665 epochs", "1,000 samples",
-     "nan epochs", "inf tokens", "1_000 tokens", "1/3M tokens", "9" * 5000 + " tokens"],
+    ["epochs", "5 epoch s", "-5 epochs", "5 epochss", "1e999 tokens", "1e6M", "5 minutes", "\u0665 epochs",
+     "1,000 samples", "nan epochs", "inf tokens", "1_000 tokens", "1/3M tokens", "9" * 5000 + " tokens"],
 )  # fmt: skip
 def test_bad_text_with_a_unit_is_refused_with_an_example(text):
     with pytest.raises(LengthError, match=r"or 'rest', not .*\. Or it has a unit: '5 epochs', '1M tokens'\.") as caught:

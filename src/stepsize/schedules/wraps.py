@@ -129,7 +129,8 @@ class Until(Schedule):
 class Stretched(Schedule):
     """A schedule played slower or faster: `f(t * n / steps)` for a schedule of n steps.
 
-    steps: how long it takes now.
+    steps: how long it takes now. Shares inside are of the whole run, as everywhere, so "rest" inside is a whole run played
+        in `steps`.
 
     Watch out: its values are those of the schedule between its own steps, so a staircase stays one.
     """

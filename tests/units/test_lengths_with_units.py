@@ -65,6 +65,12 @@ def test_a_length_of_nothing_is_refused(text):
         parse(text)
 
 
+@pytest.mark.parametrize("text", ["1e-99 epochs", "9e99 tokens"])
+def test_a_number_that_could_not_be_read_again_is_refused(text):
+    with pytest.raises(LengthError, match=rf"'{text}' has more digits than a length may have \(40, and 30 after"):
+        parse(text)
+
+
 @given(number=numbers, unit=units | st.just("updates"))
 def test_what_is_written_reads_back_exactly(number, unit):
     length = measured(number, unit)

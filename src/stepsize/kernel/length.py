@@ -182,7 +182,10 @@ def _measured(match: re.Match[str]) -> Steps:
         number = Fraction(decimal) * Fraction(10) ** int(exponent or 0) * _TIMES[times]
     if not number:
         raise LengthError(f"a length must be more than nothing, not {brief(match[0])}; leave the part out.")
-    return measured(number, f"{unit}s")
+    length = measured(number, f"{unit}s")
+    if isinstance(length, str) and not _AMOUNT.fullmatch(length):
+        raise LengthError(f"{brief(match[0])} has more digits than a length may have (40, and 30 after the point).")
+    return length
 
 
 def _digits(number: Fraction) -> str:

@@ -285,7 +285,10 @@ class Sum(Pair):
 
 @dataclass(frozen=True, repr=False)
 class Product(Pair):
-    """Two schedules multiplied step by step: `first * second`, such as a decay of everything that a cycle does."""
+    """Two schedules multiplied step by step: `first * second`, such as a decay of everything that a cycle does.
+
+    Watch out: the product of two decays falls faster than either, and is small for most of the run.
+    """
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the product of the two values."""

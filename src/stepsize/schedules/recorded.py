@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from stepsize.kernel import arrays
-from stepsize.kernel.arrays import Array, Floats
+from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError, SpecError
 from stepsize.kernel.length import REST
 from stepsize.kernel.spec import NonNegative, Steps
@@ -92,7 +92,7 @@ class Custom(Schedule):
     """Your own function of the step: `f(t) = function(t)`.
 
     function: takes a whole step, an int, and returns a float of at least 0; for other arrays than NumPy's it is
-        given the array itself. steps: the length, where another part follows.
+        given the array itself, and where a schedule is stretched also what lies between two steps, a float. steps: the length, where another part follows.
 
     It compares by identity, and it cannot be saved: JSON holds no functions.
 
@@ -121,8 +121,8 @@ class Custom(Schedule):
         )
 
     def value(self, t: Array, xp: Any) -> Array:  # noqa: ARG002
-        """Return what the function makes of the array."""
-        return self.function(t)
-
-    def _block(self, start: int, stop: int) -> Floats:
-        return np.array([float(self.function(step)) for step in range(start, stop)], dtype=np.float64)
+        """Return what the function makes of each step, or of the array where it is not NumPy's."""
+        if not isinstance(t, np.ndarray):
+            return self.function(t)
+        steps = (int(step) if step.is_integer() else step for step in t.ravel().tolist())
+        return np.array([float(self.function(step)) for step in steps], dtype=np.float64).reshape(t.shape)

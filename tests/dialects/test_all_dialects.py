@@ -62,6 +62,9 @@ EXAMPLES = {
     "transformers.get_cosine_with_min_lr_schedule_with_warmup": (
         transformers.get_cosine_with_min_lr_schedule_with_warmup(0.3, 5, 40, min_lr_rate=0.1)
     ),
+    "transformers.get_cosine_with_min_lr_schedule_with_warmup_lr_rate": (
+        transformers.get_cosine_with_min_lr_schedule_with_warmup_lr_rate(0.3, 5, 40, min_lr_rate=0.1)
+    ),
     "transformers.get_wsd_schedule": transformers.get_wsd_schedule(0.3, 5, 9, 40, warmup_type="1-sqrt"),
     "transformers.get_scheduler": transformers.get_scheduler("linear", 0.3, 5, 40),
     "timm.CosineLRScheduler": timm.CosineLRScheduler(0.3, 9, 0.01, 2.0, 0.9, 3, 5, k_decay=1.5),
@@ -101,6 +104,14 @@ def test_it_fits_a_run_of_any_length_that_it_does_not_overrun(policy):
 
 
 @policies
+@pytest.mark.parametrize("steps", [1, 17, 2 * STEPS])
+def test_it_fits_a_run_that_stops_before_its_end(policy, steps):
+    bound = dialects.stopped(policy, steps).over(steps)
+    for name, values in bound.table(0, steps).items():
+        np.testing.assert_array_equal(values, policy.table(0, steps)[name])
+
+
+@policies
 def test_it_is_saved_and_prints_as_code(policy):
     assert loads(dumps(policy), Policy) == policy
     assert eval(repr(policy), vars(schedules) | {"Policy": Policy}) == policy  # noqa: S307  (that is the law)
@@ -113,3 +124,19 @@ def test_torch_and_compiled_jax_give_its_table(policy):
         np.testing.assert_allclose(schedule(torch.arange(STEPS)), table, rtol=1e-12, atol=1e-15)
         compiled = jax.jit(schedule)(jnp.arange(STEPS))
         np.testing.assert_allclose(compiled, table, rtol=1e-5, atol=2e-6 * table.max())
+
+
+def test_one_name_and_three_curves():
+    """Where the peers' conventions differ, the dialects do."""
+    torchs, optaxs = pytorch.OneCycleLR(1.0, 10)["lr"], optax.cosine_onecycle_schedule(10, 1.0)["lr"]
+    assert [int(curve.table(0, 10).argmax()) for curve in (torchs, optaxs)] == [2, 3]
+    assert [torchs(9), optaxs(10), fastai.fit_one_cycle(1, 1.0, n_iter=10)["lr"](10)] == pytest.approx(
+        [4e-6, 4e-6, 1e-5]
+    )
+    stairs = pytorch.MultiStepLR(1.0, [3]), optax.piecewise_constant_schedule(1.0, {3: 0.1})
+    assert [policy.at(3)["lr"] for policy in stairs] == pytest.approx([0.1, 0.1])
+    assert keras.PiecewiseConstantDecay([3], [1.0, 0.1]).at(3)["lr"] == 1.0
+    inside = optax.warmup_cosine_decay_schedule(0.0, 1.0, 5, 20)["lr"]
+    added = keras.CosineDecay(0.0, 20, warmup_target=1.0, warmup_steps=5)["lr"]
+    assert [inside(20), added(25)] == pytest.approx([0.0, 0.0])
+    assert added(20) > 0.1

@@ -172,13 +172,16 @@ class PolicyLR(LRScheduler):
 
     def step(self, epoch: int | None = None) -> None:
         """Move on by one update, and set every hyperparameter of the policy."""
-        if self._step_count < 2 or epoch is not None or len(self.optimizer.param_groups) != len(self._ratios[LR]):
+        ratios = self._ratios[LR]
+        if epoch is not None or self._step_count < 2 or len(self.optimizer.param_groups) != len(ratios):
             super().step(epoch)  # the first two times it checks the order of the calls, and it refuses a new group
-        else:
-            self._step_count += 1
-            self.last_epoch += 1
-            self._last_lr = self.get_lr()
-        self._write(max(0, self.last_epoch))
+            self._write(max(0, self.last_epoch))
+            return
+        self._step_count += 1
+        self.last_epoch = step = self.last_epoch + 1
+        row = self._write(step)
+        rate = self._write.rows[LR][row]
+        self._last_lr = [rate] if len(ratios) == 1 else [rate * ratio for ratio in ratios]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step and the policy's spec: plain numbers and strings."""

@@ -54,7 +54,7 @@ class Interpolated(Schedule):
             t = xp.minimum(t, float(self.steps))
         result = self.values[0] + 0.0 * t
         for (begin, first), (end, last) in pairwise(zip(self.at, self.values, strict=True)):
-            u = xp.clip((t - begin) / (end - begin), 0.0, 1.0) if end > begin else 1.0 + 0.0 * t
+            u = (xp.clip(t, begin, end) - begin) / (end - begin) if end > begin else 1.0 + 0.0 * t
             c = u if self.curve == "linear" else 0.5 * (1 - xp.cos(math.pi * u))
             result = xp.where(t >= begin, first * (1 - c) + last * c, result)
         return result
@@ -92,7 +92,8 @@ class Custom(Schedule):
     """Your own function of the step: `f(t) = function(t)`.
 
     function: takes a whole step, an int, and returns a float of at least 0; for other arrays than NumPy's it is
-        given the array itself, and where a schedule is stretched also what lies between two steps, a float. steps: the length, where another part follows.
+        given the array itself, and where a schedule is stretched also what lies between two steps, a float.
+    steps: the length, where another part follows.
 
     It compares by identity, and it cannot be saved: JSON holds no functions.
 

@@ -41,6 +41,7 @@ WATCH_OUT = "Watch out:"
 
 HEAD = """\
 <!-- Made by scripts/catalogue.py from the catalogue and its docstrings; do not edit it by hand. -->
+<!-- fmt: off -->
 
 # The catalogue
 

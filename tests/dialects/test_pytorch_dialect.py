@@ -316,3 +316,46 @@ def test_difference_a_constant_of_factor_0_divides_by_zero_in_torch():
     with pytest.raises(ZeroDivisionError):
         stepped(4, lambda o: theirs.ConstantLR(o, 0.0, 2))
     assert ours.ConstantLR(1.0, 0.0, 2).table(0, 4)["lr"].tolist() == [0, 0, 1, 1]
+
+
+CYCLE = {"base_lr": 1, "max_lr": 5, "base_momentum": 1, "max_momentum": 5}
+THIRDS = [1, 2, 3, 4, 5, 13 / 3, 11 / 3, 3, 7 / 3, 5 / 3, 1]
+TABLES = {
+    "step": (lambda: ours.StepLR(1.0, 3, 0.5), [1, 1, 1, 0.5, 0.5, 0.5, 0.25]),
+    "multi step": (lambda: ours.MultiStepLR(1.0, [2, 2, 5], 0.5), [1, 1, 0.25, 0.25, 0.25, 0.125]),
+    "cosine": (lambda: ours.CosineAnnealingLR(1.0, 4), [1, 0.853553, 0.5, 0.146447, 0]),
+    "polynomial": (lambda: ours.PolynomialLR(1.0, 4, 2), [1, 0.5625, 0.25, 0.0625, 0, 0, 0]),
+    "linear": (lambda: ours.LinearLR(1.0, 0.25, 1.0, 3), [0.25, 0.5, 0.75, 1, 1]),
+    "restarts": (lambda: ours.CosineAnnealingWarmRestarts(1.0, 3, 2), [1, 0.75, 0.25, 1, 0.933013, 0.75, 0.5, 0.25]),
+    "triangular": (lambda: ours.CyclicLR(**CYCLE, step_size_up=4), [1, 2, 3, 4, 5, 4, 3, 2, 1, 2, 3]),
+    "triangular up and down": (lambda: ours.CyclicLR(**CYCLE, step_size_up=4, step_size_down=6), THIRDS),
+    "triangular2": (
+        lambda: ours.CyclicLR(**CYCLE, step_size_up=4, mode="triangular2"),
+        [1, 2, 3, 4, 5, 4, 3, 2, 1, 1.5, 2, 2.5, 3, 2.5, 2, 1.5, 1, 1.25, 1.5, 1.75, 2, 1.75],
+    ),
+    "exp_range": (
+        lambda: ours.CyclicLR(0.1, 1.0, 2, mode="exp_range", gamma=0.9),
+        [0.1, 0.505, 0.829, 0.42805, 0.1, 0.365721, 0.578297, 0.315234, 0.1],
+    ),
+    "1cycle": (
+        lambda: ours.OneCycleLR(25, 10, final_div_factor=2, anneal_strategy="linear"),
+        [1, 13, 25, 21.5, 18, 14.5, 11, 7.5, 4, 0.5],
+    ),
+    "1cycle in three phases": (
+        lambda: ours.OneCycleLR(1.0, 10, anneal_strategy="linear", three_phase=True),
+        [0.04, 0.52, 1, 0.52, 0.04, 0.032001, 0.024002, 0.016002, 0.008003, 4e-6],
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "values"), TABLES.values(), ids=TABLES.keys())
+def test_tables_of_values_that_torch_tests_for(make, values):
+    np.testing.assert_allclose(make().table(0, len(values))["lr"], values, rtol=0, atol=6e-7)
+
+
+def test_tables_of_momenta_that_torch_tests_for():
+    cycle = ours.CyclicLR(**CYCLE, step_size_up=4).table(0, 11)["momentum"]
+    assert cycle.tolist() == [5, 4, 3, 2, 1, 2, 3, 4, 5, 4, 3]
+    settings = {"base_momentum": 1, "max_momentum": 22, "anneal_strategy": "linear"}
+    momenta = ours.OneCycleLR(25, 10, **settings).table(0, 10)["momentum"]
+    assert momenta == pytest.approx([22, 11.5, 1, 4, 7, 10, 13, 16, 19, 22])

@@ -79,6 +79,13 @@ def test_cosine_with_min_lr_up_to_its_end(lr, warmup, left, num_cycles, low):
 
 
 @few
+@given(lr=rates, warmup=st.integers(2, 20), left=lengths, low=st.floats(0, 1), first=st.none() | st.floats(0, 1))
+def test_cosine_warmup_with_min_lr_up_to_its_end(lr, warmup, left, low, first):
+    settings = {"min_lr_rate": low, "warmup_lr_rate": first}
+    both("cosine_warmup_with_min_lr", warmup + left, lr, warmup, warmup + left, **settings)
+
+
+@few
 @given(
     lr=rates,
     warmup=warmups,
@@ -109,7 +116,7 @@ def test_warmup_stable_decay_by_name():
     both("warmup_stable_decay", 40, 0.1, 5, 30, num_decay_steps=10, min_lr_ratio=0.1)
 
 
-@pytest.mark.parametrize("name", [name for name in ours.SCHEDULES if name != "cosine_with_min_lr"])
+@pytest.mark.parametrize("name", [name for name in ours.SCHEDULES if "min_lr" not in name])
 def test_every_default_is_transformers(name):
     settings = {"num_decay_steps": 20} if name == "warmup_stable_decay" else {}
     both(name, 100, 0.1, 10, 100, **settings)
@@ -121,7 +128,7 @@ def test_a_warmup_that_is_the_whole_run():
 
 
 def test_every_name_of_get_scheduler_is_here_or_listens_to_a_metric():
-    others = {"reduce_lr_on_plateau", "greedy", "cosine_warmup_with_min_lr"}
+    others = {"reduce_lr_on_plateau", "greedy"}
     assert {kind.value for kind in theirs.SchedulerType} == set(ours.SCHEDULES) | others
 
 
@@ -174,6 +181,7 @@ def test_difference_parts_longer_than_the_run_are_refused():
         (lambda: ours.get_cosine_with_hard_restarts_schedule_with_warmup(1.0, 0, 9, 0), "num_cycles is 0"),
         (lambda: ours.get_cosine_with_min_lr_schedule_with_warmup(1.0, 0, 9), "give exactly one of them"),
         (lambda: ours.get_cosine_with_min_lr_schedule_with_warmup(1.0, 0, 9, 0.5, 0.1, 0.1), "give exactly one"),
+        (lambda: ours.get_scheduler("cosine_warmup_with_min_lr", 1.0, 0, 9, {"min_lr": 0.1}), "num_warmup_steps is 0"),
         (lambda: ours.get_wsd_schedule(1.0, 1, 2), "give num_training_steps or num_stable_steps"),
         (lambda: ours.get_wsd_schedule(1.0, 1, 2, 9, decay_type="sqrt"), "decay_type cannot be 'sqrt'"),
         (lambda: ours.get_wsd_schedule(1.0, 1, 2, 9, min_lr_ratio=2.0), "must lie from 0 to 1"),
@@ -183,3 +191,9 @@ def test_what_cannot_be_is_refused(make, words):
     with pytest.raises(ParameterError) as caught:
         make()
     assert words in str(caught.value)
+
+
+def test_the_first_update_has_rate_0_but_for_the_schedule_that_begins_one_step_earlier():
+    assert ours.get_scheduler("linear", 1.0, 4, 9).at(0)["lr"] == 0
+    early = ours.get_scheduler("cosine_warmup_with_min_lr", 1.0, 4, 9, {"min_lr": 0.1})["lr"]
+    assert [early(step) for step in (0, 3, 8)] == pytest.approx([0.25, 1.0, 0.1])

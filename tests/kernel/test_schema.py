@@ -107,15 +107,27 @@ def test_a_family_has_only_its_own_kinds():
     assert "AdamW" not in definitions
 
 
-@given(
-    st.one_of(
-        st.integers(-2, 9), st.sampled_from(["rest", "0%", "100%", "100.0%", "100.1%", "999%", "1 %", ".5%", "%"])
-    )
-)
-def test_a_length_is_valid_when_it_parses(given_length):
+LENGTHS = [1, 500, "rest", " rest ", "0%", "100%", "100.0%", "1 %", ".5%", "5 epochs", "1M tokens", "125/12 updates"]
+NO_LENGTHS = [0, -1, 0.5, True, None, "", "%", "100.1%", "999%", "-1%", "30 percent", "5 ages", "rests", "epochs"]
+
+
+@pytest.mark.parametrize("given", LENGTHS)
+def test_a_length_that_parses_is_valid(given):
+    length.parse(given)
+    assert jsonschema.Draft202012Validator(STEPS).is_valid(given)
+
+
+@pytest.mark.parametrize("given", NO_LENGTHS)
+def test_what_is_no_length_is_invalid(given):
+    with pytest.raises(LengthError):
+        length.parse(given)
+    assert not jsonschema.Draft202012Validator(STEPS).is_valid(given)
+
+
+@given(st.text("0123456789 .%/ekMepochsratu", max_size=12))
+def test_the_schema_refuses_no_length(given_text):
     try:
-        length.parse(given_length)
-        parses = True
+        length.parse(given_text)
     except LengthError:
-        parses = False
-    assert jsonschema.Draft202012Validator(STEPS).is_valid(given_length) is parses
+        return
+    assert jsonschema.Draft202012Validator(STEPS).is_valid(given_text)

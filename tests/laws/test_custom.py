@@ -27,6 +27,13 @@ def test_a_function_that_takes_whole_steps_alone_gets_them():
     assert Custom(lambda step: [0.1, 0.2, 0.3][step]).table(0, 3).tolist() == [0.1, 0.2, 0.3]
 
 
+def test_a_function_of_one_whole_step_may_be_asked_for_an_array_and_stand_in_an_operator():
+    """Only the table went step by step; an array, or a Repeat around it, gave the function all steps at once."""
+    falls = Custom(lambda step: [0.3, 0.2, 0.1][step], 3)
+    assert falls(np.array([[0, 2], [1, 1]])).tolist() == [[0.3, 0.1], [0.2, 0.2]]
+    assert Repeat(falls).table(0, 7).tolist() == [0.3, 0.2, 0.1, 0.3, 0.2, 0.1, 0.3]
+
+
 def test_another_library_asks_the_function_for_its_own_arrays():
     torch.testing.assert_close(Custom(inverse)(torch.arange(3)), torch.tensor([1.0, 0.5, 1 / 3], dtype=torch.float64))
 

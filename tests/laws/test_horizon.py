@@ -19,6 +19,8 @@ from stepsize.schedules import (
     PowerLaw,
     Repeat,
     Segment,
+    Stretched,
+    Table,
     Triangular,
     jump,
     with_horizon,
@@ -71,6 +73,12 @@ def test_a_formula_with_a_clock_of_its_own_is_stretched():
     for schedule in (PowerLaw(1.0), ExpRange(0.1, 1.0, 10, gamma=0.99)):
         bound = schedule.over(100)
         assert with_horizon(bound, 200)(120) == pytest.approx(bound(60), rel=1e-12)
+
+
+def test_there_and_back_a_table_is_itself():
+    """What is stretched was stretched a second time inside, and landed between its steps."""
+    bound = Table((0.0, 0.0, 0.0, 0.0, 0.0, 1.0), 11) >> Constant(0.0, 229)
+    assert with_horizon(with_horizon(bound, 480), 240).parts[0] == Stretched(bound.parts[0], 11)
 
 
 def test_the_parts_inside_an_operator_still_add_up():

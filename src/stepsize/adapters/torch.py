@@ -95,6 +95,10 @@ class _Writer:
             else:
                 for group, ratio in zip(groups, ratios, strict=False):
                     group[key] = value * ratio
+        for groups, ratios, values in self._pairs:
+            value = values[row]
+            for group, ratio in zip(groups, ratios, strict=False):
+                group[BETAS] = (value * ratio, group[BETAS][1])
         if self._more:
             self._write_more(row)
         return row
@@ -103,9 +107,7 @@ class _Writer:
         for groups, name, kind, ratios, values in self._more:
             value = values[row]
             for group, ratio in zip(groups, ratios, strict=False):
-                if kind == PAIR:
-                    group[BETAS] = (value * ratio, group[BETAS][1])
-                elif kind == TENSOR:
+                if kind == TENSOR:
                     group[name].fill_(value * ratio)
                 else:
                     _set(group, name, value * ratio)
@@ -121,7 +123,7 @@ class _Writer:
 
     def _prepare(self, step: int) -> int:
         row, self._seen = self.row(step), self._optimizer.param_groups
-        self._numbers, self._more = [], []  # type: tuple[list[Any], list[Any]]
+        self._numbers, self._pairs, self._more = [], [], []  # type: tuple[list[Any], list[Any], list[Any]]
         for name, values in self.rows.items():
             ratios = self._ratios[name]
             groups = self._seen[: len(ratios)]
@@ -130,6 +132,8 @@ class _Writer:
             if kind == NUMBER:
                 shared = all(ratio == 1.0 for ratio in ratios)
                 self._numbers.append((groups, key, None if shared else ratios, values))
+            elif kind == PAIR:
+                self._pairs.append((groups, ratios, values))
             else:
                 self._more.append((groups, key, kind, ratios, values))
         return row
@@ -172,13 +176,16 @@ class PolicyLR(LRScheduler):
 
     def step(self, epoch: int | None = None) -> None:
         """Move on by one update, and set every hyperparameter of the policy."""
-        if self._step_count < 2 or epoch is not None or len(self.optimizer.param_groups) != len(self._ratios[LR]):
+        ratios = self._ratios[LR]
+        if epoch is not None or self._step_count < 2 or len(self.optimizer.param_groups) != len(ratios):
             super().step(epoch)  # the first two times it checks the order of the calls, and it refuses a new group
-        else:
-            self._step_count += 1
-            self.last_epoch += 1
-            self._last_lr = self.get_lr()
-        self._write(max(0, self.last_epoch))
+            self._write(max(0, self.last_epoch))
+            return
+        self._step_count += 1
+        self.last_epoch = step = self.last_epoch + 1
+        row = self._write(step)
+        rate = self._write.rows[LR][row]
+        self._last_lr = [rate] if len(ratios) == 1 else [rate * ratio for ratio in ratios]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step and the policy's spec: plain numbers and strings."""

@@ -27,13 +27,15 @@ Schema = dict[str, Any]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
+_NUMBER = r"([0-9]{1,40}(\.[0-9]{1,30})?|\.[0-9]{1,30})"
+_SHARE = r"(0?[0-9]{1,2}(\.[0-9]{1,30})?|\.[0-9]{1,30}|100(\.0{1,30})?)\s*%"
+_AMOUNT = rf"([0-9]{{1,40}}/[0-9]{{1,40}}|{_NUMBER}(e[+-]?[0-9]{{1,2}})?\s*[kKMBT]?)\s*(epoch|sample|token|update)s?"
 STEPS: Schema = {
     "anyOf": [
         {"type": "integer", "minimum": 1},
-        {"type": "string", "pattern": r"^\s*(0?[0-9]{1,2}(\.[0-9]{1,30})?|\.[0-9]{1,30}|100(\.0{1,30})?)\s*%\s*$"},
-        {"const": "rest"},
+        {"type": "string", "pattern": rf"^\s*({_SHARE}|{_AMOUNT}|rest)\s*$", "examples": ["30%", "rest", "5 epochs"]},
     ],
-    "description": 'a number of steps (optimizer updates), a share of the run such as "30%", or "rest"',
+    "description": 'a number of steps (optimizer updates), a share of the run, "rest", or a number and a unit',
 }
 NOT_FINITE: Schema = {"enum": ["nan", "inf", "-inf"]}
 ARRAY: Schema = {

@@ -257,7 +257,8 @@ class Pair(Schedule):
 
     def validate(self) -> None:
         """Refuse two schedules whose lengths differ."""
-        known = {part.steps for part in (self.first, self.second)} - {REST}
+        given = {part.steps for part in (self.first, self.second)} - {REST}
+        known = {steps for steps in given if length.amount(steps)[1] not in length.CLOCKS}
         if len(known) > 1:
             name, listed = type(self).__name__.lower(), sorted(map(str, known))
             raise ParameterError(f"a {name} runs both schedules over the same steps, not over {listed}.")
@@ -284,7 +285,10 @@ class Sum(Pair):
 
 @dataclass(frozen=True, repr=False)
 class Product(Pair):
-    """Two schedules multiplied step by step: `first * second`, such as a decay of everything that a cycle does."""
+    """Two schedules multiplied step by step: `first * second`, such as a decay of everything that a cycle does.
+
+    Watch out: the product of two decays falls faster than either, and is small for most of the run.
+    """
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the product of the two values."""

@@ -45,6 +45,8 @@ def _grown(schedule: Schedule, old: int, new: int, begin: int) -> Schedule:
     span = _span(begin, int(schedule.steps), old, new)
     if isinstance(schedule, OWN_CLOCK):
         return Stretched(schedule, span)
+    if isinstance(schedule, Stretched):
+        return Stretched(schedule.schedule, span)
     fields = hints(type(schedule))
     inside = 0 if "steps" in fields else begin
     changed: dict[str, Any] = {}

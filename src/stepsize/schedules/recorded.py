@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from stepsize.kernel import arrays
-from stepsize.kernel.arrays import Array, Floats
+from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError, SpecError
 from stepsize.kernel.length import REST
 from stepsize.kernel.spec import NonNegative, Steps
@@ -54,7 +54,7 @@ class Interpolated(Schedule):
             t = xp.minimum(t, float(self.steps))
         result = self.values[0] + 0.0 * t
         for (begin, first), (end, last) in pairwise(zip(self.at, self.values, strict=True)):
-            u = xp.clip((t - begin) / (end - begin), 0.0, 1.0) if end > begin else 1.0 + 0.0 * t
+            u = (xp.clip(t, begin, end) - begin) / (end - begin) if end > begin else 1.0 + 0.0 * t
             c = u if self.curve == "linear" else 0.5 * (1 - xp.cos(math.pi * u))
             result = xp.where(t >= begin, first * (1 - c) + last * c, result)
         return result
@@ -92,7 +92,8 @@ class Custom(Schedule):
     """Your own function of the step: `f(t) = function(t)`.
 
     function: takes a whole step, an int, and returns a float of at least 0; for other arrays than NumPy's it is
-        given the array itself. steps: the length, where another part follows.
+        given the array itself, and where a schedule is stretched also what lies between two steps, a float.
+    steps: the length, where another part follows.
 
     It compares by identity, and it cannot be saved: JSON holds no functions.
 
@@ -121,8 +122,8 @@ class Custom(Schedule):
         )
 
     def value(self, t: Array, xp: Any) -> Array:  # noqa: ARG002
-        """Return what the function makes of the array."""
-        return self.function(t)
-
-    def _block(self, start: int, stop: int) -> Floats:
-        return np.array([float(self.function(step)) for step in range(start, stop)], dtype=np.float64)
+        """Return what the function makes of each step, or of the array where it is not NumPy's."""
+        if not isinstance(t, np.ndarray):
+            return self.function(t)
+        steps = (int(step) if step.is_integer() else step for step in t.ravel().tolist())
+        return np.array([float(self.function(step)) for step in steps], dtype=np.float64).reshape(t.shape)

@@ -107,6 +107,8 @@ class Until(Schedule):
 
     With `>>` this lets a run leave its schedule at any step, as a cooldown does.
 
+    Watch out: the schedule inside keeps its own length, so what it would do after `steps` never happens.
+
     >>> from stepsize.schedules import Linear, PowerLaw
     >>> early = Until(PowerLaw(1.0), 3)
     >>> (early >> Linear(early(3), 0.0, 2)).table(0, 6).round(4).tolist()
@@ -129,7 +131,8 @@ class Until(Schedule):
 class Stretched(Schedule):
     """A schedule played slower or faster: `f(t * n / steps)` for a schedule of n steps.
 
-    steps: how long it takes now.
+    steps: how long it takes now. Shares inside are of the whole run, as everywhere, so "rest" inside is a run played in
+        `steps`.
 
     Watch out: its values are those of the schedule between its own steps, so a staircase stays one.
     """

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import reduce
 from itertools import accumulate, pairwise
 from typing import Literal
 
 from stepsize.kernel.errors import LengthError, ParameterError, brief, suggestion
 from stepsize.policies.base import LR, Policy
-from stepsize.schedules import Chain, Constant, Interpolated, Linear, Schedule, Segment, Table, Until
+from stepsize.schedules import Chain, Clipped, Constant, Interpolated, Linear, Pair, Schedule, Segment, Table, Until
 
 
 def whole(given: object, name: str, least: int = 1) -> int:
@@ -104,15 +105,31 @@ def cut(schedule: Schedule, steps: int) -> Schedule:
     >>> cut(Linear(1.0, 0.0, 4) >> Constant(0.0), 2) >> Constant(0.1)
     Until(schedule=Linear(start=1.0, end=0.0, steps=4), steps=2) >> Constant(level=0.1, steps='rest')
     """
+    if isinstance(schedule, Pair):
+        return replace(schedule, first=cut(schedule.first, steps), second=cut(schedule.second, steps))
+    if isinstance(schedule, Clipped):
+        return replace(schedule, schedule=cut(schedule.schedule, steps))
     left, pieces = steps, list[Schedule]()
     for part in schedule.parts if isinstance(schedule, Chain) else (schedule,):
         if left and isinstance(part.steps, int):
             pieces.append(part if part.steps <= left else Until(part, left))
             left -= min(part.steps, left)
         elif left:
-            pieces.append(part.over(left))
+            pieces.append(cut(part, left) if isinstance(part, Pair | Clipped) else part.over(left))
             left = 0
     return chained(*pieces, level(schedule(steps), left))
+
+
+def stopped(policy: Policy, steps: int) -> Policy:
+    """Return a policy for a run that stops at step `steps`, which may be before its curve ends.
+
+    `over(steps)` refuses such a run, since a rate that has not come down is seldom meant; a peer does not.
+
+    >>> stopped(Policy(lr=Linear(1.0, 0.0, 4)), 2).over(2).table(0, 3)["lr"].tolist()
+    [1.0, 0.75, 0.5]
+    """
+    length = whole(steps, "steps")
+    return Policy(**{name: cut(schedule, length) for name, schedule in policy.schedules})
 
 
 def sequence(policies: Sequence[Policy], edges: Sequence[int], names: tuple[str, str]) -> Policy:

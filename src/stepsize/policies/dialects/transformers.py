@@ -1,7 +1,7 @@
 # ruff: noqa: PLR0917  (names, defaults and order are transformers')
 """transformers' schedules, by its own names; `lr` is the learning rate of the optimizer, which they multiply.
 
-Each begins with a linear warmup from 0, so that its first update does nothing; that is theirs, and kept.
+Nearly all begin with a linear warmup from 0, so that the first update does nothing; that is theirs, and kept.
 
 >>> get_scheduler("linear", 1.0, num_warmup_steps=2, num_training_steps=6).table(0, 7)["lr"].tolist()
 [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
@@ -107,10 +107,31 @@ def get_cosine_with_min_lr_schedule_with_warmup(
     min_lr_rate: float | None = None,
 ) -> Policy:
     """`get_cosine_schedule_with_warmup` down to `min_lr`, or to `min_lr_rate * lr`, which is then held."""
-    if (min_lr is None) == (min_lr_rate is None):
-        raise ParameterError(f"min_lr is {min_lr!r} and min_lr_rate {min_lr_rate!r}; give exactly one of them.")
-    low = lr * (min_lr_rate or 0.0) if min_lr is None else min_lr
+    low = _floor(lr, min_lr, min_lr_rate)
     return _warmed(lr, num_warmup_steps, num_training_steps, lambda steps: _cosines(lr, low, steps, num_cycles))
+
+
+def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
+    lr: float,
+    num_warmup_steps: int,
+    num_training_steps: int,
+    num_cycles: float = 0.5,
+    min_lr: float | None = None,
+    min_lr_rate: float | None = None,
+    warmup_lr_rate: float | None = None,
+) -> Policy:
+    """The cosine with a floor, one step earlier: the warmup is `(t + 1) / num_warmup_steps`, and no update is wasted.
+
+    The peak is at `num_warmup_steps - 1`, and the cosine reaches its floor at `num_training_steps - 1`.
+    warmup_lr_rate: the first rate as a fraction of `lr`, by default `1 / num_warmup_steps`.
+
+    Raises LengthError for a warmup of no steps, with which transformers begins one step down the cosine, and for one
+    of a single step that has a rate of its own.
+    """
+    warmup = whole(num_warmup_steps, "num_warmup_steps", least=1 if warmup_lr_rate is None else 2)
+    first = 1 / warmup if warmup_lr_rate is None else warmup_lr_rate
+    down = _cosines(lr, _floor(lr, min_lr, min_lr_rate), _left(warmup, num_training_steps), num_cycles)
+    return rate(chained(ramp(first * lr, lr, warmup - 1), down, Constant(down(num_training_steps - warmup))))
 
 
 def get_wsd_schedule(
@@ -167,6 +188,7 @@ SCHEDULES: dict[str, tuple[Callable[..., Policy], tuple[str, ...]]] = {
     "polynomial": (get_polynomial_decay_schedule_with_warmup, BOTH),
     "inverse_sqrt": (get_inverse_sqrt_schedule, BOTH[:1]),
     "cosine_with_min_lr": (get_cosine_with_min_lr_schedule_with_warmup, BOTH),
+    "cosine_warmup_with_min_lr": (get_cosine_with_min_lr_schedule_with_warmup_lr_rate, BOTH),
     "warmup_stable_decay": (get_wsd_schedule, BOTH),
 }
 """The schedules by the names of `lr_scheduler_type`, and the lengths that each needs."""
@@ -174,6 +196,16 @@ SCHEDULES: dict[str, tuple[Callable[..., Policy], tuple[str, ...]]] = {
 
 def _warmup(lr: float, steps: int) -> Linear | None:
     return ramp(0.0, lr, whole(steps, "num_warmup_steps", least=0))
+
+
+def _floor(lr: float, min_lr: float | None, min_lr_rate: float | None) -> float:
+    if (min_lr is None) == (min_lr_rate is None):
+        raise ParameterError(f"min_lr is {min_lr!r} and min_lr_rate {min_lr_rate!r}; give exactly one of them.")
+    return lr * (min_lr_rate or 0.0) if min_lr is None else min_lr
+
+
+def _left(warmup: int, total: int) -> int:
+    return whole(total - warmup, "num_training_steps - num_warmup_steps")
 
 
 def _warmed(lr: float, warmup: int, total: int, down: Callable[[int], Schedule]) -> Policy:

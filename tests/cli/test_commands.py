@@ -104,7 +104,7 @@ def test_show_draws_in_the_terminal(stepsize):
 
 def test_show_takes_a_schedule_with_its_fields(stepsize):
     policy = loads(stepsize("show", "Cosine", "start=0.1", "end=0", "--json").out)
-    assert policy["lr"] == Cosine(0.1, 0.0, 1000)
+    assert policy["lr"] == Cosine(0.1, 0.0)
 
 
 @pytest.mark.parametrize(

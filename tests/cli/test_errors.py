@@ -56,7 +56,7 @@ def nothing_runs(monkeypatch, request):
         (("show", "one_cylce"), "no schedule or policy is called 'one_cylce'. Did you mean 'one_cycle'"),
         (("show", "one_cycle", "peek=0.1"), "one_cycle has no field 'peek'. Did you mean 'peak'"),
         (("show", "one_cycle", "peak=high"), "peak.*'high'"),
-        (("show", "one_cycle", "peak"), "a field is written name=value, not 'peak'"),
+        (("show", "one_cycle", "peak"), "no schedule or policy is called 'peak'"),
         (("show", "Cosine", "strat=0.1", "end=0"), "'strat'"),
         (("show", "Cosine", "start=0.1", "end=0", "steps=0.3"), "length"),
         (("show", "one_cycle", "warmup=150%"), "share"),

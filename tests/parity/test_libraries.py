@@ -8,7 +8,18 @@ import pytest
 import torch
 
 from stepsize.policies import RECIPES
-from stepsize.schedules import Constant, Cosine, Linear, Staircase, Triangular, Triangular2
+from stepsize.schedules import (
+    Constant,
+    Cosine,
+    Geometric,
+    Linear,
+    MultiStep,
+    Repeat,
+    Staircase,
+    Stepped,
+    Triangular,
+    Triangular2,
+)
 from stepsize.testing.schedules import WORDS, Recorder
 
 STEPS = 240
@@ -89,3 +100,21 @@ def test_a_long_table_is_the_same_in_blocks():
     assert table.shape == (200_100,)
     np.testing.assert_array_equal(table[65_000:66_000], schedule.table(65_000, 66_000))
     np.testing.assert_array_equal(table[131_070:131_075], [schedule(k) for k in range(131_070, 131_075)])
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Cosine(1.0, 0.0, 10**10),
+        Constant(1.0, 10**10) >> Linear(1.0, 0.0, 10**10),
+        Triangular(0.1, 1.0, half_cycle=10**10),
+        Staircase(1.0, 0.5, every=10**10),
+        Repeat(Cosine(1.0, 0.0, 10**10)),
+        Geometric(1.0, 0.5, every=10**10),
+        Stepped(Cosine(1.0, 0.0, 10**10), every=10**10),
+        MultiStep(1.0, 0.5, at=(10**10,)),
+    ],
+)
+def test_lengths_beyond_32_bits_do_not_overflow_under_jit(schedule):
+    steps = [0, 1, 1000, 10**6]
+    np.testing.assert_allclose(jax.jit(schedule)(jnp.array(steps)), [schedule(step) for step in steps], rtol=1e-6)

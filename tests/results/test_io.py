@@ -10,7 +10,7 @@ import pytest
 
 from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.spec import Spec, encode
-from stepsize.policies import RECIPES, Policy, one_cycle
+from stepsize.policies import RECIPES, Clock, Groups, Policy, one_cycle
 from stepsize.results import (
     Advice,
     Curves,
@@ -26,7 +26,7 @@ from stepsize.results import (
     save,
 )
 from stepsize.rules import SGD, AdamW, Rule
-from stepsize.schedules import Cosine, Linear, Schedule
+from stepsize.schedules import Cosine, Feedback, Linear, Schedule
 from stepsize.strategy import Strategy, Trial
 
 STRATEGIES = (Strategy(AdamW(), one_cycle(0.01)).over(40), Strategy(SGD(), Policy(lr=Cosine(0.1, 0.0)), "plain"))
@@ -64,7 +64,7 @@ def test_every_kind_of_result_comes_back_with_its_infinities(value, tmp_path):
 
 
 def test_every_kind_of_the_catalogue_that_is_a_result_was_tried():
-    families = (Schedule, Rule, Policy)
+    families = (Schedule, Feedback, Rule, Policy, Groups, Clock)
     results = {kind for kind in io.CATALOGUE.of(Spec).values() if not issubclass(kind, families)}
     assert results == {type(value) for value in VALUES}
 

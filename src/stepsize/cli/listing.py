@@ -14,13 +14,14 @@ from stepsize.policies import RECIPES
 from stepsize.problems import TASKS
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import Rule
-from stepsize.schedules import Schedule
+from stepsize.schedules import Feedback, Schedule
 
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """Return name and first line of every schedule, policy, rule and task."""
+    """Return name and first line of every schedule, feedback, policy, rule and task."""
     return {
         "schedules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Schedule).items()},
+        "feedback": {name: _first_line(kind) for name, kind in CATALOGUE.of(Feedback).items()},
         "policies": {name: _first_line(recipe) for name, recipe in RECIPES.items()},
         "rules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Rule).items()},
         "tasks": {name: _first_line(make) for name, make in TASKS.items()},

@@ -12,6 +12,7 @@ from stepsize.policies.cycles import smith_one_cycle as smith_one_cycle
 from stepsize.policies.cycles import triangular as triangular
 from stepsize.policies.cycles import triangular2 as triangular2
 from stepsize.policies.cycles import welch as welch
+from stepsize.policies.groups import Groups as Groups
 from stepsize.policies.recipes import RECIPES as RECIPES
 from stepsize.policies.recipes import constant as constant
 from stepsize.policies.recipes import cosine as cosine
@@ -21,6 +22,8 @@ from stepsize.policies.recipes import polynomial_decay as polynomial_decay
 from stepsize.policies.recipes import recipe as recipe
 from stepsize.policies.recipes import step_decay as step_decay
 from stepsize.policies.recipes import warmup_cosine as warmup_cosine
+from stepsize.policies.units import Clock as Clock
+from stepsize.policies.units import in_updates as in_updates
 from stepsize.policies.warmups import cooldown as cooldown
 from stepsize.policies.warmups import inverse_sqrt as inverse_sqrt
 from stepsize.policies.warmups import inverse_time as inverse_time

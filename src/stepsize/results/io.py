@@ -32,8 +32,9 @@ def _concrete(namespace: object, family: type[Spec]) -> list[type[Spec]]:
 CATALOGUE = Catalogue(
     [
         *_concrete(schedules, schedules.Schedule),
+        *_concrete(schedules, schedules.Feedback),
         *_concrete(rules, rules.Rule),
-        policies.Policy, Strategy, Trial,
+        policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
         Curves, Sweep, Estimate, Suggestion, Interval, Rung, Standing, Race, Advice,
     ]
 )  # fmt: skip

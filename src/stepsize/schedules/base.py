@@ -137,7 +137,7 @@ class Segment(Schedule):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the curve between `start` and `end`, held after `steps`."""
-        c = self.curve(xp.clip(t / self._bound("steps"), 0.0, 1.0), xp)
+        c = self.curve(xp.clip(t / float(self._bound("steps")), 0.0, 1.0), xp)
         return self.start * (1 - c) + self.end * c
 
 
@@ -184,7 +184,7 @@ class Chain(Schedule):
         """Return the value of the part that owns each step."""
         starts = self._starts()
         result = self.parts[0].value(t, xp)
-        for start, part in zip(starts[1:], self.parts[1:], strict=True):
+        for start, part in zip(map(float, starts[1:]), self.parts[1:], strict=True):
             result = xp.where(t < start, result, part.value(xp.maximum(t - start, 0.0), xp))
         return result
 
@@ -309,7 +309,7 @@ def laps(t: Array, period: float, xp: Any) -> Array:
     It asks in the middle of the step, since a compiler may divide by multiplying, and 55 * (1/55) is below 1 in
     float32. A schedule that is stretched asks between steps, where a hundredth is still the step itself.
     """
-    return xp.floor((xp.floor(t + 0.01) + 0.5) / period)
+    return xp.floor((xp.floor(t + 0.01) + 0.5) / float(period))
 
 
 def _is_number(value: object) -> bool:

@@ -44,8 +44,8 @@ class Cycle(Schedule):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the wave."""
-        rise = self._bound("half_cycle")
-        fall = rise if self.fall is None else self._bound("fall")
+        rise = float(self._bound("half_cycle"))
+        fall = rise if self.fall is None else float(self._bound("fall"))
         cycle = laps(t, rise + fall, xp)
         place = xp.maximum(t - cycle * (rise + fall), 0.0)
         wave = xp.minimum(place / rise, (rise + fall - place) / fall)

@@ -106,7 +106,7 @@ class Exponential(Segment):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the geometric mean of `start` and `end`, weighted by the place in the run."""
-        u = xp.clip(t / self._bound("steps"), 0.0, 1.0)
+        u = xp.clip(t / float(self._bound("steps")), 0.0, 1.0)
         return self.start ** (1 - u) * self.end**u
 
 

@@ -59,7 +59,7 @@ class Geometric(Endless):
 
     def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return `factor ** (t / every)`."""
-        return self.factor ** (t / self._bound("every"))
+        return self.factor ** (t / float(self._bound("every")))
 
 
 @dataclass(frozen=True)
@@ -87,5 +87,5 @@ class PowerLaw(Endless):
 
     def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return `(1 + t / timescale) ** -exponent`."""
-        timescale = self._bound("timescale") if isinstance(self.timescale, str) else float(self.timescale)
-        return (1 + t / timescale) ** -self.exponent
+        timescale = self._bound("timescale") if isinstance(self.timescale, str) else self.timescale
+        return (1 + t / float(timescale)) ** -self.exponent

@@ -43,7 +43,7 @@ class MultiStep(Schedule):
         for moment in self.at:
             if isinstance(moment, str):
                 raise UnboundError(MSG_UNBOUND.format(schedule="MultiStep", field="at", given=moment))
-            result = xp.where(t >= moment, result * self.factor, result)
+            result = xp.where(t >= float(moment), result * self.factor, result)
         return result
 
 

@@ -97,7 +97,7 @@ class Stepped(Wrap):
         """Return the value of the last stair."""
         if not isinstance(self.steps, str):
             t = xp.minimum(t, float(self.steps))
-        every = self._bound("every")
+        every = float(self._bound("every"))
         return self.schedule.value(laps(t, every, xp) * every, xp)
 
 
@@ -147,7 +147,7 @@ class Stretched(Schedule):
     def value(self, t: Array, xp: Any) -> Array:
         """Return the value at the same share of the schedule inside, held after `steps`."""
         steps = float(self._bound("steps"))
-        return self.schedule.value(xp.minimum(t, steps) * self.schedule._bound("steps") / steps, xp)
+        return self.schedule.value(xp.minimum(t, steps) * float(self.schedule._bound("steps")) / steps, xp)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Repeat(Schedule):
         first = self.schedule._bound("steps")
         if self.stretch == 1:
             cycle = laps(t, first, xp)
-            place = xp.maximum(t - cycle * first, 0.0)
+            place = xp.maximum(t - cycle * float(first), 0.0)
         else:
             cycle, place = self._cycle(t, first, xp)
         value = self.schedule.value(place, xp)

@@ -1,5 +1,7 @@
 """One object, every array library: eager, compiled, and mapped."""
 
+import os
+
 import array_api_strict as strict
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from stepsize.kernel.arrays import words
 from stepsize.policies import RECIPES
 from stepsize.schedules import (
     Constant,
@@ -118,3 +121,25 @@ def test_a_long_table_is_the_same_in_blocks():
 def test_lengths_beyond_32_bits_do_not_overflow_under_jit(schedule):
     steps = [0, 1, 1000, 10**6]
     np.testing.assert_allclose(jax.jit(schedule)(jnp.array(steps)), [schedule(step) for step in steps], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # how Keras on torch makes an array, with NumPy 2
+@schedules
+def test_keras_ops_give_the_table(schedule):
+    """As inside a Keras model: the formula is handed `keras.ops` itself, on whichever backend."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    ops = pytest.importorskip("keras").ops
+    steps = ops.cast(ops.arange(STEPS + 9), "float32")
+    expected = schedule.table(0, STEPS + 9)
+    values = ops.convert_to_numpy(schedule.value(steps, ops)).tolist()
+    np.testing.assert_allclose(values, expected, rtol=0, atol=2e-5 * expected.max())
+
+
+@pytest.mark.parametrize("name", ["one_cycle.lr", "triangular2.lr", "step_decay.lr", "wsd.lr", "restarts.lr"])
+def test_torch_compiles_a_formula_as_one_graph(name):
+    """`fullgraph` refuses a break; the backend is left out, since generating code takes seconds and changes nothing."""
+    schedule = SCHEDULES[name]
+    steps = torch.arange(STEPS + 9, dtype=torch.float64)
+    xp = words(steps)
+    compiled = torch.compile(lambda t: schedule.value(t, xp), fullgraph=True, backend="aot_eager")
+    np.testing.assert_allclose(compiled(steps).numpy(), schedule.table(0, STEPS + 9), rtol=0, atol=1e-12)

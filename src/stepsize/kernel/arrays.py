@@ -7,11 +7,15 @@ argument. This is the only file that looks at which library that is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from types import SimpleNamespace
 from typing import Any, cast
 
 import array_api_compat as compat
 import numpy as np
 import numpy.typing as npt
+
+from stepsize.kernel.optional import need
 
 Array = Any
 """An array of NumPy, torch, JAX, or any library with an Array API namespace; shapes are in docstrings."""
@@ -31,6 +35,29 @@ def is_array(value: object) -> bool:
 def namespace(*arrays: Array) -> Any:
     """Return the Array API namespace that `arrays` share."""
     return compat.array_namespace(*arrays)
+
+
+def words(array: Array) -> Any:
+    """Return the namespace for the ten words of a formula, with numbers for arguments, of the library of `array`.
+
+    torch gets its own functions directly: the compatibility layer asks for result types, which `torch.compile` cannot
+    put into a graph.
+    """
+    return _torch_words() if compat.is_torch_array(array) else namespace(array)
+
+
+@cache
+def _torch_words() -> Any:
+    torch = need("torch")
+
+    def maximum(first: Array, second: Array) -> Array:
+        return torch.maximum(first, second) if isinstance(second, torch.Tensor) else torch.clamp(first, min=second)
+
+    def minimum(first: Array, second: Array) -> Array:
+        return torch.minimum(first, second) if isinstance(second, torch.Tensor) else torch.clamp(first, max=second)
+
+    same = {word: getattr(torch, word) for word in ("abs", "clip", "cos", "exp", "floor", "log", "sqrt", "where")}
+    return SimpleNamespace(**same, maximum=maximum, minimum=minimum)
 
 
 def real(array: Array, xp: Any) -> Array:
@@ -54,6 +81,7 @@ def _widest(array: Array, xp: Any) -> Any:
 
 def look_up(values: Sequence[float], t: Array, xp: Any) -> Array:
     """Return `values[t]` for whole numbers `t`, floating, any shape; the last value beyond them."""
+    xp = xp if hasattr(xp, "take") else namespace(t)
     index = xp.astype(xp.minimum(t, float(len(values) - 1)), xp.int32)
     where = {"device": compat.device(t)} if compat.is_torch_array(t) else {}
     column = xp.asarray(values, dtype=t.dtype, **where)

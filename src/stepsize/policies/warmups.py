@@ -10,6 +10,8 @@ A warmup is any schedule that rises, and `warm` makes the usual ones; with `>>` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.length import REST
 from stepsize.policies.base import Policy
@@ -23,15 +25,23 @@ from stepsize.schedules import (
     PowerLaw,
     Reversed,
     Schedule,
-    Segment,
     Sqrt,
     Square,
     Until,
 )
 
 WARMUPS = ("linear", "exponential", "cosine", "sqrt")
-COOLDOWNS: dict[str, type[Segment]] = {
+LOWERED = 0.7
+"""Where the lowered linear cooldown begins, as a share of the rate before it."""
+
+
+def _lowered_linear(start: float, end: float, steps: int | str) -> Schedule:
+    return Linear(LOWERED * start, end, steps)
+
+
+COOLDOWNS: dict[str, Callable[[float, float, int | str], Schedule]] = {
     "linear": Linear,
+    "lowered_linear": _lowered_linear,
     "sqrt": Sqrt,
     "cosine": Cosine,
     "square": Square,
@@ -73,7 +83,8 @@ def wsd(
     """Warmup, stable, decay: up to `peak`, there for most of the run, and down at its end [hagele2024scaling].
 
     warmup, cooldown: the lengths of the climb and of the descent; what they leave is the stable part.
-    shape: of the cooldown: "sqrt" (1-sqrt), "linear", "cosine", "square", "mirror_cosine" or "exponential".
+    shape: of the cooldown: "sqrt" (1-sqrt), "linear", "lowered_linear" (from 0.7 of the peak), "cosine", "square",
+        "mirror_cosine" or "exponential".
     end: the last rate, as a fraction of the peak.
 
     Watch out: its best peak is about half of the cosine's; a cooldown under a tenth of the run falls short.

@@ -71,8 +71,7 @@ class Schedule(Spec, ABC):
     def __call__(self, step: Array) -> Any:
         """Return the value that update number `step` uses: a float for an int, an array for an array."""
         if arrays.is_array(step) and getattr(step, "ndim", 0) + (not isinstance(step, np.generic)) > 0:
-            xp = arrays.namespace(step)
-            return self.value(arrays.real(step, xp), xp)
+            return self.value(arrays.real(step, arrays.namespace(step)), arrays.words(step))
         first = whole_step(step)
         return float(self.table(first, first + 1)[0])
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stepsize.schedules import (
+    Chain,
     Clipped,
     Constant,
     Cosine,
@@ -140,7 +141,7 @@ FORMS = {
         PowerLaw(0.7, exponent=1.5, timescale="25%").over(16),
         lambda t: 0.7 / (1 + min(t, 16) / 4) ** 1.5,
     ),
-    "power law bound, own timescale": (
+    "power law bound to a run alone": (
         PowerLaw(0.7, timescale=2.5).over(9),
         lambda t: 0.7 / (1 + min(t, 9) / 2.5) ** 0.5,
     ),
@@ -279,7 +280,7 @@ SPANS = [
         Constant(1.0, 5) >> Until(Linear(1.0, 0.5, 8), 7) >> Linear(0.5, 0.0, 3),
     ),
     # parts that round to nothing go
-    (Linear(0.0, 1.0, 1) >> Constant(1.0, 18) >> Linear(1.0, 0.0, 1), 5, Constant(1.0, 5)),
+    (Linear(0.0, 1.0, 1) >> Constant(1.0, 18) >> Linear(1.0, 0.0, 1), 5, Chain((Constant(1.0, 5),))),
     # lengths inside, at least 1
     (Staircase(1.0, 0.5, every=3, steps=10), 25, Staircase(1.0, 0.5, every=8, steps=25)),
     (Staircase(1.0, 0.5, every=2, steps=10), 2, Staircase(1.0, 0.5, every=1, steps=2)),

@@ -1,6 +1,6 @@
 """Cost of one step of scheduling, for rate and momentum where the peer does both, against a bare Python write.
 
-    python bench/step.py [--groups 1 10 100 1000] [--rounds 9] [--tensor]
+    python bench/step.py [--groups 1 10 100 1000] [--rounds 9]
 
 The floor is `group["lr"] = ...; group["momentum"] = ...` for each parameter group. Every round runs the floor, ours
 and the peers in turn, and a figure is the median over the rounds of the ratio to the floor of that round. Peers that

@@ -12,6 +12,13 @@ def heard(feedback, losses):
     return [listen(loss) for loss in losses]
 
 
+def test_the_numbers_by_default():
+    said = {"relative": True, "cooldown": 0, "least": 0.0, "mode": "min"}
+    assert Plateau() == Plateau(factor=0.1, patience=10, threshold=1e-4, **said)
+    said = {"relative": False, "cooldown": 0, "warmup": 0, "window": 1, "reset": 0, "mode": "min"}
+    assert Greedy() == Greedy(factor=0.95, patience=10, threshold=1e-6, least=0.01, most=10.0, **said)
+
+
 def test_plateau_by_default_drops_to_a_tenth_at_the_eleventh_bad_call():
     assert heard(Plateau(), [1.0] * 23) == pytest.approx([1.0] * 11 + [0.1] * 11 + [0.01])
 
@@ -137,6 +144,20 @@ def test_greedy_begins_anew_in_everything_but_its_pause():
         (math.inf, 0, 0, 0, 0, 1, 1),
         (6.5, 0, 0, 0, 0, 2, 2),
     ]
+
+
+def test_greedy_anew_forgets_its_window():
+    found = states(Greedy(factor=0.5, patience=0, least=0.5, reset=1, window=3), [math.nan, 5.0, 3.0])
+    assert [each[0] for each in found] == [math.inf, 5, 4]
+    assert [each[6] for each in found] == [1, 2, 4]
+
+
+def test_greedy_that_may_begin_anew_still_has_its_patience():
+    greedy = Greedy(factor=0.5, patience=2, reset=5)
+    losses = [5.0, 4.0, 3.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+    found = states(greedy, losses)
+    assert [each[1:3] for each in found] == [(1, 0), (2, 0), (0, 0), (1, 0), (0, 1), (0, 2), (0, 0), (0, 1)]
+    assert [each[6] for each in found] == [1, 1, 2, 2, 2, 2, 1, 1]
 
 
 def test_a_raise_forgets_the_floor():

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from stepsize.kernel.errors import ParameterError
 from stepsize.schedules import (
     Chain,
     Clipped,
@@ -201,6 +202,7 @@ FORMS = {
     "clipped nowhere": (Clipped(Linear(0.0, 5.0, 8)), line(0.0, 5.0, 8)),
     "reversed": (Reversed(Square(0.8, 0.1, 9)), lambda t: 0.8 - 0.7 * (max(9 - t, 0) / 9) ** 2),
     "reversed bound": (Reversed(Square(0.8, 0.1)).over(12), lambda t: 0.8 - 0.7 * (max(12 - t, 0) / 12) ** 2),
+    "reversed growth stays": (Reversed(Geometric(1.0, 0.5, steps=6)), lambda t: 0.5 ** max(6 - t, 0)),
     "stepped": (Stepped(Linear(1.0, 0.0, 8), 3), lambda t: 1 - (min(t, 8) // 3) * 3 / 8),
     "stepped without an end": (Stepped(Geometric(1.0, 0.9), 4), lambda t: 0.9 ** (t // 4 * 4)),
     "stepped bound": (Stepped(Linear(1.0, 0.0), "25%").over(20), lambda t: 1 - (min(t, 20) // 5) / 4),
@@ -217,6 +219,10 @@ FORMS = {
     "stretched wave": (
         Stretched(Geometric(1.0, 0.5, every=2, steps=4), 10),
         lambda t: 0.5 ** (min(t, 10) * 0.4 / 2),
+    ),
+    "stretched cycle stays": (
+        Stretched(Triangular(0.0, 1.0, 3, steps=8), 12),
+        lambda t: 1 - abs(min(t, 12) * 8 / 12 % 6 - 3) / 3,
     ),
     "stretched bound": (
         (Stretched(Geometric(1.0, 0.5, every="25%", steps="50%"), "25%") >> Constant(0.1)).over(16),
@@ -258,6 +264,21 @@ def test_a_repeat_is_still_exact_after_a_billion_steps(stretch):
     schedule, formula = Repeat(Linear(1.0, 0.25, 5), stretch=stretch), again(line(1.0, 0.25, 5), 5, stretch, 1.0)
     moments = (10**9, 10**9 + 1, 10**12 + 7, 2**50 + 3) if stretch > 1 else (10**6, 10**6 + 1)
     assert [schedule(t) for t in moments] == pytest.approx([formula(t) for t in moments], rel=1e-9)
+
+
+def test_a_custom_function_is_given_whole_steps_as_ints_and_what_lies_between_as_floats():
+    asked = []
+    schedule = Custom(lambda step: asked.append(step) or 1.0, steps=4)
+    schedule.table(0, 3)
+    Stretched(schedule, 8).table(2, 5)
+    assert asked == [0, 1, 2, 1, 1.5, 2]
+    assert [type(step) for step in asked] == [int, int, int, int, float, int]
+
+
+def test_a_hundredth_of_a_step_before_a_cycle_is_its_begin():
+    """Stretched by 200/1199, step 1 is step 5.995 of a cycle of 6."""
+    assert Stretched(Triangular(0.0, 1.0, 3, steps=1199), 200)(1) == 0.0
+    assert Stretched(Repeat(PowerLaw(1.0, steps=6), steps=1199), 200)(1) == 1.0
 
 
 SPANS = [
@@ -311,3 +332,36 @@ def test_a_jump_is_the_quotient_of_the_two_values():
     assert jump(Constant(0.0), Constant(0.1), 3) == math.inf
     assert jump(Constant(0.0), Constant(0.0), 3) == 1.0
     assert jump(Constant(0.1), Constant(0.0), 3) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ExponentialToZero(1.0, 0.0, left=1.0), r"ExponentialToZero\.left must be below 1, not 1\.0"),
+        (lambda: ExponentialToZero(1.0, 0.0, left=1.5), r"ExponentialToZero\.left must be below 1, not 1\.5"),
+        (lambda: Tanh(1.0, 0.0, lower=2.0, upper=2.0), r"Tanh\.lower must be below Tanh\.upper"),
+        (lambda: Tanh(1.0, 0.0, lower=2.0, upper=-2.0), r"Tanh\.lower must be below Tanh\.upper"),
+        (lambda: Tanh(1.0, 0.0, lower=30.0, upper=40.0), r"the tangent must move between them"),
+        (lambda: Clipped(Constant(1.0), low=0.5, high=0.25), r"Clipped\.high must be at least Clipped\.low, not 0\.25"),
+        (lambda: Exponential(0.0, 1.0), r"start and end must be above 0, not 0\.0 and 1\.0"),
+        (lambda: Exponential(1.0, 0.0), r"start and end must be above 0, not 1\.0 and 0\.0"),
+        (lambda: Interpolated((0.0,), (1.0,)), "two or more, not 1 and 1"),
+        (lambda: Interpolated((0.0, 1.0), (1.0, 2.0, 3.0)), "as many values as moments, two or more, not 3 and 2"),
+        (lambda: Interpolated((1.0, 2.0), (1.0, 2.0)), r"Interpolated\.at must begin at 0"),
+        (lambda: Interpolated((0.0, 2.0, 1.0), (1.0, 2.0, 3.0)), r"Interpolated\.at must begin at 0 and not fall"),
+        (lambda: Table(()), "a Table needs at least one value"),
+        (lambda: Custom(0.1), r"Custom\.function must be a function of the step, not 0\.1"),
+        (lambda: with_horizon(Linear(1.0, 0.0), 10), "is not bound yet"),
+    ],
+)
+def test_what_makes_no_curve_is_refused(make, words):
+    with pytest.raises(ParameterError, match=words):
+        make()
+
+
+def test_the_edges_of_what_is_refused_are_allowed():
+    assert Clipped(Linear(1.0, 0.0, 4), low=0.5, high=0.5)(1) == 0.5
+    assert Interpolated((0.0, 0.0), (1.0, 0.5))(0) == 0.5
+    flat = Tanh(1.0, 0.0, 2, lower=0.0, upper=1.1e-6)
+    assert flat(1) == pytest.approx(0.5, rel=1e-6)
+    assert ExponentialToZero(1.0, 0.0, 2, left=0.999)(1) == pytest.approx(0.5, abs=1e-3)

@@ -365,3 +365,17 @@ def test_the_edges_of_what_is_refused_are_allowed():
     flat = Tanh(1.0, 0.0, 2, lower=0.0, upper=1.1e-6)
     assert flat(1) == pytest.approx(0.5, rel=1e-6)
     assert ExponentialToZero(1.0, 0.0, 2, left=0.999)(1) == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        PowerLaw(1.0, timescale=1000),
+        Linear(0.0, 1.0, 20_000) >> Cosine(1.0, 0.0, 30_000),
+        3.0 * (Linear(0.0, 1.0, 17) >> Repeat(Cosine(1.0, 0.0, 7), stretch=2)),
+    ],
+    ids=["alone", "chain", "scaled"],
+)
+@pytest.mark.parametrize(("start", "stop"), [(5, 40_007), (16_384, 49_152), (19_999, 20_001), (7, 7), (60_000, 60_003)])
+def test_a_long_table_from_the_middle_is_the_formula_at_its_steps(schedule, start, stop):
+    np.testing.assert_array_equal(schedule.table(start, stop), schedule(np.arange(start, stop)))

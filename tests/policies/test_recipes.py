@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from stepsize.policies import (
@@ -263,3 +264,10 @@ def test_a_warmup_of_steps_wastes_none():
     assert warm(PEAK, 1) == Constant(PEAK, 1)
     assert warm(PEAK, 5, shape="cosine")(0) == pytest.approx(0.01 * PEAK)
     assert warm(PEAK, 5, start=0.0)(0) == 0.0
+
+
+@pytest.mark.parametrize("warmup", [1, 2, 3, 10])
+def test_noam_is_its_formula_for_every_whole_warmup(warmup):
+    n = np.arange(1, 60)
+    expected = np.minimum(n / warmup, np.sqrt(warmup / n))
+    np.testing.assert_allclose(RECIPES["noam"](1.0, warmup=warmup)["lr"].table(0, 59), expected, rtol=1e-12)

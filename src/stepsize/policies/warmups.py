@@ -123,10 +123,11 @@ def inverse_time(peak: float, *, timescale: float | str = "10%") -> Policy:
 def noam(peak: float, *, warmup: int | str = "5%") -> Policy:
     """The schedule of the first transformer: `peak * min(n / warmup, sqrt(warmup / n))`, n counted from 1.
 
-    Its own form has `peak = (width * warmup) ** -0.5` and a number of steps for a warmup [vaswani2017attention, sec.
-    5.3].
+    Its own form has `peak = (width * warmup) ** -0.5` and a number of steps for a warmup [vaswani2017attention,
+    sec. 5.3]. A warmup that is a share of the run begins at a hundredth of the peak instead, one step behind.
     """
-    return Policy(lr=warm(peak, warmup) >> PowerLaw(peak, exponent=0.5, timescale=warmup))
+    body = PowerLaw(peak, exponent=0.5, timescale=warmup)
+    return Policy(lr=body if warmup == 1 else warm(peak, warmup) >> body)
 
 
 def power(peak: float, *, exponent: float = 0.51, plateau: int | str = "10%", cooldown: int | str = "10%") -> Policy:

@@ -79,8 +79,8 @@ def cosine_alone(steps: int):
 def optax_jitted(steps: int):
     if not installed("optax"):
         return None
-    import jax  # noqa: PLC0415
-    import optax  # noqa: PLC0415
+    import jax
+    import optax
 
     schedule = optax.warmup_cosine_decay_schedule(LOW, PEAK, steps // SHARE, steps, 0.0)
     function, count = jax.jit(jax.vmap(schedule)), jax.numpy.arange(steps)
@@ -91,8 +91,8 @@ def torch_stepped(steps: int):
     """One value of torch's own warmup and cosine, so many times that it can be timed."""
     if not installed("torch"):
         return None
-    import torch  # noqa: PLC0415
-    from torch.optim import lr_scheduler  # noqa: PLC0415
+    import torch
+    from torch.optim import lr_scheduler
 
     warm = steps // SHARE
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stepsize.kernel.errors import LengthError
-from stepsize.kernel.length import REST, divide, is_steps, parse, share
+from stepsize.kernel.length import REST, divide, parse, share
 
 percents = st.integers(0, 1000).map(lambda tenths: f"{tenths / 10:g}%")
 
@@ -80,12 +80,6 @@ def test_bad_text_is_refused(text):
     with pytest.raises(LengthError, match="is a share from '0%' to '100%', or 'rest', not") as caught:
         parse(text)
     assert len(str(caught.value)) < 200
-
-
-def test_only_whole_numbers_are_steps_already():
-    assert is_steps(3)
-    assert not is_steps("3%")
-    assert not is_steps(REST)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepsize.kernel.errors import LengthError, UnboundError
-from stepsize.kernel.length import REST, amount, divide, is_steps, measured, parse, share, total
+from stepsize.kernel.length import REST, amount, divide, measured, parse, share, total
 from stepsize.schedules import Constant, Cosine, Linear, MultiStep
 
 units = st.sampled_from(["epochs", "samples", "tokens"])
@@ -127,7 +127,6 @@ def test_before_a_clock_it_is_no_number_of_steps_and_says_which_clock(length, ne
     ):
         with pytest.raises(LengthError, match=words):
             ask()
-    assert not is_steps(length)
 
 
 def test_a_value_is_not_asked_of_it_either():

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 @click.option("--policies", type=base.Comma(), help="Policies to try. Default: all.")
 @base.json_option
 @base.report_option
-@click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the advice as JSON.")
+@base.save_option
 @base.journal_option
 def advise(
     task: str, *, steps: int | None, budget: float, seed: int, rules: list[str] | None, policies: list[str] | None,
     as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
-    from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
-    from stepsize.jobs.advice import POLICIES, RULES  # noqa: PLC0415
-    from stepsize.jobs.plans import plan  # noqa: PLC0415
+    from stepsize import jobs, load_task
+    from stepsize.jobs.advice import POLICIES, RULES
+    from stepsize.jobs.plans import plan
 
     chosen = list(RULES) if rules is None else base.rules_of(rules)
     base.writable(report, save_to)

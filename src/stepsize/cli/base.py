@@ -37,6 +37,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 journal_option = click.option(
     "--journal", type=click.Path(file_okay=False, path_type=Path), help="Folder that keeps every finished trial."
 )
+save_option = click.option(
+    "--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as JSON."
+)
 report_option = click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the report, one HTML file."
 )
@@ -128,7 +131,7 @@ def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
 
     After Ctrl-C it says what is kept; after success it removes the journal that nobody asked for.
     """
-    from stepsize.jobs import Journal  # noqa: PLC0415  (torch takes seconds; `stepsize list` does not need it)
+    from stepsize.jobs import Journal
 
     path = (folder or FOLDER) / f"{name}.sqlite"
     finished = 0
@@ -189,7 +192,7 @@ def deliver(result: Spec, save_to: Path | None, report: Path | None) -> list[Pat
     if save_to is not None:
         save(result, save_to)
     if report is not None:
-        from stepsize.report import write_report  # noqa: PLC0415  (matplotlib takes a second)
+        from stepsize.report import write_report
 
         write_report(report, result)
     return [path for path in (save_to, report) if path is not None]

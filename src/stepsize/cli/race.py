@@ -28,15 +28,15 @@ RAMP = 4 * 280
 @click.option("--rates", type=base.Comma(), help="Peak learning rates. Default: one each, from a range test per rule.")
 @base.json_option
 @base.report_option
-@click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the race as JSON.")
+@base.save_option
 @base.journal_option
 def race(
     task: str, *, steps: int | None, seeds: int, rules: list[str], policies: list[str], rates: list[str] | None,
     as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
 ) -> None:  # fmt: skip
     """Race rules x policies x rates on TASK, at equal budget and on the same batches."""
-    from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
-    from stepsize.jobs.advice import candidate, candidates  # noqa: PLC0415
+    from stepsize import jobs, load_task
+    from stepsize.jobs.advice import candidate, candidates
 
     chosen = base.rules_of(rules)
     peaks = None if rates is None else base.rates_of(rates)

@@ -19,13 +19,13 @@ from stepsize.results.io import dumps, save
 @click.option("--seeds", type=click.IntRange(1, 1000), default=4, show_default=True, help="Replicas, for the spread.")
 @base.json_option
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curve into an image file.")
-@click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the sweep as JSON.")
+@base.save_option
 def range_test(
     task: str, *, rule: str, low: float, high: float, steps: int | None, seeds: int,
     as_json: bool, plot: Path | None, save_to: Path | None,
 ) -> None:  # fmt: skip
     """Let the learning rate of TASK climb, and read the two bounds off the loss."""
-    from stepsize import jobs, load_task  # noqa: PLC0415  (torch takes seconds; other commands do not need it)
+    from stepsize import jobs, load_task
 
     (chosen,) = base.rules_of([rule])
     base.writable(save_to)
@@ -37,7 +37,7 @@ def range_test(
     if save_to is not None:
         save(sweep, save_to)
     if plot is not None:
-        from stepsize import plots  # noqa: PLC0415  (matplotlib takes a second)
+        from stepsize import plots
 
         base.picture(plots.plot_sweep(sweep, found), plot)
     if as_json:

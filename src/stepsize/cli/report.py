@@ -16,7 +16,7 @@ from stepsize.results.io import load
               show_default=True, help="The HTML file to write.")  # fmt: skip
 def report(files: tuple[Path, ...], page: Path) -> None:
     """Write saved results FILES (advice, race, sweep) as one self-contained HTML page."""
-    from stepsize.report import write_report  # noqa: PLC0415  (matplotlib takes a second)
+    from stepsize.report import write_report
 
     write_report(page, *[load(file) for file in files])
     base.out().print(f"Wrote {page}")

@@ -68,7 +68,7 @@ def blamed(task: Task, step: int) -> Iterator[None]:
         yield
     except StepsizeError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever the user's code raises is told in one line, and keeps its own trace
         raise TaskError(f"{task.name!r} fails at update {step}: {type(error).__name__}: {error}") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from stepsize.engines import Engine, choose
+from stepsize.engines.base import reordered
 from stepsize.jobs.journal import Journal, fingerprint, trial_key
 from stepsize.problems import Task
 from stepsize.results import Curves
@@ -41,9 +42,8 @@ class Runner:
         """Return the record of `trials` over `steps` updates, in their order."""
         waves = self.engine.waves(trials)
         parts = [self._wave(stage, [trials[i] for i in wave], steps, score_every) for wave in waves]
-        place = {index: column for column, index in enumerate(index for wave in waves for index in wave)}
         self.updates += len(trials) * steps
-        return Curves.join(parts).select([place[i] for i in range(len(trials))])
+        return reordered(parts, waves)
 
     def _wave(self, stage: str, trials: list[Trial], steps: int, score_every: int | None) -> Curves:
         def tell(updates: int) -> None:

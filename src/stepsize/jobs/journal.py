@@ -12,6 +12,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -112,9 +113,13 @@ def fingerprint(task: Task) -> str:
 def trial_key(task: str, trial: Trial, steps: int, score_every: int | None, engine: str) -> str:
     """Return the key of a trial on the task with this fingerprint."""
     rule, policy = encode(trial.strategy.rule), encode(trial.strategy.over(steps).policy)
-    versions = [metadata.version(package) for package in ("stepsize", "torch")]
-    text = json.dumps([versions, task, rule, policy, trial.seed, steps, score_every, engine], sort_keys=True)
+    text = json.dumps([_versions(), task, rule, policy, trial.seed, steps, score_every, engine], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def _versions() -> list[str]:
+    return [metadata.version(package) for package in ("stepsize", "torch")]
 
 
 def _blob(array: NDArray) -> bytes:

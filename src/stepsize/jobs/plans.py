@@ -75,7 +75,9 @@ def plan(budget: float, rules: int, policies: int, steps: int, seed: int) -> Pla
         raise BudgetError(
             f"{steps} steps are too short a training to compare schedules in; give it at least {LEAST_HORIZON}."
         )
-    found = [_plan(rates, size, rules, policies, steps, seed) for rates in RATES for size in SIZES]
+    found = [
+        _plan(rates, size, rules=rules, policies=policies, steps=steps, seed=seed) for rates in RATES for size in SIZES
+    ]
     affordable = [each for each in found if each.cost <= budget]
     if not affordable:
         raise BudgetError(
@@ -86,7 +88,7 @@ def plan(budget: float, rules: int, policies: int, steps: int, seed: int) -> Pla
     return max(affordable, key=lambda each: (min(each.rates, 3), len(each.fresh), each.cost))
 
 
-def _plan(rates: int, size: Size, rules: int, policies: int, steps: int, seed: int) -> Plan:  # noqa: PLR0917  (private)
+def _plan(rates: int, size: Size, *, rules: int, policies: int, steps: int, seed: int) -> Plan:
     first = seed * BLOCK
     field = rules * policies * rates
     middle, top = max(policies, field // 4), max(size.finalists, field // 12)

@@ -77,11 +77,6 @@ def parse(length: object) -> Steps:
     return steps
 
 
-def is_steps(length: Steps) -> bool:
-    """Whether `length` is a number of steps already, not a share or the rest."""
-    return not isinstance(length, str)
-
-
 def share(length: Steps, total: int) -> int:
     """Return a single length inside a run of `total` steps, rounded, at least 1 (the rest is all of it)."""
     if length == REST:

@@ -17,14 +17,6 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Prose(Block):
-    """A paragraph."""
-
-    kind: ClassVar[str] = "prose"
-    text: str
-
-
-@dataclass(frozen=True)
 class Points(Block):
     """A list of sentences; `warning` sets them apart."""
 

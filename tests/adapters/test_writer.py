@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stepsize import Policy, as_lr_scheduler, drive
-from stepsize.adapters import torch as adapter
+from stepsize.adapters.torch import writer as adapter
 from stepsize.policies import one_cycle
 from stepsize.schedules import Custom, Linear
 
@@ -75,11 +75,12 @@ def test_a_function_is_not_asked_behind_the_end_of_the_run():
     assert max(asked) == 5
 
 
-def test_a_group_that_was_added_is_refused_by_a_scheduler():
-    scheduler = as_lr_scheduler(optimizer_of(0.5), Policy(lr=Linear(1.0, 0.0, 9)))
-    for _ in range(3):
+def test_a_group_that_is_added_is_driven_by_a_scheduler_too():
+    scheduler = as_lr_scheduler(optimizer_of(0.5), Policy(lr=Linear(1.0, 0.0, 8)))
+    for step in range(1, 8):
+        if step == 4:
+            scheduler.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.25})
         scheduler.optimizer.step()
         scheduler.step()
-    scheduler.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
-    with pytest.raises(ValueError, match="shorter"):
-        scheduler.step()
+        assert [group["lr"] for group in scheduler.optimizer.param_groups] == scheduler.get_last_lr()
+    assert scheduler.get_last_lr() == [0.125, 0.0625]

@@ -1,0 +1,232 @@
+"""The driver: sets an optimizer's hyperparameters before each update, in a loop of yours or of somebody else's."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from stepsize.adapters.torch.groups import in_force, plain
+from stepsize.adapters.torch.logs import Log
+from stepsize.adapters.torch.ratios import Spread
+from stepsize.adapters.torch.updates import after_update, before_update, fingerprint
+from stepsize.adapters.torch.writer import Writer
+from stepsize.kernel.errors import DriveError, brief
+from stepsize.policies import Groups, Policy
+from stepsize.schedules import Feedback, Listener
+from stepsize.schedules.base import whole_step, whole_steps
+
+PATIENCE = 10_000
+"""Turns of a loop without an update after which an attached driver says that none will come."""
+
+
+class Driver:
+    """Sets an optimizer's hyperparameters before each update. Made by `drive`; there are three ways to use it.
+
+    ::
+
+        for step in driver: ...            a loop of yours, one update a turn
+        for step in driver.attach(): ...   one where a turn may make no update: accumulation, a GradScaler that skips
+        driver.attach()                    a trainer's loop: every update moves the driver on by itself
+        driver.set(step)                   a loop that tells its step
+
+    step: the update that comes next, counted from 0; all that a checkpoint needs. steps: the horizon.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        policy: Policy | Groups,
+        steps: int,
+        start: int = 0,
+        *,
+        feedback: Feedback | None = None,
+        log: Log | None = None,
+    ) -> None:
+        self.steps = whole_steps(steps)
+        self.step = whole_step(start)
+        if self.step > self.steps:
+            raise DriveError(
+                f"start={start} lies behind the end of a run of {steps} steps; train longer or start earlier."
+            )
+        found = plain(optimizer)
+        self._policy = policy.over(self.steps)
+        self._write = Writer(found, Spread(found, self._policy, self.step))
+        self._optimizer: Callable[[], torch.optim.Optimizer | None] = lambda: found
+        self._listener = Listener(feedback) if feedback is not None else None
+        self._log = log
+        self._hooks: tuple[Any, ...] = ()
+
+    def __iter__(self) -> Iterator[int]:
+        if self._hooks:
+            yield from self._turns()
+            return
+        optimizer, write, steps, log = self._found(), self._write, self.steps, self._log
+        while (step := self.step) < steps:
+            write(step, optimizer.param_groups)
+            if log is not None:
+                log(step, self.values)
+            self.step = step + 1
+            yield step
+
+    def __len__(self) -> int:
+        return self.steps - self.step
+
+    def set(self, step: int) -> None:
+        """Set every hyperparameter to its value at update number `step`; the same step may be set again.
+
+        Behind the horizon the schedules hold their last values, and a warning says so once.
+
+        Raises DriveError when `step` goes backwards.
+        """
+        if step < self.step - 1:
+            raise DriveError(
+                f"update {step} is set after update {self.step - 1}, and training does not go backwards. To go on from "
+                "an older checkpoint, load its state: driver.load_state_dict(...), or make a driver with start=."
+            )
+        self._move(self._found(), whole_step(step))
+        self.step = step + 1
+
+    def attach(self) -> Driver:
+        """Move on with the optimizer's own updates from now on, and return this driver.
+
+        The values of `self.step` are set at once, and those of the next update right after each update. An update that
+        a GradScaler skips is none; a `step()` on behalf of accumulated micro-batches is one. Nothing is patched: these
+        are hooks of torch's own, and `detach` removes them.
+
+        Watch out: a captured CUDA graph replays its update without the hooks; use `for step in driver` there.
+        """
+        if not self._hooks:
+            optimizer = self._found()
+            self._optimizer = weakref.ref(optimizer)  # the hooks belong to it, and a circle would keep both alive
+            self._hooks = before_update(optimizer, self._behind), after_update(optimizer, self._made)
+            if self.step < self.steps:
+                self._move(optimizer, self.step)
+        return self
+
+    def detach(self) -> None:
+        """Stop moving with the optimizer's updates; it keeps the values that it has."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = ()
+
+    def tell(self, loss: Any) -> float:
+        """Tell the feedback a loss, or whatever metric it judges, and return its multiplier of the learning rate.
+
+        It holds from the next update that is set; an attached driver sets it at once.
+
+        Raises DriveError when this driver has no feedback.
+        """
+        if self._listener is None:
+            raise DriveError("this driver has no feedback to tell; make it with drive(..., feedback=Plateau()).")
+        multiplier = self._listener(loss)
+        if multiplier != self._write.multiplier:
+            self._write.multiply(multiplier)
+            if self._hooks:
+                self._write(self.step, self._found().param_groups)
+        return multiplier
+
+    @property
+    def values(self) -> dict[str, float]:
+        """What the optimizer has now, by name, and by `name/group` where it has more than one parameter group."""
+        return in_force(self._found(), list(self._write.policy))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the step, the horizon, the policy's spec and the state of the feedback: plain numbers and strings."""
+        state = {"step": self.step, "steps": self.steps, "spec": fingerprint(self._policy)}
+        return state if self._listener is None else {**state, "feedback": self._listener.state_dict()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go to a saved step, and set its values at once, whatever is loaded into the optimizer before or after.
+
+        Raises DriveError when the state was saved with another policy, horizon or feedback.
+        """
+        mine = {"steps": self.steps, "spec": fingerprint(self._policy)}
+        saved = {name: state_dict.get(name) for name in mine}
+        if saved != mine or ("feedback" in state_dict) != (self._listener is not None):
+            raise DriveError(
+                "this checkpoint was saved with another policy, horizon or feedback, so its step does not mean the "
+                f"same here. Saved: {saved['steps']} steps of {str(saved['spec'])[:200]}. Make the driver as it was "
+                "made then, or start anew; stepsize.schedules.jump says what another horizon would change."
+            )
+        if self._listener is not None:
+            self._listener.load_state_dict(state_dict["feedback"])
+            self._write.multiply(self._listener.multiplier)
+        self.step = whole_step(state_dict["step"])
+        if self.step < self.steps:
+            self._write.place(self.step, self._found().param_groups)
+
+    def _move(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        if step == self.steps:
+            warnings.warn(
+                f"training goes on behind the horizon of {self.steps} updates; the schedules hold their last values. "
+                "Make the driver with as many steps as the run has.",
+                stacklevel=3,
+            )
+        self._write(step, optimizer.param_groups)
+        if self._log is not None:
+            self._log(step, self.values)
+
+    def _turns(self) -> Iterator[int]:
+        """Yield the step of each turn of a loop; the hooks move it on."""
+        before, turns = self.step, 0
+        while self.step < self.steps and self._hooks:
+            turns = 0 if self.step != before else turns + 1
+            before = self.step
+            if turns > PATIENCE:
+                raise DriveError(
+                    f"{PATIENCE} turns of the loop have made no update at step {before}: either every gradient is "
+                    "infinite, or this loop steps another optimizer, or a captured graph without the driver's hooks."
+                )
+            yield before
+
+    def _behind(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.step >= self.steps:
+            self._move(optimizer, self.step)
+
+    def _made(self, optimizer: torch.optim.Optimizer) -> None:
+        self.step += 1
+        if self.step < self.steps:
+            self._move(optimizer, self.step)
+
+    def _found(self) -> torch.optim.Optimizer:
+        optimizer = self._optimizer()
+        if optimizer is None:
+            raise DriveError("the optimizer of this driver is gone; keep it as long as the driver.")
+        return optimizer
+
+    def __repr__(self) -> str:
+        return f"Driver(step={self.step}, steps={self.steps}, policy={brief(self._policy)})"
+
+
+def drive(
+    optimizer: Any,
+    policy: Policy | Groups,
+    steps: int,
+    start: int = 0,
+    *,
+    feedback: Feedback | None = None,
+    log: Log | None = None,
+) -> Driver:
+    """Return a driver: iterate over it for the updates of a run, each with its hyperparameters already set.
+
+    optimizer: any `torch.optim` optimizer, also one that a trainer has wrapped. policy: shares and "rest" are bound to
+        `steps`; `momentum` means `betas[0]` for the Adam family; `Groups` says what each parameter group is multiplied
+        by. steps: the horizon, optimizer updates. start: the update that a resumed run begins with.
+    feedback: multiplies the learning rate by what it makes of the losses given to `driver.tell(loss)`.
+    log: a function that is told each step and its values; `csv_log(path)` and `tensorboard_log(writer)` are two.
+    Parameter groups that differ keep their own ratios to the optimizer's default: one without weight decay stays
+    without. One that is added during the run is driven too.
+
+    Raises DriveError when the optimizer lacks a scheduled hyperparameter; one without momentum only gets a warning.
+
+    >>> weight = torch.nn.Parameter(torch.zeros(1))
+    >>> optimizer = torch.optim.SGD([weight], lr=1.0)
+    >>> from stepsize.schedules import Linear
+    >>> [optimizer.param_groups[0]["lr"] for _ in drive(optimizer, Policy(lr=Linear(1.0, 0.0)), steps=4)]
+    [1.0, 0.75, 0.5, 0.25]
+    """
+    return Driver(optimizer, policy, steps, start, feedback=feedback, log=log)

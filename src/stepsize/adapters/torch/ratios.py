@@ -1,0 +1,120 @@
+"""Each parameter group's ratio to the policy: its own, or what a `Groups` declares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from stepsize.adapters.torch.groups import MOMENTUM, Group, applicable, read
+from stepsize.kernel.errors import DriveError, brief
+from stepsize.policies import LR, Groups, Policy
+from stepsize.schedules import Constant
+
+
+class Spread:
+    """A policy over the parameter groups of an optimizer: `f_group(t) = ratio * f(t)`.
+
+    policy: the part of it that the optimizer has hyperparameters for. ratios: by hyperparameter, one for each group.
+    start: the update that comes next. A resumed optimizer carries the values of that update or of the one before it.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, policy: Policy | Groups, start: int) -> None:
+        self._declared = policy if isinstance(policy, Groups) else None
+        self._defaults: Mapping[str, Any] = optimizer.defaults
+        self.policy = applicable(optimizer, policy.policy if isinstance(policy, Groups) else policy)
+        if self._declared is None:
+            self.ratios = {name: _own(optimizer, self.policy, start, name) for name in self.policy}
+        else:
+            self.ratios = {name: [] for name in self.policy}
+            self.grow(optimizer.param_groups)
+
+    def grow(self, groups: Sequence[Group]) -> None:
+        """Take in the groups that were added to the optimizer since; a value of their own is a ratio to its default.
+
+        Raises DriveError for a group that a `Groups` does not declare, and where the default is 0.
+        """
+        known = len(next(iter(self.ratios.values())))
+        for place, group in enumerate(groups[known:], known):
+            found = self._ratios_of(place, group)
+            for name, ratios in self.ratios.items():
+                ratios.append(found[name])
+
+    def _ratios_of(self, place: int, group: Group) -> dict[str, float]:
+        if self._declared is None:
+            return {name: _added(read(group, name), read(self._defaults, name), name) for name in self.policy}
+        names = list(self._declared)
+        label = group.get("name", names[place] if place < len(names) else None)
+        if label not in names:
+            raise DriveError(
+                f"the optimizer's parameter group {place} is {brief(label)}, and the policy has groups for "
+                f"{', '.join(names)}. Declare it: groups.with_group(name, lr=...); a group of the optimizer is found "
+                "by its key 'name', else by its place."
+            )
+        declared = self._declared.by_name[label]
+        return {name: declared.get(name, 1.0) for name in self.policy}
+
+
+def _added(own: float, default: float, name: str) -> float:
+    return 1.0 if own == default else _ratio(own, default, name)
+
+
+def _own(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str) -> list[float]:
+    """Return the groups' own ratios; groups that agree follow the policy itself."""
+    groups = optimizer.param_groups
+    if len(groups) == 1:
+        return [1.0]
+    if name == LR and all("initial_lr" in group for group in groups):  # torch's schedulers keep it, in checkpoints too
+        own, whole = [float(group["initial_lr"]) for group in groups], read(optimizer.defaults, LR)
+    else:
+        own = [read(group, name) for group in groups]
+        whole = _whole(optimizer, policy, start, name, own)
+    return [1.0 if len(set(own)) == 1 else _ratio(value, whole, name) for value in own]
+
+
+def _whole(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str, own: list[float]) -> float:
+    """Return what the groups' values are ratios to: the optimizer's default, or the value of the policy's last update.
+
+    A new optimizer has values of its own; one that a policy has moved (resumed from a checkpoint, or used a second
+    time) carries those of its last update. Where neither explains them, a guess would train at a wrong rate in silence.
+    """
+    default, used = read(optimizer.defaults, name), _used(optimizer)
+    if len(set(own)) == 1 and (own[0] or not default or policy[name] == Constant(0.0)):
+        return default
+    before = {policy[name](step) for step in (start - 1, start) if start}
+    moved: set[float] = {value for value in before if value and _among(value, own)}
+    if not used and (not moved or moved == {default} or _keeps_state(optimizer)):
+        return default
+    candidates = moved if used and moved else moved | ({default} if _among(default, own) else set())
+    if len(candidates) == 1:
+        return candidates.pop()
+    raise DriveError(
+        f"the parameter groups of {type(optimizer).__name__} have {name} {', '.join(f'{each:g}' for each in own)}: "
+        "ratios neither to its default nor to what the policy would last have set. Make the driver before the "
+        "optimizer's first update, and before loading a checkpoint into it."
+    )
+
+
+def _among(value: float, own: list[float]) -> bool:
+    return any(math.isclose(value, each, rel_tol=1e-6) for each in own)  # a tensor holds its value in float32
+
+
+def _used(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimizer has made an update; some, such as Adagrad, have state before the first."""
+    return any(not isinstance(state, dict) or float(state.get("step", 1)) > 0 for state in optimizer.state.values())
+
+
+def _keeps_state(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an update leaves a trace; plain gradient descent leaves none."""
+    return not isinstance(optimizer, torch.optim.SGD) or any(group[MOMENTUM] for group in optimizer.param_groups)
+
+
+def _ratio(own: float, whole: float, name: str) -> float:
+    if whole == 0:
+        raise DriveError(
+            f"a parameter group has {name}={own!r} where the optimizer's own is 0, so its ratio to the policy is "
+            f"unknown. Give the optimizer a {name} above 0, or build the driver before loading the checkpoint."
+        )
+    return float(f"{own / whole:.12g}")  # the same number again when a resumed run divides by another value

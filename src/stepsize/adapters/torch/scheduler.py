@@ -1,0 +1,123 @@
+"""A policy as torch's own LRScheduler, for trainers that own the loop and insist on one."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Literal
+
+import torch
+from torch.optim.lr_scheduler import LRScheduler
+
+from stepsize.adapters.torch.groups import plain
+from stepsize.adapters.torch.ratios import Spread
+from stepsize.adapters.torch.updates import after_update, fingerprint
+from stepsize.adapters.torch.writer import Writer
+from stepsize.kernel.errors import DriveError, brief
+from stepsize.policies import LR, Groups, Policy
+
+
+class PolicyLR(LRScheduler):
+    """A policy as torch's own LRScheduler, one update for each call of `step()`; made by `as_lr_scheduler`.
+
+    Its values are a function of `last_epoch`, the number of updates made, alone. Unlike torch's it does not patch
+    `optimizer.step`, and so cannot warn of the order of the calls.
+    """
+
+    def __init__(self, optimizer: Any, policy: Policy | Groups, last_epoch: int = -1) -> None:
+        self.optimizer = plain(optimizer)
+        self._given = policy
+        spread = Spread(self.optimizer, policy, last_epoch + 1)
+        self.policy = spread.policy
+        self.policy[LR].table(0, 1)
+        self._write = Writer(self.optimizer, spread)
+        for group in self.optimizer.param_groups:  # where everybody looks for the rate that a schedule multiplies
+            rate = group["lr"]
+            group.setdefault("initial_lr", rate.clone() if isinstance(rate, torch.Tensor) else rate)
+        self.base_lrs = [group["initial_lr"] for group in self.optimizer.param_groups]
+        self.last_epoch = last_epoch + 1
+        self._step_count = 1
+        self._place()
+
+    def get_lr(self) -> list[float | torch.Tensor]:
+        """Return the learning rate of each group: a function of `last_epoch`, the number of updates made, alone."""
+        row = self._write.row(max(0, self.last_epoch))
+        rate = self._write.rows[LR][row]
+        return [rate * ratio for ratio in self._write.ratios(LR)]
+
+    def step(self, epoch: int | None = None) -> None:
+        """Move on by one update, or to update number `epoch`, and set every hyperparameter of the policy."""
+        self._step_count += 1
+        self.last_epoch = step = self.last_epoch + 1 if epoch is None else int(epoch)
+        row = self._write(max(0, step), self.optimizer.param_groups)
+        self._last_lr = [self._write.rows[LR][row] * ratio for ratio in self._write.ratios(LR)]
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """Go to an epoch; torch's SequentialLR asks for this."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        self._place()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the step and the policy's spec: plain numbers and strings."""
+        return {"step": self.last_epoch, "spec": fingerprint(self._given)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to a saved step, and set its values at once, whatever was loaded into the optimizer before or after.
+
+        Raises DriveError when the state was saved with another policy.
+        """
+        if state_dict.get("spec") != fingerprint(self._given):
+            raise DriveError(
+                "this checkpoint was saved with another policy or horizon, so its step does not mean the same here. "
+                f"Saved: {str(state_dict.get('spec'))[:200]}. Build the scheduler with the saved policy, or start anew."
+            )
+        self.last_epoch = int(state_dict["step"])
+        self._step_count = self.last_epoch + 1
+        self._place()
+
+    def _place(self) -> None:
+        self._write.place(max(0, self.last_epoch), self.optimizer.param_groups)
+        self._last_lr = self.get_lr()
+
+
+class AttachedLR(PolicyLR):
+    """A policy as an LRScheduler that the optimizer's own updates move; made by `as_lr_scheduler(counts="updates")`.
+
+    `step()` may be called as often as a trainer likes, in each process, after skipped updates and accumulated batches:
+    it does nothing.
+    """
+
+    def __init__(self, optimizer: Any, policy: Policy | Groups, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, policy, last_epoch)
+        mine = weakref.ref(self)  # the hook belongs to the optimizer, and a circle would keep both alive
+
+        def made(_: torch.optim.Optimizer) -> None:
+            if (scheduler := mine()) is not None:
+                PolicyLR.step(scheduler)
+
+        after_update(self.optimizer, made)
+
+    def step(self, epoch: int | None = None) -> None:
+        """Do nothing: the values of the next update were set right after the last one."""
+
+
+def as_lr_scheduler(
+    optimizer: Any,
+    policy: Policy | Groups,
+    last_epoch: int = -1,
+    *,
+    counts: Literal["calls", "updates"] = "calls",
+) -> PolicyLR:
+    """Return `policy` as a torch LRScheduler, for trainers that own the loop.
+
+    policy: bound (`policy.over(steps)`), since a scheduler is never told the horizon.
+    counts: "calls" moves on with each call of `step()`, as torch's own do; "updates" with each update that the
+        optimizer makes, for a trainer that calls too often (Accelerate), or after updates that a GradScaler skipped.
+
+    Raises UnboundError when the policy still has shares, DriveError when the optimizer lacks a hyperparameter of it.
+
+    Watch out: "updates" hears of them by a hook of the optimizer, which a captured CUDA graph does not run.
+    """
+    kinds = {"calls": PolicyLR, "updates": AttachedLR}
+    if counts not in kinds:
+        raise DriveError(f"a scheduler counts 'calls' or 'updates', not {brief(counts)}.")
+    return kinds[counts](optimizer, policy, last_epoch)

@@ -22,6 +22,11 @@ _EXTRAS = {
     "jax": "jax",
     "optax": "jax",
     "keras": "keras",
+    "lightning": "lightning",
+    "transformers": "transformers",
+    "accelerate": "transformers",
+    "ignite": "ignite",
+    "fastai": "fastai",
     "ray": "ray",
 }
 

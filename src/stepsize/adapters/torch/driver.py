@@ -84,8 +84,8 @@ class Driver:
         """
         if step < self.step - 1:
             raise DriveError(
-                f"after update {self.step - 1} comes no update {step}: training does not go backwards. To go on from an "
-                "older checkpoint, load its state: driver.load_state_dict(...), or make a driver with start=."
+                f"after update {self.step - 1} comes no update {step}: training does not go backwards. To go on from "
+                "an older checkpoint, load its state: driver.load_state_dict(...), or make a driver with start=."
             )
         self._move(self._found(), whole_step(step))
         self.step = step + 1

@@ -131,6 +131,18 @@ def test_a_cell_that_is_run_again_takes_the_optimizer_over():
     assert rates(optimizer) == [pytest.approx(8 / 9)]
 
 
+@pytest.mark.parametrize("iterated", [False, True])
+def test_one_attached_driver_after_another(iterated):
+    optimizer, seen = optimizer_of(), []
+    for policy in (LINE, Policy(lr=Linear(3.0, 1.0))):
+        driven = drive(optimizer, policy, 2).attach()
+        for _ in driven if iterated else range(2):
+            seen.append(rates(optimizer)[0])
+            update(optimizer)
+        assert driven.step == 2
+    assert seen == [1.0, 0.5, 3.0, 2.0]
+
+
 def test_groups_are_found_by_their_place():
     optimizer = optimizer_of("AdamW", {}, {"lr": 7.0})
     groups = Groups(one_cycle(0.1).replace(weight_decay=0.2), {"head": {}, "body": {"lr": 0.1, "weight_decay": 0.0}})

@@ -107,6 +107,11 @@ class Driver:
                 self._move(optimizer, self.step)
         return self
 
+    def hold(self) -> None:
+        """Set the values of `self.step` again, where a trainer's own scheduler or a checkpoint has overwritten them."""
+        if self.step < self.steps:
+            self._write.place(self.step, self._found().param_groups)
+
     def detach(self) -> None:
         """Stop moving with the optimizer's updates; it keeps the values that it has."""
         for hook in self._hooks:
@@ -156,8 +161,7 @@ class Driver:
             self._listener.load_state_dict(state_dict["feedback"])
             self._write.multiply(self._listener.multiplier)
         self.step = whole_step(state_dict["step"])
-        if self.step < self.steps:
-            self._write.place(self.step, self._found().param_groups)
+        self.hold()
 
     def _move(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         if step == self.steps:
@@ -182,13 +186,15 @@ class Driver:
                     "infinite, or this loop steps another optimizer, or a captured graph without the driver's hooks."
                 )
             yield before
+        self.detach()
 
     def _behind(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.step >= self.steps:
+        if self.step >= self.steps and self._write.holds:  # else this run is over, and the optimizer is in another
             self._move(optimizer, self.step)
 
     def _made(self, optimizer: torch.optim.Optimizer) -> None:
-        self.step += 1
+        if self.step < self.steps or self._write.holds:
+            self.step += 1
         if self.step < self.steps:
             self._move(optimizer, self.step)
 

@@ -67,6 +67,11 @@ class Writer:
             self._claim.take(self)
         return self.place(step, groups)
 
+    @property
+    def holds(self) -> bool:
+        """Whether this is the last writer that moved the optimizer."""
+        return self._claim.holder is self
+
     def place(self, step: int, groups: list[Group]) -> int:
         """Set every hyperparameter to its value at `step`, and return the place of the step in `rows`."""
         row = step - self._first

@@ -1,0 +1,40 @@
+"""The how-to pages are programs: every `python` block of a page runs, in order, in one namespace."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("*.md"))
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+RUN = re.compile(r"^<!-- run: (.*) -->")
+NEEDS = {"fastai": "fastai", "composer": "composer"}
+"""Frameworks that the tests are not installed with."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_runs(page, tmp_path):
+    """In a process of its own: frameworks set process-wide things, and a reader starts with none of them."""
+    if page.stem in NEEDS:
+        pytest.importorskip(NEEDS[page.stem])
+    text = page.read_text(encoding="utf-8")
+    blocks = BLOCK.findall(text)
+    assert blocks, "the page has no program"
+    settings = dict(pair.split("=", 1) for pair in RUN.match(text)[1].split()) if RUN.match(text) else {}
+    script = tmp_path / f"{page.stem}_page.py"
+    script.write_text("\n\n".join(blocks), encoding="utf-8")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", script.name],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip(), "a program that prints nothing shows nothing"

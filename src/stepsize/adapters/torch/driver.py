@@ -134,6 +134,12 @@ class Driver:
                 self._write(self.step, self._found().param_groups)
         return multiplier
 
+    def at(self, step: int) -> list[dict[str, float]]:
+        """Return the values that update number `step` uses, by name, for each parameter group; nothing is set."""
+        write, row = self._write, self._write.row(whole_step(step))
+        spread = [[write.rows[name][row] * ratio for ratio in write.ratios(name)] for name in write.policy]
+        return [dict(zip(write.policy, values, strict=True)) for values in zip(*spread, strict=True)]
+
     @property
     def values(self) -> dict[str, float]:
         """What the optimizer has now, by name, and by `name/group` where it has more than one parameter group."""

@@ -48,8 +48,12 @@ class PolicyLR(LRScheduler):
         """Move on by one update, or to update number `epoch`, and set every hyperparameter of the policy."""
         self._step_count += 1
         self.last_epoch = step = self.last_epoch + 1 if epoch is None else int(epoch)
-        row = self._write(max(0, step), self.optimizer.param_groups)
-        self._last_lr = [self._write.rows[LR][row] * ratio for ratio in self._write.ratios(LR)]
+        self._write(max(0, step), self.optimizer.param_groups)
+
+    @property
+    def _last_lr(self) -> list[float | torch.Tensor]:  # type: ignore[override]  # torch keeps it after each step
+        """What `get_last_lr` returns, worked out when it is asked for."""
+        return self.get_lr()
 
     def _update_lr(self, epoch: int | None = None) -> None:
         """Go to an epoch; torch's SequentialLR asks for this."""
@@ -76,7 +80,6 @@ class PolicyLR(LRScheduler):
 
     def _place(self) -> None:
         self._write.place(max(0, self.last_epoch), self.optimizer.param_groups)
-        self._last_lr = self.get_lr()
 
 
 class AttachedLR(PolicyLR):

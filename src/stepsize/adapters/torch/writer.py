@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 
-from stepsize.adapters.torch.groups import BETAS, NUMBER, OTHER, PAIR, TENSOR, Group, kind, write
+from stepsize.adapters.torch.groups import NUMBER, OTHER, PAIR, TENSOR, Group, kind, write
 from stepsize.adapters.torch.ratios import Spread
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import LR
@@ -58,49 +58,51 @@ class Writer:
         self._first, self._count, self._known = 0, 0, 0
         self._seen: Any = None
 
-    def __call__(self, step: int, groups: list[Group]) -> int:
-        """Set every hyperparameter to its value at `step`, as the one that drives; return the step's place in `rows`.
+    def __call__(self, step: int, groups: list[Group]) -> None:
+        """Set every hyperparameter to its value at `step`, as the one that drives.
 
         Raises DriveError when another driver has moved the optimizer in between.
         """
         if self._claim.holder is not self:
             self._claim.take(self)
-        return self.place(step, groups)
+        self.place(step, groups)
 
     @property
     def holds(self) -> bool:
         """Whether this is the last writer that moved the optimizer."""
         return self._claim.holder is self
 
-    def place(self, step: int, groups: list[Group]) -> int:
-        """Set every hyperparameter to its value at `step`, and return the place of the step in `rows`."""
+    def place(self, step: int, groups: list[Group]) -> None:
+        """Set every hyperparameter to its value at `step`."""
         row = step - self._first
         if not 0 <= row < self._count or groups is not self._seen or len(groups) != self._known:
             row = self._prepare(step, groups)
-        for found, key, ratios, values in self._numbers:
-            value = values[row]
-            if ratios is None:
-                for group in found:
-                    group[key] = value
+        for what, group, key, values in self._single:
+            if what == NUMBER:
+                group[key] = values[row]
+            elif what == PAIR:
+                group[key] = (values[row], group[key][1])
             else:
-                for group, ratio in zip(found, ratios, strict=False):
-                    group[key] = value * ratio
-        for found, ratios, values in self._pairs:
-            value = values[row]
-            for group, ratio in zip(found, ratios, strict=False):
-                group[BETAS] = (value * ratio, group[BETAS][1])
-        if self._more:
-            self._write_more(row)
-        return row
+                group[key].fill_(values[row])
+        for what, found, key, ratios, values in self._shared:
+            self._write_all(what, found, key, ratios, values[row])
 
-    def _write_more(self, row: int) -> None:
-        for found, name, what, ratios, values in self._more:
-            value = values[row]
-            for group, ratio in zip(found, ratios, strict=False):
-                if what == TENSOR:
-                    group[name].fill_(value * ratio)
-                else:
-                    write(group, name, value * ratio)
+    def _write_all(self, what: int, groups: list[Group], key: str, ratios: list[float] | None, value: float) -> None:
+        if ratios is None:
+            for group in groups:
+                group[key] = value
+        elif what == NUMBER:
+            for group, ratio in zip(groups, ratios, strict=False):
+                group[key] = value * ratio
+        elif what == PAIR:
+            for group, ratio in zip(groups, ratios, strict=False):
+                group[key] = (value * ratio, group[key][1])
+        elif what == TENSOR:
+            for group, ratio in zip(groups, ratios, strict=False):
+                group[key].fill_(value * ratio)
+        else:
+            for group, ratio in zip(groups, ratios, strict=False):
+                write(group, key, value * ratio)
 
     def row(self, step: int) -> int:
         """Return the place of `step` in `rows`, tabulated anew where it lies outside of the block."""
@@ -123,16 +125,15 @@ class Writer:
     def _prepare(self, step: int, groups: list[Group]) -> int:
         self._spread.grow(groups)
         row, self._seen, self._known = self.row(step), groups, len(groups)
-        self._numbers, self._pairs, self._more = [], [], []  # type: tuple[list[Any], list[Any], list[Any]]
+        self._single: list[tuple[int, Group, str, list[float]]] = []
+        self._shared: list[tuple[int, list[Group], str, list[float] | None, list[float]]] = []
         for name, values in self.rows.items():
             ratios = self.ratios(name)
             kinds = {kind(group, name) for group in groups}
             key, what = kinds.pop() if len(kinds) == 1 else (name, OTHER)
-            if what == NUMBER:
-                shared = all(ratio == 1.0 for ratio in ratios)
-                self._numbers.append((groups, key, None if shared else ratios, values))
-            elif what == PAIR:
-                self._pairs.append((groups, ratios, values))
+            same = all(ratio == 1.0 for ratio in ratios)
+            if len(groups) == 1 and what != OTHER:
+                self._single.append((what, groups[0], key, values if same else [v * ratios[0] for v in values]))
             else:
-                self._more.append((groups, key, what, ratios, values))
+                self._shared.append((what, groups, key, None if same and what == NUMBER else ratios, values))
         return row

@@ -322,3 +322,11 @@ def test_a_configuration_is_everything_and_plain(tmp_path):
     assert set(optimizer.param_groups[0]) - {"params"} == set(found["groups"][0]) - {"parameters"}
     torch.save(found, tmp_path / "c.pt")
     assert torch.load(tmp_path / "c.pt", weights_only=True) == found
+
+
+def test_at_tells_the_values_of_a_step_and_sets_nothing():
+    optimizer = optimizer_of("SGD", {}, {"lr": 0.25})
+    driving = drive(optimizer, LINE.replace(weight_decay=0.5), steps=4)
+    assert driving.at(1) == [{"lr": 0.75, "weight_decay": 0.5}, {"lr": 0.375, "weight_decay": 0.5}]
+    assert (driving.step, rates(optimizer)) == (0, [0.5, 0.25])
+    assert driving.at(0) == [{"lr": rate, "weight_decay": 0.5} for rate in [1.0, 0.5]]

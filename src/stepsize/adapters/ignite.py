@@ -1,0 +1,79 @@
+"""Ignite: a policy as a parameter scheduler, for those who compose it with Ignite's own.
+
+::
+
+    driver = drive(optimizer, policy, steps).attach()                   all that a trainer needs
+    PolicyScheduler(optimizer, policy, steps).attach(trainer)           the same as one of Ignite's handlers
+
+`drive` knows nothing of Ignite: it moves with the updates that the optimizer makes. The scheduler moves with the events
+it is attached to, as Ignite's own do, so it can follow a warmup of theirs, and keeps `param_history`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stepsize.adapters.torch.driver import Driver
+from stepsize.adapters.torch.groups import plain, read
+from stepsize.kernel.optional import need
+from stepsize.policies import LR, Groups, Policy
+
+ParamScheduler: Any = need("ignite.handlers.param_scheduler").ParamScheduler
+
+
+class PolicyScheduler(ParamScheduler):  # type: ignore[misc]
+    """A policy as Ignite's parameter scheduler: each event sets every hyperparameter of the next update.
+
+    optimizer, policy, steps: as `drive` takes them; a step is an event. save_history: whether to append the values of
+        each event to `engine.state.param_history`, by hyperparameter, one for each parameter group.
+    driver: what sets the values, and its `step`, the event that comes next.
+    Attach it to `Events.ITERATION_STARTED`, and to `Events.ITERATION_STARTED(every=k)` with k accumulated batches. As
+    `Checkpoint(to_save={"policy": scheduler, ...})` it is saved and loaded.
+
+    Raises DriveError as `drive` does, and when a state of another policy or horizon is loaded.
+
+    Watch out: it counts events. Where updates are skipped, as by a GradScaler, `drive(...).attach()` counts updates.
+    """
+
+    def __init__(self, optimizer: Any, policy: Policy | Groups, steps: int, save_history: bool = False) -> None:  # noqa: FBT001, FBT002  (Ignite's)
+        super().__init__(plain(optimizer), LR, save_history)
+        self.driver = Driver(self.optimizer, policy, steps)
+
+    def __call__(self, engine: Any, name: str | None = None) -> None:  # noqa: ARG002  (Ignite's)
+        """Set the values of the next update in all parameter groups."""
+        self.driver.set(self.driver.step)
+        self.event_index = self.driver.step
+        if self.save_history and engine is not None:
+            if getattr(engine.state, "param_history", None) is None:
+                engine.state.param_history = {}
+            for each in self.driver.at(0)[0]:
+                values = [read(group, each) for group in self.optimizer.param_groups]
+                engine.state.param_history.setdefault(each, []).append(values)
+
+    def get_param(self) -> list[float] | float:
+        """Return the learning rate that the next event sets; a list where there is more than one parameter group."""
+        rates = [values[LR] for values in self.driver.at(self.driver.step)]
+        return rates if len(rates) > 1 else rates[0]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the step, the horizon and the policy's spec: plain numbers and strings."""
+        return self.driver.state_dict()
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Go to a saved step, and set its values at once.
+
+        Raises DriveError when the state was saved with another policy or horizon.
+        """
+        self.driver.load_state_dict(state_dict)
+        self.event_index = self.driver.step
+
+    @classmethod
+    def simulate_values(cls, num_events: int, policy: Policy, steps: int, param_name: str = LR) -> list[list[float]]:
+        """Return `[event, value]` for the first `num_events` events; `plot_values` draws them.
+
+        >>> from stepsize.schedules import Linear
+        >>> PolicyScheduler.simulate_values(2, Policy(lr=Linear(1.0, 0.0)), steps=4)
+        [[0, 1.0], [1, 0.75]]
+        """
+        values = policy.over(steps)[param_name].table(0, num_events).tolist()
+        return [[event, value] for event, value in enumerate(values)]

@@ -240,5 +240,6 @@ def test_what_is_no_optimizer_is_refused():
 
 if __name__ == "__main__":
     FOLDER = Path(sys.argv[1])
-    with idist.Parallel(backend="gloo", nproc_per_node=2, init_method=f"file://{FOLDER}/store") as parallel:
+    STORE = f"file://{FOLDER}/store"
+    with idist.Parallel(backend="gloo", nproc_per_node=2, init_method=STORE, start_method="fork") as parallel:
         parallel.run(work, FOLDER)

@@ -159,8 +159,8 @@ def test_saved_and_reloaded(kind, tmp_path):
             Checkpoint.load_objects({"policy": other}, state)
 
 
-def test_momentum_moves_which_it_does_not_in_the_wrapper_of_ignite():
-    """`ignite.handlers.LRScheduler` never calls `step()`: it sets the rate alone, whatever it wraps."""
+def test_the_wrapper_of_ignite_sets_the_rate_of_ours_alone():
+    """`ignite.handlers.LRScheduler` never calls `step()`; torch's OneCycleLR moves momentum there, as its get_lr does."""
     net = tiny.model()
     optimizer = tiny.two_groups(net)
     trainer, seen = trainer_of(net, optimizer)

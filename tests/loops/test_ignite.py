@@ -160,7 +160,7 @@ def test_saved_and_reloaded(kind, tmp_path):
 
 
 def test_the_wrapper_of_ignite_sets_the_rate_of_ours_alone():
-    """`ignite.handlers.LRScheduler` never calls `step()`. (OneCycleLR moves momentum in it, since its `get_lr` does.)"""
+    """`ignite.handlers.LRScheduler` never calls `step()`. (OneCycleLR moves momentum in it: its `get_lr` does.)"""
     net = tiny.model()
     optimizer = tiny.two_groups(net)
     trainer, seen = trainer_of(net, optimizer)

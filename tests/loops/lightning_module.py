@@ -1,4 +1,4 @@
-"""A small Lightning module that notes the values of each update; as a program, its training in two processes."""
+"""A small Lightning module that notes the values of each update; as a program, one of two processes of it."""
 
 import logging
 import sys
@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import lightning.pytorch
+import processes
 import tinynet as tiny
 import torch
 
@@ -21,12 +22,6 @@ QUIET = {
 }
 for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
     logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def loader(batches=4, size=8):
-    pairs = [tiny.batch(step, size) for step in range(batches)]
-    x, y = (torch.cat(part) for part in zip(*pairs, strict=True))
-    return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=size)
 
 
 def module(package=lightning.pytorch, configure=tiny.two_groups, infinite=(), validated=False):
@@ -79,7 +74,7 @@ def work(folder):
         strategy="ddp", devices=2, max_epochs=3, num_sanity_val_steps=0, callbacks=[callback], **QUIET
     )
     made = module(validated=True)
-    trainer.fit(made, loader(8), loader(2))
+    trainer.fit(made, tiny.loader(8), tiny.loader(2))
     kept = {"seen": made.seen, "weights": tiny.weights(made.net), "state": callback.drivers[0].state_dict()}
     torch.save(kept, folder / f"{trainer.global_rank}.pt")
 
@@ -87,3 +82,4 @@ def work(folder):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     work(Path(sys.argv[1]))
+    processes.leave()

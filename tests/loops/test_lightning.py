@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.precision import MixedPrecision
-from lightning_module import QUIET, loader, module
-from tinynet import POLICY, STEPS
+from lightning_module import QUIET, module
+from tinynet import POLICY, STEPS, loader
 
 from stepsize import Policy
 from stepsize.adapters.lightning import PolicyCallback, with_scheduler
@@ -137,7 +137,7 @@ def test_skipped_steps(way, fused):
 
 def test_two_processes(tmp_path):
     """DDP over gloo; and a feedback that hears another number in each process multiplies by the same in both."""
-    processes.run("lightning_module.py", tmp_path)
+    processes.two("lightning_module.py", tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert first["seen"] == second["seen"]
     assert torch.equal(first["weights"], second["weights"])

@@ -6,6 +6,7 @@ import tinynet as tiny
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
+from accelerate.utils import DataLoaderConfiguration
 from accelerate_loop import prepared, train
 from tinynet import POLICY, STEPS
 
@@ -90,3 +91,18 @@ def test_a_driver_may_be_attached_before_the_optimizer_is_prepared():
     optimizer = tiny.two_groups(net)
     driver = drive(optimizer, POLICY, STEPS).attach()
     assert train(accelerator, *accelerator.prepare(net, optimizer, tiny.loader()), driver) == tiny.expected()
+
+
+@ways
+@pytest.mark.parametrize(
+    "arguments",
+    [{"step_scheduler_with_optimizer": False}, {"dataloader_config": DataLoaderConfiguration(split_batches=True)}],
+)
+def test_the_ways_to_count_of_accelerate_make_no_difference(way, arguments):
+    assert train(*prepared(way, **arguments)) == tiny.expected()
+
+
+@ways
+def test_the_last_batches_of_an_epoch_are_an_update(way):
+    """Five batches, two for each update, are three updates."""
+    assert train(*prepared(way, batches=5, gradient_accumulation_steps=2), end=20) == tiny.expected()

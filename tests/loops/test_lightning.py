@@ -1,5 +1,8 @@
 """Lightning's Trainer, with the policy as a callback and as the scheduler of the module."""
 
+import importlib
+import sys
+
 import lightning.pytorch
 import processes
 import pytest
@@ -14,7 +17,7 @@ from tinynet import POLICY, STEPS, loader
 
 from stepsize import Policy
 from stepsize.adapters.lightning import PolicyCallback, with_scheduler
-from stepsize.kernel.errors import DriveError
+from stepsize.kernel.errors import DriveError, MissingPackageError
 from stepsize.policies import cosine, one_cycle
 from stepsize.schedules import Cosine, Plateau
 
@@ -338,3 +341,16 @@ def test_the_scheduler_of_a_module_moves_with_each_update():
     (config,) = trainer.lr_scheduler_configs
     assert (config.interval, config.frequency) == ("step", 1)
     assert len({row[0][0] for row in made.seen}) == STEPS
+
+
+@pytest.mark.parametrize("gone", [["lightning"], ["lightning", "lightning.pytorch", "pytorch_lightning"]])
+def test_one_of_the_two_packages_is_enough(gone, monkeypatch):
+    for package in gone:
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "stepsize.adapters.lightning")
+    if len(gone) == 1:
+        found = importlib.import_module("stepsize.adapters.lightning")
+        assert issubclass(found.PolicyCallback, pytorch_lightning.Callback)
+        return
+    with pytest.raises(MissingPackageError, match=r"stepsize\[lightning\]"):
+        importlib.import_module("stepsize.adapters.lightning")

@@ -1,7 +1,9 @@
 """The Trainer of transformers, with the policy as a callback and as the scheduler of an optimizer of ours."""
 
+import importlib
 import json
 import math
+import sys
 
 import processes
 import pytest
@@ -13,7 +15,7 @@ from transformers_trainer import Note, model, trainer_of
 
 from stepsize import Policy, as_lr_scheduler
 from stepsize.adapters.transformers import PolicyCallback
-from stepsize.kernel.errors import DriveError
+from stepsize.kernel.errors import DriveError, MissingPackageError
 from stepsize.policies import Groups, cosine
 from stepsize.schedules import Linear, Plateau
 
@@ -42,6 +44,18 @@ def test_values_right_at_each_update(way, tmp_path):
         assert note.logged == [row[0][0] for row in tiny.expected()]
         assert [entry["learning_rate"] for entry in trainer.state.log_history[:-1]] == note.logged
         assert {group["weight_decay"] for group in trainer.optimizer.param_groups[1:]} == {0.0}
+
+
+@pytest.mark.parametrize("prepared", ["callback", "scheduler"])
+def test_an_optimizer_of_ours_is_logged_right(prepared, tmp_path):
+    """With a callback, or with a scheduler that counts calls; one that counts updates has moved on when it is asked."""
+    net, note = model(), Note()
+    optimizer = tiny.two_groups(net)
+    scheduler = as_lr_scheduler(optimizer, POLICY.over(STEPS)) if prepared == "scheduler" else None
+    callbacks = [note] if scheduler else [note, PolicyCallback(POLICY)]
+    trainer_of(tmp_path, *callbacks, net=net, optimizers=(optimizer, scheduler)).train()
+    assert note.seen == tiny.expected()
+    assert note.logged == [row[0][0] for row in tiny.expected()]
 
 
 class CrashError(Exception):
@@ -249,3 +263,10 @@ def test_the_log_has_each_value_once(tmp_path):
     ).train()
     assert [len(rows[step]) for step in range(STEPS)] == [1] * STEPS
     assert math.isclose(rows[3][0]["lr/1"], tiny.expected()[3][1][0])
+
+
+def test_without_transformers_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.delitem(sys.modules, "stepsize.adapters.transformers")
+    with pytest.raises(MissingPackageError, match=r"stepsize\[transformers\]"):
+        importlib.import_module("stepsize.adapters.transformers")

@@ -6,8 +6,7 @@
 
 The Trainer makes its optimizer, with a group without weight decay, as ever. Its own scheduler goes on, but what that
 sets is set anew before each update: `learning_rate` and the warmup of the TrainingArguments have no say.
-For an optimizer of yours, `optimizers=(optimizer, as_lr_scheduler(optimizer, policy.over(steps), counts="updates"))`
-does it without a callback.
+For an optimizer of yours, `optimizers=(optimizer, as_lr_scheduler(optimizer, policy.over(steps)))` needs no callback.
 """
 
 from __future__ import annotations

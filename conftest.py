@@ -1,4 +1,4 @@
-"""What holds for doctests and tests alike: Keras runs on torch, and a module whose framework is missing is no doctest."""
+"""For doctests and tests alike: Keras runs on torch, and a module whose framework is missing is no doctest."""
 
 import importlib.util
 import os

@@ -260,3 +260,38 @@ def test_dogs_average_is_its_authors():
     table = {name: np.full(STEPS, value) for name, value in rule.hyperparameters.items()}
     _, readout = walk(rule, [table], path, 1, slice(0, 1))
     np.testing.assert_allclose(readout, averager.averaged_model.p.detach().numpy(), rtol=1e-11)
+
+
+def test_difference_nadam_keeps_its_product_in_the_default_precision_in_torch():
+    """In float32 unless told otherwise, whatever the parameters are: 1e-8 of each step."""
+    rule, make, peak = ELEMENTWISE["NAdam"]
+    (draw, *_), places = drawn(rule, peak), slice(0, SHARE)
+    table = moving(draw)
+    torch.set_default_dtype(torch.float32)
+    expected, _ = by_peer(make, draw, table, places)
+    path, _ = walk(rule, [table], expected, SHARE, places)
+    assert TOLERANCE < distance(path, expected) < 1e-6
+
+
+def test_difference_schedule_free_may_move_its_momentum():
+    """Ours keeps x, which stays the mean of all z; the authors' recovers it from the momentum of the moment."""
+    places = slice(0, 1)
+    rule = ScheduleFreeSGD(lr=0.001)
+    table = {name: np.full(STEPS, value) for name, value in rule.hyperparameters.items()}
+    table["momentum"] = np.linspace(0.9, 0.5, STEPS)
+    p = torch.nn.Parameter(torch.tensor(START[places]))
+    optimizer = schedulefree.SGDScheduleFree([p], 0.001)
+    optimizer.train()
+    q, points = START[places], []
+    slots = rule.init(q, np)
+    for k in range(STEPS):
+        c = rule.coefficients({name: values[k] for name, values in table.items()}, k + 1)
+        q, slots = rule.step(q, gradient(q, places), slots, c, np)
+        points.append(slots[1])
+        optimizer.param_groups[0]["momentum"] = table["momentum"][k]
+        p.grad = torch.tensor(gradient(p.detach().numpy(), places))
+        optimizer.step()
+    optimizer.eval()
+    mean = np.mean(points, axis=0)
+    np.testing.assert_allclose(rule.readout(q, slots, np), mean, rtol=1e-12)
+    assert np.abs(p.detach().numpy() - mean).max() > 1e-3

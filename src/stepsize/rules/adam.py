@@ -14,17 +14,8 @@ from stepsize.rules.base import Rule, Scalars, Slots, column
 
 
 @dataclass(frozen=True)
-class Adam(Rule):
-    """Adam: `m_hat / (sqrt(v_hat) + epsilon)` of bias-corrected moments [kingma2015adam, alg. 1].
-
-    `m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g**2; p -= lr * (m/(1-b1**k)) / (sqrt(v/(1-b2**k)) + epsilon)`.
-    momentum: beta1. beta2: of the second moment. weight_decay: L2, which Adam rescales (see AdamW).
-    epsilon_hat: epsilon is added to the root of the uncorrected v, so that it is larger at the start, as in Keras.
-    torch and optax: as here. Keras: epsilon 1e-7, `epsilon_hat`.
-
-    Watch out: its step is about lr whatever the gradient's size, so it does not slow down by itself near a minimum;
-    decay the rate.
-    """
+class Moments(Rule):
+    """What the family shares: two running means, of the gradient and of its square, and their corrections."""
 
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
 
@@ -51,6 +42,20 @@ class Adam(Rule):
             "keep": 1.0 + 0.0 * h["lr"],
         }
 
+
+@dataclass(frozen=True)
+class Adam(Moments):
+    """Adam: `m_hat / (sqrt(v_hat) + epsilon)` of bias-corrected moments [kingma2015adam, alg. 1].
+
+    `m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g**2; p -= lr * (m/(1-b1**k)) / (sqrt(v/(1-b2**k)) + epsilon)`.
+    momentum: beta1. beta2: of the second moment. weight_decay: L2, which Adam rescales (see AdamW).
+    epsilon_hat: epsilon is added to the root of the uncorrected v, so that it is larger at the start, as in Keras.
+    torch and optax: as here. Keras: epsilon 1e-7, `epsilon_hat`.
+
+    Watch out: its step is about lr whatever the gradient's size, so it does not slow down by itself near a minimum;
+    decay the rate.
+    """
+
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
         """Return the step along the first moment, divided by the root of the second."""
         g, m, v = moments(p, g, slots, c)
@@ -76,7 +81,7 @@ class AdamW(Adam):
 
 
 @dataclass(frozen=True)
-class AMSGrad(Adam):
+class AMSGrad(Moments):
     """Adam with the largest second moment so far: `u = max(u, v)` in place of v [reddi2018convergence].
 
     corrected: the maximum is of the bias-corrected v, as in optax, where torch and Keras correct it afterwards.
@@ -134,7 +139,7 @@ class AdaMax(Rule):
 
 
 @dataclass(frozen=True)
-class NAdam(Adam):
+class NAdam(Moments):
     """Adam with Nesterov's look-ahead, and a momentum that warms up [dozat2016incorporating].
 
     `mu_k = b1 * (1 - 0.5 * 0.96**(k*psi)); P_k = mu_1 * ... * mu_k`;
@@ -148,7 +153,7 @@ class NAdam(Adam):
     momentum_decay: NonNegative = 4e-3
 
     def init(self, p: Array, xp: Any) -> Slots:
-        """Return Adam's moments, and the product of all mu so far, which is 1."""
+        """Return the moments, and the product of all mu so far, which is 1."""
         return (*super().init(p, xp), column(p, 1.0, xp))
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
@@ -165,7 +170,7 @@ class NAdam(Adam):
 
 
 @dataclass(frozen=True)
-class RAdam(Adam):
+class RAdam(Moments):
     """Adam that waits until its second moment can be trusted [liu2020variance, alg. 2].
 
     `rho = 2/(1-b2) - 1; rho_k = rho - 2*k*b2**k/(1-b2**k)`; while `rho_k <= 5` the step is `lr * m_hat`; after that it

@@ -79,17 +79,8 @@ class Adadelta(Rule):
 
 
 @dataclass(frozen=True)
-class RMSProp(Rule):
-    """RMSProp: the gradient over the root of its running mean square [ruder2016overview, sec. 4.5].
-
-    `s = alpha*s + (1 - alpha)*g**2; p -= lr * g / (sqrt(s) + epsilon)`.
-    alpha: how slowly the mean square forgets. centered: take the variance, `s - m**2` with `m = alpha*m + (1-alpha)*g`.
-    epsilon_inside: of the root. corrected: the means are divided by `1 - alpha**k`. initial: of s.
-    torch: as here. Keras: lr 1e-3, alpha 0.9, epsilon 1e-7, inside. optax: alpha 0.9, epsilon 1e-8, inside.
-
-    Watch out: the mean square starts at 0 and is not corrected, so the first steps are `1 / sqrt(1 - alpha)` too long:
-    ten times at torch's default. "Default RMSProp" differs between torch, Keras and optax; record all of it.
-    """
+class MeanSquare(Rule):
+    """What RMSProp with and without momentum share: the running size of the gradient."""
 
     lr: NonNegative = 1e-2
     weight_decay: NonNegative = 0.0
@@ -110,11 +101,6 @@ class RMSProp(Rule):
         same = {name: h[name] for name in ("lr", "alpha", "epsilon", "weight_decay")}
         return same | {"fresh": 1 - h["alpha"], "correction": 1 / (1 - h["alpha"] ** k)}
 
-    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
-        """Return the step divided by the root of the mean square."""
-        g, size, slots = self.measured(p, g, slots, c, xp)
-        return p - c["lr"] * g / size, slots
-
     def measured(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Array, Slots]:
         """Return the gradient with its decay, its running size, and the means."""
         g = g + c["weight_decay"] * p
@@ -126,7 +112,27 @@ class RMSProp(Rule):
 
 
 @dataclass(frozen=True)
-class RMSPropMomentum(RMSProp):
+class RMSProp(MeanSquare):
+    """RMSProp: the gradient over the root of its running mean square [ruder2016overview, sec. 4.5].
+
+    `s = alpha*s + (1 - alpha)*g**2; p -= lr * g / (sqrt(s) + epsilon)`.
+    alpha: how slowly the mean square forgets. centered: take the variance, `s - m**2` with `m = alpha*m + (1-alpha)*g`.
+    epsilon_inside: of the root. corrected: the means are divided by `1 - alpha**k`. initial: of s.
+    torch: as here. Keras: lr 1e-3, alpha 0.9, epsilon 1e-7, inside. optax: alpha 0.9, epsilon 1e-8, inside.
+
+    Watch out: the mean square starts at 0 and is not corrected, so the first steps are `1 / sqrt(1 - alpha)` too long:
+    ten times at torch's default. `centered` and `corrected` together begin with a variance of 0, and a step lr/epsilon.
+    "Default RMSProp" differs between torch, Keras and optax; record all of it.
+    """
+
+    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step divided by the root of the mean square."""
+        g, size, slots = self.measured(p, g, slots, c, xp)
+        return p - c["lr"] * g / size, slots
+
+
+@dataclass(frozen=True)
+class RMSPropMomentum(MeanSquare):
     """RMSProp with a heavy ball behind it: `b = mu*b + g / (sqrt(s) + epsilon); p -= lr * b` [tieleman2012lecture].
 
     momentum: mu. rate_inside: b holds the rate, `b = mu*b + lr * g / (...); p -= b`, as in Keras and optax.
@@ -139,11 +145,11 @@ class RMSPropMomentum(RMSProp):
     rate_inside: bool = False
 
     def init(self, p: Array, xp: Any) -> Slots:
-        """Return the velocity, and RMSProp's."""
+        """Return the velocity, and the means."""
         return (xp.zeros_like(p), *super().init(p, xp))
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
-        """Return RMSProp's, and mu."""
+        """Return those of the size, and mu."""
         return {**super().coefficients(h, k), "mu": h["momentum"]}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:

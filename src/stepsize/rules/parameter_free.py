@@ -56,7 +56,7 @@ class DAdaptSGD(Rule):
 
 @dataclass(frozen=True)
 class DAdaptAdam(Rule):
-    """Adam with D-Adaptation [defazio2023learning, alg. 5].
+    """Adam with D-Adaptation [defazio2023learning].
 
     `a = d*lr; n = r*n + (1-r)*a*<g, s/(sqrt(v)+epsilon)>` with `r = sqrt(b2)`; `m = b1*m + (1-b1)*a*g`; v as in Adam;
     `s = r*s + (1-r)*a*g; d = max(d, min(n / ((1-r)*|s|_1), growth*d)); p -= m / (sqrt(v) + epsilon)`.

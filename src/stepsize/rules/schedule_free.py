@@ -17,7 +17,7 @@ from stepsize.rules.base import Rule, Scalars, Slots, column, quotient
 
 @dataclass(frozen=True)
 class ScheduleFreeSGD(Rule):
-    """Schedule-Free SGD: steps from z, gradients at y, weights in x [defazio2024road, alg. 1].
+    """Schedule-Free SGD: steps from z, gradients at y, weights in x [defazio2024road].
 
     `z -= lr*g(y); w = k**r * max(lr)**weight_lr_power; x += w/sum(w) * (z - x); y = (1-b1)*z + b1*x`.
     momentum: b1. r, weight_lr_power: how much later and larger steps count in the average.
@@ -55,7 +55,7 @@ class ScheduleFreeSGD(Rule):
 
 @dataclass(frozen=True)
 class ScheduleFreeAdamW(ScheduleFreeSGD):
-    """Schedule-Free AdamW: the same, where z takes steps of RMSProp with bias correction [defazio2024road, sec. 4.4].
+    """Schedule-Free AdamW: the same, where z takes steps of RMSProp with bias correction [defazio2024road].
 
     `v = b2*v + (1-b2)*g**2; z -= lr * (g / (sqrt(v/(1-b2**k)) + epsilon) + weight_decay*y)`; x and y as above.
     The constants are those of schedulefree 1.4.1.

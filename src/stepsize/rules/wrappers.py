@@ -225,7 +225,7 @@ class SWA(Average):
 
 @dataclass(frozen=True)
 class PolynomialAverage(Average):
-    """Evaluate at an average in which step k counts about `k**gamma` [shamir2013stochastic, sec. 4].
+    """Evaluate at an average in which step k counts about `k**gamma` [shamir2013stochastic].
 
     `a += (gamma + 1)/(gamma + k) * (p - a)`; with gamma = 8 the average that DoG is evaluated at [ivgi2023dog].
 

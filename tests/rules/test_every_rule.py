@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stepsize import schedules
+from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import hints
 from stepsize.results.io import CATALOGUE, dumps, loads
 from stepsize.rules import EMA, SPS, ClipNorm, DAdaptAdam, DAdaptSGD, DecoupledDecay, Muon, Prodigy, RMSProp, Rule
@@ -59,6 +60,21 @@ def test_hyperparameters_are_numbers_and_every_rule_has_a_rate_and_a_decay(name)
     assert {"lr", "weight_decay"} <= set(rule.hyperparameters)
     assert all(type(value) is float for value in rule.hyperparameters.values())
     assert (rule.lr, rule.weight_decay) == (rule.hyperparameters["lr"], rule.hyperparameters["weight_decay"])
+
+
+def test_a_rule_without_a_rate_is_refused_at_construction():
+    @dataclasses.dataclass(frozen=True)
+    class Still(Rule):
+        weight_decay: float = 0.0
+
+        def coefficients(self, h, k):
+            return dict(h)
+
+        def step(self, p, g, slots, c, xp):
+            return p, ()
+
+    with pytest.raises(ParameterError, match="Still has no hyperparameter 'lr', which every rule has; give it a field"):
+        Still()
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -19,6 +19,7 @@ from itertools import accumulate
 from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 from stepsize.kernel.arrays import Array
+from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import Spec, hints
 
 Scalars = Mapping[str, Array]
@@ -45,6 +46,8 @@ class Rule(Spec, ABC):
     takes_loss: whether `step` needs the loss of the step, among the coefficients, as "loss", (replicas, 1).
     per_tensor: whether the shapes of a model's tensors matter; see `over`.
     anchored: whether the next parameters come from the slots and not from p, so that nothing else may move p.
+
+    Raises ParameterError for a rule without one of the two.
     """
 
     noun: ClassVar[str] = "rule"
@@ -52,6 +55,16 @@ class Rule(Spec, ABC):
     takes_loss: ClassVar[bool] = False
     per_tensor: ClassVar[bool] = False
     anchored: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Put every field into its canonical form, and check that those are there that every rule has."""
+        super().__post_init__()
+        for name in ("lr", "weight_decay"):
+            if name not in self.hyperparameters:
+                raise ParameterError(
+                    f"{type(self).__name__} has no hyperparameter {name!r}, which every rule has; give it a field: "
+                    f"{name}: NonNegative = 0.0."
+                )
 
     @property
     def hyperparameters(self) -> dict[str, float]:

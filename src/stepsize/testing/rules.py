@@ -36,9 +36,6 @@ def check_rule(rule: Rule, *, libraries: Sequence[str] = LIBRARIES) -> None:
     """
     check_value(rule)
     name = type(rule).__name__
-    law(
-        {"lr", "weight_decay"} <= set(rule.hyperparameters), f"{name}: a rule has the hyperparameters lr, weight_decay."
-    )
     rule = rule.over(SHAPES)
     _check_coefficients(rule, name)
     _check_step(rule, name)

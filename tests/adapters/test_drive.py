@@ -1,6 +1,7 @@
 """`drive`: values before the update, exact resumption, groups with ratios, and nothing patched."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -310,7 +311,11 @@ def test_build_optimizer_takes_a_strategy_and_an_iterable_of_parameters():
 
 
 def test_a_rule_that_torch_does_not_have_is_refused():
+    @dataclass(frozen=True)
     class Sign(Rule):
+        lr: float = 0.1
+        weight_decay: float = 0.0
+
         def coefficients(self, h, k):
             return dict(h)
 

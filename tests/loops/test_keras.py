@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from stepsize import Policy, Strategy, drive
+from stepsize import Policy, Strategy, drive, rules
 from stepsize.adapters.torch import build_optimizer
 from stepsize.kernel.errors import DriveError, LengthError, ParameterError, SpecError, UnboundError
 from stepsize.policies import Groups, one_cycle
@@ -539,3 +539,26 @@ def test_the_other_backend():
     env = {**os.environ, "KERAS_BACKEND": OTHER}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=env)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("rule", [rules.Prodigy(), rules.NAdam(), rules.Muon(), rules.ClipNorm(), rules.Polyak()])
+def test_a_rule_that_looks_at_the_whole_model_is_refused(rule):
+    with pytest.raises(DriveError, match="looks at the whole model, keeps a number of it, or is wrapped"):
+        KerasOptimizer(Strategy(rule, Policy(lr=0.1)), 10)
+
+
+OTHERS = [rules.Lion(), rules.Adagrad(initial=0.1), rules.RMSProp(centered=True), rules.AMSGrad()]
+
+
+@pytest.mark.parametrize("rule", OTHERS, ids=lambda rule: rule.title)
+def test_other_rules_are_the_rule_too(rule):
+    """A rule whose slots begin at a number, or are more than their names, equals its own formula."""
+    start, slope = np.array([1.0, -2.0, 0.5]), np.array([1.0, 4.0, 0.25])
+    variable = keras.Variable(start, dtype="float64")
+    optimizer = KerasOptimizer(Strategy(rule, Policy(lr=Linear(0.1, 0.0))), 10)
+    p, slots, bound = start, rule.init(start, np), Strategy(rule, Policy(lr=Linear(0.1, 0.0))).over(10)
+    for step in range(10):
+        optimizer.apply([keras.ops.convert_to_tensor(slope * keras.ops.convert_to_numpy(variable))], [variable])
+        h = {name: values[0] for name, values in bound.table(step, step + 1).items()}
+        p, slots = rule.step(p, slope * p, slots, rule.coefficients(h, np.float64(step + 1)), np)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), p, rtol=1e-6, atol=1e-9)

@@ -115,7 +115,7 @@ def test_200_updates_are_those_of_the_rule_and_of_torch_optim(name, x64):
     tx, path = transformation(rule, policy, steps=200), []
     train(tx, jnp.asarray(START), tx.init(jnp.asarray(START)), 200, path)
 
-    bound, p, slots, by_rule = Strategy(rule, policy).over(200), START, tuple(0 * START for _ in rule.slots), []
+    bound, p, slots, by_rule = Strategy(rule, policy).over(200), START, rule.init(START, np), []
     slope = jax.jit(jax.grad(problem))
     for step in range(200):
         h = {key: float(column[0]) for key, column in bound.table(step, step + 1).items()}

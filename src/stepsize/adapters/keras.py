@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
+import numpy as np
+
 from stepsize.kernel import arrays
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import DriveError, brief, suggestion
@@ -23,6 +25,7 @@ from stepsize.kernel.optional import need
 from stepsize.kernel.spec import envelope
 from stepsize.policies import LR, Policy
 from stepsize.results.io import CATALOGUE
+from stepsize.rules import Rule
 from stepsize.schedules import Constant, Schedule
 from stepsize.schedules.base import whole_steps
 from stepsize.strategy import Strategy
@@ -96,7 +99,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
     Hyperparameters are computed in the compiled step from `iterations`: compiled, accumulated, several batches in one
     execution, the values are right at each update. States are kept in float32 at least.
 
-    Raises DriveError when it is given no strategy, or a rate or decay beside it; UnboundError without the steps.
+    Raises DriveError when it is given no strategy, a rule that looks at the whole model, or a rate or decay beside it;
+    UnboundError without the steps.
 
     Watch out: the learning rate cannot be assigned; exchange the strategy. Which variables `exclude_from_weight_decay`
     has left out by `var_list` is not saved; by `var_names` it is.
@@ -113,6 +117,7 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
                     f"{name}={brief(settings[name])} stands beside a strategy, which says what it is. "
                     "Put it into the strategy's policy."
                 )
+        _elementwise(strategy.rule)
         bound = strategy if steps is None else strategy.over(steps)
         bound.policy.table(0, 1)
         rate = KerasSchedule(bound.policy[LR], settings.get("gradient_accumulation_steps") or 1)
@@ -135,12 +140,22 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         if self.built:
             return
         super().build(variables)
-        self._slots = [[self._slot(each, name) for name in self.strategy.rule.slots] for each in variables]
+        self._slots = [self._slots_of(each) for each in variables]
 
-    def _slot(self, variable: Any, name: str) -> Any:
-        called = f"{variable.path.replace('/', '_')}_{name}"
-        layout = getattr(variable, "_layout", None)
-        return self.add_variable(variable.shape, dtype=_wide(variable.dtype), layout=layout, name=called)
+    def _slots_of(self, variable: Any) -> list[Any]:
+        """Return the slots of one variable; an elementwise rule fills each with one number."""
+        called, layout = variable.path.replace("/", "_"), getattr(variable, "_layout", None)
+        first = self.strategy.rule.init(np.zeros((1, 1)), np)
+        return [
+            self.add_variable(
+                variable.shape,
+                initializer=keras.initializers.Constant(slot.item()),
+                dtype=_wide(variable.dtype),
+                layout=layout,
+                name=f"{called}_slot{place}",
+            )
+            for place, slot in enumerate(first)
+        ]
 
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
         """Update the variables; the coefficients of the update are computed once for all of them."""
@@ -293,6 +308,17 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]
         """Whether the policy asks for the value that the optimizer has, and never for another."""
         schedule = self.policy[name]
         return isinstance(schedule, Constant) and schedule(0) == getattr(optimizer, self._names[name])
+
+
+def _elementwise(rule: Rule) -> None:
+    """Raise DriveError for a rule that looks at more than one number at a time, which Keras's update cannot show it."""
+    slots = rule.init(np.zeros((2, 3)), np)
+    if rule.core is not rule or rule.takes_loss or rule.per_tensor or any(slot.shape != (2, 3) for slot in slots):
+        raise DriveError(
+            f"KerasOptimizer updates one variable at a time, and {rule.title} looks at the whole model, keeps a number "
+            "of it, or is wrapped around a rule. Take the rule by itself (Keras clips by clipnorm= and averages by "
+            "use_ema=), or run it in an engine of stepsize."
+        )
 
 
 def _wide(dtype: str) -> str:

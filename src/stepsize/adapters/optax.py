@@ -181,6 +181,11 @@ def _factory(rule: Rule) -> Callable[..., Any]:
         Adam: _adam,
         AdamW: _adamw,
     }
+    if type(rule) in found and rule.form != type(rule)().form:
+        raise DriveError(
+            f"optax's parts do not make {rule!r}, which has another convention than torch's. Leave its switches as "
+            "they are, or run it in an engine of stepsize."
+        )
     if type(rule) not in found:
         raise DriveError(
             f"optax's parts do not make a {type(rule).__name__}; run it in an engine of stepsize, or write its step as "

@@ -107,7 +107,9 @@ class MeanSquare(Rule):
         means = tuple(c["alpha"] * s + c["fresh"] * now for s, now in zip(slots, (g * g, g), strict=False))
         square, *mean = [c["correction"] * each for each in means] if self.corrected else means
         if mean:
-            square = xp.clip(square - mean[0] * mean[0], 0.0, None)  # rounding makes it slightly negative
+            square = xp.maximum(
+                square - mean[0] * mean[0], xp.zeros_like(square)
+            )  # rounding makes it slightly negative
         return g, root(square, c["epsilon"], inside=self.epsilon_inside, xp=xp), means
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,8 @@ def descend(
     if not strategies:
         raise ParameterError("a descent needs at least one strategy.")
     x = _starts(landscape, starts, seed)
-    runs = [_Run(landscape, strategy.over(steps), x, steps, seed, noise, watched, block) for strategy in strategies]
+    plan = _Plan(landscape, x, steps, seed, noise, watched, block)
+    runs = [_Run(plan, strategy.over(steps)) for strategy in strategies]
     for run in runs:
         run.all(progress)
     return Descent(
@@ -105,28 +107,33 @@ def _starts(landscape: Landscape, starts: int | Floats, seed: int) -> Floats:
     return x
 
 
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What all strategies of a descent have in common; the arguments of `descend`."""
+
+    landscape: Landscape
+    x: Floats
+    steps: int
+    seed: int
+    noise: Noise | None
+    watched: int
+    block: int
+
+
 class _Run:
     """One strategy on all starts."""
 
-    def __init__(
-        self, landscape: Landscape, strategy: Strategy, x: Floats, steps: int, seed: int, noise: Noise | None,
-        watched: int, block: int,
-    ) -> None:  # fmt: skip
-        self.strategy = strategy
-        self._landscape, self._steps, self._seed = landscape, steps, seed
-        height = max(1, block // landscape.dimensions)
-        self._blocks = [
-            _Block(landscape, strategy.rule, torch.from_numpy(x[first : first + height]), first, noise, seed)
-            for first in range(0, len(x), height)
-        ]
-        self.due = np.unique(np.round(np.linspace(0, 1, POINTS) ** 2 * steps).astype(np.int64))
-        self._watched = watched
+    def __init__(self, plan: _Plan, strategy: Strategy) -> None:
+        self._plan, self.strategy = plan, strategy
+        height = max(1, plan.block // plan.landscape.dimensions)
+        self._blocks = [_Block(plan, strategy.rule, first, first + height) for first in range(0, len(plan.x), height)]
+        self.due = np.unique(np.round(np.linspace(0, 1, POINTS) ** 2 * plan.steps).astype(np.int64))
         self._paths = [self._look()]
 
     def all(self, progress: base.Progress | None) -> None:
         """Make all steps, a chunk at a time."""
-        trial = Trial(self.strategy, self._seed)
-        edges = np.union1d(np.arange(0, self._steps, base.CHUNK), self.due)
+        trial = Trial(self.strategy, self._plan.seed)
+        edges = np.union1d(np.arange(0, self._plan.steps, base.CHUNK), self.due)
         for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             table = base.coefficients([trial], start, stop)
             columns = {name: values[:, 0].tolist() for name, values in table.items()}
@@ -140,7 +147,7 @@ class _Run:
                 progress((stop - start) * sum(len(block.x) for block in self._blocks))
 
     def _look(self) -> Floats:
-        return self._joined("weights")[: self._watched]
+        return self._joined("weights")[: self._plan.watched]
 
     def _joined(self, name: str) -> NDArray:
         return np.concatenate([getattr(block, name).numpy() for block in self._blocks])
@@ -158,7 +165,7 @@ class _Run:
     @property
     def basins(self) -> NDArray:
         """The basin of each end, (starts,)."""
-        return np.where(self.died_at < 0, basins(self._landscape, self.ends), UNKNOWN)
+        return np.where(self.died_at < 0, basins(self._plan.landscape, self.ends), UNKNOWN)
 
     @property
     def entered(self) -> NDArray:
@@ -174,26 +181,26 @@ class _Run:
 class _Block:
     """Some rows of the starts: their points, their slots, and what is noted of each.
 
-    x: (rows, dimensions). first: the place of the first row among all starts.
+    first, stop: the places of its rows among all starts. x: the points, (rows, dimensions).
     """
 
-    def __init__(
-        self, landscape: Landscape, rule: Rule, x: torch.Tensor, first: int, noise: Noise | None, seed: int
-    ) -> None:
-        self._landscape, self._rule, self._noise, self._first, self._seed = landscape, rule, noise, first, seed
-        box = torch.from_numpy(landscape.box)
+    def __init__(self, plan: _Plan, rule: Rule, first: int, stop: int) -> None:
+        self._landscape, self._noise, self._seed = plan.landscape, plan.noise, plan.seed
+        self._rule, self._first = rule, first
+        box = torch.from_numpy(plan.landscape.box)
         self._low, self._high = box[:, 0], box[:, 1]
-        self._ones = torch.ones(landscape.dimensions, dtype=x.dtype)
-        self.x = x
-        self._slots = _slots(rule, x)
-        self._waiting = ~landscape.arrived(x, torch)
+        self.x = torch.from_numpy(plan.x[first:stop])
+        self._ones = torch.ones(plan.landscape.dimensions, dtype=self.x.dtype)
+        self._slots = _slots(rule, self.x)
+        self._waiting = ~plan.landscape.arrived(self.x, torch)
         self.entered = torch.where(self._waiting, -1, 0)
         self.died_at = torch.full_like(self.entered, -1)
 
     @property
     def weights(self) -> torch.Tensor:
         """The points to judge the rows by."""
-        return _weights(self._rule, self.x, self._slots)
+        found: torch.Tensor = _weights(self._rule, self.x, self._slots)
+        return found
 
     def advance(self, rows: Sequence[dict[str, float]], start: int) -> None:
         """Make the updates `start`, `start + 1`, ... with these rows of coefficients."""
@@ -209,7 +216,7 @@ class _Block:
         if self._noise is None:
             return gradient
         drawn = torch.from_numpy(self._noise.draw(self._seed, step, self._first, *self.x.shape))
-        return gradient + (gradient * drawn if self._noise.multiplies else drawn)
+        return torch.addcmul(gradient, gradient, drawn) if self._noise.multiplies else gradient.add(drawn)
 
     def _kept(self, x: torch.Tensor, step: int) -> torch.Tensor:
         """Return the new points: inside the walls, and where one is not finite, the last one that was."""

@@ -12,7 +12,7 @@ import torch
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.spec import NDArray
 from stepsize.problems.landscapes import Landscape
-from stepsize.results.descent import ELSEWHERE, UNKNOWN
+from stepsize.results.descent import UNKNOWN
 
 TURN = 0.3
 """The most that the direction may change in one step, as a length between unit vectors."""

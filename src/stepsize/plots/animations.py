@@ -18,7 +18,8 @@ ENDINGS = ("gif", "webp")
 FRAME = 80
 """How long a frame is shown, in milliseconds; the last one is shown fifteen times as long."""
 
-DPI = 80
+DPI, EVERY = 80, 2
+"""The sharpness, in points an inch, and which of the recorded steps are shown: every second, and so the last one."""
 
 
 def animate(descent: Descent, path: str | Path) -> Path:
@@ -48,12 +49,12 @@ def _frames(descent: Descent) -> list[Any]:
     dots = [ax.plot([], [], "o", color=style.BLUE, markersize=4, markeredgecolor="white", markeredgewidth=0.4,
                     zorder=6, animated=True)[0] for ax in panels]  # fmt: skip
     clock = panels[0].figure.text(0.995, 0.99, "", ha="right", va="top", fontsize=style.TEXT, color=style.INK)
-    clock.set_animated(True)  # noqa: FBT003
+    clock.set_animated(True)
     canvas.draw()
     canvas.draw()  # the layout settles in the first pass
     empty = canvas.copy_from_bbox(canvas.figure.bbox)
     frames = []
-    for place, step in enumerate(descent.path_steps.tolist()):
+    for place, step in list(enumerate(descent.path_steps.tolist()))[::EVERY]:
         canvas.restore_region(empty)
         for index, (ax, line) in enumerate(zip(panels, dots, strict=True)):
             points = descent.paths[index, place]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stepsize.kernel.arrays import NUMPY, Floats
+from stepsize.kernel.arrays import NUMPY, Floats, floats
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import NDArray
@@ -37,7 +37,7 @@ PANEL = (4.4, 4.3)
 PALE, DARK = "#dfe3e8", "#3b4048"
 """The colours of what ended at no listed minimum, and of what diverged or is not known."""
 
-GROUND = ("#ffffff", "#8f98a3")
+GROUND = ("#ffffff", "#77828f")
 """The grey of the highest and of the lowest ground."""
 
 
@@ -46,8 +46,9 @@ def plot_paths(descent: Descent, index: int = 0, ax: Axes | None = None, few: in
 
     descent: what is drawn. index: of the strategy. ax: where; a new figure if not given. few: how many trajectories.
 
-    The contours are of `f - f_min`, spaced evenly in its logarithm. Of more than two dimensions the first two are drawn,
-    over the slice through the global minimum; of one, the coordinate against the step.
+    The contours are of `f - f_min`, spaced evenly in its logarithm. Of more than two dimensions the first two are
+    drawn, over the slice through the global minimum, or the lowest end where none is known; of one, the coordinate
+    against the step.
     """
     ax = style.axes(ax, PANEL)
     paths = descent.paths[index, :, :few]
@@ -97,7 +98,7 @@ def plot_basins(descent: Descent, index: int | None = None, ax: Axes | None = No
         colors[nearest].reshape(PIXELS, PIXELS, 3), origin="lower", extent=(left, right, bottom, top), aspect="auto",
         interpolation="nearest",
     )  # fmt: skip
-    mark_minima(ax, descent)
+    mark_minima(ax, descent, star="white")
     frame(ax, descent)
     style.dress(ax, title=title, x="start: x1", y="start: x2")
     ax.grid(visible=False)
@@ -129,14 +130,14 @@ def plot_rates(descent: Descent, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, min(1.12, max(1.18 * highest, 0.01)))
     ax.xaxis.set_major_formatter(need("matplotlib.ticker").PercentFormatter(1.0))
     starts, trapped = style.thousands(len(descent.starts)), style.thousands(int(descent.trapped.sum()))
-    style.dress(ax, title=f"{name(descent)}: who gets to the global minimum", x="share, with 95 % interval", y="", pad=20)
+    patch = need("matplotlib.patches").Patch
+    ax.legend(
+        [patch(color=style.BLUE), patch(color=style.ORANGE)],
+        [f"of all {starts} starts", f"escape: of the {trapped} that gradient flow leaves elsewhere"],
+        loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False, fontsize=style.SMALL,
+    )  # fmt: skip
+    style.dress(ax, title=f"{name(descent)}: who gets to a global minimum", x="share, with 95 % interval", y="", pad=24)
     ax.grid(visible=False, axis="y")
-    for x, color, text in ((0, style.BLUE, f"■ of all {starts} starts"),
-                           (170, style.ORANGE, f"■ of the {trapped} that gradient flow leaves elsewhere")):  # fmt: skip
-        ax.annotate(
-            text, xy=(0.0, 1.0), xycoords="axes fraction", xytext=(x, 4), textcoords="offset points",
-            fontsize=style.SMALL, color=color if color != style.ORANGE else "#9a6a00", annotation_clip=False,
-        )  # fmt: skip
     return ax
 
 
@@ -147,26 +148,35 @@ def plot_arrivals(descent: Descent, ax: Axes | None = None) -> Axes:
     """
     ax = style.axes(ax)
     steps = np.unique(np.concatenate([np.arange(min(descent.steps, 1000) + 1), descent.path_steps]))
-    for index, (strategy, (color, dash)) in enumerate(
+    for index, (strategy, (color, _)) in enumerate(
         zip(descent.strategies, style.inks(len(descent.strategies)), strict=True)
     ):
         times = np.sort(np.where(descent.entered[index] < 0, np.iinfo(np.int64).max, descent.entered[index]))
         shares = np.searchsorted(times, steps, side="right") / len(times)
         ax.plot(
-            np.maximum(steps, 0.8), shares, color=color, linestyle=dash, linewidth=2, drawstyle="steps-post",
-            label=style.plain(style.short(strategy.name)),
+            np.maximum(steps, 0.8), shares, color=color, linestyle=style.DASHES[index % 4], linewidth=2,
+            drawstyle="steps-post", label=style.plain(style.short(strategy.name)),
         )  # fmt: skip
         half = descent.outcomes[index].time.mean
         if np.isfinite(half):
             ax.plot([max(half, 0.8)], [0.5], "o", color=color, markersize=7, markeredgecolor="white", zorder=4)
-    style.log_rates(ax)
+    _log_steps(ax)
     ax.set_xlim(0.8, max(descent.steps, 2))
     ax.set_ylim(bottom=0.0)
     ax.yaxis.set_major_formatter(need("matplotlib.ticker").PercentFormatter(1.0))
     title = f"{name(descent)}: who has been near a global minimum"
     style.dress(ax, title=title, x="step, logarithmic", y="share of the starts")
-    style.legend(ax, title="dot: half of the starts" if any(np.isfinite(o.time.mean) for o in descent.outcomes) else None)
+    style.legend(
+        ax, title="dot: half of the starts" if any(np.isfinite(o.time.mean) for o in descent.outcomes) else None
+    )
     return ax
+
+
+def _log_steps(ax: Axes) -> None:
+    """Put steps on a logarithmic x axis, with whole numbers."""
+    ticker = need("matplotlib.ticker")
+    style.log_rates(ax)
+    ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: style.thousands(round(value))))
 
 
 def side_by_side(descent: Descent, draw: Callable[..., Axes], *, flow: bool = False) -> list[Axes]:
@@ -194,29 +204,40 @@ def name(descent: Descent) -> str:
     return f"{kind} in {dimensions} dimension{'s' * (dimensions != 1)}{noise}"
 
 
-def heights(landscape: Landscape, pixels: int = PIXELS) -> tuple[Floats, Floats, Floats]:
-    """Return the places along two coordinates and `f - f_min` there, (pixels, pixels); one row for one dimension."""
+def heights(landscape: Landscape, through: Floats, pixels: int = PIXELS) -> tuple[Floats, Floats, Floats]:
+    """Return the places along two coordinates and `f - f_min` there, (pixels, pixels); one row for one dimension.
+
+    through: the point whose other coordinates the slice has.
+    """
     axes = [np.linspace(low, high, pixels) for low, high in landscape.box[:2]]
-    middle = landscape.best[0] if len(landscape.best) else landscape.box.mean(axis=1)
     places = np.stack(np.meshgrid(*axes), -1)
-    rest = np.broadcast_to(middle[2:], (*places.shape[:-1], len(middle[2:])))
+    rest = np.broadcast_to(through[2:], (*places.shape[:-1], len(through[2:])))
     found = np.asarray(landscape.value(np.concatenate([places, rest], -1), NUMPY), dtype=np.float64)
     lowest = landscape.lowest if np.isfinite(landscape.lowest) else float(found.min())
     return axes[0], axes[-1], np.maximum(found - lowest, 0.0)
+
+
+def _lowest(descent: Descent) -> Floats:
+    """Return the global minimum, or where none is listed the lowest end."""
+    if len(descent.landscape.best):
+        return floats(descent.landscape.best[0])
+    ends = descent.ends.reshape(-1, descent.landscape.dimensions)
+    values = np.asarray(descent.landscape.value(ends, NUMPY), dtype=np.float64)
+    return np.asarray(ends[np.where(np.isnan(values), np.inf, values).argmin()], dtype=np.float64)
 
 
 def levels(above: Floats) -> Floats:
     """Return the levels of the contours, spaced evenly in their logarithm, within DECADES of the highest."""
     positive = above[above > 0]
     highest = float(positive.max()) if len(positive) else 1.0
-    lowest = float(np.quantile(positive, 1e-3)) if len(positive) else 0.1
-    return np.geomspace(max(lowest, highest * 10.0**-DECADES), highest, LEVELS)
+    lowest = float(np.quantile(positive, 1e-3)) if len(positive) else highest
+    return np.geomspace(min(max(lowest, highest * 10.0**-DECADES), highest / 10), highest, LEVELS)
 
 
 def ground(ax: Axes, descent: Descent) -> None:
     """Draw the contours of the landscape, darker where it is lower; bands along the step for one dimension."""
     colors = need("matplotlib.colors")
-    x, y, above = heights(descent.landscape)
+    x, y, above = heights(descent.landscape, _lowest(descent))
     if descent.landscape.dimensions == 1:
         x, y = np.array([0.0, float(descent.steps)]), x
         above = np.tile(above.reshape(-1, 1), (1, 2))
@@ -228,7 +249,7 @@ def ground(ax: Axes, descent: Descent) -> None:
     ax.contour(x, y, kept, levels=at, colors="white", linewidths=0.4, zorder=0.5)
 
 
-def mark_minima(ax: Axes, descent: Descent) -> None:
+def mark_minima(ax: Axes, descent: Descent, star: str = style.ORANGE) -> None:
     """Mark the known minima: a star for the global ones, a cross for the others; lines for one dimension."""
     landscape = descent.landscape
     goals = len(landscape.best)
@@ -244,7 +265,7 @@ def mark_minima(ax: Axes, descent: Descent) -> None:
         markeredgewidth=0.8 if small else 1.4, label="other known minimum", zorder=3,
     )  # fmt: skip
     ax.plot(
-        best[:, 0], best[:, 1], linestyle="none", marker="*", color=style.ORANGE, markeredgecolor=style.INK,
+        best[:, 0], best[:, 1], linestyle="none", marker="*", color=star, markeredgecolor=style.INK,
         markersize=13, markeredgewidth=0.9, label="global minimum", zorder=4,
     )  # fmt: skip
 
@@ -254,6 +275,8 @@ def frame(ax: Axes, descent: Descent) -> None:
     room = 0.02 * np.ptp(descent.landscape.box, axis=1)
     low, high = descent.landscape.box[:, 0] - room, descent.landscape.box[:, 1] + room
     if descent.landscape.dimensions == 1:
+        ax.set_xscale("symlog", linthresh=1)
+        ax.xaxis.set_major_formatter(need("matplotlib.ticker").FuncFormatter(lambda v, _: style.thousands(round(v))))
         ax.set_xlim(0, descent.steps)
         ax.set_ylim(low[0], high[0])
         return
@@ -262,7 +285,7 @@ def frame(ax: Axes, descent: Descent) -> None:
 
 
 def basin_colors(descent: Descent) -> Floats:
-    """Return the colour of each basin, (minima + 2, 3): the last two are those of ELSEWHERE and UNKNOWN, from the end."""
+    """Return the colour of each basin, (minima + 2, 3), also by the negative numbers of ELSEWHERE and UNKNOWN."""
     rgb = need("matplotlib.colors").to_rgb
     if len(descent.landscape.minima) <= SIX:
         listed = [rgb(color) for color in style.PALETTE[: max(1, len(descent.landscape.minima))]]
@@ -291,12 +314,12 @@ def path_key(panels: list[Axes], descent: Descent) -> None:
     """Say below the panels what marks and ground mean."""
     where = "darker ground is lower; contours evenly spaced in log(f - f_min)"
     if descent.landscape.dimensions > 2:
-        where += "; first two of the coordinates, slice through the global minimum"
+        where += "; the first two coordinates, over the slice through the lowest point known"
     handles, labels = panels[0].get_legend_handles_labels()
     if descent.landscape.dimensions == 1:
         where += "; red: minima"
-    shown = [(h, text) for h, text in zip(handles, labels, strict=True) if len(h.get_xdata())]
-    known = dict((text, h) for h, text in shown)
+    lines: list[Any] = handles
+    known = {text: line for line, text in zip(lines, labels, strict=True) if len(line.get_xdata())}
     _key(panels, list(known.values()), list(known), f"{name(descent)}; {where}")
 
 
@@ -316,7 +339,8 @@ def basin_key(panels: list[Axes], descent: Descent) -> None:
         pairs.append((patch(color=colors[0]), "global minimum"))
         shades, norm = _shades(descent)
         bar = need("matplotlib.cm").ScalarMappable(norm, shades)
-        panels[0].figure.colorbar(bar, ax=panels, label="other minima: height above the global one", shrink=0.6)
+        ruler = panels[0].figure.colorbar(bar, ax=panels, label="other minima: height above the global one", shrink=0.6)
+        ruler.ax.yaxis.set_major_formatter(need("matplotlib.ticker").FuncFormatter(lambda value, _: style.rate(value)))
     basins = np.concatenate([descent.home, descent.basins.ravel()])
     pairs += [(patch(color=colors[ELSEWHERE]), "at no listed minimum")] if (basins == ELSEWHERE).any() else []
     pairs += [(patch(color=colors[-2]), "diverged, or not known")] if (basins < ELSEWHERE).any() else []
@@ -324,7 +348,7 @@ def basin_key(panels: list[Axes], descent: Descent) -> None:
 
 
 def _key(panels: list[Axes], handles: list[Any], labels: list[str], title: str) -> None:
-    panels[0].figure.legend(  # type: ignore[union-attr]  # a panel has a figure
+    panels[0].figure.legend(
         handles, labels, loc="outside lower left", ncols=6, frameon=False, fontsize=style.SMALL, title=title,
         title_fontsize=style.SMALL, alignment="left", labelcolor=style.INK,
     )  # fmt: skip
@@ -340,5 +364,4 @@ def _ends(ax: Axes, descent: Descent, index: int | None) -> None:
         ends = descent.ends[index, :, 0]
     ax.plot(starts, ends, ".", color=style.BLUE, markersize=2, alpha=0.5)
     mark_minima(ax, descent)
-    frame(ax, descent)
     ax.set_xlim(*descent.landscape.box[0])

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from stepsize.kernel import seeds
-from stepsize.kernel.arrays import Floats
+from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.spec import NonNegative, Positive, Spec
 
 WORDS = 4
@@ -44,7 +44,7 @@ class Noise(Spec, ABC):
         seed: of the run. columns: the dimensions of the landscape.
         """
         u, v = _uniforms(seeds.child(seed, "noise"), step, first * columns, rows * columns)
-        return self.scale * self.shape(u, v).reshape(rows, columns)
+        return floats(self.scale * self.shape(u, v).reshape(rows, columns))
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Gaussian(Noise):
 
     def shape(self, u: Floats, v: Floats) -> Floats:
         """Return normal numbers [box1958note]."""
-        return np.sqrt(-2 * np.log(u)) * np.cos(2 * math.pi * v)
+        return floats(np.sqrt(-2 * np.log(u)) * np.cos(2 * math.pi * v))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class StudentT(Noise):
 
     def shape(self, u: Floats, v: Floats) -> Floats:
         """Return Student's numbers [bailey1994polar]."""
-        return np.sqrt(self.freedom * np.expm1(-2 / self.freedom * np.log(u))) * np.cos(2 * math.pi * v)
+        return floats(np.sqrt(self.freedom * np.expm1(-2 / self.freedom * np.log(u))) * np.cos(2 * math.pi * v))
 
 
 @dataclass(frozen=True)
@@ -93,4 +93,4 @@ def _uniforms(key: int, step: int, first: int, count: int) -> tuple[Floats, Floa
     source = np.random.Philox(key=key, counter=[first // WORDS, step, 0, 0])
     bits = source.random_raw(skip + count)[skip:]
     low, high = bits & np.uint64(0xFFFFFFFF), bits >> np.uint64(32)
-    return (high + 0.5) * 2.0**-32, (low + 0.5) * 2.0**-32
+    return floats((high + 0.5) * 2.0**-32), floats((low + 0.5) * 2.0**-32)

@@ -98,7 +98,7 @@ class Descent(Spec):
     @cached_property
     def trapped(self) -> NDArray:
         """Which starts lie in a basin that is not a global minimum's, (starts,) bool."""
-        return (self.home >= self.landscape.goals) | (self.home == ELSEWHERE)
+        return np.asarray((self.home >= self.landscape.goals) | (self.home == ELSEWHERE))
 
     @cached_property
     def reached(self) -> NDArray:

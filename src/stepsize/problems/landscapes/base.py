@@ -26,7 +26,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from stepsize.kernel.arrays import NUMPY, Array, Floats
+from stepsize.kernel.arrays import NUMPY, Array, Floats, floats
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import Bound, NDArray, Spec
 
@@ -109,7 +109,7 @@ class Landscape(Spec, ABC):
         """The global minima, (minima, dimensions)."""
         if not len(self.minima):
             return self.minima
-        return self.minima[self.value(self.minima, NUMPY) <= self.lowest + SAME * (1 + abs(self.lowest))]
+        return floats(self.minima[self.value(self.minima, NUMPY) <= self.lowest + SAME * (1 + abs(self.lowest))])
 
     @property
     def unimodal(self) -> bool:

@@ -15,7 +15,9 @@ from stepsize.problems.landscapes.base import TINY, Dimensions, Landscape, cube
 
 @dataclass(frozen=True)
 class Ackley(Landscape):
-    """A funnel with ripples: `-20*exp(-0.2*sqrt(mean x**2)) - exp(mean cos(2*pi*x)) + 20 + e` [ackley1987connectionist].
+    """A funnel with ripples [ackley1987connectionist].
+
+    `20 - 20*exp(-0.2*sqrt(mean x**2)) + e - exp(mean cos(2*pi*x))`.
 
     Watch out: the funnel is a cusp at its minimum, where no gradient exists (0 is returned there), and flat far out.
     """

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from stepsize.kernel import seeds
-from stepsize.kernel.arrays import Array, Floats
+from stepsize.kernel.arrays import Array, Floats, floats
 from stepsize.kernel.spec import Bound
-from stepsize.problems.landscapes.base import Continuum, Critical, Dimensions, Landscape, cube, mirrored, points
+from stepsize.problems.landscapes.base import Continuum, Critical, Dimensions, Kind, Landscape, cube, mirrored, points
 
 Size = Annotated[int, Bound("a whole number from 1 to 30", low=1, high=30)]
 Seed = Annotated[int, Bound("a whole number of at least 0", low=0)]
@@ -21,8 +21,8 @@ Seed = Annotated[int, Bound("a whole number of at least 0", low=0)]
 class ScalarFactorisation(Continuum):
     """The smallest factorisation: `(x*y - 1)**2 / 2`, whose minima are the hyperbola `x*y = 1`.
 
-    On the valley the sharpness is `x**2 + y**2`, at least 2: gradient descent with the rate eta can settle only where it
-    is below `2/eta`, and nowhere when eta is above 1.
+    On the valley the sharpness is `x**2 + y**2`, at least 2: gradient descent with the rate eta can settle only where
+    it is below `2/eta`, and nowhere when eta is above 1.
 
     Watch out: which minimum is found depends on the rate alone; the value does not tell them apart.
     """
@@ -85,13 +85,14 @@ class MatrixFactorisation(Continuum):
 
     @property
     def critical(self) -> tuple[Critical, ...]:
-        """The saddle at 0."""
+        """The saddle at 0; a maximum where M and its symmetric factors leave no direction out."""
         height = 0.25 if self.symmetric else 0.5
-        return (Critical("saddle", (0.0,) * self.dimensions, height * float((self._target**2).sum())),)
+        kind: Kind = "maximum" if self.symmetric and self.rank >= self.size else "saddle"
+        return (Critical(kind, (0.0,) * self.dimensions, height * float((self._target**2).sum())),)
 
     @cached_property
     def _target(self) -> Floats:
-        return self._product(self.minima[0])  # type: ignore[no-any-return]
+        return floats(self._product(self.minima[0]))
 
     def _product(self, x: Array) -> Array:
         factors = x.reshape(*x.shape[:-1], -1, self.size, self.rank)
@@ -128,7 +129,7 @@ class PhaseRetrieval(Landscape):
     def minima(self) -> Floats:
         """The vector and its mirror image."""
         z = seeds.generator(self.seed, "signal").standard_normal(self.dimensions)
-        return mirrored(z / np.linalg.norm(z))
+        return mirrored((z / np.linalg.norm(z)).tolist())
 
     @property
     def critical(self) -> tuple[Critical, ...]:
@@ -142,7 +143,7 @@ class PhaseRetrieval(Landscape):
 
     @cached_property
     def _sizes(self) -> Floats:
-        return (self.minima[0] @ self._directions) ** 2  # type: ignore[no-any-return]
+        return floats((self.minima[0] @ self._directions) ** 2)
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return the mean square of how far the sizes are off."""
@@ -196,7 +197,7 @@ class DeepLinear(Continuum):
         if self.width == 1:
             return np.ones((1, 1))
         entries = seeds.generator(self.seed, "target").standard_normal((self.width, self.width))
-        return entries / np.sqrt(self.width)
+        return floats(entries / np.sqrt(self.width))
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return the squared distance of the product of the layers to A."""
@@ -247,7 +248,7 @@ class ChebyshevRegression(Continuum):
 
     @cached_property
     def _targets(self) -> Floats:
-        return np.cos(self.degree * np.arccos(self._points))
+        return floats(np.cos(self.degree * np.arccos(self._points)))
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return half of the mean squared error."""

@@ -16,9 +16,10 @@ Chance = Annotated[float, Bound("a number from 0 to 1", low=0, high=1)]
 
 @dataclass(frozen=True)
 class Reddi(Landscape):
-    """Where Adam goes to the worst point: `large*x` once every `period` steps, `-small*x` in the others [reddi2018convergence].
+    """Where Adam goes to the worst point [reddi2018convergence].
 
-    x is held in [-1, 1], and the mean of the losses is lowest at -1. The function shown here is that mean.
+    The loss is `large*x` once every `period` steps and `-small*x` in the others; x is held in [-1, 1], and the mean of
+    the losses, which is the function shown here, is lowest at -1.
     large, small: the two slopes. period: the large one is seen in steps 0, period, 2*period...
     chance: when above 0, the large one is seen with this probability instead, drawn from the seed of the run.
 

@@ -21,7 +21,7 @@ class Branin(Landscape):
 
     @property
     def box(self) -> Floats:
-        """x from -5 to 10, y from 0 to 15."""
+        """X from -5 to 10, y from 0 to 15."""
         return points((-5, 10), (0, 15))
 
     @property
@@ -86,7 +86,7 @@ class McCormick(Landscape):
 
     @property
     def box(self) -> Floats:
-        """x from -1.5 to 4, y from -3 to 4."""
+        """X from -1.5 to 4, y from -3 to 4."""
         return points((-1.5, 4), (-3, 4))
 
     @property
@@ -176,7 +176,7 @@ class Bukin(Landscape):
 
     @property
     def box(self) -> Floats:
-        """x from -15 to -5, y from -3 to 3."""
+        """X from -15 to -5, y from -3 to 3."""
         return points((-15, -5), (-3, 3))
 
     @property

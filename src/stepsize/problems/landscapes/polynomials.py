@@ -184,7 +184,7 @@ class SixHumpCamel(Landscape):
 
     @property
     def box(self) -> Floats:
-        """x from -3 to 3, y from -2 to 2."""
+        """X from -3 to 3, y from -2 to 2."""
         return points((-3, 3), (-2, 2))
 
     @cached_property

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from stepsize.kernel.arrays import NUMPY, Array, Floats
+from stepsize.kernel.arrays import NUMPY, Array, Floats, floats
 from stepsize.kernel.spec import Bound, Positive
 from stepsize.problems.landscapes.base import Critical, Dimensions, Landscape, cube
 
@@ -50,7 +50,8 @@ class Separable(Landscape):
 
     def wells(self, i: int) -> Floats:
         """Return the minima of the term of coordinate number `i` inside of the box, lowest first."""
-        grid = np.linspace(*self.box[i - 1], 4001 + 200 * i)
+        first, last = self.box[i - 1].tolist()
+        grid = np.linspace(first, last, 4001 + 200 * i)
         depth = self.term(grid, i, NUMPY)
         inside = np.flatnonzero((depth[1:-1] < depth[:-2]) & (depth[1:-1] <= depth[2:])) + 1
         low, high = grid[inside - 1], grid[inside + 1]
@@ -59,7 +60,7 @@ class Separable(Landscape):
             uphill = self.slope(middle, i, NUMPY) > 0
             low, high = np.where(uphill, low, middle), np.where(uphill, middle, high)
         found = (low + high) / 2
-        return found[np.argsort(self.term(found, i, NUMPY), kind="stable")]
+        return floats(found[np.argsort(self.term(found, i, NUMPY), kind="stable")])
 
     @cached_property
     def minima(self) -> Floats:

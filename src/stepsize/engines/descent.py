@@ -6,8 +6,10 @@ that fit the cache; the outcome does not depend on how.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,7 +140,7 @@ class _Run:
             table = base.coefficients([trial], start, stop)
             columns = {name: values[:, 0].tolist() for name, values in table.items()}
             rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-            with torch.no_grad():
+            with torch.no_grad(), _one_thread():
                 for block in self._blocks:
                     block.advance(rows, start)
             if stop in self.due:
@@ -190,11 +192,11 @@ class _Block:
         box = torch.from_numpy(plan.landscape.box)
         self._low, self._high = box[:, 0], box[:, 1]
         self.x = torch.from_numpy(plan.x[first:stop])
-        self._ones = torch.ones(plan.landscape.dimensions, dtype=self.x.dtype)
         self._slots = _slots(rule, self.x)
         self._waiting = ~plan.landscape.arrived(self.x, torch)
         self.entered = torch.where(self._waiting, -1, 0)
         self.died_at = torch.full_like(self.entered, -1)
+        self._dead: torch.Tensor | None = None
 
     @property
     def weights(self) -> torch.Tensor:
@@ -220,20 +222,30 @@ class _Block:
 
     def _kept(self, x: torch.Tensor, step: int) -> torch.Tensor:
         """Return the new points: inside the walls, and where one is not finite, the last one that was."""
-        squares = (x * x) @ self._ones  # also beyond 1e154, where no formula is finite any more
-        if not squares.sum().item() < np.inf:
-            dead = ~squares.isfinite()
-            self.died_at.masked_fill_(dead & (self.died_at < 0), step)
+        if not math.isfinite(x.sum().item()):  # one number tells that all is well, or that rows have to be looked at
+            lost = ~x.isfinite().all(-1)
+            self.died_at.masked_fill_(lost & (self.died_at < 0), step)
+            self._dead = (self.died_at >= 0).unsqueeze(-1)
         if self._landscape.walls:
             x = torch.clamp(x, self._low, self._high)
-        dead = self.died_at >= 0
-        return torch.where(dead[:, None], self.x, x) if bool(dead.any()) else x
+        return x if self._dead is None else torch.where(self._dead, self.x, x)
 
     def _note(self, updates: int) -> None:
         """Note which rows came near a global minimum for the first time."""
         there = self._waiting & self._landscape.arrived(self.weights, torch)
         self.entered.masked_fill_(there, updates)
         self._waiting &= ~there
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch work on one thread for a while: a block is too small to be shared out."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _slots(rule: Rule, x: torch.Tensor) -> Slots:

@@ -18,7 +18,7 @@ ENDINGS = ("gif", "webp")
 FRAME = 80
 """How long a frame is shown, in milliseconds; the last one is shown fifteen times as long."""
 
-DPI, EVERY = 80, 2
+DPI, EVERY = 100, 2
 """The sharpness, in points an inch, and which of the recorded steps are shown: every second, and so the last one."""
 
 
@@ -33,7 +33,10 @@ def animate(descent: Descent, path: str | Path) -> Path:
     ending = file.suffix.removeprefix(".").lower()
     if ending not in ENDINGS:
         raise ParameterError(f"cannot animate into {file}: {ending!r} is no such format. {suggestion(ending, ENDINGS)}")
-    first, *rest = _frames(descent)
+    frames = _frames(descent)
+    if ending == "gif":  # of 256 colours; an octree keeps the few bright ones among all the greys
+        frames = [frame.quantize(256, method=need("PIL.Image").Quantize.FASTOCTREE, dither=0) for frame in frames]
+    first, *rest = frames
     durations = [FRAME] * len(rest) + [15 * FRAME]
     try:
         first.save(file, save_all=True, append_images=rest, duration=durations, loop=0)

@@ -58,13 +58,13 @@ def curvature(landscape: Landscape, seed: int = 0) -> float:
         bent = landscape.gradient(x + toward, torch) - landscape.gradient(x - toward, torch)
         toward = bent / (2e-6 * width)
         size = toward.norm(dim=-1, keepdim=True)
-    found = _finite(size)
+    found, values = _finite(size), _finite(landscape.value(x, torch))
     steep, slope = (
         float(np.quantile(found, STEEP)),
         float(np.median(_finite(landscape.gradient(x, torch).norm(dim=-1)))),
     )
-    most = max(float(found.max()), 100 * slope / width)
-    return steep if steep > 1e-6 * most else most or 1.0
+    flat = 1e-6 * float(np.ptp(values)) / width**2
+    return steep if steep > flat else max(float(found.max()), 100 * slope / width) or 1.0
 
 
 def _finite(values: torch.Tensor) -> Floats:

@@ -222,7 +222,8 @@ def _lowest(descent: Descent) -> Floats:
     if len(descent.landscape.best):
         return floats(descent.landscape.best[0])
     ends = descent.ends.reshape(-1, descent.landscape.dimensions)
-    values = np.asarray(descent.landscape.value(ends, NUMPY), dtype=np.float64)
+    with np.errstate(all="ignore"):  # an end may lie where the function is beyond all numbers
+        values = np.asarray(descent.landscape.value(ends, NUMPY), dtype=np.float64)
     return np.asarray(ends[np.where(np.isnan(values), np.inf, values).argmin()], dtype=np.float64)
 
 

@@ -10,7 +10,7 @@ from stepsize.engines.descent import descend
 from stepsize.engines.flow import basins
 from stepsize.engines.scales import curvature, usual
 from stepsize.kernel.errors import ParameterError
-from stepsize.policies import Policy, recipe
+from stepsize.policies import Policy, constant, recipe
 from stepsize.problems.landscapes import (
     Booth,
     Easom,
@@ -27,7 +27,8 @@ from stepsize.problems.landscapes import (
 from stepsize.problems.landscapes.base import cube, points
 from stepsize.problems.noise import Gaussian, Multiplicative, StudentT
 from stepsize.results.descent import ELSEWHERE, UNKNOWN
-from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
+from stepsize.results.io import CATALOGUE
+from stepsize.rules import SGD, Adam, AdamW, AMSGrad, DAdaptSGD, Momentum, Nesterov, RMSProp, Rule
 from stepsize.schedules import PowerLaw
 from stepsize.strategy import Strategy
 
@@ -239,3 +240,31 @@ def test_a_large_rate_that_cools_down_escapes_where_a_small_one_cannot():
     small, large = found.outcomes
     assert small.escape.mean == 0
     assert large.escape.low > 0.4
+
+
+SMALL = {"DoG": 1e-2, "DAdaptSGD": 1.0, "DAdaptAdam": 1.0, "Prodigy": 1.0, "DoWG": 1.0, "Adadelta": 1.0}
+
+
+@pytest.mark.parametrize("kind", [*CATALOGUE.of(Rule).values()], ids=lambda kind: kind.__name__)
+def test_every_rule_descends_row_by_row(kind):
+    """Whatever its state is, a start's way does not depend on the others, and goes down."""
+    rule, surface = kind(), Booth()
+    plan = Strategy(rule, constant(SMALL.get(kind.__name__, 1e-3)))
+    x = np.random.default_rng(0).uniform(-1, 1, (12, 2))
+    found = descend(surface, [plan], starts=x, steps=60, watched=12)
+    alone = descend(surface, [plan], starts=x[7:8], steps=60)
+    np.testing.assert_allclose(found.ends[0, 7], alone.ends[0, 0], rtol=1e-12, atol=1e-13)
+    assert (surface.value(found.ends[0], np) < surface.value(x, np)).mean() > 0.5
+
+
+def test_amsgrad_goes_to_the_best_point_of_reddis_example():
+    """[reddi2018convergence]: where Adam ends at the worst one."""
+    policy = Policy(lr=PowerLaw(0.1, 0.5, 1.0))
+    plan = Strategy(AMSGrad(momentum=0.0, beta2=0.1), policy)
+    found = descend(Reddi(), [plan], starts=np.array([[0.5], [-0.5]]), steps=20_000)
+    assert (found.ends < -0.99).all()
+
+
+def test_a_rule_that_keeps_its_points_is_refused_where_there_are_walls():
+    with pytest.raises(ParameterError, match="DAdaptSGD keeps them in its own state"):
+        descend(Eggholder(), [Strategy(DAdaptSGD(), constant(1.0))], starts=3, steps=3)

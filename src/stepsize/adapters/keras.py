@@ -340,8 +340,8 @@ def _next(optimizer: Any) -> tuple[int, int]:
 
 
 def _number(value: Any) -> float:
-    """Return a number, a tensor or a variable as a float; NumPy 2 warns of a Keras variable, not of its tensor."""
-    return float(ops.convert_to_numpy(ops.convert_to_tensor(value)))
+    """Return a number, a tensor or a variable as a float; on torch, Keras's way over an array makes NumPy 2 warn."""
+    return float(ops.convert_to_tensor(value))
 
 
 def _attribute(optimizer: Any, name: str) -> str:

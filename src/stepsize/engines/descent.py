@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
 from stepsize.results.descent import UNKNOWN, Descent
 from stepsize.rules import Rule
-from stepsize.rules.base import Slots
+from stepsize.rules.base import Scalars, Slots
 from stepsize.strategy import Strategy, Trial
 
 BLOCK = 1 << 15
@@ -57,7 +56,8 @@ def descend(
 
     A trajectory that is not finite any more is frozen at its last finite point, and says when; the others go on.
 
-    Raises ParameterError for starts outside of the box, or where the gradient is not finite.
+    Raises ParameterError for starts outside of the box, or where the gradient is not finite, and for a rule that cannot
+    be held inside of a box.
 
     >>> from stepsize.policies import constant
     >>> from stepsize.problems.landscapes import Booth
@@ -69,6 +69,12 @@ def descend(
     began = time.perf_counter()
     if not strategies:
         raise ParameterError("a descent needs at least one strategy.")
+    for strategy in strategies:
+        if landscape.walls and strategy.rule.anchored:
+            raise ParameterError(
+                f"{type(landscape).__name__} holds its points inside of its box, and {strategy.rule.title} keeps them "
+                "in its own state, where nothing else may move them; take another rule or another landscape."
+            )
     x = _starts(landscape, starts, seed)
     plan = _Plan(landscape, x, steps, seed, noise, watched, block)
     runs = [_Run(plan, strategy.over(steps)) for strategy in strategies]
@@ -188,11 +194,11 @@ class _Block:
 
     def __init__(self, plan: _Plan, rule: Rule, first: int, stop: int) -> None:
         self._landscape, self._noise, self._seed = plan.landscape, plan.noise, plan.seed
-        self._rule, self._first = rule, first
+        self._rule, self._first = rule.over([(plan.landscape.dimensions,)]), first
         box = torch.from_numpy(plan.landscape.box)
         self._low, self._high = box[:, 0], box[:, 1]
         self.x = torch.from_numpy(plan.x[first:stop])
-        self._slots = _slots(rule, self.x)
+        self._slots: Slots = self._rule.init(self.x, torch)
         self._waiting = ~plan.landscape.arrived(self.x, torch)
         self.entered = torch.where(self._waiting, -1, 0)
         self.died_at = torch.full_like(self.entered, -1)
@@ -201,14 +207,17 @@ class _Block:
     @property
     def weights(self) -> torch.Tensor:
         """The points to judge the rows by."""
-        found: torch.Tensor = _weights(self._rule, self.x, self._slots)
-        return found
+        found: torch.Tensor = self._rule.readout(self.x, self._slots, torch)
+        return found if self._dead is None else torch.where(self._dead, self.x, found)
 
     def advance(self, rows: Sequence[dict[str, float]], start: int) -> None:
         """Make the updates `start`, `start + 1`, ... with these rows of coefficients."""
         watching = bool(self._waiting.any())
         for step, row in enumerate(rows, start):
-            x, self._slots = self._rule.step(self.x, self._gradient(step), self._slots, row, torch)
+            c: Scalars = row
+            if self._rule.core.takes_loss:
+                c = {**row, "loss": self._landscape.value(self.x, torch).unsqueeze(-1)}
+            x, self._slots = self._rule.step(self.x, self._gradient(step), self._slots, c, torch)
             self.x = self._kept(x, step)
             if watching:
                 self._note(step + 1)
@@ -246,13 +255,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _slots(rule: Rule, x: torch.Tensor) -> Slots:
-    """Return the state that `rule` begins with."""
-    return tuple(torch.zeros_like(x) for _ in rule.slots)
-
-
-def _weights(rule: Rule, x: torch.Tensor, slots: Slots) -> Any:  # noqa: ARG001  (no rule reads out others than x yet)
-    """Return the weights to evaluate at."""
-    return x

@@ -12,8 +12,10 @@ from stepsize import policies, rules, schedules
 from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.spec import Catalogue, Spec, envelope
 from stepsize.results.advice import Advice
+from stepsize.results.curvature import Sharpness, Slice
 from stepsize.results.curves import Curves
 from stepsize.results.race import Interval, Race, Rung, Standing
+from stepsize.results.step_sizes import StepSizes
 from stepsize.results.sweep import Estimate, Suggestion, Sweep
 from stepsize.strategy import Strategy, Trial
 
@@ -36,6 +38,7 @@ CATALOGUE = Catalogue(
         *_concrete(rules, rules.Rule),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
         Curves, Sweep, Estimate, Suggestion, Interval, Rung, Standing, Race, Advice,
+        Sharpness, Slice, StepSizes,
     ]
 )  # fmt: skip
 """Every kind that a file may hold."""

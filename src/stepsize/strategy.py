@@ -40,7 +40,7 @@ class Strategy(Spec):
     def validate(self) -> None:
         """Check that the policy speaks of the rule's hyperparameters, and complete the name."""
         known = self.rule.hyperparameters
-        kind = type(self.rule).__name__
+        kind = self.rule.title
         for name in self.policy:
             if name not in known:
                 raise ParameterError(

@@ -1,6 +1,7 @@
 """`drive`: values before the update, exact resumption, groups with ratios, and nothing patched."""
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,25 @@ def test_each_group_keeps_its_ratio_to_the_default():
     assert seen == [([0.1, 1.0], 0.0), ([0.05, 0.5], 0.0)]
 
 
+@pytest.mark.parametrize("decay", [0.1, 1e-4])
+def test_a_decay_of_the_groups_own_beside_a_default_that_nobody_uses_is_the_policy_s(decay):
+    """AdamW's default is .01; a group with a decay of .1 would otherwise have ten times what the policy says."""
+    optimizer = two_groups("AdamW", 0.1, {"weight_decay": decay}, {"weight_decay": 0.0})
+    policy = Policy(lr=1.0, weight_decay=Linear(0.2, 0.0))
+    seen = []
+    for step in drive(optimizer, policy, 4):
+        seen.append([group["weight_decay"] for group in optimizer.param_groups])
+        update(optimizer)
+        if step == 1:
+            break
+    resumed = two_groups("AdamW", 0.1, {"weight_decay": decay}, {"weight_decay": 0.0})
+    resumed.load_state_dict(optimizer.state_dict())
+    for _ in drive(resumed, policy, 4, start=2):
+        seen.append([group["weight_decay"] for group in resumed.param_groups])
+        update(resumed)
+    assert seen == [[value, 0.0] for value in policy.over(4).table(0, 4)["weight_decay"].tolist()]
+
+
 def test_groups_that_agree_follow_the_policy_itself():
     optimizer = two_groups("SGD", 0.1, {"lr": 0.3}, {"lr": 0.3, "weight_decay": 0.1})
     assert [rates(optimizer) for _ in drive(optimizer, Policy(lr=1.0), 1)] == [[1.0, 1.0]]
@@ -291,7 +311,11 @@ def test_build_optimizer_takes_a_strategy_and_an_iterable_of_parameters():
 
 
 def test_a_rule_that_torch_does_not_have_is_refused():
+    @dataclass(frozen=True)
     class Sign(Rule):
+        lr: float = 0.1
+        weight_decay: float = 0.0
+
         def coefficients(self, h, k):
             return dict(h)
 

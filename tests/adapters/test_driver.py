@@ -330,3 +330,20 @@ def test_at_tells_the_values_of_a_step_and_sets_nothing():
     assert driving.at(1) == [{"lr": 0.75, "weight_decay": 0.5}, {"lr": 0.375, "weight_decay": 0.5}]
     assert (driving.step, rates(optimizer)) == (0, [0.5, 0.25])
     assert driving.at(0) == [{"lr": rate, "weight_decay": 0.5} for rate in [1.0, 0.5]]
+
+
+def test_an_attached_driver_sets_what_is_loaded_or_added_before_the_update():
+    """The optimizer's checkpoint has the values of the update before, and a new group those that it came with."""
+    old = optimizer_of("SGD", {}, {"lr": 0.25})
+    first = drive(old, LINE, steps=4).attach()
+    update(old)
+    optimizer = optimizer_of("SGD", {}, {"lr": 0.25})
+    used = []
+    second = drive(optimizer, LINE, steps=4).attach()
+    optimizer.register_step_pre_hook(lambda optimizer, *_: used.append(rates(optimizer)))
+    second.load_state_dict(first.state_dict())
+    optimizer.load_state_dict(optimizer_of("SGD", {}, {}).state_dict())
+    update(optimizer)
+    optimizer.add_param_group({"params": [weight()]})
+    update(optimizer)
+    assert used == [[0.75, 0.375], [0.5, 0.25, 0.5]]

@@ -174,7 +174,7 @@ def listed(*options):
 
 def test_the_list_names_everything():
     found = json.loads(listed("--json"))
-    assert set(found) == {"schedules", "feedback", "policies", "rules", "tasks"}
+    assert set(found) == {"schedules", "feedback", "policies", "rules", "landscapes", "noise", "tasks"}
     assert set(found["policies"]) == set(RECIPES)
     assert set(found["schedules"]) == set(CATALOGUE.of(Schedule))
     assert all(name in listed() for family in found.values() for name in family)

@@ -42,6 +42,7 @@ def test_a_near_miss_is_suggested_whatever_its_case():
 
 def test_without_a_near_miss_the_allowed_are_listed_in_order():
     assert suggestion("zzz", ["b", "a"]) == "Allowed: a, b."
+    assert suggestion("zzz", [f"n{i:02}" for i in range(50)]).endswith("n38, n39, and 10 more (stepsize list).")
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, 10**4000, list(range(10**5)), {"a": "b" * 10**5}])

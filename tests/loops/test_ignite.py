@@ -66,8 +66,7 @@ def test_resume_is_bit_identical(kind, tmp_path):
         net = tiny.model()
         optimizer = tiny.two_groups(net)
         trainer, _ = trainer_of(net, optimizer)
-        parts = {"trainer": trainer, "net": net, "optimizer": optimizer}
-        parts["policy"] = policy_in(kind, trainer, optimizer)
+        parts = {"trainer": trainer, "policy": policy_in(kind, trainer, optimizer), "net": net, "optimizer": optimizer}
         saver = DiskSaver(tmp_path, create_dir=False, require_empty=False)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, Checkpoint(parts, saver, filename_pattern="checkpoint.pt"))
         if checkpoint is not None:
@@ -120,7 +119,7 @@ def test_skipped_steps():
 
 
 def work(rank, folder):
-    """Two processes of `ignite.distributed.Parallel`: this file, run as a program."""
+    """One of two processes of `ignite.distributed.Parallel`: this file, run as a program."""
     torch.set_num_threads(1)
     for kind in KINDS:
         net = idist.auto_model(tiny.model())
@@ -133,7 +132,7 @@ def work(rank, folder):
 
 def test_two_processes(tmp_path):
     """DistributedDataParallel over gloo, each process with batches of its own: Ignite's values of the table."""
-    processes.run("test_ignite.py", tmp_path)
+    processes.two("test_ignite.py", tmp_path)
     for kind in KINDS:
         first, second = (torch.load(tmp_path / f"{kind}{rank}.pt", weights_only=True) for rank in range(2))
         assert torch.equal(first["weights"], second["weights"])
@@ -160,8 +159,8 @@ def test_saved_and_reloaded(kind, tmp_path):
             Checkpoint.load_objects({"policy": other}, state)
 
 
-def test_momentum_moves_which_it_does_not_in_the_wrapper_of_ignite():
-    """`ignite.handlers.LRScheduler` never calls `step()`: it sets the rate alone, whatever it wraps."""
+def test_the_wrapper_of_ignite_sets_the_rate_of_ours_alone():
+    """`ignite.handlers.LRScheduler` never calls `step()`. (OneCycleLR moves momentum in it: its `get_lr` does.)"""
     net = tiny.model()
     optimizer = tiny.two_groups(net)
     trainer, seen = trainer_of(net, optimizer)
@@ -239,6 +238,5 @@ def test_what_is_no_optimizer_is_refused():
 
 
 if __name__ == "__main__":
-    FOLDER = Path(sys.argv[1])
-    with idist.Parallel(backend="gloo", nproc_per_node=2, init_method=f"file://{FOLDER}/store") as parallel:
-        parallel.run(work, FOLDER)
+    with idist.Parallel(backend="gloo") as parallel:
+        parallel.run(work, Path(sys.argv[1]))

@@ -11,11 +11,15 @@ import pytest
 from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.spec import Spec, encode
 from stepsize.policies import RECIPES, Clock, Groups, Policy, one_cycle
+from stepsize.problems.landscapes import Booth, Landscape
+from stepsize.problems.noise import Gaussian, Noise
 from stepsize.results import (
     Advice,
     Curves,
+    Descent,
     Estimate,
     Interval,
+    Outcome,
     Race,
     Rung,
     Sharpness,
@@ -60,7 +64,16 @@ SLICE = Slice(
 SIZES = StepSizes(
     "Adam", (0.5, 0.9), np.array([0, 2]), np.eye(2), np.full((2, 2), np.nan), np.ones((2, 1)), np.zeros(2), np.ones(2)
 )
-VALUES = [SLICE, SIZES, Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False), CURVES, INTERVAL, RUNG, *STANDINGS, RACE, SWEEP, CLEAR, UNCLEAR, CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0]]
+DESCENT = Descent(
+    Booth(), Gaussian(0.1), 5, 0, STRATEGIES, np.ones((2, 2)), np.array([0, -2]), np.full((2, 2, 2), np.inf),
+    np.array([[0, -1], [-2, 0]]), np.array([[3, -1], [-1, -1]]), np.array([[-1, 4], [-1, -1]]), np.array([0, 5]),
+    np.zeros((2, 2, 1, 2)), 0.1,
+)  # fmt: skip
+VALUES = [
+    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, SWEEP, CLEAR, UNCLEAR, CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0],
+    SLICE, SIZES, Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),
+    DESCENT, Outcome(STRATEGIES[0], INTERVAL, None, Interval(math.inf, 3.0, math.inf), 0, 2),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
@@ -74,7 +87,7 @@ def test_every_kind_of_result_comes_back_with_its_infinities(value, tmp_path):
 
 
 def test_every_kind_of_the_catalogue_that_is_a_result_was_tried():
-    families = (Schedule, Feedback, Rule, Policy, Groups, Clock)
+    families = (Schedule, Feedback, Rule, Policy, Groups, Clock, Landscape, Noise)
     results = {kind for kind in io.CATALOGUE.of(Spec).values() if not issubclass(kind, families)}
     assert results == {type(value) for value in VALUES}
 

@@ -184,6 +184,19 @@ BROKEN_RULES = {
         {"step": lambda r, p, g, s, c, xp: (p - c["lr"] * g * (abs(g).sum() > 0) * abs(g).max(), ())},
         "as it does alone",
     ),
+    "Contagious": (
+        {"step": lambda r, p, g, s, c, xp: (p - c["lr"] * g + 0.0 * g.sum(), ())},
+        "whose gradient is nan must leave the others as they are",
+    ),
+    "Overwritten": (
+        {"init": lambda r, p, xp: (p,), "step": lambda r, p, g, s, c, xp: (p, s)},
+        "must return new arrays",
+    ),
+    "Wide": (
+        {"init": lambda r, p, xp: (xp.zeros_like(p[0]),), "step": lambda r, p, g, s, c, xp: (p, s)},
+        "the replicas as its first axis",
+    ),
+    "Flat": ({"readout": lambda r, p, s, xp: p[0]}, "must keep the shape of the parameters and slots"),
 }
 
 
@@ -202,7 +215,7 @@ def test_a_rule_that_only_numpy_can_run_is_told_so():
 
 
 def test_a_rule_that_another_library_cannot_run_is_told_so():
-    rule = broken("Narrow", Plain, step=lambda r, p, g, s, c, xp: (p - c["lr"] * g + 0.0 * g.sum(), ()))
+    rule = broken("Narrow", Plain, step=lambda r, p, g, s, c, xp: (p - c["lr"] * g.clip(-9.0, 9.0), ()))
     with pytest.raises(AssertionError, match="does not run in array_api_strict"):
         check_rule(rule)
 

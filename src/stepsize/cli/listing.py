@@ -12,18 +12,22 @@ from stepsize.cli import base
 from stepsize.kernel.schema import json_schema
 from stepsize.policies import RECIPES
 from stepsize.problems import TASKS
+from stepsize.problems.landscapes import Landscape
+from stepsize.problems.noise import Noise
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import Rule
 from stepsize.schedules import Feedback, Schedule
 
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """Return name and first line of every schedule, feedback, policy, rule and task."""
+    """Return name and first line of everything: schedules, feedback, policies, rules, landscapes, noise and tasks."""
     return {
         "schedules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Schedule).items()},
         "feedback": {name: _first_line(kind) for name, kind in CATALOGUE.of(Feedback).items()},
         "policies": {name: _first_line(recipe) for name, recipe in RECIPES.items()},
         "rules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Rule).items()},
+        "landscapes": {name: _first_line(kind) for name, kind in CATALOGUE.of(Landscape).items()},
+        "noise": {name: _first_line(kind) for name, kind in CATALOGUE.of(Noise).items()},
         "tasks": {name: _first_line(make) for name, make in TASKS.items()},
     }
 
@@ -32,7 +36,7 @@ def catalogue() -> dict[str, dict[str, str]]:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, for machines.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the files, for editors.")
 def listing(*, as_json: bool, schema: bool) -> None:
-    """List the schedules, policies, rules and built-in tasks."""
+    """List the schedules, policies, rules, landscapes and built-in tasks."""
     if schema:
         click.echo(json.dumps(json_schema(CATALOGUE), indent=1))
         return

@@ -7,6 +7,7 @@ import sys
 import click
 
 from stepsize.cli.advise import advise
+from stepsize.cli.landscape import landscape
 from stepsize.cli.listing import listing
 from stepsize.cli.race import race
 from stepsize.cli.range_test import range_test
@@ -26,7 +27,7 @@ def cli() -> None:
     """
 
 
-for command in (advise, race, range_test, show, listing, report):
+for command in (advise, race, range_test, landscape, show, listing, report):
     cli.add_command(command)
 
 

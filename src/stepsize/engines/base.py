@@ -44,7 +44,7 @@ class Engine(Protocol):
 
 
 def coefficients(trials: Sequence[Trial], start: int, stop: int) -> dict[str, Floats]:
-    """Return the coefficients of steps start..stop-1 of trials of one kind of rule, each (steps, trials) float64.
+    """Return the coefficients of steps start..stop-1 of trials of one form of rule, each (steps, trials) float64.
 
     trials: their policies bound to the run.
     """
@@ -84,10 +84,10 @@ def bound(trials: Sequence[Trial], steps: int) -> list[Trial]:
 
 
 def by_rule(trials: Sequence[Trial]) -> list[list[int]]:
-    """Return the trials, by index, grouped by the kind of their rule, in order of first appearance."""
+    """Return the trials, by index, grouped by the form of their rule, in order of first appearance."""
     groups: dict[Any, list[int]] = {}
     for index, trial in enumerate(trials):
-        groups.setdefault(type(trial.strategy.rule), []).append(index)
+        groups.setdefault(trial.strategy.rule.form, []).append(index)
     return list(groups.values())
 
 

@@ -34,7 +34,7 @@ UPDATE_BLOCK = 1 << 18
 
 
 class Ensemble:
-    """Runs the trials of one kind of rule as replicas of one vectorised model.
+    """Runs the trials of one form of rule as replicas of one vectorised model.
 
     size: the most replicas in one wave. dtype: of the parameters. device: "auto" takes a GPU where there is one.
     """
@@ -50,7 +50,7 @@ class Ensemble:
         return f"ensemble of up to {self.size} replicas on {self.device.type}{base.precision(self.dtype)}"
 
     def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
-        """Return groups of one kind of rule, of at most `size` trials, as even as they can be."""
+        """Return groups of one form of rule, of at most `size` trials, as even as they can be."""
         found = []
         for group in base.by_rule(trials):
             pieces = -(-len(group) // self.size)
@@ -78,10 +78,10 @@ class Ensemble:
         began = time.perf_counter()
         bound = base.bound(trials, steps)
         replicas = Replicas(task, [trial.seed for trial in trials], self.dtype, self.device)
-        rule = trials[0].strategy.rule
+        rule = trials[0].strategy.rule.over(replicas.shapes)
         points = base.score_points(steps, score_every)
         due = set(points)
-        slots = tuple(torch.zeros_like(replicas.flat) for _ in rule.slots)
+        slots = rule.init(replicas.flat, torch)
         losses, scores, table = [], [], {}
         for step in range(steps):
             row = step % base.CHUNK
@@ -90,11 +90,14 @@ class Ensemble:
                 table = {name: self._tensor(values).unsqueeze(-1) for name, values in found.items()}
             with base.blamed(task, step):
                 gradient, loss = replicas.gradient(step)
-            _update(rule, replicas.flat, gradient, slots, {name: values[row] for name, values in table.items()})
+            now = {name: values[row] for name, values in table.items()}
+            if rule.core.takes_loss:
+                now["loss"] = loss.unsqueeze(-1)
+            _update(rule, replicas.flat, gradient, slots, now)
             losses.append(loss)
             if step + 1 in due:
                 with base.blamed(task, step):
-                    scores.append(replicas.score())
+                    scores.append(replicas.score(rule.readout(replicas.flat, slots, torch)))
             if progress is not None:
                 progress(len(trials))
         return Curves(
@@ -115,7 +118,8 @@ def _update(rule: Rule, flat: torch.Tensor, gradient: torch.Tensor, slots: Slots
         now = {name: value[rows] for name, value in c.items()}
         flat[rows], new = rule.step(flat[rows], gradient[rows], old, now, torch)
         for kept, fresh in zip(old, new, strict=True):
-            kept.copy_(fresh)
+            if fresh is not kept:
+                kept.copy_(fresh)
 
 
 class Replicas:
@@ -177,13 +181,18 @@ class Replicas:
             (gradient,) = torch.autograd.grad(losses.sum(), row)
         return gradient, losses.detach()
 
-    def score(self) -> torch.Tensor:
-        """Return the validation loss of each replica, (replicas,), in evaluation mode."""
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the tensors in a row, in order."""
+        return [tuple(shape) for shape in self._shapes.values()]
+
+    def score(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the validation loss of each replica, (replicas,), in evaluation mode, at the parameters `rows`."""
         self._model.eval()
-        total = torch.zeros(len(self.flat), device=self._device, dtype=self._dtype)
+        total = torch.zeros(len(rows), device=self._device, dtype=self._dtype)
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             for x, y in self._task.validation_batches():
-                losses, _ = self._evaluate(self.flat, self.buffers, self._to(x), self._to(y))
+                losses, _ = self._evaluate(rows, self.buffers, self._to(x), self._to(y))
                 total += losses * len(x)
         self._model.train()
         return total / len(self._task.validation[0])
@@ -227,7 +236,7 @@ def _difference(task: Task, replicas: Replicas) -> str | None:
     for name, buffer in model.named_buffers():
         if not torch.allclose(replicas.buffers[name][0].float(), buffer.float(), rtol=1e-3, atol=1e-5, equal_nan=True):
             return f"its buffer {name!r} is not updated in place"
-    replicas.score()
+    replicas.score(replicas.flat)
     return None
 
 

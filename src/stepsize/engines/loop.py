@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from stepsize.kernel import seeds
 from stepsize.problems import Task
 from stepsize.problems.base import seeded
 from stepsize.results.curves import Curves
+from stepsize.rules import Rule
 from stepsize.strategy import Trial
 
 
@@ -50,10 +53,9 @@ class Loop:
         self, task: Task, trial: Trial, steps: int, score_every: int | None, progress: base.Progress | None
     ) -> Curves:
         began = time.perf_counter()
-        rule = trial.strategy.rule
         model = task.build(trial.seed).to(self.dtype).train()
         parameters = [p for p in model.parameters() if p.requires_grad]
-        slots = [tuple(torch.zeros_like(p) for _ in rule.slots) for p in parameters]
+        weights = _Weights(trial.strategy.rule, parameters)
         points = base.score_points(steps, score_every)
         table = base.coefficients(base.bound([trial], steps), 0, steps)
         losses: list[float] = []
@@ -65,14 +67,10 @@ class Loop:
                 with base.blamed(task, step):
                     loss = task.loss(model(x), y)
                     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-                with torch.no_grad():
-                    for i, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
-                        if g is not None:
-                            new, slots[i] = rule.step(p, g, slots[i], now, torch)
-                            p.copy_(new)
+                weights.update(gradients, loss.detach(), now)
                 losses.append(loss.item())
                 if step + 1 in points:
-                    with base.blamed(task, step):
+                    with base.blamed(task, step), weights.read_out():
                         scores.append(self._score(task, model))
                 if progress is not None:
                     progress(1)
@@ -93,3 +91,46 @@ class Loop:
                 total += task.loss(model(self._to(x)), self._to(y)).item() * len(x)
         model.train()
         return total / len(task.validation[0])
+
+
+class _Weights:
+    """The parameters of one model as one row, (1, parameters), with the rule that moves it and its slots."""
+
+    def __init__(self, rule: Rule, parameters: Sequence[torch.nn.Parameter]) -> None:
+        self._parameters = parameters
+        self._sizes = [p.numel() for p in parameters]
+        self._rule = rule.over([tuple(p.shape) for p in parameters])
+        self._row = torch.cat([p.detach().reshape(-1) for p in parameters]).unsqueeze(0)
+        self._slots = self._rule.init(self._row, torch)
+
+    def update(
+        self, gradients: Sequence[torch.Tensor | None], loss: torch.Tensor, coefficients: dict[str, float]
+    ) -> None:
+        """Take one step; what the loss did not use stays as it is, as in `torch.optim`."""
+        known = zip(gradients, self._parameters, strict=True)
+        gradient = torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in known]).unsqueeze(0)
+        now: dict[str, Any] = dict(coefficients)
+        if self._rule.core.takes_loss:
+            now["loss"] = loss.reshape(1, 1)
+        with torch.no_grad():
+            row, slots = self._rule.step(self._row, gradient, self._slots, now, torch)
+        if any(g is None for g in gradients):
+            known = zip(gradients, self._parameters, strict=True)
+            used = torch.cat([torch.full((p.numel(),), g is not None) for g, p in known])
+            pairs = zip(slots, self._slots, strict=True)
+            slots = tuple(torch.where(used, new, old) if new.shape == row.shape else new for new, old in pairs)
+            row = torch.where(used, row, self._row)
+        self._row, self._slots = row, slots
+        self._write(row)
+
+    @contextmanager
+    def read_out(self) -> Iterator[None]:
+        """Put the weights to evaluate at into the model, and the others back."""
+        self._write(self._rule.readout(self._row, self._slots, torch))
+        yield
+        self._write(self._row)
+
+    def _write(self, row: torch.Tensor) -> None:
+        with torch.no_grad():
+            for p, piece in zip(self._parameters, torch.split(row[0], self._sizes), strict=True):
+                p.copy_(piece.view_as(p))

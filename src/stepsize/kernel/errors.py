@@ -77,6 +77,10 @@ def brief(value: object) -> str:
     return _SHORT.repr(value)
 
 
+MOST = 40
+"""The most names that an error lists."""
+
+
 def suggestion(given: str, allowed: Iterable[str]) -> str:
     """Return the end of an error message: the near miss if there is one, else what is allowed.
 
@@ -89,4 +93,5 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
     folded = {name.lower(): name for name in names}
     near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.6)
     near = [folded[str(given).lower()]] if str(given).lower() in folded else near
-    return f"Did you mean {near[0]!r}?" if near else f"Allowed: {', '.join(names)}."
+    more = f", and {len(names) - MOST} more (stepsize list)" if len(names) > MOST else ""
+    return f"Did you mean {near[0]!r}?" if near else f"Allowed: {', '.join(names[:MOST])}{more}."

@@ -1,6 +1,12 @@
 """Pictures of schedules, sweeps, curves and races; each function returns the matplotlib Axes that it drew on."""
 
+from stepsize.plots.animations import animate as animate
 from stepsize.plots.curves import plot_curves as plot_curves
+from stepsize.plots.landscapes import plot_arrivals as plot_arrivals
+from stepsize.plots.landscapes import plot_basins as plot_basins
+from stepsize.plots.landscapes import plot_paths as plot_paths
+from stepsize.plots.landscapes import plot_rates as plot_rates
+from stepsize.plots.landscapes import side_by_side as side_by_side
 from stepsize.plots.races import plot_race as plot_race
 from stepsize.plots.races import plot_sensitivity as plot_sensitivity
 from stepsize.plots.schedules import plot_policy as plot_policy

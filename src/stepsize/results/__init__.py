@@ -4,6 +4,8 @@ from stepsize.results.advice import Advice as Advice
 from stepsize.results.curvature import Sharpness as Sharpness
 from stepsize.results.curvature import Slice as Slice
 from stepsize.results.curves import Curves as Curves
+from stepsize.results.descent import Descent as Descent
+from stepsize.results.descent import Outcome as Outcome
 from stepsize.results.io import load as load
 from stepsize.results.io import save as save
 from stepsize.results.race import Interval as Interval

@@ -11,9 +11,11 @@ from typing import TypeVar
 from stepsize import policies, rules, schedules
 from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.spec import Catalogue, Spec, envelope
+from stepsize.problems import landscapes, noise
 from stepsize.results.advice import Advice
 from stepsize.results.curvature import Sharpness, Slice
 from stepsize.results.curves import Curves
+from stepsize.results.descent import Descent, Outcome
 from stepsize.results.race import Interval, Race, Rung, Standing
 from stepsize.results.step_sizes import StepSizes
 from stepsize.results.sweep import Estimate, Suggestion, Sweep
@@ -36,9 +38,11 @@ CATALOGUE = Catalogue(
         *_concrete(schedules, schedules.Schedule),
         *_concrete(schedules, schedules.Feedback),
         *_concrete(rules, rules.Rule),
+        *_concrete(landscapes, landscapes.Landscape),
+        *_concrete(noise, noise.Noise),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
         Curves, Sweep, Estimate, Suggestion, Interval, Rung, Standing, Race, Advice,
-        Sharpness, Slice, StepSizes,
+        Descent, Outcome, Sharpness, Slice, StepSizes,
     ]
 )  # fmt: skip
 """Every kind that a file may hold."""

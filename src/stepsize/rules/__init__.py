@@ -1,9 +1,34 @@
 """Update rules: how gradients become updates. The import is the registration."""
 
-from stepsize.rules.adaptive import Adam as Adam
-from stepsize.rules.adaptive import AdamW as AdamW
+from stepsize.rules.adam import Adam as Adam
+from stepsize.rules.adam import AdaMax as AdaMax
+from stepsize.rules.adam import AdamW as AdamW
+from stepsize.rules.adam import AMSGrad as AMSGrad
+from stepsize.rules.adam import NAdam as NAdam
+from stepsize.rules.adam import RAdam as RAdam
+from stepsize.rules.adaptive import Adadelta as Adadelta
+from stepsize.rules.adaptive import Adagrad as Adagrad
 from stepsize.rules.adaptive import RMSProp as RMSProp
+from stepsize.rules.adaptive import RMSPropMomentum as RMSPropMomentum
 from stepsize.rules.base import Rule as Rule
+from stepsize.rules.matrix import Adafactor as Adafactor
+from stepsize.rules.matrix import Muon as Muon
 from stepsize.rules.momentum import SGD as SGD
 from stepsize.rules.momentum import Momentum as Momentum
 from stepsize.rules.momentum import Nesterov as Nesterov
+from stepsize.rules.parameter_free import DAdaptAdam as DAdaptAdam
+from stepsize.rules.parameter_free import DAdaptSGD as DAdaptSGD
+from stepsize.rules.parameter_free import DoG as DoG
+from stepsize.rules.parameter_free import DoWG as DoWG
+from stepsize.rules.parameter_free import Prodigy as Prodigy
+from stepsize.rules.polyak import SPS as SPS
+from stepsize.rules.polyak import Polyak as Polyak
+from stepsize.rules.schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
+from stepsize.rules.schedule_free import ScheduleFreeSGD as ScheduleFreeSGD
+from stepsize.rules.sign import Lion as Lion
+from stepsize.rules.wrappers import EMA as EMA
+from stepsize.rules.wrappers import SWA as SWA
+from stepsize.rules.wrappers import ClipNorm as ClipNorm
+from stepsize.rules.wrappers import ClipValue as ClipValue
+from stepsize.rules.wrappers import DecoupledDecay as DecoupledDecay
+from stepsize.rules.wrappers import PolynomialAverage as PolynomialAverage

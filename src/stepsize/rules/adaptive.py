@@ -3,102 +3,167 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.kernel.spec import NonNegative
-from stepsize.rules.base import Rule, Scalars, Slots
+from stepsize.rules.base import FIXED, Rule, Scalars, Slots
 
 
 @dataclass(frozen=True)
-class RMSProp(Rule):
-    """RMSProp, as torch has it: the gradient over the root of its running mean square [ruder2016overview, sec. 4.5].
+class Adagrad(Rule):
+    """Adagrad: the gradient over the root of the sum of all squares [duchi2011adaptive].
 
-    `s = alpha*s + (1 - alpha)*g**2; p -= lr * g / (sqrt(s) + epsilon)`.
-    alpha: how slowly the mean square forgets. epsilon: outside of the root (Keras has it inside).
+    `s += g**2; p -= lr / (1 + (k-1)*lr_decay) * g / (sqrt(s) + epsilon)`.
+    initial: of s. epsilon_inside: of the root, `g / sqrt(s + epsilon)`.
+    torch: as here. Keras: lr 1e-3, initial 0.1, epsilon 1e-7, inside. optax: initial 0.1, epsilon 1e-7, inside.
 
-    Watch out: the mean square starts at 0 and is not corrected, so the first steps are `1 / sqrt(1 - alpha)` too long:
-    ten times at torch's default. "Default RMSProp" differs between torch, Keras and optax; record all of it.
+    Watch out: the sum only grows, so the steps shrink like `1 / sqrt(k)` whatever the schedule, and large early
+    gradients are never forgotten.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("s",)
 
     lr: NonNegative = 1e-2
+    weight_decay: NonNegative = 0.0
+    lr_decay: NonNegative = 0.0
+    epsilon: NonNegative = 1e-10
+    epsilon_inside: bool = False
+    initial: Annotated[NonNegative, FIXED] = 0.0
+
+    def init(self, p: Array, xp: Any) -> Slots:
+        """Return the sum of squares before the first one."""
+        return (xp.zeros_like(p) + self.initial,)
+
+    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
+        """Return the decayed rate, epsilon and weight decay."""
+        lr = h["lr"] / (1 + (k - 1) * h["lr_decay"])
+        return {"lr": lr, "epsilon": h["epsilon"], "weight_decay": h["weight_decay"]}
+
+    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step divided by the root of the sum."""
+        g = g + c["weight_decay"] * p
+        s = slots[0] + g * g
+        return p - c["lr"] * g / root(s, c["epsilon"], inside=self.epsilon_inside, xp=xp), (s,)
+
+
+@dataclass(frozen=True)
+class Adadelta(Rule):
+    """Adadelta: the gradient in units of the steps before [zeiler2012adadelta, alg. 1].
+
+    `s = rho*s + (1-rho)*g**2; d = sqrt(a + epsilon) / sqrt(s + epsilon) * g; a = rho*a + (1-rho)*d**2; p -= lr * d`.
+    torch: as here. Keras: lr 1e-3, rho 0.95, epsilon 1e-7, the same formula. optax: rho 0.9, epsilon 1e-6.
+
+    Watch out: it begins with steps of about `sqrt(epsilon)`, so epsilon is its first learning rate.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("s", "a")
+
+    lr: NonNegative = 1.0
+    weight_decay: NonNegative = 0.0
+    rho: MomentumRange = 0.9
+    epsilon: NonNegative = 1e-6
+
+    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (no step is special)
+        """Return the rate, the two weights of the means, epsilon and weight decay."""
+        return {name: h[name] for name in ("lr", "rho", "epsilon", "weight_decay")} | {"fresh": 1 - h["rho"]}
+
+    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step in units of the mean square of the steps before."""
+        s, a = slots
+        g = g + c["weight_decay"] * p
+        s = c["rho"] * s + c["fresh"] * (g * g)
+        d = xp.sqrt(a + c["epsilon"]) / xp.sqrt(s + c["epsilon"]) * g
+        return p - c["lr"] * d, (s, c["rho"] * a + c["fresh"] * (d * d))
+
+
+@dataclass(frozen=True)
+class MeanSquare(Rule):
+    """What RMSProp with and without momentum share: the running size of the gradient."""
+
+    lr: NonNegative = 1e-2
+    weight_decay: NonNegative = 0.0
     alpha: MomentumRange = 0.99
     epsilon: NonNegative = 1e-8
+    centered: bool = False
+    epsilon_inside: bool = False
+    corrected: bool = False
+    initial: Annotated[NonNegative, FIXED] = 0.0
 
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (no step of RMSProp is special)
-        """Return the rate, the two weights of the mean square, epsilon and weight decay."""
-        return {
-            "lr": h["lr"],
-            "alpha": h["alpha"],
-            "fresh": 1 - h["alpha"],
-            "epsilon": h["epsilon"],
-            "weight_decay": h["weight_decay"],
-        }
+    def init(self, p: Array, xp: Any) -> Slots:
+        """Return the mean square, and the mean where the variance is asked for."""
+        square = xp.zeros_like(p) + self.initial
+        return (square, xp.zeros_like(p)) if self.centered else (square,)
+
+    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
+        """Return the rate, the two weights of the means and their correction, epsilon and weight decay."""
+        same = {name: h[name] for name in ("lr", "alpha", "epsilon", "weight_decay")}
+        return same | {"fresh": 1 - h["alpha"], "correction": 1 / (1 - h["alpha"] ** k)}
+
+    def measured(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Array, Slots]:
+        """Return the gradient with its decay, its running size, and the means."""
+        g = g + c["weight_decay"] * p
+        means = tuple(c["alpha"] * s + c["fresh"] * now for s, now in zip(slots, (g * g, g), strict=False))
+        square, *mean = [c["correction"] * each for each in means] if self.corrected else means
+        if mean:
+            square = xp.maximum(
+                square - mean[0] * mean[0], xp.zeros_like(square)
+            )  # rounding makes it slightly negative
+        return g, root(square, c["epsilon"], inside=self.epsilon_inside, xp=xp), means
+
+
+@dataclass(frozen=True)
+class RMSProp(MeanSquare):
+    """RMSProp: the gradient over the root of its running mean square [ruder2016overview, sec. 4.5].
+
+    `s = alpha*s + (1 - alpha)*g**2; p -= lr * g / (sqrt(s) + epsilon)`.
+    alpha: how slowly the mean square forgets. centered: take the variance, `s - m**2` with `m = alpha*m + (1-alpha)*g`.
+    epsilon_inside: of the root. corrected: the means are divided by `1 - alpha**k`. initial: of s.
+    torch: as here. Keras: lr 1e-3, alpha 0.9, epsilon 1e-7, inside. optax: alpha 0.9, epsilon 1e-8, inside.
+
+    Watch out: the mean square starts at 0 and is not corrected, so the first steps are `1 / sqrt(1 - alpha)` too long:
+    ten times at torch's default. `centered` and `corrected` together begin with a variance of 0, and a step lr/epsilon.
+    "Default RMSProp" differs between torch, Keras and optax; record all of it.
+    """
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
         """Return the step divided by the root of the mean square."""
-        (s,) = slots
-        g = g + c["weight_decay"] * p
-        s = c["alpha"] * s + c["fresh"] * (g * g)
-        return p - c["lr"] * g / (xp.sqrt(s) + c["epsilon"]), (s,)
+        g, size, slots = self.measured(p, g, slots, c, xp)
+        return p - c["lr"] * g / size, slots
 
 
 @dataclass(frozen=True)
-class Adam(Rule):
-    """Adam: `m_hat / (sqrt(v_hat) + epsilon)` of bias-corrected moments [kingma2015adam, alg. 1].
+class RMSPropMomentum(MeanSquare):
+    """RMSProp with a heavy ball behind it: `b = mu*b + g / (sqrt(s) + epsilon); p -= lr * b` [tieleman2012lecture].
 
-    `m = b1*m + (1-b1)*g; v = b2*v + (1-b2)*g**2; p -= lr * (m/(1-b1**k)) / (sqrt(v/(1-b2**k)) + epsilon)`.
-    momentum: beta1. beta2: of the second moment. weight_decay: L2, which Adam rescales (see AdamW).
+    momentum: mu. rate_inside: b holds the rate, `b = mu*b + lr * g / (...); p -= b`, as in Keras and optax.
+    The rest as in RMSProp.
 
-    Watch out: its step is about lr whatever the gradient's size, so it does not slow down by itself near a minimum;
-    decay the rate.
+    Watch out: the first steps of RMSProp are too long already, and the velocity keeps them.
     """
-
-    slots: ClassVar[tuple[str, ...]] = ("m", "v")
 
     momentum: MomentumRange = 0.9
-    beta2: MomentumRange = 0.999
-    epsilon: NonNegative = 1e-8
+    rate_inside: bool = False
+
+    def init(self, p: Array, xp: Any) -> Slots:
+        """Return the velocity, and the means."""
+        return (xp.zeros_like(p), *super().init(p, xp))
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
-        """Return the weights of the moments and the rate with both bias corrections folded in."""
-        b1, b2 = h["momentum"], h["beta2"]
-        return {
-            "b1": b1,
-            "fresh1": 1 - b1,
-            "b2": b2,
-            "fresh2": 1 - b2,
-            "rate": h["lr"] / (1 - b1**k),
-            "root": (1 - b2**k) ** -0.5,
-            "epsilon": h["epsilon"],
-            "l2": h["weight_decay"],
-            "keep": 1.0 + 0.0 * h["lr"],
-        }
+        """Return those of the size, and mu."""
+        return {**super().coefficients(h, k), "mu": h["momentum"]}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
-        """Return the step along the first moment, divided by the root of the second."""
-        m, v = slots
-        g = g + c["l2"] * p
-        m = c["b1"] * m + c["fresh1"] * g
-        v = c["b2"] * v + c["fresh2"] * (g * g)
-        return c["keep"] * p - c["rate"] * m / (xp.sqrt(v) * c["root"] + c["epsilon"]), (m, v)
+        """Return the step along the velocity."""
+        g, size, means = self.measured(p, g, slots[1:], c, xp)
+        if self.rate_inside:
+            b = c["mu"] * slots[0] + c["lr"] * g / size
+            return p - b, (b, *means)
+        b = c["mu"] * slots[0] + g / size
+        return p - c["lr"] * b, (b, *means)
 
 
-@dataclass(frozen=True)
-class AdamW(Adam):
-    """Adam with decoupled weight decay [loshchilov2019decoupled, alg. 2].
-
-    `p *= 1 - lr * weight_decay`, then Adam's step.
-
-    Watch out: the decay is multiplied by the scheduled rate, so another schedule is another total decay; compare
-    `sum(lr) * weight_decay`.
-    """
-
-    weight_decay: NonNegative = 1e-2
-
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
-        """Return Adam's, with the decay moved from the gradient to the parameters."""
-        return {**super().coefficients(h, k), "l2": 0.0 * h["lr"], "keep": 1 - h["lr"] * h["weight_decay"]}
+def root(square: Array, epsilon: Array, *, inside: bool, xp: Any) -> Array:
+    """Return `sqrt(square + epsilon)`, or `sqrt(square) + epsilon`."""
+    return xp.sqrt(square + epsilon) if inside else xp.sqrt(square) + epsilon

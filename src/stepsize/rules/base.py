@@ -3,45 +3,110 @@
 A rule is two formulas. `coefficients` turns the hyperparameters of a step into the few numbers that the update needs
 (`1 - beta1`, `lr / (1 - beta1**k)`): in float64 and elementwise, so that it runs once over a whole table of shape
 (steps, replicas). `step` is the update itself, on parameters of any array library, in the parameters' own precision.
-The replica axis comes first, and a coefficient is shaped to it: one starting point, 10 000 starting points and 256
-networks run the same lines (docs/adr/0003).
+
+Parameters, gradient and slots are (replicas, parameters): a row for each replica, whatever the rule. So a norm is a sum
+along the last axis, one for each replica and over all of its parameters; a coefficient is a column, (replicas, 1); and
+one starting point, 10 000 starting points and 256 networks run the same lines (docs/adr/0003, docs/adr/0010).
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from itertools import accumulate
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 from stepsize.kernel.arrays import Array
-from stepsize.kernel.spec import NonNegative, Spec
+from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.spec import Spec, hints
 
 Scalars = Mapping[str, Array]
 """Hyperparameters or coefficients by name: floats, or float64 arrays of one shape."""
 
 Slots = tuple[Array, ...]
-"""The optimizer's state arrays, each of the shape of the parameters."""
+"""The optimizer's state arrays; the first axis of each is the replicas."""
+
+Shape = tuple[int, ...]
+
+FIXED = "fixed"
+"""Marks a number that is used once, at the start, so that no policy can move it: `Annotated[Positive, FIXED]`."""
 
 
 @dataclass(frozen=True)
 class Rule(Spec, ABC):
-    """How gradients become updates; its fields are its hyperparameters with their defaults.
+    """How gradients become updates; its fields are its hyperparameters with their defaults, and its switches.
 
-    lr: the learning rate, which a policy schedules.
-    weight_decay: added to the gradient as `weight_decay * p` (L2), unless the rule says that it is decoupled.
+    Every rule has `lr`, the learning rate, which a policy schedules, and `weight_decay`, which is added to the gradient
+    as `weight_decay * p` (L2) unless the rule says that it is decoupled. Numbers are hyperparameters. Switches, whole
+    numbers and what is marked `FIXED` are not: they make another rule, and nothing moves them.
+
+    slots: names of state arrays like the parameters, zero before the first step.
+    takes_loss: whether `step` needs the loss of the step, among the coefficients, as "loss", (replicas, 1).
+    per_tensor: whether the shapes of a model's tensors matter; see `over`.
+    anchored: whether the next parameters come from the slots and not from p, so that nothing else may move p.
+
+    Raises ParameterError for a rule without one of the two.
     """
 
     noun: ClassVar[str] = "rule"
     slots: ClassVar[tuple[str, ...]] = ()
+    takes_loss: ClassVar[bool] = False
+    per_tensor: ClassVar[bool] = False
+    anchored: ClassVar[bool] = False
 
-    lr: NonNegative = 1e-3
-    weight_decay: NonNegative = 0.0
+    def __post_init__(self) -> None:
+        """Put every field into its canonical form, and check that those are there that every rule has."""
+        super().__post_init__()
+        for name in ("lr", "weight_decay"):
+            if name not in self.hyperparameters:
+                raise ParameterError(
+                    f"{type(self).__name__} has no hyperparameter {name!r}, which every rule has; give it a field: "
+                    f"{name}: NonNegative = 0.0."
+                )
 
     @property
     def hyperparameters(self) -> dict[str, float]:
         """The hyperparameters with their values, which a policy overrides by name."""
-        return self.spec_fields()
+        return {name: getattr(self, name) for name, hint in hints(type(self)).items() if _moves(hint)}
+
+    @property
+    def lr(self) -> float:
+        """The learning rate when no policy moves it."""
+        return self.hyperparameters["lr"]
+
+    @property
+    def weight_decay(self) -> float:
+        """The weight decay when no policy moves it."""
+        return self.hyperparameters["weight_decay"]
+
+    @property
+    def title(self) -> str:
+        """How reports call it."""
+        return type(self).__name__
+
+    @property
+    def core(self) -> Rule:
+        """The rule itself, without what is wrapped around it."""
+        return self
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """What two rules must share to be the rows of one array: all but their hyperparameters."""
+        rest = {name: value for name, value in self.spec_fields().items() if name not in self.hyperparameters}
+        return (type(self), *((name, v.form if isinstance(v, Rule) else v) for name, v in rest.items()))
+
+    def over(self, shapes: Sequence[Shape]) -> Rule:
+        """Return this rule for models whose row of parameters is tensors of these shapes, one after the other.
+
+        Only rules that look at shapes change by it; the others see the row as it is.
+        """
+        return PerTensor(self, tuple(map(tuple, shapes))) if self.per_tensor else self
+
+    def init(self, p: Array, xp: Any) -> Slots:
+        """Return the slots before the first step, from the initial parameters, (replicas, parameters)."""
+        return tuple(xp.zeros_like(p) for _ in self.slots)
 
     @abstractmethod
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
@@ -51,6 +116,99 @@ class Rule(Spec, ABC):
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
         """Return the new parameters and slots.
 
-        p, g: parameters and gradient, (replicas, ...) or any shape; slots: arrays like p, zero before the first step;
-        c: the coefficients of this step, floats or arrays that broadcast against p.
+        p, g: parameters and gradient, (replicas, parameters); slots: those of the step before, or of `init`;
+        c: the coefficients of this step, floats or columns (replicas, 1).
         """
+
+    def readout(self, p: Array, slots: Slots, xp: Any) -> Array:  # noqa: ARG002  (most evaluate at p)
+        """Return the weights to evaluate at, shaped like p: p itself, or an average of the way there."""
+        return p
+
+
+@dataclass(frozen=True)
+class PerTensor(Rule):
+    """A rule that looks at shapes, applied to each tensor of a flat row; made by `Rule.over`."""
+
+    rule: Rule
+    shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """Those of the rule."""
+        return self.rule.hyperparameters
+
+    @property
+    def core(self) -> Rule:
+        """The rule of each tensor."""
+        return self.rule
+
+    def init(self, p: Array, xp: Any) -> Slots:
+        """Return the slots of the first tensor, then those of the second, and so on."""
+        return tuple(slot for piece in self._pieces(p, xp) for slot in self.rule.init(piece, xp))
+
+    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
+        """Return those of the rule."""
+        return self.rule.coefficients(h, k)
+
+    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step of each tensor, (replicas, ...), as one row again."""
+        news, after = [], []  # type: tuple[list[Array], list[Array]]
+        for piece, slope, old in zip(self._pieces(p, xp), self._pieces(g, xp), self._groups(slots), strict=True):
+            columns = {name: shaped(value, piece, xp) for name, value in c.items()}
+            new, kept = self.rule.step(piece, slope, old, columns, xp)
+            news.append(new)
+            after += kept
+        return _row(news, xp), tuple(after)
+
+    def readout(self, p: Array, slots: Slots, xp: Any) -> Array:
+        """Return that of each tensor, as one row."""
+        each = zip(self._pieces(p, xp), self._groups(slots), strict=True)
+        return _row([self.rule.readout(piece, own, xp) for piece, own in each], xp)
+
+    def _groups(self, slots: Slots) -> list[Slots]:
+        """Return the slots of each tensor; all have as many."""
+        each = len(slots) // len(self.shapes)
+        return [slots[i * each : (i + 1) * each] for i in range(len(self.shapes))]
+
+    def _pieces(self, row: Array, xp: Any) -> list[Array]:
+        ends = accumulate(math.prod(shape) for shape in self.shapes)
+        return [
+            xp.reshape(row[:, end - math.prod(shape) : end], (row.shape[0], *shape))
+            for shape, end in zip(self.shapes, ends, strict=True)
+        ]
+
+
+def _row(pieces: Sequence[Array], xp: Any) -> Array:
+    return xp.concat([xp.reshape(piece, (piece.shape[0], -1)) for piece in pieces], axis=1)
+
+
+def shaped(column: Array, piece: Array, xp: Any) -> Array:
+    """Return a column (replicas, 1) with as many axes as `piece`; a float as it is."""
+    return xp.reshape(column, (-1, *(1,) * (piece.ndim - 1))) if getattr(column, "ndim", 0) else column
+
+
+def _moves(hint: Any) -> bool:
+    """Whether a field of this annotation is a number that a policy may move."""
+    arguments = get_args(hint)
+    return hint is float or (get_origin(hint) is Annotated and arguments[0] is float and FIXED not in arguments)
+
+
+def column(p: Array, value: float, xp: Any) -> Array:
+    """Return `value` for each replica of `p`, (replicas, 1), in the precision of `p`."""
+    return xp.zeros_like(p[:, :1]) + value
+
+
+def dot(a: Array, b: Array, xp: Any) -> Array:
+    """Return the inner product of each replica's rows, (replicas, 1)."""
+    return xp.sum(a * b, axis=-1, keepdims=True)
+
+
+def norm(a: Array, xp: Any) -> Array:
+    """Return the 2-norm of each replica's row, (replicas, 1)."""
+    return xp.sqrt(dot(a, a, xp))
+
+
+def quotient(a: Array, b: Array, xp: Any) -> Array:
+    """Return `a / b` where b is above 0, and 0 where it is 0; a NaN in either stays one."""
+    none = b == 0
+    return xp.where(none, xp.zeros_like(b), a / xp.where(none, xp.ones_like(b), b))

@@ -22,6 +22,7 @@ class SGD(Rule):
     """
 
     lr: NonNegative = 0.1
+    weight_decay: NonNegative = 0.0
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (no step of SGD is special)
         """Return lr and weight decay."""
@@ -34,24 +35,29 @@ class SGD(Rule):
 
 @dataclass(frozen=True)
 class Momentum(Rule):
-    """Heavy ball, as torch has it: `v = mu*v + (1 - dampening)*g; p -= lr * v` [polyak1964some].
+    """Heavy ball: `v = mu*v + (1 - dampening)*g; p -= lr * v` [polyak1964some].
 
     momentum: mu. dampening: not applied to the first gradient, as in torch.
+    rate_inside: the velocity holds the rate, `v = mu*v + lr*g; p -= v`, as in Keras and [sutskever2013importance].
 
-    Watch out: the buffer is not scaled by the rate, so a scheduled rate rescales all of it at once; stable up to
-    `(2 + 2*mu) / lambda_max`.
+    Watch out: in torch and optax the velocity is not scaled by the rate, so a scheduled rate rescales all of it at
+    once; with `rate_inside` it moves only what is still to come. Stable up to `(2 + 2*mu) / lambda_max`.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("v",)
 
     lr: NonNegative = 0.1
+    weight_decay: NonNegative = 0.0
     momentum: MomentumRange = 0.9
     dampening: NonNegative = 0.0
+    rate_inside: bool = False
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
-        """Return lr, mu, weight decay, and the gain of the gradient, which is 1 in the first step."""
+        """Return mu, weight decay, the gain of the gradient, 1 in the first step, and the rate, wherever it is."""
         gain = 1.0 - h["dampening"] * (k > 1)
-        return {"lr": h["lr"], "mu": h["momentum"], "gain": gain, "weight_decay": h["weight_decay"]}
+        inside = {"lr": 1.0 + 0.0 * h["lr"], "gain": gain * h["lr"]}
+        rate = inside if self.rate_inside else {"lr": h["lr"], "gain": gain}
+        return {"mu": h["momentum"], "weight_decay": h["weight_decay"], **rate}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002
         """Return the step along the velocity."""
@@ -62,7 +68,9 @@ class Momentum(Rule):
 
 @dataclass(frozen=True)
 class Nesterov(Rule):
-    """Nesterov's momentum, as torch has it: `v = mu*v + g; p -= lr * (g + mu*v)` [sutskever2013importance].
+    """Nesterov's momentum: `v = mu*v + g; p -= lr * (g + mu*v)` [sutskever2013importance].
+
+    momentum: mu. rate_inside: the velocity holds the rate, `v = mu*v + lr*g; p -= lr*g + mu*v`, as in Keras.
 
     Watch out: stable only up to `(2 + 2*mu) / ((1 + 2*mu) * lambda_max)`, less than plain gradient descent at mu = 0.9.
     """
@@ -70,7 +78,9 @@ class Nesterov(Rule):
     slots: ClassVar[tuple[str, ...]] = ("v",)
 
     lr: NonNegative = 0.1
+    weight_decay: NonNegative = 0.0
     momentum: MomentumRange = 0.9
+    rate_inside: bool = False
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002
         """Return lr, mu and weight decay."""
@@ -80,5 +90,9 @@ class Nesterov(Rule):
         """Return the step along the velocity, looked ahead by one."""
         (v,) = slots
         g = g + c["weight_decay"] * p
+        if self.rate_inside:
+            g = c["lr"] * g
+            v = c["mu"] * v + g
+            return p - (g + c["mu"] * v), (v,)
         v = c["mu"] * v + g
         return p - c["lr"] * (g + c["mu"] * v), (v,)

@@ -14,8 +14,12 @@ from stepsize.rules import Rule
 from stepsize.testing.schedules import LIBRARIES
 from stepsize.testing.values import check_value, law
 
-STEPS, REPLICAS, SIZE = 7, 3, 5
-"""How long, how many and how large the runs are that the laws are read off."""
+STEPS, REPLICAS = 7, 3
+"""How long and how many the runs are that the laws are read off."""
+
+SHAPES = (2, 2), (1,)
+SIZE = 5
+"""The tensors in a replica's row, for rules that look at shapes, and how many numbers they are."""
 
 
 def check_rule(rule: Rule, *, libraries: Sequence[str] = LIBRARIES) -> None:
@@ -32,14 +36,13 @@ def check_rule(rule: Rule, *, libraries: Sequence[str] = LIBRARIES) -> None:
     """
     check_value(rule)
     name = type(rule).__name__
-    law(
-        {"lr", "weight_decay"} <= set(rule.hyperparameters), f"{name}: a rule has the hyperparameters lr, weight_decay."
-    )
+    rule = rule.over(SHAPES)
     _check_coefficients(rule, name)
     _check_step(rule, name)
     _check_rest(rule, name)
     _check_descent(rule, name)
     _check_replicas(rule, name)
+    _check_divergence(rule, name)
     for library in libraries:
         if installed(library):
             _check_library(rule, name, library)
@@ -52,11 +55,14 @@ def table(rule: Rule, steps: int = STEPS, replicas: int = REPLICAS) -> dict[str,
 
 
 def run(rule: Rule, p: Array, gradients: Sequence[Array], rows: Sequence[Any], xp: Any) -> Array:
-    """Return the parameters after one step a gradient; `rows` holds the coefficients of each step."""
-    slots = tuple(0.0 * p for _ in rule.slots)
+    """Return the weights to evaluate at after one step a gradient.
+
+    p: (replicas, parameters); gradients: the same for each step; rows: the coefficients of each step.
+    """
+    slots = rule.init(p, xp)
     for g, c in zip(gradients, rows, strict=True):
         p, slots = rule.step(p, g, slots, c, xp)
-    return p
+    return rule.readout(p, slots, xp)
 
 
 def _draw(*shape: int) -> Floats:
@@ -66,13 +72,24 @@ def _draw(*shape: int) -> Floats:
 def _scalars(rule: Rule, replica: int) -> list[dict[str, float]]:
     """Return the coefficients of each step of one replica, as floats."""
     wide = table(rule)
-    return [
-        {
-            key: float(c)
-            for key, c in rule.coefficients({n: float(h[k, replica]) for n, h in wide.items()}, k + 1).items()
-        }
-        for k in range(STEPS)
-    ]
+    return [_floats(rule, {n: float(h[k, replica]) for n, h in wide.items()}, k + 1) for k in range(STEPS)]
+
+
+def _floats(rule: Rule, h: dict[str, float], k: int) -> dict[str, float]:
+    return {key: float(c) for key, c in rule.coefficients(h, k).items()}
+
+
+def _columns(rule: Rule) -> list[dict[str, Floats]]:
+    """Return the coefficients of each step of all replicas, (replicas, 1) each."""
+    whole = rule.coefficients(table(rule), np.arange(1, STEPS + 1)[:, None])
+    wide = {key: np.broadcast_to(c, (STEPS, REPLICAS)) for key, c in whole.items()}
+    return [{key: c[k][:, None] for key, c in wide.items()} for k in range(STEPS)]
+
+
+def _heard(rule: Rule, rows: Sequence[Any], p: Array, xp: Any) -> list[Any]:
+    """Return the coefficients of each step with a loss for each replica, for a rule that needs one."""
+    loss = xp.zeros_like(p[:, :1]) + 2.0
+    return [{**row, "loss": loss} for row in rows] if rule.core.takes_loss else list(rows)
 
 
 def _check_coefficients(rule: Rule, name: str) -> None:
@@ -87,59 +104,92 @@ def _check_coefficients(rule: Rule, name: str) -> None:
 
 
 def _check_step(rule: Rule, name: str) -> None:
-    """A step changes no input, returns as many slots as declared, and keeps shape and precision."""
-    coefficients = _scalars(rule, 0)[0]
+    """Beginning and step change no input; slots are the replicas' own, and keep their number, shape and precision."""
     for dtype in (np.float64, np.float32):
-        p, g = _draw(SIZE).astype(dtype), _draw(2, SIZE)[0].astype(dtype)
-        before = p.copy(), g.copy()
-        slots = tuple(np.zeros_like(p) for _ in rule.slots)
-        new, after = rule.step(p, g, slots, coefficients, np)
-        untouched = np.array_equal(p, before[0]) and np.array_equal(g, before[1]) and not any(s.any() for s in slots)
+        p, g = _draw(1, SIZE).astype(dtype), _draw(2, SIZE)[:1].astype(dtype)
+        slots = rule.init(p, np)
+        own = not any(np.shares_memory(slot, p) for slot in slots)
+        law(own, f"{name}: init must return new arrays, since the parameters may be overwritten.")
+        fine = all(slot.shape[:1] == (1,) and slot.dtype == dtype for slot in slots)
+        law(fine, f"{name}: a slot must have the replicas as its first axis, and the precision of the parameters.")
+        (row,) = _heard(rule, _scalars(rule, 0)[:1], p, np)
+        given = (p, g, *slots)
+        before = [each.copy() for each in given]
+        new, after = rule.step(p, g, slots, row, np)
+        untouched = all(np.array_equal(now, then) for now, then in zip(given, before, strict=True))
         law(untouched, f"{name}: step must return new arrays and change none that it was given.")
-        law(len(after) == len(rule.slots), f"{name}: step must return {len(rule.slots)} slots, not {len(after)}.")
-        kept = all(each.dtype == dtype and each.shape == p.shape for each in (new, *after))
-        law(kept, f"{name}: step must keep the shape of the parameters and their {np.dtype(dtype)}.")
+        law(len(after) == len(slots), f"{name}: step must return {len(slots)} slots, not {len(after)}.")
+        pairs = zip((new, *after, rule.readout(new, after, np)), (p, *slots, p), strict=True)
+        kept = all(now.dtype == dtype and now.shape == then.shape for now, then in pairs)
+        law(kept, f"{name}: step must keep the shape of the parameters and slots, and their {np.dtype(dtype)}.")
 
 
 def _check_rest(rule: Rule, name: str) -> None:
     """Nothing moves without a rate, nor without a gradient (and without weight decay)."""
-    p, gradients = _draw(SIZE), list(_draw(STEPS, SIZE))
-    none = [rule.coefficients({**rule.hyperparameters, "lr": 0.0}, k + 1) for k in range(STEPS)]
-    law(np.array_equal(run(rule, p, gradients, none, np), p), f"{name}: with lr = 0 the parameters must stay.")
-    free = [rule.coefficients({**rule.hyperparameters, "weight_decay": 0.0}, k + 1) for k in range(STEPS)]
-    still = run(rule, p, [np.zeros(SIZE)] * STEPS, free, np)
-    law(np.array_equal(still, p), f"{name}: with no gradient and no weight decay the parameters must stay.")
+    p, gradients = _draw(1, SIZE), list(_draw(STEPS, 1, SIZE))
+    none = [_floats(rule, {**rule.hyperparameters, "lr": 0.0}, k + 1) for k in range(STEPS)]
+    held = run(rule, p, gradients, _heard(rule, none, p, np), np)
+    law(_equal(held, p), f"{name}: with lr = 0 the parameters must stay.")
+    free = [_floats(rule, {**rule.hyperparameters, "weight_decay": 0.0}, k + 1) for k in range(STEPS)]
+    still = run(rule, p, [0.0 * p] * STEPS, _heard(rule, free, p, np), np)
+    law(_equal(still, p), f"{name}: with no gradient and no weight decay the parameters must stay.")
+
+
+def _equal(now: Floats, then: Floats) -> bool:
+    """Whether two arrays agree but for the last bit: the average of one number may be its neighbour."""
+    return np.allclose(now, then, rtol=4e-16, atol=0)
 
 
 def _check_descent(rule: Rule, name: str) -> None:
     """On `x**2 / 2` a small rate comes closer to the minimum."""
-    p = np.full(SIZE, 3.0)
-    slots = tuple(np.zeros(SIZE) for _ in rule.slots)
+    p = np.full((1, SIZE), 3.0)
+    slots = rule.init(p, np)
     for k in range(1, 51):
-        c = rule.coefficients({**rule.hyperparameters, "lr": 0.01, "weight_decay": 0.0}, k)
-        p, slots = rule.step(p, p, slots, c, np)
+        row = _floats(rule, {**rule.hyperparameters, "lr": 0.01, "weight_decay": 0.0}, k)
+        if rule.core.takes_loss:
+            row["loss"] = 0.5 * (p * p).sum(axis=-1, keepdims=True)
+        p, slots = rule.step(p, p, slots, row, np)
     law((np.abs(p) < 3).all(), f"{name}: with a small rate the parameters must come closer to the minimum of x**2.")
 
 
 def _check_replicas(rule: Rule, name: str) -> None:
     """Replicas side by side, each with its own hyperparameters, are the replicas alone."""
     p, gradients = _draw(REPLICAS, SIZE), _draw(STEPS, REPLICAS, SIZE)
-    whole = rule.coefficients(table(rule), np.arange(1, STEPS + 1)[:, None])
-    rows = [{key: np.broadcast_to(c, (STEPS, REPLICAS))[k][:, None] for key, c in whole.items()} for k in range(STEPS)]
-    together = run(rule, p, list(gradients), rows, np)
+    together = run(rule, p, list(gradients), _heard(rule, _columns(rule), p, np), np)
     for j in range(REPLICAS):
-        alone = run(rule, p[j], list(gradients[:, j]), _scalars(rule, j), np)
-        law(np.allclose(together[j], alone, rtol=1e-12), f"{name}: a replica among others must move as it does alone.")
+        one = p[j : j + 1]
+        alone = run(rule, one, list(gradients[:, j : j + 1]), _heard(rule, _scalars(rule, j), one, np), np)
+        same = np.allclose(together[j], alone[0], rtol=1e-12)
+        law(same, f"{name}: a replica among others must move as it does alone.")
+
+
+def _check_divergence(rule: Rule, name: str) -> None:
+    """A replica whose gradient is not finite is the only one that is lost."""
+    p, gradients = _draw(REPLICAS, SIZE), _draw(STEPS, REPLICAS, SIZE)
+    rows = _heard(rule, _columns(rule), p, np)
+    sound = run(rule, p, list(gradients), rows, np)
+    for bad in (np.nan, np.inf):
+        broken = gradients.copy()
+        broken[2, 1] = bad
+        with np.errstate(all="ignore"):
+            found = run(rule, p, list(broken), rows, np)
+        same = np.array_equal(found[::2], sound[::2])
+        law(same, f"{name}: a replica whose gradient is {bad} must leave the others as they are.")
 
 
 def _check_library(rule: Rule, name: str, library: str) -> None:
-    p, gradients = _draw(SIZE), _draw(STEPS, SIZE)
-    expected = run(rule, p, list(gradients), _scalars(rule, 0), np)
+    p, gradients = _draw(1, SIZE), _draw(STEPS, 1, SIZE)
+    expected = run(rule, p, list(gradients), _heard(rule, _scalars(rule, 0), p, np), np)
     xp = need(f"{library}.numpy" if library == "jax" else library)
+    own = xp.asarray(p)
+    slopes, rows = [xp.asarray(g) for g in gradients], _heard(rule, _scalars(rule, 0), own, xp)
     try:
-        found = np.asarray(run(rule, xp.asarray(p), [xp.asarray(g) for g in gradients], _scalars(rule, 0), xp))
+        found = [np.asarray(run(rule, own, slopes, rows, xp))]
+        if library == "jax":
+            found += [np.asarray(need("jax").jit(lambda p, g, c: run(rule, p, g, c, xp))(own, slopes, rows))]
     except Exception as error:
         raise AssertionError(f"{name}: its step does not run in {library} ({error}).") from error
-    tolerance = 1e-12 if found.dtype == np.float64 else 2e-4
-    same = np.allclose(found, expected, rtol=tolerance, atol=tolerance)
-    law(same, f"{name}: {library} must give NumPy's parameters, {expected}, not {found}.")
+    for each in found:
+        tolerance = 1e-12 if each.dtype == np.float64 else 2e-4
+        same = np.allclose(each, expected, rtol=tolerance, atol=tolerance)
+        law(same, f"{name}: {library} must give NumPy's parameters, {expected}, not {each}.")

@@ -88,6 +88,7 @@ class Driver:
                 "an older checkpoint, load its state: driver.load_state_dict(...), or make a driver with start=."
             )
         self._move(self._found(), whole_step(step))
+        self._record(step)
         self.step = step + 1
 
     def attach(self) -> Driver:
@@ -102,7 +103,7 @@ class Driver:
         if not self._hooks:
             optimizer = self._found()
             self._optimizer = weakref.ref(optimizer)  # the hooks belong to it, and a circle would keep both alive
-            self._hooks = before_update(optimizer, self._behind), after_update(optimizer, self._made)
+            self._hooks = before_update(optimizer, self._ready), after_update(optimizer, self._made)
             if self.step < self.steps:
                 self._move(optimizer, self.step)
         return self
@@ -177,6 +178,8 @@ class Driver:
                 stacklevel=3,
             )
         self._write(step, optimizer.param_groups)
+
+    def _record(self, step: int) -> None:
         if self._log is not None:
             self._log(step, self.values)
 
@@ -194,12 +197,17 @@ class Driver:
             yield before
         self.detach()
 
-    def _behind(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.step >= self.steps and self._write.holds:  # else this run is over, and the optimizer is in another
+    def _ready(self, optimizer: torch.optim.Optimizer) -> None:
+        if not self._write.holds:  # this run is over, and the optimizer is in another
+            return
+        if self.step >= self.steps:
             self._move(optimizer, self.step)
+        elif not self._write.knows(optimizer.param_groups):  # a checkpoint was loaded into it, or a group was added
+            self._write.place(self.step, optimizer.param_groups)
 
     def _made(self, optimizer: torch.optim.Optimizer) -> None:
         if self.step < self.steps or self._write.holds:
+            self._record(self.step)  # only now, as the loss or a loaded checkpoint may have changed what was set
             self.step += 1
         if self.step < self.steps:
             self._move(optimizer, self.step)
@@ -229,7 +237,8 @@ def drive(
         `steps`; `momentum` means `betas[0]` for the Adam family; `Groups` says what each parameter group is multiplied
         by. steps: the horizon, optimizer updates. start: the update that a resumed run begins with.
     feedback: multiplies the learning rate by what it makes of the losses given to `driver.tell(loss)`.
-    log: a function that is told each step and its values; `csv_log(path)` and `tensorboard_log(writer)` are two.
+    log: a function that is told each update and the values that it uses; `csv_log(path)` and `tensorboard_log(writer)`
+        are two.
     Parameter groups that differ keep their own ratios to the optimizer's default: one without weight decay stays
     without. One that is added during the run is driven too.
 

@@ -7,47 +7,60 @@ group the names are `lr/0`, `lr/1`, or `lr/head` where the group has a key "name
 from __future__ import annotations
 
 import csv
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from stepsize.kernel.errors import DriveError, brief
 
 Log = Callable[[int, dict[str, float]], object]
-"""Told the step and the values in force at it, before the update."""
+"""Told each update once, and the values that it uses: before it, or right after it by an attached driver."""
 
-COLUMNS = ["step", "name", "value"]
+COLUMNS = ("step", "name", "value")
 
 
 def csv_log(path: str | os.PathLike[str]) -> Log:
     """Return a log that appends to the CSV file at `path` a line for each value: step, name, value.
 
-    A resumed run goes on in the file, and a group that is added later needs no new column.
+    A resumed run goes on in the file, and a group that is added later needs no new column. The lines of an update are
+    written at once, so a run that is killed leaves whole ones.
 
-    Raises DriveError when the file is there and has other columns.
+    Raises DriveError when the file is there and has other columns, or when its folder is not.
 
     Watch out: a run that is resumed from a checkpoint writes the steps since that checkpoint again; the later lines
-    hold.
+    hold. Of several processes only one may have the log.
     """
     file = Path(path)
-    begun = file.exists() and file.stat().st_size > 0
-    if begun:
-        with file.open(encoding="utf-8", newline="") as stream:
-            first = next(csv.reader(stream))
-        if first != COLUMNS:
-            raise DriveError(f"{file} begins with {brief(first)}, so it is no log of ours; give another file.")
+    if not file.parent.is_dir():
+        raise DriveError(f"there is no folder {brief(str(file.parent))} for the log {file.name}; make it first.")
+    _begin(file)
 
     def log(step: int, values: dict[str, float]) -> None:
-        nonlocal begun
-        with file.open("a", encoding="utf-8", newline="") as stream:
-            lines = csv.writer(stream, lineterminator="\n")
-            if not begun:
-                lines.writerow(COLUMNS)
-                begun = True
-            lines.writerows([step, name, value] for name, value in values.items())
+        _append(file, ((step, name, value) for name, value in values.items()))
 
     return log
+
+
+def _begin(file: Path) -> None:
+    """Write the names of the columns into a file that is new or empty; refuse one that has others."""
+    with file.open("a+b") as stream:
+        stream.seek(0)
+        first = stream.readline(1000)
+    if not first:
+        _append(file, [COLUMNS])
+    elif first.decode("utf-8", "replace").rstrip("\r\n") != ",".join(COLUMNS):
+        raise DriveError(
+            f"{file} begins with {brief(first)}, and a log of ours with {','.join(COLUMNS)!r}; give another file."
+        )
+
+
+def _append(file: Path, rows: Iterable[tuple[object, ...]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    with file.open("ab", buffering=0) as stream:
+        stream.write(text.getvalue().encode("utf-8"))
 
 
 def tensorboard_log(writer: Any, prefix: str = "") -> Log:

@@ -6,35 +6,55 @@ from typing import Any
 
 import torch
 
-from stepsize.adapters.torch.groups import BETAS, MOMENTUM, plain
+from stepsize import rules
+from stepsize.adapters.torch.groups import BETAS, plain
 from stepsize.kernel.errors import DriveError
-from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp, Rule
+from stepsize.rules import Rule
 from stepsize.strategy import Strategy
+
+PAIR = ("momentum", "beta2")
+NAMES = {"epsilon": "eps", "initial": "initial_accumulator_value"}
+"""What torch calls a field of ours by another name."""
+
+TWINS: dict[type[Rule], tuple[str, tuple[str, ...], dict[str, Any]]] = {
+    rules.SGD: ("SGD", (), {}),
+    rules.Momentum: ("SGD", ("momentum", "dampening"), {}),
+    rules.Nesterov: ("SGD", ("momentum",), {"nesterov": True}),
+    rules.Adagrad: ("Adagrad", ("lr_decay", "epsilon", "initial"), {}),
+    rules.Adadelta: ("Adadelta", ("rho", "epsilon"), {}),
+    rules.RMSProp: ("RMSprop", ("alpha", "epsilon", "centered"), {}),
+    rules.RMSPropMomentum: ("RMSprop", ("momentum", "alpha", "epsilon", "centered"), {}),
+    rules.Adam: ("Adam", (*PAIR, "epsilon"), {}),
+    rules.AdamW: ("AdamW", (*PAIR, "epsilon"), {}),
+    rules.AMSGrad: ("Adam", (*PAIR, "epsilon"), {"amsgrad": True}),
+    rules.AdaMax: ("Adamax", (*PAIR, "epsilon"), {}),
+    rules.NAdam: ("NAdam", (*PAIR, "epsilon", "momentum_decay"), {}),
+    rules.RAdam: ("RAdam", (*PAIR, "epsilon"), {}),
+}
+"""The class in `torch.optim` that a rule is, the fields that it has too, and what else says that it is this one."""
 
 
 def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
     """Return the class in `torch.optim` that is `rule`, and its arguments.
 
-    Raises DriveError for a rule that torch does not have.
+    Raises DriveError for a rule, or a switch of one, that torch does not have.
     """
-    shared = {"lr": rule.lr, "weight_decay": rule.weight_decay}
-    if isinstance(rule, Adam):
-        name = "AdamW" if isinstance(rule, AdamW) else "Adam"
-        return name, {
-            "lr": rule.lr,
-            BETAS: (rule.momentum, rule.beta2),
-            "eps": rule.epsilon,
-            "weight_decay": rule.weight_decay,
-        }
-    if isinstance(rule, RMSProp):
-        return "RMSprop", {**shared, "alpha": rule.alpha, "eps": rule.epsilon}
-    if isinstance(rule, Nesterov):
-        return "SGD", {**shared, MOMENTUM: rule.momentum, "nesterov": True}
-    if isinstance(rule, Momentum):
-        return "SGD", {**shared, MOMENTUM: rule.momentum, "dampening": rule.dampening}
-    if isinstance(rule, SGD):
-        return "SGD", shared
-    raise DriveError(f"torch.optim has no {type(rule).__name__}; run it in an engine of stepsize.")
+    kind = type(rule)
+    if kind not in TWINS:
+        raise DriveError(f"torch.optim has no {rule.title}; run it in an engine of stepsize.")
+    name, fields, more = TWINS[kind]
+    fields = ("lr", "weight_decay", *fields)
+    usual = kind()
+    for field, value in rule.spec_fields().items():
+        if field not in fields and value != getattr(usual, field):
+            raise DriveError(
+                f"torch.optim.{name} has no {field}={value!r} of {rule!r}: its convention is {field}="
+                f"{getattr(usual, field)!r}. Take that one, or run the rule in an engine of stepsize."
+            )
+    given = {field: getattr(rule, field) for field in fields}
+    if set(PAIR) <= set(given):
+        given = {BETAS: (given.pop("momentum"), given.pop("beta2")), **given}
+    return name, {**{NAMES.get(field, field): value for field, value in given.items()}, **more}
 
 
 def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.Optimizer:

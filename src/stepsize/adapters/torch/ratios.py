@@ -70,8 +70,18 @@ def _own(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str
         own, whole = [float(group["initial_lr"]) for group in groups], read(optimizer.defaults, LR)
     else:
         own = [read(group, name) for group in groups]
+        if name != LR and _with_and_without(own, read(optimizer.defaults, name)):
+            return [float(value > 0) for value in own]
         whole = _whole(optimizer, policy, start, name, own)
     return [1.0 if len(set(own)) == 1 else _ratio(value, whole, name) for value in own]
+
+
+def _with_and_without(own: Sequence[float], default: float) -> bool:
+    """Whether some groups have one value and all others none, and the default is a library's, which nobody uses.
+
+    Such are the groups with and without weight decay that most training scripts make.
+    """
+    return default not in own and 0.0 in own and len(set(own)) == 2
 
 
 def _whole(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str, own: list[float]) -> float:

@@ -72,6 +72,10 @@ class Writer:
         """Whether this is the last writer that moved the optimizer."""
         return self._claim.holder is self
 
+    def knows(self, groups: list[Group]) -> bool:
+        """Whether these are the groups that it wrote to last: none was loaded or added since."""
+        return groups is self._seen and len(groups) == self._known
+
     def place(self, step: int, groups: list[Group]) -> None:
         """Set every hyperparameter to its value at `step`."""
         row = step - self._first

@@ -1,0 +1,225 @@
+"""`stepsize landscape NAME`: thousands of starts on a test function, under several strategies side by side.
+
+::
+
+    stepsize landscape Rastrigin                                        the usual strategies, as a table
+    stepsize landscape Rastrigin --out pictures                         and as pictures, with result.json
+    stepsize landscape DoubleWell tilt=0.3 --strategy "SGD cosine 0.2"  fields and strategies of one's own
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+from rich.table import Table
+
+from stepsize.cli import base
+from stepsize.kernel.errors import ParameterError, SpecError, suggestion
+from stepsize.kernel.spec import Spec, hints
+from stepsize.problems.landscapes import Landscape
+from stepsize.problems.noise import Noise
+from stepsize.results import Descent
+from stepsize.results.io import CATALOGUE, dumps, load, save
+from stepsize.results.race import Interval
+from stepsize.strategy import Strategy
+
+S = TypeVar("S", bound=Spec)
+
+STARTS, STEPS = 10_000, 1000
+
+MSG_STRATEGY = (
+    "a strategy is a rule, a policy and a peak rate, such as 'Adam cosine 0.1', or a JSON file that holds one, "
+    "not {0!r}."
+)
+MSG_NOISE = "noise is a kind and its scale, such as 'Gaussian 0.1' or 'StudentT 0.1 freedom=3', not {0!r}."
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--strategy", "strategies", multiple=True, metavar="'RULE POLICY RATE'",
+              help="A strategy, or a JSON file of one; may be repeated. Default: four usual ones.")  # fmt: skip
+@click.option("--dimensions", type=int, help="Coordinates, where the landscape lets one choose.")
+@click.option("--starts", type=click.IntRange(1, 10**7), default=STARTS, show_default=True, help="Drawn from the box.")
+@click.option("--steps", type=click.IntRange(1, 10**8), default=STEPS, show_default=True, help="Optimizer updates.")
+@click.option("--noise", metavar="'KIND SCALE'", help="Of the gradient, such as 'Gaussian 0.1'. Default: none.")
+@click.option(
+    "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True, help="Of the starts and the noise."
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures and result.json.")
+@base.json_option
+def landscape(
+    name: str, *, fields: tuple[str, ...], strategies: tuple[str, ...], dimensions: int | None, starts: int, steps: int,
+    noise: str | None, seed: int, out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Let thousands of starts descend on the landscape NAME, and count who gets to a global minimum.
+
+    `stepsize list` names the landscapes, the rules and the policies.
+    """
+    given = landscape_of(name, fields, dimensions)
+    shaken = None if noise is None else noise_of(noise)
+    named = [strategy_of(text) for text in strategies]
+    base.writable(*_files(out))
+
+    from stepsize.engines.descent import descend
+    from stepsize.engines.scales import usual
+
+    chosen = named or list(usual(given))
+    with base.progress(len(chosen) * starts * steps) as tell:
+        found = descend(
+            given, chosen, starts=starts, steps=steps, seed=seed, noise=shaken,
+            progress=lambda updates: tell("descending", updates),
+        )  # fmt: skip
+    made = [] if out is None else deliver(found, out)
+    if as_json:
+        click.echo(dumps(found))
+        return
+    console = base.out()
+    console.print(outcomes_table(found))
+    console.print(_footnote(found), markup=False)
+    for path in made:
+        console.print(f"Wrote {path}", markup=False)
+
+
+def landscape_of(name: str, fields: tuple[str, ...], dimensions: int | None) -> Landscape:
+    """Return the landscape that a command line names.
+
+    Raises SpecError for a name or a field that is not there, ParameterError for a dimension that it does not support.
+    """
+    kind = _kind(name, Landscape)
+    given = _fields(fields)
+    if dimensions is not None:
+        own = hints(kind)
+        if "dimensions" not in own:
+            fixed = kind().dimensions
+            sized = ", ".join(sorted(own)) or "none"
+            raise ParameterError(
+                f"{name} has {fixed} dimension{'s' * (fixed != 1)} and no other number of them, not {dimensions}; "
+                f"leave --dimensions out. Its fields: {sized}."
+            )
+        given["dimensions"] = dimensions
+    return _made(kind, given, Landscape)
+
+
+def noise_of(text: str) -> Noise:
+    """Return the noise that `text` describes: a kind, a scale, and fields."""
+    words = text.split()
+    plain = [word for word in words if "=" not in word]
+    if len(plain) != 2:
+        raise SpecError(MSG_NOISE.format(text))
+    given = {"scale": _value(plain[1]), **_fields(tuple(word for word in words if "=" in word))}
+    return _made(_kind(plain[0], Noise), given, Noise)
+
+
+def strategy_of(text: str) -> Strategy:
+    """Return the strategy that `text` describes, or that the JSON file of that name holds."""
+    if text.endswith(".json"):
+        found: Spec = load(Path(text))
+        strategy = getattr(found, "strategy", found)
+        if not isinstance(strategy, Strategy):
+            raise SpecError(f"{text} holds a {found.noun}, and no strategy.")
+        return strategy
+    words = text.split()
+    if len(words) != 3:
+        raise SpecError(MSG_STRATEGY.format(text))
+    from stepsize.jobs.advice import candidate
+
+    (rule,), (rate,) = base.rules_of(words[:1]), base.rates_of(words[2:])
+    return candidate(rule, words[1], rate)
+
+
+def _kind(name: str, family: type[S]) -> type[S]:
+    known = CATALOGUE.of(family)
+    if name not in known:
+        noun = getattr(family, "noun", "value")
+        raise SpecError(f"no {noun} is called {name!r}. {suggestion(name, known)}")
+    return known[name]
+
+
+def _made(kind: type[S], given: dict[str, Any], family: type[S]) -> S:
+    try:
+        return CATALOGUE.decode({"kind": kind.__name__, **given}, family)
+    except SpecError as error:
+        raise SpecError(str(error).removeprefix("at $: ")) from None
+
+
+def _fields(words: tuple[str, ...]) -> dict[str, Any]:
+    """Return fields written as name=value."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise SpecError(f"{word!r} is no field; a field is written name=value, such as dimensions=5.")
+        found[name] = _value(value)
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _files(out: Path | None) -> list[Path]:
+    return [] if out is None else [out / "result.json"]
+
+
+def deliver(found: Descent, out: Path) -> list[Path]:
+    """Write the result and its pictures into the folder `out`, and return the files."""
+    from stepsize import plots
+
+    made = [save(found, out / "result.json")]
+    pictures: dict[str, Callable[[], Any]] = {
+        "paths": lambda: plots.side_by_side(found, plots.plot_paths)[0],
+        "rates": lambda: plots.plot_rates(found),
+        "arrivals": lambda: plots.plot_arrivals(found),
+    }
+    if found.landscape.dimensions <= 2:
+        pictures["basins"] = lambda: plots.side_by_side(found, plots.plot_basins, flow=True)[0]
+    for name, draw in pictures.items():
+        base.picture(draw(), out / f"{name}.png")
+        made.append(out / f"{name}.png")
+    return [*made, plots.animate(found, out / "paths.gif")]
+
+
+def outcomes_table(found: Descent) -> Table:
+    """Return the outcome of each strategy, with intervals."""
+    from stepsize.plots.landscapes import name
+
+    table = Table(title=f"{name(found)}, {len(found.starts)} starts, {found.steps} steps", title_justify="left")
+    table.add_column("strategy")
+    for words in ("ends at a global minimum", "escapes from elsewhere", "median steps to come near", "diverged"):
+        table.add_column(words, justify="right")
+    for outcome in found.outcomes:
+        escape = "none to escape from" if outcome.escape is None else _percent(outcome.escape)
+        steps = _steps(outcome.time, found.steps)
+        table.add_row(outcome.strategy.name, _percent(outcome.share), escape, steps, str(outcome.diverged))
+    return table
+
+
+def _percent(interval: Interval) -> str:
+    low, mean, high = (f"{100 * value:.2f}" for value in (interval.low, interval.mean, interval.high))
+    return f"{mean} % ({low} to {high})"
+
+
+def _steps(interval: Interval, most: int) -> str:
+    """Return a median of steps with its interval; what lies beyond the run is "over" its length."""
+    low, mean, high = (
+        f"{value:.0f}" if np.isfinite(value) else f"over {most}"
+        for value in (interval.low, interval.mean, interval.high)
+    )
+    return mean if low == mean == high else f"{mean} ({low} to {high})"
+
+
+def _footnote(found: Descent) -> str:
+    trapped = int(found.trapped.sum())
+    return (
+        f"95 % intervals. Gradient flow leads {trapped} of the starts elsewhere than to a global minimum; the escape "
+        f"rate is the share of them that ends there all the same. {found.seconds:.1f} s."
+    )

@@ -1,0 +1,31 @@
+"""Landscapes: functions to descend on, with what is known of their minima. The import is the registration."""
+
+from stepsize.problems.landscapes.base import Critical as Critical
+from stepsize.problems.landscapes.base import Landscape as Landscape
+from stepsize.problems.landscapes.bowls import Ackley as Ackley
+from stepsize.problems.landscapes.bowls import Griewank as Griewank
+from stepsize.problems.landscapes.bowls import Levy as Levy
+from stepsize.problems.landscapes.learned import ChebyshevRegression as ChebyshevRegression
+from stepsize.problems.landscapes.learned import DeepLinear as DeepLinear
+from stepsize.problems.landscapes.learned import MatrixFactorisation as MatrixFactorisation
+from stepsize.problems.landscapes.learned import PhaseRetrieval as PhaseRetrieval
+from stepsize.problems.landscapes.learned import ScalarFactorisation as ScalarFactorisation
+from stepsize.problems.landscapes.online import Reddi as Reddi
+from stepsize.problems.landscapes.planes import Branin as Branin
+from stepsize.problems.landscapes.planes import Bukin as Bukin
+from stepsize.problems.landscapes.planes import Easom as Easom
+from stepsize.problems.landscapes.planes import Eggholder as Eggholder
+from stepsize.problems.landscapes.planes import GoldsteinPrice as GoldsteinPrice
+from stepsize.problems.landscapes.planes import McCormick as McCormick
+from stepsize.problems.landscapes.planes import MonkeySaddle as MonkeySaddle
+from stepsize.problems.landscapes.polynomials import Beale as Beale
+from stepsize.problems.landscapes.polynomials import Booth as Booth
+from stepsize.problems.landscapes.polynomials import Himmelblau as Himmelblau
+from stepsize.problems.landscapes.polynomials import Rosenbrock as Rosenbrock
+from stepsize.problems.landscapes.polynomials import SixHumpCamel as SixHumpCamel
+from stepsize.problems.landscapes.polynomials import ThreeHumpCamel as ThreeHumpCamel
+from stepsize.problems.landscapes.separable import DoubleWell as DoubleWell
+from stepsize.problems.landscapes.separable import Michalewicz as Michalewicz
+from stepsize.problems.landscapes.separable import Rastrigin as Rastrigin
+from stepsize.problems.landscapes.separable import Schwefel as Schwefel
+from stepsize.problems.landscapes.separable import StyblinskiTang as StyblinskiTang

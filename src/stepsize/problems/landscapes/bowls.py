@@ -1,0 +1,109 @@
+"""Bowls with ripples, in any dimension: one global minimum among very many, which are not listed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from stepsize.kernel.arrays import Array, Floats
+from stepsize.problems.landscapes.base import TINY, Dimensions, Landscape, cube
+
+
+@dataclass(frozen=True)
+class Ackley(Landscape):
+    """A funnel with ripples [ackley1987connectionist].
+
+    `20 - 20*exp(-0.2*sqrt(mean x**2)) + e - exp(mean cos(2*pi*x))`.
+
+    Watch out: the funnel is a cusp at its minimum, where no gradient exists (0 is returned there), and flat far out.
+    """
+
+    radius: ClassVar[float] = 0.3
+
+    dimensions: Dimensions = 2
+
+    @property
+    def box(self) -> Floats:
+        """From -32.768 to 32.768."""
+        return cube(-32.768, 32.768, self.dimensions)
+
+    @cached_property
+    def minima(self) -> Floats:
+        """The global one, at 0."""
+        return np.zeros((1, self.dimensions))
+
+    def value(self, x: Array, xp: Any) -> Array:
+        """Return funnel and ripples."""
+        size = xp.sqrt((x * x).mean(-1))
+        return 20 - 20 * xp.exp(-0.2 * size) + math.e - xp.exp(xp.cos(2 * math.pi * x).mean(-1))
+
+    def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of funnel and ripples."""
+        size = xp.sqrt((x * x).mean(-1).clip(min=TINY))[..., None]
+        funnel = 4 * xp.exp(-0.2 * size) / size * x
+        ripples = 2 * math.pi * xp.exp(xp.cos(2 * math.pi * x).mean(-1))[..., None] * xp.sin(2 * math.pi * x)
+        return (funnel + ripples) / self.dimensions
+
+
+@dataclass(frozen=True)
+class Griewank(Landscape):
+    """A wide bowl with shallow ripples: `1 + sum x**2/4000 - prod cos(x[i]/sqrt(i))` [griewank1981generalized].
+
+    Watch out: in many dimensions the product vanishes, and what is left is a convex bowl: it gets easier.
+    """
+
+    radius: ClassVar[float] = 1.5
+
+    dimensions: Dimensions = 2
+
+    @property
+    def box(self) -> Floats:
+        """From -600 to 600."""
+        return cube(-600, 600, self.dimensions)
+
+    @cached_property
+    def minima(self) -> Floats:
+        """The global one, at 0."""
+        return np.zeros((1, self.dimensions))
+
+    def value(self, x: Array, xp: Any) -> Array:
+        """Return bowl and ripples."""
+        places = xp.sqrt(xp.arange(1, self.dimensions + 1, dtype=x.dtype))
+        return 1 + (x * x).sum(-1) / 4000 - xp.cos(x / places).prod(-1)
+
+
+@dataclass(frozen=True)
+class Levy(Landscape):
+    """Ripples on a valley [levy1985tunneling].
+
+    `w = 1 + (x - 1)/4; sin(pi*w1)**2 + sum (w-1)**2 * (1 + 10*sin(pi*w + 1)**2) + (wd-1)**2 * (1 + sin(2*pi*wd)**2)`,
+    where the sum is over all but the last.
+
+    Watch out: in one coordinate the ripples hardly rise, so a small rate crosses the flat parts slowly.
+    """
+
+    radius: ClassVar[float] = 0.5
+
+    dimensions: Dimensions = 2
+
+    @property
+    def box(self) -> Floats:
+        """From -10 to 10."""
+        return cube(-10, 10, self.dimensions)
+
+    @cached_property
+    def minima(self) -> Floats:
+        """The global one, at (1, ..., 1)."""
+        return np.ones((1, self.dimensions))
+
+    def value(self, x: Array, xp: Any) -> Array:
+        """Return the first wave, the middle ones and the last one."""
+        w = 1 + (x - 1) / 4
+        head, last = w[..., :-1], w[..., -1]
+        middle = ((head - 1) ** 2 * (1 + 10 * xp.sin(math.pi * head + 1) ** 2)).sum(-1)
+        end = (last - 1) ** 2 * (1 + xp.sin(2 * math.pi * last) ** 2)
+        return xp.sin(math.pi * w[..., 0]) ** 2 + middle + end

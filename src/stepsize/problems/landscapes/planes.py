@@ -1,0 +1,225 @@
+"""Functions of two coordinates that are no polynomials, or whose minima are no data of their own: waves and ridges."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from stepsize.kernel.arrays import Array, Floats
+from stepsize.problems.landscapes.base import TINY, Critical, Landscape, cube, points
+
+
+@dataclass(frozen=True)
+class Branin(Landscape):
+    """Three equal minima: `(y - 5.1*x**2/(4*pi**2) + 5*x/pi - 6)**2 + 10*(1 - 1/(8*pi))*cos(x) + 10`.
+
+    Watch out: two of the three lie near the edge of the box, and a fast rule leaves it there.
+    """
+
+    radius: ClassVar[float] = 1.0
+
+    @property
+    def box(self) -> Floats:
+        """X from -5 to 10, y from 0 to 15."""
+        return points((-5, 10), (0, 15))
+
+    @property
+    def minima(self) -> Floats:
+        """Three, 2*pi apart in x."""
+        return points((-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475))
+
+    def value(self, x: Array, xp: Any) -> Array:
+        """Return the square and the wave."""
+        a, b = x[..., 0], x[..., 1]
+        return self._residual(a, b) ** 2 + 10 * (1 - 1 / (8 * math.pi)) * xp.cos(a) + 10
+
+    def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of both."""
+        a, b = x[..., 0], x[..., 1]
+        r = 2 * self._residual(a, b)
+        bend = 5 / math.pi - 5.1 * a / (2 * math.pi**2)
+        return xp.stack([r * bend - 10 * (1 - 1 / (8 * math.pi)) * xp.sin(a), r], -1)
+
+    @staticmethod
+    def _residual(a: Array, b: Array) -> Array:
+        return b - 5.1 / (4 * math.pi**2) * a * a + 5 / math.pi * a - 6
+
+
+@dataclass(frozen=True)
+class GoldsteinPrice(Landscape):
+    """One global and three local minima, over six decades of height [goldstein1971descent].
+
+    `[1 + (x+y+1)**2 * (19-14x+3x**2-14y+6xy+3y**2)] * [30 + (2x-3y)**2 * (18-32x+12x**2+48y-36xy+27y**2)]`.
+
+    Watch out: curvatures from 200 to 26 000 at the minima, more between; look at it on a logarithmic scale.
+    """
+
+    radius: ClassVar[float] = 0.2
+
+    @property
+    def box(self) -> Floats:
+        """From -2 to 2."""
+        return cube(-2, 2)
+
+    @property
+    def minima(self) -> Floats:
+        """The values are 3, 30, 84 and 840."""
+        return points((0, -1), (-0.6, -0.4), (1.8, 0.2), (1.2, 0.8))
+
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+        """Return the product of the two brackets."""
+        a, b = x[..., 0], x[..., 1]
+        first = 1 + (a + b + 1) ** 2 * (19 - 14 * a + 3 * a**2 - 14 * b + 6 * a * b + 3 * b**2)
+        second = 30 + (2 * a - 3 * b) ** 2 * (18 - 32 * a + 12 * a**2 + 48 * b - 36 * a * b + 27 * b**2)
+        return first * second
+
+
+@dataclass(frozen=True)
+class McCormick(Landscape):
+    """A wave on a slope: `sin(x + y) + (x - y)**2 - 1.5*x + 2.5*y + 1` [mccormick1976computability].
+
+    Watch out: along the diagonal it goes on falling outside of the box, a step of pi lower each wave.
+    """
+
+    radius: ClassVar[float] = 1.0
+
+    @property
+    def box(self) -> Floats:
+        """X from -1.5 to 4, y from -3 to 4."""
+        return points((-1.5, 4), (-3, 4))
+
+    @property
+    def minima(self) -> Floats:
+        """The global one, and one a wave further."""
+        return points((-0.5471975511965977, -1.5471975511965979), (2.5943951023931957, 1.5943951023931957))
+
+    @property
+    def critical(self) -> tuple[Critical, ...]:
+        """The pass between the two waves."""
+        return (Critical("saddle", (1.5471975511965979, 0.5471975511965977), 1.9132229549810362),)
+
+    def value(self, x: Array, xp: Any) -> Array:
+        """Return the wave, the valley and the slope."""
+        a, b = x[..., 0], x[..., 1]
+        return xp.sin(a + b) + (a - b) ** 2 - 1.5 * a + 2.5 * b + 1
+
+    def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of the three."""
+        a, b = x[..., 0], x[..., 1]
+        wave, valley = xp.cos(a + b), 2 * (a - b)
+        return xp.stack([wave + valley - 1.5, wave - valley + 2.5], -1)
+
+
+@dataclass(frozen=True)
+class Easom(Landscape):
+    """A needle in a plain: `-cos(x)*cos(y)*exp(-(x - pi)**2 - (y - pi)**2)`.
+
+    Watch out: a few units away the gradient is zero to any precision, so no rule of first order finds the needle.
+    """
+
+    radius: ClassVar[float] = 1.0
+
+    @property
+    def box(self) -> Floats:
+        """From -100 to 100."""
+        return cube(-100, 100)
+
+    @property
+    def minima(self) -> Floats:
+        """One, at (pi, pi)."""
+        return points((math.pi, math.pi))
+
+    def value(self, x: Array, xp: Any) -> Array:
+        """Return the needle."""
+        a, b = x[..., 0], x[..., 1]
+        return -xp.cos(a) * xp.cos(b) * xp.exp(-((a - math.pi) ** 2) - (b - math.pi) ** 2)
+
+
+@dataclass(frozen=True)
+class Eggholder(Landscape):
+    """Many deep valleys: `-(y+47)*sin(sqrt(abs(y + x/2 + 47))) - x*sin(sqrt(abs(x - (y+47))))`.
+
+    Watch out: the minimum lies on the edge of the box, and outside it falls further, so updates are projected onto the
+    box; its many local minima are not listed.
+    """
+
+    radius: ClassVar[float] = 10.0
+    walls: ClassVar[bool] = True
+
+    @property
+    def box(self) -> Floats:
+        """From -512 to 512."""
+        return cube(-512, 512)
+
+    @property
+    def minima(self) -> Floats:
+        """One, on the right edge."""
+        return points((512, 404.2318050882936))
+
+    def value(self, x: Array, xp: Any) -> Array:
+        """Return the two waves; at the roots' kinks the slope counts as zero."""
+        a, b = x[..., 0], x[..., 1] + 47
+        first, second = abs(b + a / 2).clip(min=TINY), abs(a - b).clip(min=TINY)
+        return -b * xp.sin(xp.sqrt(first)) - a * xp.sin(xp.sqrt(second))
+
+
+@dataclass(frozen=True)
+class Bukin(Landscape):
+    """A curved, sharp ridge (Bukin's function 6): `100*sqrt(abs(y - 0.01*x**2)) + 0.01*abs(x + 10)`.
+
+    Watch out: no slope exists along the ridge where the minimum lies, and beside it the slope is without bound, so
+    every rule with a constant rate bounces; even global search stalls 1e-4 above the minimum.
+    """
+
+    radius: ClassVar[float] = 0.1
+
+    @property
+    def box(self) -> Floats:
+        """X from -15 to -5, y from -3 to 3."""
+        return points((-15, -5), (-3, 3))
+
+    @property
+    def minima(self) -> Floats:
+        """One, at (-10, 1)."""
+        return points((-10, 1))
+
+    def value(self, x: Array, xp: Any) -> Array:
+        """Return the ridge and the slope along it; on the ridge itself the slope across counts as zero."""
+        a, b = x[..., 0], x[..., 1]
+        return 100 * xp.sqrt(abs(b - 0.01 * a * a).clip(min=TINY)) + 0.01 * abs(a + 10)
+
+
+@dataclass(frozen=True)
+class MonkeySaddle(Landscape):
+    """Three valleys that leave one flat point: `x**3 - 3*x*y**2`.
+
+    Watch out: it has no minimum, so every run that leaves the saddle diverges; at 0 slope and curvature vanish both.
+    """
+
+    radius: ClassVar[float] = 0.0
+
+    @property
+    def box(self) -> Floats:
+        """From -2 to 2."""
+        return cube(-2, 2)
+
+    @property
+    def minima(self) -> Floats:
+        """None: it falls without bound."""
+        return points().reshape(0, 2)
+
+    @property
+    def critical(self) -> tuple[Critical, ...]:
+        """The saddle."""
+        return (Critical("saddle", (0.0, 0.0), 0.0),)
+
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+        """Return the cubic."""
+        a, b = x[..., 0], x[..., 1]
+        return a**3 - 3 * a * b**2
+
+    def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of the cubic."""
+        a, b = x[..., 0], x[..., 1]
+        return xp.stack([3 * a**2 - 3 * b**2, -6 * a * b], -1)

@@ -1,0 +1,158 @@
+"""A descent's record: where thousands of starts on a landscape ended, under one or several strategies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from stepsize.kernel.arrays import Floats
+from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.optional import need, picture
+from stepsize.kernel.spec import NDArray, Spec
+from stepsize.problems.landscapes import Landscape
+from stepsize.problems.noise import Noise
+from stepsize.results.race import Interval
+from stepsize.strategy import Strategy
+
+ELSEWHERE = -1
+"""The basin of a point from which gradient flow ends at no listed minimum: another one, a saddle or a plateau."""
+
+UNKNOWN = -2
+"""The basin of a trajectory that diverged, or of a point from which gradient flow did not end in its budget."""
+
+
+@dataclass(frozen=True)
+class Outcome(Spec):
+    """How one strategy did, with 95 % intervals.
+
+    share: of the starts that ended in the basin of a global minimum (Wilson).
+    escape: the same among the trapped, the starts from which gradient flow ends elsewhere; None when there are none.
+    time: the median number of updates to the first visit near a global minimum; inf where most never came.
+    trapped, diverged: how many starts.
+    """
+
+    noun: ClassVar[str] = "outcome"
+
+    strategy: Strategy
+    share: Interval
+    escape: Interval | None
+    time: Interval
+    trapped: int
+    diverged: int
+
+
+@dataclass(frozen=True, eq=False)
+class Descent(Spec):
+    """The record of strategies that descended on a landscape from the same starts, under the same noise.
+
+    noise: of the gradient; None for none. steps: how long (steps, optimizer updates). seed: of starts and noise.
+    starts: (starts, dimensions) float64. home: the basin that each start lies in, (starts,).
+    ends: the last point, (strategies, starts, dimensions); for a trajectory that diverged, the last finite one.
+    basins: the basin that each end lies in, (strategies, starts).
+    entered: after how many updates a trajectory first came near a global minimum (`Landscape.arrived`), (strategies,
+        starts); -1 for never.
+    died_at: the first update whose result was not finite, (strategies, starts); -1 for a trajectory that lived.
+    path_steps: after how many updates the first few trajectories were looked at, (points,).
+    paths: those trajectories, (strategies, points, watched, dimensions). seconds: wall time.
+
+    A basin is the index of a minimum of the landscape, ELSEWHERE (-1) or UNKNOWN (-2); it is where gradient flow leads.
+    """
+
+    noun: ClassVar[str] = "descent"
+
+    landscape: Landscape
+    noise: Noise | None
+    steps: int
+    seed: int
+    strategies: tuple[Strategy, ...]
+    starts: np.ndarray = field(repr=False)  # the shapes are in the docstring
+    home: np.ndarray = field(repr=False)
+    ends: np.ndarray = field(repr=False)
+    basins: np.ndarray = field(repr=False)
+    entered: np.ndarray = field(repr=False)
+    died_at: np.ndarray = field(repr=False)
+    path_steps: np.ndarray = field(repr=False)
+    paths: np.ndarray = field(repr=False)
+    seconds: float = 0.0
+
+    def validate(self) -> None:
+        """Check that the arrays fit each other."""
+        rows = (len(self.strategies), len(self.starts))
+        shapes = {
+            "starts": (rows[1], self.landscape.dimensions), "home": rows[1:],
+            "ends": (*rows, self.landscape.dimensions), "basins": rows, "entered": rows, "died_at": rows,
+            "paths": (rows[0], len(self.path_steps), min(self.watched, rows[1]), self.landscape.dimensions),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ParameterError(f"Descent.{name} must have the shape {shape}, not {getattr(self, name).shape}.")
+
+    @property
+    def watched(self) -> int:
+        """How many trajectories were recorded: those of the first starts."""
+        return self.paths.shape[2] if self.paths.ndim == 4 else 0
+
+    @cached_property
+    def trapped(self) -> NDArray:
+        """Which starts lie in a basin that is not a global minimum's, (starts,) bool."""
+        return np.asarray((self.home >= self.landscape.goals) | (self.home == ELSEWHERE))
+
+    @cached_property
+    def reached(self) -> NDArray:
+        """Which trajectories ended in the basin of a global minimum, (strategies, starts) bool."""
+        return (self.basins >= 0) & (self.basins < self.landscape.goals)
+
+    @cached_property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """How each strategy did, in their order."""
+        return tuple(map(self._outcome, range(len(self.strategies))))
+
+    def _outcome(self, index: int) -> Outcome:
+        escaped = self.reached[index, self.trapped]
+        return Outcome(
+            self.strategies[index],
+            wilson(int(self.reached[index].sum()), len(self.starts)),
+            wilson(int(escaped.sum()), len(escaped)) if len(escaped) else None,
+            median_time(self.entered[index]),
+            len(escaped),
+            int((self.died_at[index] >= 0).sum()),
+        )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the share and the escape rate of each strategy with their intervals and return the matplotlib Axes."""
+        return picture("plot_rates")(self, ax=ax)
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """Return a share with Wilson's 95 % interval [wilson1927probable].
+
+    >>> str(wilson(8, 10))
+    '0.8000 (0.4902 to 0.9433)'
+    """
+    found = need("scipy.stats").binomtest(successes, trials).proportion_ci(method="wilson")
+    return Interval(successes / trials, float(found.low), float(found.high))
+
+
+def median_time(times: NDArray) -> Interval:
+    """Return the median of `times`, (starts,), with its 95 % interval; -1 is a time beyond the end of the run.
+
+    The interval is that of the order statistics, which assumes nothing of the times: those beyond the end count as
+    later than all others, and where the median or a bound is one of them, it is inf.
+
+    >>> str(median_time(np.array([3, 1, 2, -1, -1, 5, 4, 6, 7])))
+    '5.0000 (2.0000 to inf)'
+    """
+    ordered = np.sort(np.where(times < 0, np.inf, times))
+    n = len(ordered)
+    below = max(int(need("scipy.stats").binom.ppf(0.025, n, 0.5)), 1)
+    low, middle, high = ordered[below - 1], _middle(ordered), ordered[n - below]
+    return Interval(middle, float(low), float(high))
+
+
+def _middle(ordered: Floats) -> float:
+    """Return the median of sorted values, of which the last may be infinite."""
+    n = len(ordered)
+    return float((ordered[(n - 1) // 2] + ordered[n // 2]) / 2)

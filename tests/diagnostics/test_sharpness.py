@@ -161,12 +161,12 @@ def test_a_model_without_trainable_parameters_is_refused():
 
 @pytest.mark.parametrize("preconditioner", [torch.ones(3), torch.zeros(57)])
 def test_a_preconditioner_that_does_not_fit_is_refused(preconditioner):
-    with pytest.raises(ParameterError, match="57.* numbers above 0"):
+    with pytest.raises(ParameterError, match=r"57.* numbers above 0"):
         sharpness(perceptron(), loss, [data()], preconditioner=preconditioner)
 
 
 def test_an_optimizer_without_second_moments_has_no_preconditioner():
     model = perceptron()
     for optimizer in (torch.optim.SGD(model.parameters()), torch.optim.Adam(model.parameters())):
-        with pytest.raises(ParameterError, match="no second moment for '0.weight'"):
+        with pytest.raises(ParameterError, match=r"no second moment for '0.weight'"):
             adam_preconditioner(optimizer, model)

@@ -70,7 +70,7 @@ def test_a_live_optimizer_and_our_rule_leave_the_same_record(name):
 
 
 def test_the_effective_rate_of_sgd_is_its_rate_at_every_quantile():
-    """In exact arithmetic: with weights of 0 nothing is rounded away in the first step, and float64 does for the rest."""
+    """In exact arithmetic: with weights of 0 nothing is rounded away at first, and float64 does for the rest."""
     sizes = record_steps(task(), trial(SGD(), 0.1), 12, dtype=DOUBLE)
     np.testing.assert_allclose(sizes.rates, np.broadcast_to(sizes.lr, sizes.rates.shape), rtol=1e-10)
     model = torch.nn.Linear(FEATURES, 3).double()

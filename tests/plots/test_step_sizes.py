@@ -49,7 +49,7 @@ def test_steps_of_nothing_can_be_drawn(value):
 
 
 def test_what_is_neither_is_refused():
-    with pytest.raises(ParameterError, match="what cannot be 'rate'. Did you mean 'rates'"):
+    with pytest.raises(ParameterError, match=r"what cannot be 'rate'. Did you mean 'rates'"):
         plot_step_sizes(SIZES, "rate")
 
 

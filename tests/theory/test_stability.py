@@ -1,6 +1,7 @@
 """Just above the largest stable rate a rule diverges on a quadratic, just below it converges, in torch.optim too."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -78,9 +79,13 @@ def test_a_sharpness_that_is_no_number_is_refused(sharpness):
 
 
 def test_a_rule_that_is_not_worked_out_is_refused_by_name():
+    @dataclass(frozen=True)
     class Momentums(Rule):
+        lr: float = 0.1
+        weight_decay: float = 0.0
+
         def coefficients(self, h, k): ...
         def step(self, p, g, slots, c, xp): ...
 
-    with pytest.raises(ParameterError, match="no stability threshold for 'Momentums'. Did you mean 'Momentum'"):
+    with pytest.raises(ParameterError, match=r"no stability threshold for 'Momentums'. Did you mean 'Momentum'"):
         stability_threshold(Momentums())

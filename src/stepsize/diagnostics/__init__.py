@@ -17,6 +17,6 @@ from stepsize.diagnostics.slices import line as line
 from stepsize.diagnostics.slices import plane as plane
 from stepsize.diagnostics.slices import training_plane as training_plane
 from stepsize.diagnostics.steps import StepRecorder as StepRecorder
+from stepsize.diagnostics.trails import Trail as Trail
 from stepsize.diagnostics.trials import record_steps as record_steps
 from stepsize.diagnostics.trials import record_trail as record_trail
-from stepsize.diagnostics.trails import Trail as Trail

@@ -139,7 +139,9 @@ class _Hessian:
             return torch.zeros_like(v)
         h = torch.finfo(row.dtype).eps ** (1 / 3) * (1 + float(row.norm())) / length
         self.gradients += 2
-        return (self._objective.gradient(row + h * v) - self._objective.gradient(row - h * v)) / (2 * h)
+        ahead, behind = self._objective.gradient(row + h * v), self._objective.gradient(row - h * v)
+        product: torch.Tensor = (ahead - behind) / (2 * h)
+        return product
 
 
 def _refuse(slope: torch.Tensor) -> None:

@@ -103,8 +103,7 @@ def training_plane(
 
 
 def filter_normalised(model: torch.nn.Module, seed: int = 0, name: str = "x") -> torch.Tensor:
-    """Return a random direction in the space of the trainable parameters, (parameters,), filter by filter as long as
-    the model's.
+    """Return a random direction, (parameters,), each filter of which is as long as the model's.
 
     A filter is an index of a tensor's first axis: the weights into one output. Tensors of one axis (biases, scales of
     normalisations) and single numbers get 0.
@@ -133,7 +132,7 @@ def _losses(objective: Objective, places: Floats, directions: torch.Tensor) -> F
     with torch.no_grad():
         try:
             mapped = vmap(objective.value, randomness="same")
-            found = [mapped(row + block @ directions) for block in spots.split(size)]
+            found = [mapped(row + block @ directions) for block in torch.split(spots, size)]
         except (RuntimeError, ValueError):  # the model looks at values, or assigns to a buffer: one point at a time
             found = [torch.stack([objective.value(row + spot @ directions) for spot in spots])]
     return torch.cat(found).double().cpu().numpy()
@@ -143,7 +142,7 @@ def _components(rows: torch.Tensor) -> tuple[torch.Tensor, tuple[float, ...]]:
     """Return the first two principal axes of `rows`, (2, parameters), orthonormal, and their shares of the variance."""
     moved = (rows - rows[-1]).double()
     centred = moved - moved.mean(0)
-    values, vectors = torch.linalg.eigh(centred @ centred.T)  # (points, points): there are far fewer points than weights
+    values, vectors = torch.linalg.eigh(centred @ centred.T)  # (points, points): few, beside the weights
     shares = values.flip(0)[:2].clamp(min=0) / values.clamp(min=0).sum().clamp(min=torch.finfo(torch.float64).tiny)
     axes, _ = torch.linalg.qr(centred.T @ vectors.flip(1)[:, :2])
     return axes.T.to(rows), tuple(shares.tolist())

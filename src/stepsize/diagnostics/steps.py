@@ -65,7 +65,13 @@ class StepLog:
         concerned = delta[felt | ~still]  # what neither had a gradient nor moved, a dead input, would hide the rest
         rates = delta[felt] / slope[felt].to(delta.dtype)
         stuck = float((still & felt).sum()) / max(1, int(felt.sum()))
-        row = (quantiles(concerned, self._levels), quantiles(rates, self._levels), lr, 1 - float(felt.double().mean()), stuck)
+        row = (
+            quantiles(concerned, self._levels),
+            quantiles(rates, self._levels),
+            lr,
+            1 - float(felt.double().mean()),
+            stuck,
+        )
         self._kept.add(step, row)
 
     def sizes(self, name: str) -> StepSizes:
@@ -126,7 +132,11 @@ class StepRecorder:
 
     def _look(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002  (torch's signature)
         if self._log.due(self._step):
-            pairs = [(p, _keep(optimizer, group, self._decoupled)) for group in optimizer.param_groups for p in group["params"]]
+            pairs = [
+                (p, _keep(optimizer, group, decoupled=self._decoupled))
+                for group in optimizer.param_groups
+                for p in group["params"]
+            ]
             self._before = [(p, p.detach().clone(), keep) for p, keep in pairs]
 
     def _compare(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
@@ -152,7 +162,7 @@ def quantiles(values: torch.Tensor, levels: Sequence[float]) -> Floats:
     return np.asarray(below + (places - low) * (above - below), dtype=np.float64)
 
 
-def _keep(optimizer: torch.optim.Optimizer, group: dict[str, Any], decoupled: bool | None) -> float:
+def _keep(optimizer: torch.optim.Optimizer, group: dict[str, Any], *, decoupled: bool | None) -> float:
     """Return the factor by which decoupled decay multiplies the parameters of a group in the next update."""
     if decoupled is None:
         decoupled = bool(group.get("decoupled_weight_decay", type(optimizer).__name__ in DECOUPLED))

@@ -56,7 +56,7 @@ def record_steps(
 
         for p in model.parameters():
             if p.requires_grad:
-                p.register_hook(lambda gradient, p=p: look(p, gradient))
+                p.register_hook(lambda gradient, p=p: look(p, gradient))  # type: ignore[no-untyped-call]
         return compare
 
     _run(task, trial, steps, watch, dtype)

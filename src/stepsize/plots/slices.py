@@ -28,7 +28,7 @@ SQUARE = (6.0, 4.6)
 
 
 def plot_slice(found: Slice, ax: Axes | None = None) -> Axes:
-    """Draw the loss on a line, or its contours in a plane, darker where lower, with the path of training if there is one.
+    """Draw the loss on a line, or its contours in a plane, darker where lower, with the path of training on them.
 
     found: what is drawn. ax: where; a new figure if not given. Losses that are not finite are left white.
     """

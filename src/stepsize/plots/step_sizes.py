@@ -23,8 +23,9 @@ def plot_step_sizes(sizes: StepSizes, what: Literal["rates", "moves"] = "rates",
     """Draw the distribution over the parameters against the step: the median, and a band for each pair of quantiles.
 
     sizes: what is drawn. what: the effective rates, or the moves themselves. ax: where; a new figure if not given.
-    The scheduled rate is the dashed line, or two where the parameter groups have several: plain gradient descent lies on it in the rates, and Adam's
-    median near it in the moves. A quantile of 0 has no place on a logarithmic axis and is left out.
+    The scheduled rate is the dashed line, or two where the parameter groups have several: plain gradient descent lies
+    on it in the rates, and Adam's median near it in the moves. A quantile of 0 has no place on a logarithmic axis and
+    is left out.
 
     Raises ParameterError when `what` is neither.
     """

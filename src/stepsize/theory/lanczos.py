@@ -7,9 +7,9 @@ matrix is a small tridiagonal `T` [parlett1998symmetric, ch. 13]:
 
     w = A q[k] - alpha[k] q[k] - beta[k-1] q[k-1],   alpha[k] = q[k]' A q[k],   beta[k] = |w|,   q[k+1] = w / beta[k]
 
-An eigenvalue `theta` of `T` with eigenvector `s` is one of `A`, up to the residual `|A y - theta y| = beta[k] |s[k]|` of
-`y = q s`, which costs nothing to know. Every `w` is made orthogonal to the whole basis, twice: for a few dozen vectors
-this is cheap, and without it rounding brings copies of what was found already.
+An eigenvalue `theta` of `T` with eigenvector `s` is one of `A`, up to the residual `|A y - theta y| = beta[k] |s[k]|`
+of `y = q s`, which costs nothing to know. Every `w` is made orthogonal to the whole basis, twice: for a few dozen
+vectors this is cheap, and without it rounding brings copies of what was found already.
 
 The vectors are arrays of any library, where they are; the small matrix is NumPy's.
 """

@@ -13,9 +13,9 @@ With many curvatures the largest decides: the sharpness, the largest eigenvalue 
 by a running size P of the gradient (RMSProp, Adam) it is that of `P**-1 H` [cohen2022adaptive]; both are what
 `stepsize.diagnostics.sharpness` measures.
 
-Watch out: a loss is no quadratic. Full-batch training settles just above the threshold, and goes on [cohen2021gradient];
-with small batches the sharpness of the whole loss stays well below it. So it is an upper bound to hold a rate against,
-and no rate to train with.
+Watch out: a loss is no quadratic. Full-batch training settles just above the threshold, and goes on
+[cohen2021gradient]; with small batches the sharpness of the whole loss stays well below it. So it is an upper bound
+to hold a rate against, and no rate to train with.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def largest_stable_rate(rule: Rule, sharpness: float) -> float:
     `threshold / sharpness`; with weight decay wd, `threshold / (sharpness + wd)` for SGD and its momenta, which add it
     to the curvature, and `1 / (sharpness / threshold + wd / 2)` for AdamW, which decays by itself.
 
-    rule: its own rate does not matter. sharpness: of the loss without weight decay; preconditioned for RMSProp and Adam.
+    rule: its own rate does not matter. sharpness: of the loss without decay; preconditioned for RMSProp and Adam.
     Where nothing curves upward (0 or less), every rate is stable: inf.
 
     Raises ParameterError for a sharpness that is NaN or infinite, and as `stability_threshold` does.

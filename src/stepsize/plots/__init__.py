@@ -12,4 +12,6 @@ from stepsize.plots.races import plot_sensitivity as plot_sensitivity
 from stepsize.plots.schedules import plot_policy as plot_policy
 from stepsize.plots.schedules import plot_schedule as plot_schedule
 from stepsize.plots.schedules import plot_schedules as plot_schedules
+from stepsize.plots.slices import plot_slice as plot_slice
+from stepsize.plots.step_sizes import plot_step_sizes as plot_step_sizes
 from stepsize.plots.sweeps import plot_sweep as plot_sweep

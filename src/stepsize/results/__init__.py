@@ -1,6 +1,8 @@
 """Results: plain frozen records that reopen without the framework, the GPU or the machine that made them."""
 
 from stepsize.results.advice import Advice as Advice
+from stepsize.results.curvature import Sharpness as Sharpness
+from stepsize.results.curvature import Slice as Slice
 from stepsize.results.curves import Curves as Curves
 from stepsize.results.descent import Descent as Descent
 from stepsize.results.descent import Outcome as Outcome
@@ -10,6 +12,7 @@ from stepsize.results.race import Interval as Interval
 from stepsize.results.race import Race as Race
 from stepsize.results.race import Rung as Rung
 from stepsize.results.race import Standing as Standing
+from stepsize.results.step_sizes import StepSizes as StepSizes
 from stepsize.results.sweep import Estimate as Estimate
 from stepsize.results.sweep import Suggestion as Suggestion
 from stepsize.results.sweep import Sweep as Sweep

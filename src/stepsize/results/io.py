@@ -13,9 +13,11 @@ from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.spec import Catalogue, Spec, envelope
 from stepsize.problems import landscapes, noise
 from stepsize.results.advice import Advice
+from stepsize.results.curvature import Sharpness, Slice
 from stepsize.results.curves import Curves
 from stepsize.results.descent import Descent, Outcome
 from stepsize.results.race import Interval, Race, Rung, Standing
+from stepsize.results.step_sizes import StepSizes
 from stepsize.results.sweep import Estimate, Suggestion, Sweep
 from stepsize.strategy import Strategy, Trial
 
@@ -40,7 +42,7 @@ CATALOGUE = Catalogue(
         *_concrete(noise, noise.Noise),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
         Curves, Sweep, Estimate, Suggestion, Interval, Rung, Standing, Race, Advice,
-        Descent, Outcome,
+        Descent, Outcome, Sharpness, Slice, StepSizes,
     ]
 )  # fmt: skip
 """Every kind that a file may hold."""

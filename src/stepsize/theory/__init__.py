@@ -4,3 +4,7 @@ from stepsize.theory.bound import best_rate as best_rate
 from stepsize.theory.bound import bound_terms as bound_terms
 from stepsize.theory.bound import least_bound as least_bound
 from stepsize.theory.bound import shift as shift
+from stepsize.theory.lanczos import Eigenpair as Eigenpair
+from stepsize.theory.lanczos import largest_eigenpair as largest_eigenpair
+from stepsize.theory.stability import largest_stable_rate as largest_stable_rate
+from stepsize.theory.stability import stability_threshold as stability_threshold

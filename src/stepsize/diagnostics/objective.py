@@ -1,0 +1,102 @@
+"""The loss of a model as a function of its weights alone: one flat row in, one number out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from stepsize.kernel.errors import TaskError
+from stepsize.problems.base import seeded
+
+Batches = Iterable[tuple[Any, torch.Tensor]]
+"""Pairs (inputs, targets), as `loss(model(inputs), targets)` takes them: a list, or a DataLoader."""
+
+Loss = Callable[[Any, torch.Tensor], torch.Tensor]
+"""`loss(model(inputs), targets)`: the mean over the batch, a scalar."""
+
+
+class Objective:
+    """The mean loss of a model over some batches, in evaluation mode, as a function of its trainable parameters.
+
+    row: the model's own weights, (parameters,), detached. Frozen parameters stay what they are in the model; buffers
+    are copies; batches are read once, kept on the device of the model, and weighted by their numbers of samples.
+
+    Raises TaskError for a model without trainable parameters, and for batches that are none or no pairs.
+    """
+
+    def __init__(self, model: torch.nn.Module, loss: Loss, batches: Batches) -> None:
+        named = trainable(model)
+        self._model, self._loss = model, loss
+        self.names = list(named)
+        self._like = [p.detach() for p in named.values()]
+        self.shapes = [p.shape for p in self._like]
+        self._sizes = [p.numel() for p in self._like]
+        self._buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        row = torch.cat([p.reshape(-1) for p in self._like])
+        self.row = row.float() if row.element_size() < 4 else row  # a Hessian in half precision is noise
+        self.batches = _read(batches, self.row.device)
+        self._samples = sum(len(targets) for _, targets in self.batches)
+
+    def pieces(self, row: torch.Tensor) -> list[torch.Tensor]:
+        """Return a row, (parameters,), as the tensors of the model."""
+        split = torch.split(row, self._sizes)
+        return [piece.view(shape) for piece, shape in zip(split, self.shapes, strict=True)]
+
+    def terms(self, row: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Return the share of each batch in the loss at `row`; they add up to the mean over all samples."""
+        like = zip(self.pieces(row), self._like, strict=True)
+        weights = {name: piece.to(p.dtype) for name, (piece, p) in zip(self.names, like, strict=True)}
+        for inputs, targets in self.batches:
+            outputs = functional_call(self._model, {**weights, **self._buffers}, (inputs,))
+            yield self._loss(outputs, targets).reshape(()) * (len(targets) / self._samples)
+
+    def value(self, row: torch.Tensor) -> torch.Tensor:
+        """Return the loss at `row`, a scalar."""
+        return torch.stack(list(self.terms(row))).sum()
+
+    def gradient(self, row: torch.Tensor) -> torch.Tensor:
+        """Return the gradient at `row`, (parameters,), one batch at a time."""
+        row, total = row.detach().requires_grad_(), torch.zeros_like(row)
+        for term in self.terms(row):
+            total += torch.autograd.grad(term, row)[0]
+        return total
+
+
+def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """Return the parameters of `model` that are trained, by name; raise TaskError when there are none."""
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not named:
+        raise TaskError(f"{type(model).__name__} has no trainable parameter; unfreeze what you want to look at.")
+    return named
+
+
+@contextmanager
+def untouched(model: torch.nn.Module) -> Iterator[None]:
+    """Look at `model` in evaluation mode; its modes, module by module, and the generators are then as they were."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with (
+            seeded(0),
+            sdpa_kernel(SDPBackend.MATH),
+        ):  # fused attention can be neither mapped nor derived twice
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _read(batches: Batches, device: torch.device) -> list[tuple[Any, torch.Tensor]]:
+    found = []
+    for batch in batches:
+        if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[1], torch.Tensor):
+            raise TaskError(f"a batch must be a pair (inputs, targets of a tensor), not {type(batch).__name__}.")
+        found.append(tuple(part.to(device) if isinstance(part, torch.Tensor) else part for part in batch))
+    if not found:
+        raise TaskError("there are no batches to take the loss over; give at least one pair (inputs, targets).")
+    return found  # type: ignore[return-value]  # pairs, as was just checked

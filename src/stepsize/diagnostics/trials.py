@@ -1,0 +1,94 @@
+"""The same instruments on our own rules: a trial runs in the plain loop, and is watched from outside.
+
+The loop builds its model through the task and says when an update is done; that is all that a watcher needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from stepsize.diagnostics.steps import Move, StepLog
+from stepsize.diagnostics.trails import Trail
+from stepsize.engines import Loop
+from stepsize.engines.base import bound, coefficients
+from stepsize.problems import Task
+from stepsize.results import StepSizes
+from stepsize.results.step_sizes import LEVELS
+from stepsize.strategy import Trial
+
+Watch = Callable[[torch.nn.Module], Callable[[], None]]
+"""Given the model of a run, returns what is to be called after each update."""
+
+
+def record_steps(
+    task: Task, trial: Trial, steps: int, *, most: int = 100, levels: Sequence[float] = LEVELS,
+    dtype: torch.dtype = torch.float32,
+) -> StepSizes:  # fmt: skip
+    """Run `trial` on `task` for `steps` updates, and return the effective step sizes of its rule.
+
+    most: between this and twice as many updates are recorded. levels: the quantiles. dtype: of the parameters.
+
+    Decoupled weight decay is taken out of the step where the rule has it as its coefficient `keep`. What a rule's
+    momentum and L2 decay add is part of the step. Watch out as for `StepRecorder`.
+    """
+    log = StepLog(most, levels)
+    rows = coefficients(bound([trial], steps), 0, steps)
+    lr = trial.strategy.over(steps).table(0, steps)["lr"]
+
+    def watch(model: torch.nn.Module) -> Callable[[], None]:
+        step = 0
+        found: list[tuple[torch.nn.Parameter, torch.Tensor, torch.Tensor]] = []
+
+        def look(p: torch.nn.Parameter, gradient: torch.Tensor) -> None:
+            if log.due(step):  # between the gradient and the update, which reads it and writes p
+                found.append((p, p.detach().clone(), gradient.detach()))
+
+        def compare() -> None:
+            nonlocal step
+            keep = float(rows["keep"][step, 0]) if "keep" in rows else 1.0
+            if found:
+                log.add(step, [Move(old, p.detach(), g, keep) for p, old, g in found], [float(lr[step])])
+                found.clear()
+            step += 1
+
+        for p in model.parameters():
+            if p.requires_grad:
+                p.register_hook(lambda gradient, p=p: look(p, gradient))  # type: ignore[no-untyped-call]
+        return compare
+
+    _run(task, trial, steps, watch, dtype)
+    return log.sizes(type(trial.strategy.rule).__name__)
+
+
+def record_trail(
+    task: Task, trial: Trial, steps: int, *, most: int = 50, dtype: torch.dtype = torch.float32
+) -> tuple[torch.nn.Module, Trail]:
+    """Run `trial` on `task` for `steps` updates, and return the trained model with the trail of its weights.
+
+    most: between this and twice as many copies of the weights are kept.
+    """
+    kept: list[torch.nn.Module] = []
+    trails: list[Trail] = []
+
+    def watch(model: torch.nn.Module) -> Callable[[], None]:
+        model.to(dtype)
+        kept.append(model)
+        trails.append(Trail(model, most))
+        return trails[-1].record
+
+    _run(task, trial, steps, watch, dtype)
+    return kept[-1], trails[-1]
+
+
+def _run(task: Task, trial: Trial, steps: int, watch: Watch, dtype: torch.dtype) -> None:
+    after: list[Callable[[], None]] = []
+
+    def build() -> torch.nn.Module:
+        model: torch.nn.Module = task.model()
+        after.append(watch(model))
+        return model
+
+    Loop(dtype).run(replace(task, model=build), [trial], steps, progress=lambda _: after[-1]())

@@ -36,7 +36,8 @@ ops: Any = keras.ops
 # Looked up once, since `torch.compile` cannot trace the looking up: float64 on torch; jax follows `jax_enable_x64`.
 _LIKE = ops.convert_to_tensor(0)
 _NATIVE = arrays.is_array(_LIKE)
-_FLOAT = keras.backend.standardize_dtype(arrays.real(_LIKE, arrays.namespace(_LIKE)).dtype) if _NATIVE else "float64"
+_NAMESPACE = arrays.namespace(_LIKE) if _NATIVE else ops  # the library's own: `keras.ops.maximum` rounds to float32
+_FLOAT = keras.backend.standardize_dtype(arrays.real(_LIKE, _NAMESPACE).dtype) if _NATIVE else "float64"
 _WORDS = arrays.words(_LIKE) if _NATIVE else ops
 
 ATTRIBUTES = {
@@ -183,7 +184,7 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         slots = self._slots[self._get_variable_index(variable)]
         held = tuple(ops.convert_to_tensor(slot) for slot in slots)
         p, g = ops.cast(variable, dtype), ops.cast(gradient, dtype)
-        p, found = self.strategy.rule.step(p, g, held, self._now[decays, dtype], ops)
+        p, found = self.strategy.rule.step(p, g, held, self._now[decays, dtype], _NAMESPACE)
         self.assign(variable, ops.cast(p, variable.dtype))
         for slot, value in zip(slots, found, strict=True):
             self.assign(slot, value)

@@ -221,6 +221,25 @@ def test_ratios_of_an_optimizer_that_another_policy_moved_are_not_guessed():
         drive(optimizer, cosine(0.3), 20, start=10)
 
 
+@pytest.mark.parametrize("updates", [0, 3, 10])
+def test_a_second_phase_keeps_the_ratios_that_the_first_one_found(updates):
+    optimizer = two_groups("AdamW", 0.1, {"weight_decay": 0.1}, {"lr": 0.01, "weight_decay": 0.0})
+    first = drive(optimizer, Policy(lr=Linear(2.0, 0.0), weight_decay=Linear(0.2, 0.1)), 10)
+    first.load_state_dict({**first.state_dict(), "step": 4})
+    for _ in range(updates):
+        update(optimizer)
+    for _ in drive(optimizer, Policy(lr=Linear(1.0, 0.5), weight_decay=0.3), 2):
+        assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
+    assert rates(optimizer) == pytest.approx([0.75, 0.075])
+
+
+def test_a_ratio_that_was_changed_by_hand_is_not_the_known_one():
+    optimizer = two_groups("SGD", 0.1, {}, {"lr": 0.01})
+    drive(optimizer, Policy(lr=1.0), 5)
+    optimizer.param_groups[1]["lr"] = 0.05
+    assert [rates(optimizer) for _ in drive(optimizer, Policy(lr=1.0), 1)] == [[1.0, 0.5]]
+
+
 def test_two_drivers_made_first_drive_one_after_the_other():
     optimizer = two_groups("SGD", 0.1, {}, {"lr": 0.01}, momentum=0.9)
     first, second = drive(optimizer, cosine(1.0), 5), drive(optimizer, Policy(lr=2.0), 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -12,6 +13,11 @@ from stepsize.adapters.torch.groups import MOMENTUM, Group, applicable, read
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.policies import LR, Groups, Policy
 from stepsize.schedules import Constant
+
+Ratios = dict[str, list[float]]
+
+KNOWN: WeakKeyDictionary[torch.optim.Optimizer, Ratios] = WeakKeyDictionary()
+"""The ratios that the last driver of an optimizer found, so that the next one need not guess them."""
 
 
 class Spread:
@@ -26,10 +32,11 @@ class Spread:
         self._defaults: Mapping[str, Any] = optimizer.defaults
         self.policy = applicable(optimizer, policy.policy if isinstance(policy, Groups) else policy)
         if self._declared is None:
-            self.ratios = {name: _own(optimizer, self.policy, start, name) for name in self.policy}
+            self.ratios: Ratios = {name: _own(optimizer, self.policy, start, name) for name in self.policy}
         else:
             self.ratios = {name: [] for name in self.policy}
             self.grow(optimizer.param_groups)
+        KNOWN[optimizer] = {**KNOWN.get(optimizer, {}), **self.ratios}
 
     def grow(self, groups: Sequence[Group]) -> None:
         """Take in the groups that were added to the optimizer since; a value of their own is a ratio to its default.
@@ -70,10 +77,22 @@ def _own(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str
         own, whole = [float(group["initial_lr"]) for group in groups], read(optimizer.defaults, LR)
     else:
         own = [read(group, name) for group in groups]
+        known = KNOWN.get(optimizer, {}).get(name, [])
+        if _explained(own, known):
+            return list(known)
         if name != LR and _with_and_without(own, read(optimizer.defaults, name)):
             return [float(value > 0) for value in own]
         whole = _whole(optimizer, policy, start, name, own)
     return [1.0 if len(set(own)) == 1 else _ratio(value, whole, name) for value in own]
+
+
+def _explained(own: Sequence[float], known: Sequence[float]) -> bool:
+    """Whether the groups' values are one value times their known ratios."""
+    if len(own) != len(known) or not any(known):
+        return False
+    wholes = [value / ratio for value, ratio in zip(own, known, strict=True) if ratio]
+    rest = [value for value, ratio in zip(own, known, strict=True) if not ratio]
+    return not any(rest) and all(math.isclose(each, wholes[0], rel_tol=1e-6) for each in wholes)
 
 
 def _with_and_without(own: Sequence[float], default: float) -> bool:

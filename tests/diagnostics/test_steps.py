@@ -10,8 +10,9 @@ from nets import FEATURES, data, loss, perceptron
 import stepsize
 from stepsize.diagnostics import StepRecorder, Trail, record_steps, record_trail
 from stepsize.diagnostics.steps import quantiles
+from stepsize.kernel.errors import ParameterError
 from stepsize.policies import Policy
-from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
+from stepsize.rules import SGD, Adafactor, Adam, AdamW, DecoupledDecay, Momentum, NAdam, Nesterov, RMSProp
 from stepsize.schedules import Linear
 from stepsize.strategy import Strategy, Trial
 
@@ -45,6 +46,10 @@ def sgd(**options):
     return lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, **options)
 
 
+def decayed(kind, **options):
+    return lambda parameters, lr: kind(parameters, lr=lr, weight_decay=0.5, **options)
+
+
 PAIRS = {
     "SGD": (SGD(), sgd()),
     "SGD with L2": (SGD(weight_decay=0.1), sgd(weight_decay=0.1)),
@@ -52,7 +57,13 @@ PAIRS = {
     "Nesterov": (Nesterov(), sgd(momentum=0.9, nesterov=True)),
     "RMSProp": (RMSProp(), torch.optim.RMSprop),
     "Adam": (Adam(), torch.optim.Adam),
-    "AdamW": (AdamW(weight_decay=0.5), lambda parameters, lr: torch.optim.AdamW(parameters, lr=lr, weight_decay=0.5)),
+    "AdamW": (AdamW(weight_decay=0.5), decayed(torch.optim.AdamW)),
+    "Adam with decoupled decay": (DecoupledDecay(Adam(weight_decay=0.5)), decayed(torch.optim.AdamW)),
+    "NAdam with decoupled decay": (
+        DecoupledDecay(NAdam(weight_decay=0.5)),
+        decayed(torch.optim.NAdam, decoupled_weight_decay=True),
+    ),
+    "Adafactor": (Adafactor(weight_decay=0.5), decayed(torch.optim.Adafactor)),
 }
 
 
@@ -158,6 +169,23 @@ def test_dead_inputs_are_silent_and_steps_lost_to_rounding_are_stuck():
             optimizer.step()
     assert recorder.sizes.silent.tolist() == [0.5, 0.0]
     assert recorder.sizes.stuck.tolist() == [1.0, 0.5]
+
+
+def test_an_input_that_is_always_0_does_not_hide_the_rest_although_decay_moves_it():
+    model = torch.nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.5)
+    with StepRecorder(optimizer) as recorder:
+        model(torch.tensor([[1.0, 0.0]])).sum().backward()
+        optimizer.step()
+    np.testing.assert_allclose(recorder.sizes.moves, 0.01, rtol=1e-4)
+
+
+def test_what_cannot_be_recorded_is_refused_before_the_training():
+    optimizer = torch.optim.SGD(perceptron().parameters())
+    with pytest.raises(ParameterError, match="must rise and hold the median"):
+        StepRecorder(optimizer, levels=(0.1, 0.9))
+    with pytest.raises(ParameterError, match="most must be a whole number of at least 1"):
+        StepRecorder(optimizer, most=0)
 
 
 def test_a_closure_and_sparse_gradients_are_seen():

@@ -81,10 +81,7 @@ def untouched(model: torch.nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with (
-            seeded(0),
-            sdpa_kernel(SDPBackend.MATH),
-        ):  # fused attention can be neither mapped nor derived twice
+        with seeded(0), sdpa_kernel(SDPBackend.MATH):  # fused attention can be neither mapped nor derived twice
             yield
     finally:
         for module, training in modes:

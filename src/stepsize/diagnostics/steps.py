@@ -49,6 +49,7 @@ class StepLog:
     def __init__(self, most: int, levels: Sequence[float] = LEVELS) -> None:
         self._levels = tuple(levels)
         self._kept: Thinned[tuple[Floats, Floats, list[float], float, float]] = Thinned(most)
+        self.sizes("")  # levels that are refused are refused before the training
 
     def due(self, step: int) -> bool:
         """Whether update number `step`, counted from 0, is to be recorded."""
@@ -62,17 +63,12 @@ class StepLog:
         still = torch.cat([(m.after == m.before).reshape(-1) for m in moves])
         slope = torch.cat([m.gradient.abs().reshape(-1) for m in moves]).to(delta.device)
         felt = slope > 0
-        concerned = delta[felt | ~still]  # what neither had a gradient nor moved, a dead input, would hide the rest
+        concerned = delta[felt | (delta > 0)]  # what has no gradient and no step, a dead input, would hide the rest
         rates = delta[felt] / slope[felt].to(delta.dtype)
         stuck = float((still & felt).sum()) / max(1, int(felt.sum()))
-        row = (
-            quantiles(concerned, self._levels),
-            quantiles(rates, self._levels),
-            lr,
-            1 - float(felt.double().mean()),
-            stuck,
-        )
-        self._kept.add(step, row)
+        silent = 1 - float(felt.double().mean())
+        spread = quantiles(concerned, self._levels), quantiles(rates, self._levels)
+        self._kept.add(step, (*spread, lr, silent, stuck))
 
     def sizes(self, name: str) -> StepSizes:
         """Return what was recorded, under the name of the rule."""
@@ -132,12 +128,8 @@ class StepRecorder:
 
     def _look(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002  (torch's signature)
         if self._log.due(self._step):
-            pairs = [
-                (p, _keep(optimizer, group, decoupled=self._decoupled))
-                for group in optimizer.param_groups
-                for p in group["params"]
-            ]
-            self._before = [(p, p.detach().clone(), keep) for p, keep in pairs]
+            kept = [(group, _keep(optimizer, group, decoupled=self._decoupled)) for group in optimizer.param_groups]
+            self._before = [(p, p.detach().clone(), keep) for group, keep in kept for p in group["params"]]
 
     def _compare(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
         if self._before:

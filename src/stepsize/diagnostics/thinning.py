@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
+from stepsize.kernel.errors import ParameterError
+
 T = TypeVar("T")
 
 
@@ -12,6 +14,8 @@ class Thinned(Generic[T]):
 
     So a run of any length leaves between `most` and `2 * most` entries, evenly spaced from step 0, and costs
     `most * log2(steps / most)` recordings.
+
+    Raises ParameterError for a `most` below 1.
 
     >>> kept = Thinned(2)
     >>> for step in range(20):
@@ -22,6 +26,8 @@ class Thinned(Generic[T]):
     """
 
     def __init__(self, most: int) -> None:
+        if most < 1:
+            raise ParameterError(f"most must be a whole number of at least 1, how many to keep, not {most!r}.")
         self.most = most
         self.stride = 1
         self.steps: list[int] = []

@@ -5,7 +5,7 @@ The loop builds its model through the task and says when an update is done; that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,6 +14,7 @@ from stepsize.diagnostics.steps import Move, StepLog
 from stepsize.diagnostics.trails import Trail
 from stepsize.engines import Loop
 from stepsize.engines.base import bound, coefficients
+from stepsize.kernel.arrays import Floats
 from stepsize.problems import Task
 from stepsize.results import StepSizes
 from stepsize.results.step_sizes import LEVELS
@@ -31,11 +32,14 @@ def record_steps(
 
     most: between this and twice as many updates are recorded. levels: the quantiles. dtype: of the parameters.
 
-    Decoupled weight decay is taken out of the step where the rule has it as its coefficient `keep`. What a rule's
-    momentum and L2 decay add is part of the step. Watch out as for `StepRecorder`.
+    Decoupled weight decay is taken out of the step where the rule's coefficients say how much it leaves of the
+    parameters. What momentum and L2 decay add is part of the step, and so is the decay of D-Adapted Adam, Prodigy and
+    Schedule-Free AdamW, which depends on more than the coefficients.
+
+    Raises ParameterError as `StepRecorder` does, before the run. Watch out as there.
     """
     log = StepLog(most, levels)
-    rows = coefficients(bound([trial], steps), 0, steps)
+    keeps = _keeps(coefficients(bound([trial], steps), 0, steps), steps)
     lr = trial.strategy.over(steps).table(0, steps)["lr"]
 
     def watch(model: torch.nn.Module) -> Callable[[], None]:
@@ -48,9 +52,8 @@ def record_steps(
 
         def compare() -> None:
             nonlocal step
-            keep = float(rows["keep"][step, 0]) if "keep" in rows else 1.0
             if found:
-                log.add(step, [Move(old, p.detach(), g, keep) for p, old, g in found], [float(lr[step])])
+                log.add(step, [Move(old, p.detach(), g, keeps[step]) for p, old, g in found], [float(lr[step])])
                 found.clear()
             step += 1
 
@@ -60,7 +63,7 @@ def record_steps(
         return compare
 
     _run(task, trial, steps, watch, dtype)
-    return log.sizes(type(trial.strategy.rule).__name__)
+    return log.sizes(trial.strategy.rule.title)
 
 
 def record_trail(
@@ -81,6 +84,14 @@ def record_trail(
 
     _run(task, trial, steps, watch, dtype)
     return kept[-1], trails[-1]
+
+
+def _keeps(rows: Mapping[str, Floats], steps: int) -> list[float]:
+    """Return what decoupled decay leaves of the parameters in each step, as the rules call it; 1 without."""
+    if "DecoupledDecay" in rows:
+        return [1 - float(taken) for taken in rows["DecoupledDecay"][:, 0]]
+    left = rows.get("keep", rows.get("left"))
+    return [1.0] * steps if left is None else [float(value) for value in left[:, 0]]
 
 
 def _run(task: Task, trial: Trial, steps: int, watch: Watch, dtype: torch.dtype) -> None:

@@ -37,7 +37,7 @@ SLACK = 1e-4
 """Steps by which a `pct_train`, a sum of many rounded parts, may fall short of its step."""
 
 
-class PolicyCallback(Callback):  # type: ignore[misc]
+class PolicyCallback(Callback):  # type: ignore[misc]  # looked up, so its base is Any here
     """A policy as a callback of fastai's Learner: it sets every hyperparameter right before each update.
 
     policy: shares and "rest" are bound to `steps`. steps: the horizon, optimizer updates; where none is given, the

@@ -21,7 +21,7 @@ from stepsize.policies import LR, Groups, Policy
 ParamScheduler: Any = need("ignite.handlers.param_scheduler").ParamScheduler
 
 
-class PolicyScheduler(ParamScheduler):  # type: ignore[misc]
+class PolicyScheduler(ParamScheduler):  # type: ignore[misc]  # looked up, so its base is Any here
     """A policy as Ignite's parameter scheduler: each event sets every hyperparameter of the next update.
 
     optimizer, policy, steps: as `drive` takes them; a step is an event. save_history: whether to append the values of

@@ -51,7 +51,7 @@ ATTRIBUTES = {
 
 
 @keras.saving.register_keras_serializable(package="stepsize")
-class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # looked up, so its base is Any here
     """A schedule as Keras's LearningRateSchedule; it runs inside of the compiled step, on every backend.
 
     schedule: bound, `schedule.over(steps)`. accumulation: the optimizer's `gradient_accumulation_steps`: Keras hands a
@@ -91,7 +91,7 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
 
 
 @keras.saving.register_keras_serializable(package="stepsize")
-class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
+class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looked up, so its base is Any here
     """A strategy as a Keras optimizer: its rule, every hyperparameter of which follows the policy.
 
     strategy: a rule and a policy. steps: the horizon, optimizer updates; not needed for a policy that is bound.
@@ -205,7 +205,7 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         return optimizer
 
 
-class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]
+class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked up, so its base is Any here
     """Drives one of Keras's own optimizers, made with a float learning rate, from outside of the compiled step.
 
     policy: `momentum` means `beta_1` where the optimizer has it. steps: the horizon, optimizer updates; by default

@@ -82,12 +82,12 @@ class PolicyCallback(Callback):  # type: ignore[misc]  # the package is looked u
         self._steps, self._feedback, self._monitor, self._log = steps, feedback, monitor, log
         self._saved: Mapping[str, Any] | None = None
 
-    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002  (Lightning's)
         """Forget an earlier fit; the state of a checkpoint is loaded after this, and mostly before `on_fit_start`."""
         if stage == "fit":
             self.drivers, self._saved = [], None
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002  (Lightning's)
         """Attach a driver to each optimizer, before a checkpoint is loaded into it."""
         optimizers = [plain(each) for each in trainer.optimizers]
         self._check(trainer, optimizers)
@@ -102,7 +102,7 @@ class PolicyCallback(Callback):  # type: ignore[misc]  # the package is looked u
         for driver in self.drivers:
             driver.attach()
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002  (Lightning's)
         """Refuse to go on with a run of another length or one that was not driven; hold the values of the others."""
         if trainer.global_step and not any(driver.step for driver in self.drivers):
             raise DriveError(
@@ -118,17 +118,17 @@ class PolicyCallback(Callback):  # type: ignore[misc]  # the package is looked u
                 )
             driver.hold()
 
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002  (Lightning's)
         """Tell the feedback what the validation found."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._tell(trainer)
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002  (Lightning's)
         """Tell the feedback what the epoch found, where there is no validation."""
         if not trainer.enable_validation:
             self._tell(trainer)
 
-    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002  (Lightning's)
         """Let go of the optimizers."""
         for driver in self.drivers:
             driver.detach()

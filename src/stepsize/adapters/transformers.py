@@ -65,7 +65,7 @@ class PolicyCallback(TrainerCallback):  # type: ignore[misc]  # the package is l
         self._feedback, self._monitor, self._log = feedback, monitor, log
         self._told, self._others = False, set[str]()
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Attach a driver, at the step of the checkpoint if there is one, which the Trainer has loaded by now."""
         self._let_go()
         optimizer, saved = plain(kwargs["optimizer"]), _saved(state)
@@ -81,7 +81,7 @@ class PolicyCallback(TrainerCallback):  # type: ignore[misc]  # the package is l
         self._told, self._others = False, set()
         state.stateful_callbacks[KEY] = self.driver.state_dict()
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Set the values of the update to come, and let the Trainer log the rate that it has."""
         if self._others and not self._told:
             raise DriveError(
@@ -93,13 +93,13 @@ class PolicyCallback(TrainerCallback):  # type: ignore[misc]  # the package is l
             rates = [group["lr"] for group in kwargs["optimizer"].param_groups]
             kwargs["lr_scheduler"]._last_lr = rates  # noqa: SLF001  (from there it is logged, right after the update)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Put the driver's state where the Trainer's checkpoint has it: into trainer_state.json."""
         if self.driver is not None:
             self.driver.hold()
             state.stateful_callbacks[KEY] = self.driver.state_dict()
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:  # noqa: ARG002
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Tell the feedback what the evaluation found; one of several data sets may have the metric."""
         if self.driver is None or self._feedback is None:
             return
@@ -110,7 +110,7 @@ class PolicyCallback(TrainerCallback):  # type: ignore[misc]  # the package is l
         self.driver.tell(metrics[self._monitor])
         state.stateful_callbacks[KEY] = self.driver.state_dict()
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Let go of the optimizer; an evaluation from now on is not told to the feedback."""
         self._let_go()
 

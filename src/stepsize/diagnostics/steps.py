@@ -131,7 +131,7 @@ class StepRecorder:
             kept = [(group, _keep(optimizer, group, decoupled=self._decoupled)) for group in optimizer.param_groups]
             self._before = [(p, p.detach().clone(), keep) for group, keep in kept for p in group["params"]]
 
-    def _compare(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
+    def _compare(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002  (torch's signature)
         if self._before:
             moves = [Move(old, p.detach(), _dense(p.grad), keep) for p, old, keep in self._before if p.grad is not None]
             self._log.add(self._step, moves, [float(group["lr"]) for group in optimizer.param_groups])

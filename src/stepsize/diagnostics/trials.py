@@ -59,7 +59,7 @@ def record_steps(
 
         for p in model.parameters():
             if p.requires_grad:
-                p.register_hook(lambda gradient, p=p: look(p, gradient))  # type: ignore[no-untyped-call]
+                p.register_hook(lambda gradient, p=p: look(p, gradient))  # type: ignore[no-untyped-call]  # torch has no types for it
         return compare
 
     _run(task, trial, steps, watch, dtype)

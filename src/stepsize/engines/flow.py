@@ -83,7 +83,7 @@ class _Walk:
 
     def arrived(self) -> torch.Tensor:
         """Return which points are near a global minimum."""
-        return self._landscape.arrived(self.x, torch)  # type: ignore[no-any-return]
+        return self._landscape.arrived(self.x, torch)  # type: ignore[no-any-return]  # an array of any library is Any
 
     def stuck(self) -> torch.Tensor:
         """Return which points no longer move: no slope, or steps too short to matter."""

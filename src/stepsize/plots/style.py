@@ -38,9 +38,9 @@ FINEST = 600
 def axes(ax: Any, size: tuple[float, float] = WIDE) -> Axes:
     """Return `ax`, or the axes of a new figure of `size` inches that no global state knows."""
     if ax is not None:
-        return ax  # type: ignore[no-any-return]
+        return ax  # type: ignore[no-any-return]  # matplotlib types its Axes loosely
     figure = need("matplotlib.figure").Figure(figsize=size, layout="constrained", facecolor="white")
-    return figure.add_subplot()  # type: ignore[no-any-return]
+    return figure.add_subplot()  # type: ignore[no-any-return]  # matplotlib types its Axes loosely
 
 
 def dress(ax: Axes, *, title: str, x: str, y: str, pad: float = 8.0) -> None:

@@ -28,7 +28,7 @@ class SGD(Rule):
         """Return lr and weight decay."""
         return {"lr": h["lr"], "weight_decay": h["weight_decay"]}
 
-    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002
+    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002  (the signature is every rule's)
         """Return `p - lr * g`."""
         return p - c["lr"] * (g + c["weight_decay"] * p), ()
 
@@ -59,7 +59,7 @@ class Momentum(Rule):
         rate = inside if self.rate_inside else {"lr": h["lr"], "gain": gain}
         return {"mu": h["momentum"], "weight_decay": h["weight_decay"], **rate}
 
-    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002
+    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002  (the signature is every rule's)
         """Return the step along the velocity."""
         (v,) = slots
         v = c["mu"] * v + c["gain"] * (g + c["weight_decay"] * p)
@@ -82,11 +82,11 @@ class Nesterov(Rule):
     momentum: MomentumRange = 0.9
     rate_inside: bool = False
 
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002
+    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (the signature is every rule's)
         """Return lr, mu and weight decay."""
         return {"lr": h["lr"], "mu": h["momentum"], "weight_decay": h["weight_decay"]}
 
-    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002
+    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002  (the signature is every rule's)
         """Return the step along the velocity, looked ahead by one."""
         (v,) = slots
         g = g + c["weight_decay"] * p

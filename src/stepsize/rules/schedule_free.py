@@ -48,7 +48,7 @@ class ScheduleFreeSGD(Rule):
         """Return y after z took a step of gradient descent."""
         return between(g + c["weight_decay"] * p, slots, c, xp)
 
-    def readout(self, p: Array, slots: Slots, xp: Any) -> Array:  # noqa: ARG002
+    def readout(self, p: Array, slots: Slots, xp: Any) -> Array:  # noqa: ARG002  (the signature is every rule's)
         """Return x, the average."""
         return slots[0]
 

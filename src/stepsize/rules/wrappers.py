@@ -92,7 +92,7 @@ class ClipValue(Wrapper):
 
     clip_value: NonNegative = 1.0
 
-    def own(self, h: Scalars, k: Array) -> Array:  # noqa: ARG002
+    def own(self, h: Scalars, k: Array) -> Array:  # noqa: ARG002  (the signature is every rule's)
         """Return the largest value."""
         return h["clip_value"]
 
@@ -115,7 +115,7 @@ class ClipNorm(Wrapper):
 
     max_norm: NonNegative = 1.0
 
-    def own(self, h: Scalars, k: Array) -> Array:  # noqa: ARG002
+    def own(self, h: Scalars, k: Array) -> Array:  # noqa: ARG002  (the signature is every rule's)
         """Return the largest norm."""
         return h["max_norm"]
 
@@ -158,7 +158,7 @@ class DecoupledDecay(Wrapper):
             "DecoupledDecay": self.own(h, k)
         }
 
-    def own(self, h: Scalars, k: Array) -> Array:  # noqa: ARG002
+    def own(self, h: Scalars, k: Array) -> Array:  # noqa: ARG002  (the signature is every rule's)
         """Return the share of the parameters that decays."""
         return h["lr"] * h["weight_decay"]
 
@@ -182,7 +182,7 @@ class Average(Wrapper):
         share = c[type(self).__name__]
         return new, ((1 - share) * slots[0] + share * self.rule.readout(new, inner, xp), *inner)
 
-    def readout(self, p: Array, slots: Slots, xp: Any) -> Array:  # noqa: ARG002
+    def readout(self, p: Array, slots: Slots, xp: Any) -> Array:  # noqa: ARG002  (the signature is every rule's)
         """Return the average."""
         return slots[0]
 

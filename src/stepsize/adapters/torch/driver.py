@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from stepsize.adapters.torch.fingerprints import fingerprint
 from stepsize.adapters.torch.groups import in_force, plain
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.torch.ratios import Spread
-from stepsize.adapters.torch.updates import after_update, before_update, fingerprint
+from stepsize.adapters.torch.updates import after_update, before_update
 from stepsize.adapters.torch.writer import Writer
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.policies import Groups, Policy

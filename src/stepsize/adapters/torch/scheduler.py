@@ -8,9 +8,10 @@ from typing import Any, Literal
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from stepsize.adapters.torch.fingerprints import fingerprint
 from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.torch.ratios import Spread
-from stepsize.adapters.torch.updates import after_update, fingerprint
+from stepsize.adapters.torch.updates import after_update
 from stepsize.adapters.torch.writer import Writer
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.policies import LR, Groups, Policy

@@ -7,10 +7,6 @@ from typing import Any
 
 import torch
 
-from stepsize.kernel.errors import SpecError
-from stepsize.policies import Groups, Policy
-from stepsize.results.io import dumps
-
 Optimizer = torch.optim.Optimizer
 
 
@@ -36,12 +32,4 @@ def after_update(optimizer: Optimizer, told: Callable[[Optimizer], None]) -> Any
 
 def _uncompiled(hook: Callable[..., None]) -> Any:
     """Return the hook as one that `torch.compile` runs as it is, instead of burning its numbers into the graph."""
-    return torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
-
-
-def fingerprint(policy: Policy | Groups) -> str:
-    """Return the text by which a checkpoint knows a policy again: its spec, or what can be told of a function."""
-    try:
-        return dumps(policy)
-    except SpecError:
-        return f"a {policy.noun} that holds a function of yours"
+    return torch.compiler.disable(hook)  # type: ignore[no-untyped-call]  # torch has no types for it

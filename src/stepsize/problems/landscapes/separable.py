@@ -86,11 +86,11 @@ class Rastrigin(Separable):
         """From -5.12 to 5.12."""
         return cube(-5.12, 5.12, self.dimensions)
 
-    def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002
+    def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return `10 + x**2 - 10*cos(2*pi*x)`."""
         return 10 + x * x - 10 * xp.cos(2 * math.pi * x)
 
-    def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002
+    def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return `2*x + 20*pi*sin(2*pi*x)`."""
         return 2 * x + 20 * math.pi * xp.sin(2 * math.pi * x)
 
@@ -110,11 +110,11 @@ class Schwefel(Separable):
         """From -500 to 500."""
         return cube(-500, 500, self.dimensions)
 
-    def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002
+    def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return `418.98... - x*sin(sqrt(abs(x)))`."""
         return 418.98288727243295 - x * xp.sin(xp.sqrt(abs(x)))
 
-    def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002
+    def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return `-sin(r) - r*cos(r)/2`, where `r = sqrt(abs(x))`."""
         r = xp.sqrt(abs(x))
         return -xp.sin(r) - r * xp.cos(r) / 2
@@ -134,11 +134,11 @@ class StyblinskiTang(Separable):
         """From -5 to 5."""
         return cube(-5, 5, self.dimensions)
 
-    def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002
+    def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return half of the quartic."""
         return 0.5 * (x**4 - 16 * x**2 + 5 * x)
 
-    def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002
+    def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return its derivative."""
         return 2 * x**3 - 16 * x + 2.5
 
@@ -203,10 +203,10 @@ class DoubleWell(Separable):
             return ()
         return (Critical("maximum", (0.0,) * self.dimensions, self.height * self.dimensions),)
 
-    def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002
+    def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return the quartic and its tilt."""
         return self.height * (x * x - 1) ** 2 + self.tilt * x
 
-    def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002
+    def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return `4 * height * x * (x**2 - 1) + tilt`."""
         return 4 * self.height * x * (x * x - 1) + self.tilt

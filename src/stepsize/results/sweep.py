@@ -35,8 +35,9 @@ class Sweep(Spec):
     limits: the largest stable rate of each seed's initial weights, by their curvature, (seeds,); empty when not
         measured.
     horizon: how long one full training is (steps, optimizer updates); 0 when not known.
-    cost: updates of all runs together, and of those that led here. memory: bytes of the snapshot that was kept to put
-        everything back; 0 when none was needed. optimizer: its name, where `rule` is None.
+    earlier: the sweeps that led to this one, in their order.
+    cost: updates of all runs together, without those of earlier sweeps. memory: bytes of the snapshot that was kept to
+        put everything back; 0 when none was needed. optimizer: its name, where `rule` is None.
     """
 
     noun: ClassVar[str] = "sweep"
@@ -53,6 +54,7 @@ class Sweep(Spec):
     before: np.ndarray = field(repr=False, default_factory=lambda: np.empty(0))
     limits: np.ndarray = field(repr=False, default_factory=lambda: np.empty(0))
     horizon: int = 0
+    earlier: tuple[Sweep, ...] = ()
     cost: int = 0
     memory: int = 0
     optimizer: str = ""

@@ -117,11 +117,17 @@ class Estimate(Spec):
 
 @dataclass(frozen=True, eq=False)
 class Suggestion(Spec):
-    """The two bounds of a range test, or why there is no clear answer.
+    """What a range test suggests, or why there is no clear answer.
 
-    min_lr: just before the sharp drop of the loss. max_lr: just before the loss rises again. None where there is none.
-    clear: whether the bounds can be used. reason: which rule decided, or what stands in the way.
-    smooth: the smoothed loss of each seed that the bounds were read from, (steps, seeds) float64, NaN after divergence.
+    min_lr: just before the sharp drop of the loss. max_lr: just before the loss rises again. None where there is
+        none.
+    clear: whether what was asked for can be used. reason: which rule decided, or what stands in the way.
+    smooth: the smoothed loss of each seed that the bounds were read from, (points, seeds) float64, NaN after
+        divergence.
+    lr: the rate to use: the peak of `policy`; None where there is no clear answer, or nothing was asked for.
+    base: the lower bound of a cycle up to `lr`. policy: what was asked for, at `lr`; bound to the horizon, where it is
+        known.
+    limit: the largest stable rate by the curvature of the initial weights. warnings: sentences.
     """
 
     noun: ClassVar[str] = "suggestion"
@@ -130,4 +136,9 @@ class Suggestion(Spec):
     max_lr: Estimate | None
     clear: bool
     reason: str
-    smooth: np.ndarray = field(repr=False)  # (steps, seeds) float64
+    smooth: np.ndarray = field(repr=False)  # (points, seeds) float64
+    lr: Estimate | None = None
+    base: Estimate | None = None
+    policy: Policy | None = None
+    limit: Estimate | None = None
+    warnings: tuple[str, ...] = ()

@@ -11,10 +11,8 @@ from typing import Any
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.optional import need
 
-FORMATS = ("svg", "png")
-
-DPI = 150
-"""The sharpness of what is made of pixels, in dots an inch."""
+DPI = {"svg": 100, "png": 150}
+"""The formats, and the sharpness of pixels in each, in dots an inch; in an SVG only grounds and maps are pixels."""
 
 _SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "stepsize", "font.family": "sans-serif"}
 
@@ -27,8 +25,8 @@ def image(draw: Callable[[], Any], ending: str = "svg") -> bytes:
 
     Raises ParameterError for another ending.
     """
-    if ending not in FORMATS:
-        raise ParameterError(f"a picture cannot be written as {ending!r}. {suggestion(ending, FORMATS)}")
+    if ending not in DPI:
+        raise ParameterError(f"a picture cannot be written as {ending!r}. {suggestion(ending, DPI)}")
     matplotlib = need("matplotlib")
     buffer = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -36,7 +34,7 @@ def image(draw: Callable[[], Any], ending: str = "svg") -> bytes:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
         options: dict[str, Any] = {"metadata": {"Creator": None, "Date": None}} if ending == "svg" else {}
-        draw().figure.savefig(buffer, format=ending, dpi=DPI, **options)
+        draw().figure.savefig(buffer, format=ending, dpi=DPI[ending], **options)
     return _shortened(buffer.getvalue().decode()).encode() if ending == "svg" else buffer.getvalue()
 
 

@@ -38,6 +38,7 @@ class Sweep(Spec):
     earlier: the sweeps that led to this one, in their order.
     cost: updates of all runs together, without those of earlier sweeps. memory: bytes of the snapshot that was kept to
         put everything back; 0 when none was needed. optimizer: its name, where `rule` is None.
+    of: what was swept: "lr", or the name of another hyperparameter or "batch_size", whose values `rates` are then.
     """
 
     noun: ClassVar[str] = "sweep"
@@ -58,6 +59,7 @@ class Sweep(Spec):
     cost: int = 0
     memory: int = 0
     optimizer: str = ""
+    of: str = "lr"
 
     def validate(self) -> None:
         """Check that the arrays fit each other, and complete the length and the cost."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, brief
 from stepsize.kernel.spec import NDArray
 from stepsize.problems.landscapes import Landscape
+from stepsize.problems.landscapes.base import FEW
 from stepsize.problems.noise import Noise
 from stepsize.results.descent import UNKNOWN, Descent
 from stepsize.rules import Rule
@@ -146,19 +148,24 @@ class _Run:
     def all(self, progress: base.Progress | None) -> None:
         """Make all steps, a chunk at a time."""
         trial = Trial(self.strategy, self._plan.seed)
-        edges = np.union1d(np.arange(0, self._plan.steps, base.CHUNK), self.due)
-        for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        first, steps = self._blocks[0], self._plan.steps
+        for start in range(0, steps, base.CHUNK):
+            stop = min(start + base.CHUNK, steps)
             table = base.coefficients([trial], start, stop)
-            first = self._blocks[0]
             self._update.expect(table, first.x, first.slots)
             each = rows(table, first.x)
-            with torch.no_grad(), _one_thread():
-                for block in self._blocks:
-                    block.advance(each, start)
-            if stop in self.due:
-                self._paths.append(self._look())
-            if progress is not None:
-                progress((stop - start) * sum(len(block.x) for block in self._blocks))
+            edges = [start, *self.due[(self.due > start) & (self.due < stop)].tolist(), stop]
+            for begin, end in pairwise(edges):
+                self._advance(each[begin - start : end - start], begin)
+                if end in self.due:
+                    self._paths.append(self._look())
+                if progress is not None:
+                    progress((end - begin) * len(self._plan.x))
+
+    def _advance(self, each: Sequence[Row], start: int) -> None:
+        with torch.no_grad(), _one_thread():
+            for block in self._blocks:
+                block.advance(each, start)
 
     def _look(self) -> Floats:
         return self._joined("weights")[: self._plan.watched]
@@ -203,7 +210,7 @@ class _Block:
         self._rule, self._update, self._first = rule, update, first
         box = torch.from_numpy(plan.landscape.box)
         self._low, self._high = box[:, 0], box[:, 1]
-        self.x = torch.tensor(plan.x[first:stop])
+        self.x = _columnwise(plan.x[first:stop])
         self._other = torch.empty_like(self.x)
         self.slots: Slots = self._rule.init(self.x, torch)
         self._waiting = ~plan.landscape.arrived(self.x, torch)
@@ -255,6 +262,11 @@ class _Block:
         if torch.count_nonzero(there):
             self.entered.masked_fill_(there, updates)
             self._waiting &= ~there
+
+
+def _columnwise(x: Floats) -> torch.Tensor:
+    """Return a copy of x, coordinate after coordinate where they are few, so that sums over a row go along columns."""
+    return torch.tensor(x.T).T if x.shape[1] <= FEW else torch.tensor(x)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from stepsize.strategy import Trial
 
 Tensors = dict[str, torch.Tensor]
 
-UPDATE_BLOCK = 1 << 16
+UPDATE_BLOCK = 1 << 17
 """Elements that the rule updates at once, on a CPU: they stay in the cache from one operation to the next."""
 
 

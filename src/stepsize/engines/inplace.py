@@ -95,11 +95,15 @@ class Program:
     def arrays(self, p: torch.Tensor) -> list[torch.Tensor]:
         """Return the spare arrays for rows as many as those of p, always the same."""
         if len(p) not in self._made:
-            self._made[len(p)] = [
-                torch.full((len(p), *like.shape[1:]), value or 0.0, dtype=like.dtype, device=p.device)
-                for like, value in self.spares
-            ]
+            self._made[len(p)] = [_filled(p, like, value) for like, value in self.spares]
         return self._made[len(p)]
+
+
+def _filled(p: torch.Tensor, like: torch.Tensor, value: float | None) -> torch.Tensor:
+    """Return an array for the rows of p, in the order of p in memory where it has the shape of p."""
+    shape = (len(p), *like.shape[1:])
+    made = torch.empty_like(p, dtype=like.dtype) if shape == p.shape else p.new_empty(shape, dtype=like.dtype)
+    return made.fill_(value or 0)
 
 
 def compiled(rule: Rule, p: torch.Tensor, slots: Slots, kinds: Kinds, *, apart: bool) -> Program | None:

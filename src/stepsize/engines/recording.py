@@ -103,6 +103,8 @@ def _infer(graph: fx.Graph) -> None:
             tensors = any(like_of(each) is not None for each in node.all_input_nodes)
             args, kwargs = fx.map_arg((node.args, node.kwargs), stand_in)
             node.meta["like"] = node.target(*args, **kwargs) if tensors else None
+            if node.target in CONSTANTS:
+                node.args = ()  # it has its shape now, and nothing else of what it was made from
         elif node.op not in {"placeholder", "output"}:
             raise NotImplementedError(node.op)
 
@@ -168,14 +170,19 @@ def _fused(node: fx.Node) -> None:
 
 
 def _with_product(node: fx.Node, y: fx.Node, x: fx.Node) -> fx.Node | None:
-    """Return `y + a*b` as one operation, where x is a product."""
+    """Return `y + a*b` as one operation, where x is a product; of `c*(a*b)`, `y + (c*a)*b`."""
     if x.target is not operator.mul:
         return None
     a, b = _args(x)
+    if _single(b, operator.mul) and all(like_of(each) is not None for each in _args(b)):
+        c, (a, b) = a, _args(b)
+        if like_of(c) is None:
+            return _insert(node, torch.addcmul, y, a, b, value=_signed(node, c))
+        a = _insert(node, operator.mul, c, a)
     if like_of(a) is None or like_of(b) is None:
         number, tensor = (a, b) if like_of(a) is None else (b, a)
         return _insert(node, WRITES[node.target], y, tensor, alpha=number)
-    return _insert(node, torch.addcmul, y, a, b, value=_sign(node))
+    return _insert(node, torch.addcmul, y, a, b, value=_signed(node, 1))
 
 
 def _with_quotient(node: fx.Node, y: fx.Node, x: fx.Node) -> fx.Node | None:
@@ -185,14 +192,21 @@ def _with_quotient(node: fx.Node, y: fx.Node, x: fx.Node) -> fx.Node | None:
     a, b = _args(x)
     if like_of(b) is None:
         return None
-    value: Any = _sign(node)
-    if isinstance(a, fx.Node) and a.target is operator.mul and len(a.users) == 1 and like_of(_args(a)[0]) is None:
-        value, a = _args(a)
-        if node.target is operator.sub:
-            value = _insert(node, operator.neg, value)
-            value.meta["like"] = None
-    return _insert(node, torch.addcdiv, y, a, b, value=value)
+    c: Any = 1
+    if _single(a, operator.mul) and like_of(_args(a)[0]) is None:
+        c, a = _args(a)
+    return _insert(node, torch.addcdiv, y, a, b, value=_signed(node, c))
 
 
-def _sign(node: fx.Node) -> int:
-    return 1 if node.target is operator.add else -1
+def _single(value: Any, target: Any) -> bool:
+    """Whether `value` is the result of such an operation, which is read once."""
+    return isinstance(value, fx.Node) and value.target is target and len(value.users) == 1
+
+
+def _signed(node: fx.Node, number: Any) -> Any:
+    """Return a number with the sign that it has in a sum or a difference."""
+    if node.target is operator.add or not isinstance(number, fx.Node):
+        return number if node.target is operator.add else -number
+    found = _insert(node, operator.neg, number)
+    found.meta["like"] = None
+    return found

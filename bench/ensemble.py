@@ -86,9 +86,9 @@ def measured(task: Task, replicas: int, options: argparse.Namespace) -> str:
             ratios.append(b / a)
             theirs.append(1e3 * a)
             mine.append(1e3 * b)
-    ratio, a, b = (statistics.median(found) for found in (ratios, theirs, mine))
-    spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
-    return f"{task.name:12s} {task.batch_size:5d} {replicas:8d} {a:13.3f} {b:20.4f}   {ratio:.3f} {spread} {1 / ratio:7.1f}"
+    ratio, a, b = (statistics.median(values) for values in (ratios, theirs, mine))
+    found = f"{ratio:.3f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return f"{task.name:12s} {task.batch_size:5d} {replicas:8d} {a:13.3f} {b:20.4f}   {found} {1 / ratio:7.1f}"
 
 
 def main() -> None:

@@ -82,8 +82,8 @@ def both(rule, *, shared, apart=False, dtype=torch.float64):
     p, slots = start(rule, dtype)
     update, table = Update(rule, apart=apart), table_of(rule, shared=shared)
     update.expect(table, p, slots)
-    for c in rows(table, p):
-        g, c = slope(p, rule, c)
+    for row in rows(table, p):
+        g, c = slope(p, rule, row)
         new, after = rule.step(p, g, slots, c, torch)
         own, mine = p.clone(), tuple(slot.clone() for slot in slots)
         into = torch.full_like(p, float("nan")) if apart else None
@@ -146,10 +146,9 @@ def test_a_number_that_all_replicas_share_is_as_a_column_of_it(name, monkeypatch
     assert all(isinstance(value, float) for value in narrow[0].values())
     one, other = ((p.clone(), tuple(slot.clone() for slot in slots)) for _ in range(2))
     for few, many in zip(narrow, wide, strict=True):
-        g, few = slope(one[0], rule, few)
-        _, many = slope(one[0], rule, many)
-        numbers(one[0], g, one[1], few)
-        columns(other[0], g, other[1], many)
+        g, number = slope(one[0], rule, few)
+        numbers(one[0], g, one[1], number)
+        columns(other[0], g, other[1], {**many, "loss": number["loss"]} if rule.core.takes_loss else many)
     for mine, theirs in zip((one[0], *one[1]), (other[0], *other[1]), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-13, atol=1e-14)
 
@@ -173,8 +172,8 @@ def walked(rule, bad):
     p, slots = start(rule)
     update, table = Update(rule), table_of(rule, shared=False)
     update.expect(table, p, slots)
-    for step, c in enumerate(rows(table, p)):
-        g, c = slope(p, rule, c)
+    for step, row in enumerate(rows(table, p)):
+        g, c = slope(p, rule, row)
         if bad is not None and step > 2:
             g[1, ::2] = bad
         update(p, g, slots, c)

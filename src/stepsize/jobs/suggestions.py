@@ -18,7 +18,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from stepsize.jobs.ends import lowest
 from stepsize.jobs.readings import Reading, read
+from stepsize.jobs.values import suggest_value
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, LengthError
 from stepsize.policies import LR, Policy, constant, recipe
@@ -66,9 +68,13 @@ def suggest(sweep: Sweep, for_: str | Policy | Strategy | None = None, steps: in
         does not matter; without it the schedule of a fan, and for a ramp the bounds alone. steps: the horizon (steps,
         optimizer updates); by default one full training of the sweep's task.
 
+    Of a sweep of another hyperparameter, `lr` is the value to use of that (see `value_test`).
+
     Watch out: the largest rate that a short ramp bears is not the best rate of a long run; it is where to look for it.
     The move to the horizon is theory for convex functions, and was checked over factors of 2 to 16.
     """
+    if sweep.of != LR:
+        return suggest_value(sweep)
     ramp = next((each for each in (*sweep.earlier, sweep) if not each.fan), sweep)
     bounds = read(ramp)
     found = _bounds(ramp, bounds)
@@ -179,48 +185,6 @@ def from_fan(sweep: Sweep, best: Floats, wanted: Policy, horizon: int) -> tuple[
         f"{run} steps (the rate goes as T**{exponent:.2f})"
     )
     return best * over * across, how + (f" and by {across:.2g} to the other shape" if across != 1.0 else "")
-
-
-def lowest(fan: Sweep) -> tuple[Floats, str]:
-    """Return the rate at which the runs of a fan end lowest, one for each seed, and what is wrong with it, if anything.
-
-    It is the vertex of the parabola through the lowest point and its neighbours, in the log of the rate.
-    """
-    x, ends = np.log10(floats(fan.rates)), floats(fan.judged)
-    ends = np.where(np.isfinite(ends), ends, np.inf)
-    mean = ends.mean(axis=1)
-    if not np.isfinite(mean).any():
-        return floats([]), "every run of the fan diverged: begin at smaller rates"
-    if len(fan.before) and float(mean.min()) >= float(fan.before.mean()):
-        return floats([]), "no run of the fan ends below where it began: the rates are too small, or nothing is learned"
-    place = int(mean.argmin())
-    if place in (0, len(x) - 1):
-        side = "smallest" if place == 0 else "largest"
-        return floats(
-            []
-        ), f"the optimum is at the edge: the {side} rate of the fan, {fan.rates[place]:.2g}, is its best"
-    return 10 ** floats([_vertex(x, column) for column in ends.T]), ""
-
-
-def edge(fan: Sweep) -> int:
-    """Return at which edge of a fan its best rate lies: -1 for the smallest, 1 for the largest, 0 in between."""
-    ends = floats(fan.judged)
-    place = int(np.where(np.isfinite(ends), ends, np.inf).mean(axis=1).argmin())
-    return -1 if place == 0 else int(place == len(ends) - 1)
-
-
-def _vertex(x: Floats, y: Floats) -> float:
-    """Return where the parabola through the lowest of `y` and its neighbours has its vertex; at an edge, the edge."""
-    place = int(y.argmin())
-    if place in (0, len(x) - 1):
-        return float(x[place])
-    near = slice(place - 1, place + 2)
-    level = np.log(y[near]) if (y[near] > 0).all() else y[near]
-    level = np.minimum(level, level[1] + 1.0) if np.isfinite(level[1]) else level  # a divergence is a rise, no cliff
-    curve = np.polyfit(x[near] - x[place], level, 2)
-    if not np.isfinite(curve).all() or curve[0] <= 0:
-        return float(x[place])
-    return float(np.clip(x[place] - curve[1] / (2 * curve[0]), x[place - 1], x[place + 1]))
 
 
 def _exponent(sweep: Sweep, best: Floats) -> float:

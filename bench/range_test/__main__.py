@@ -1,15 +1,16 @@
 """The table: what suggested learning rates are worth, against the truth of many small tasks.
 
-    python bench/range_test [--half test] [--fresh] [--without-ours]
+    python bench/range_test [--half test] [--without-ours]
 
-What stepsize suggests is run now, problem by problem, into ours.json; what is there is not run again, unless `--fresh`
-is given. What the peers suggest is read from suggestions.json, which peers.py makes, and the truth from truth.json,
-which truth.py makes.
+What stepsize suggests is run now, problem by problem, into ours.json; what is there is not run again, unless the code
+that suggests has changed. What the peers suggest is read from suggestions.json, which peers.py makes, and the truth
+from truth.json, which truth.py makes.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
 from pathlib import Path
 
@@ -18,21 +19,42 @@ from ours import suggest_all
 from peers import FILE as SUGGESTIONS
 from peers import LENGTH_SEEDS, LENGTHS, short
 from table import Answers, fixed, of_peers, table
-from tasks import HALVES, SCHEDULES, Problem, half
+from tasks import HALVES, SCHEDULES, SEEDS, Problem, half
 from truth import load
+
+from stepsize import jobs
 
 OURS = Path(__file__).with_name("ours.json")
 
 
-def ours(problem: Problem, seeds: int) -> dict:
+def ours(problem: Problem) -> dict:
     """Return what stepsize suggests with every seed, and with ramps of other lengths."""
-    default = [suggest_all(problem, SCHEDULES, seed) for seed in range(seeds)]
+    default = [suggest_all(problem, SCHEDULES, seed) for seed in SEEDS]
     longer = {length: [suggest_all(problem, SCHEDULES, seed, length)[0] for seed in LENGTH_SEEDS] for length in LENGTHS}
     return {
         "rates": by_schedule([rates for rates, _ in default]),
         "updates": [updates for _, updates in default],
         "lengths": {str(length): by_schedule(found) for length, found in longer.items()},
     }
+
+
+def kept(problem: Problem) -> dict:
+    """Return what stepsize suggests, from the file where this very code has been asked before."""
+    found, code = read(OURS), fingerprint()
+    if found.get("code") != code:
+        found = {"code": code}
+    if problem.name not in found:
+        began = time.perf_counter()
+        found[problem.name] = ours(problem)
+        write(OURS, found)
+        print(f"stepsize: {problem.name}, {time.perf_counter() - began:.0f} s", flush=True)
+    return found[problem.name]
+
+
+def fingerprint() -> str:
+    """Return a hash of the code that suggests: the jobs, and how they are asked here."""
+    files = [Path(__file__).with_name("ours.py"), *sorted(Path(jobs.__file__).parent.glob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def by_schedule(found: list[dict]) -> dict[str, list]:
@@ -42,26 +64,18 @@ def by_schedule(found: list[dict]) -> dict[str, list]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--half", choices=HALVES, default="test")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--fresh", action="store_true", help="run ours again")
     parser.add_argument("--without-ours", action="store_true")
     options = parser.parse_args()
     truths, peers = load(), read(SUGGESTIONS).get("suggestions", {})
     problems = [problem for problem in half(options.half) if problem.name in truths]
     rows: dict[str, dict[str, Answers]] = {}
     for problem in [] if options.without_ours else problems:
-        found = read(OURS)
-        if options.fresh or problem.name not in found:
-            began = time.perf_counter()
-            found[problem.name] = ours(problem, options.seeds)
-            write(OURS, found)
-            print(f"stepsize: {problem.name}, {time.perf_counter() - began:.0f} s", flush=True)
-        rows.setdefault("stepsize", {})[problem.name] = Answers(**found[problem.name])
+        rows.setdefault("stepsize", {})[problem.name] = Answers(**kept(problem))
     for problem in problems:
         for method, answers in of_peers(peers.get(problem.name, {})).items():
             rows.setdefault(method, {})[problem.name] = answers
         rows.setdefault("fixed: SGD 0.1, others 1e-3", {})[problem.name] = fixed(problem)
-    print(f"the {options.half} half: {len(problems)} problems, {len(SCHEDULES)} schedules, {options.seeds} seeds\n")
+    print(f"the {options.half} half: {len(problems)} problems, {len(SCHEDULES)} schedules, {len(SEEDS)} seeds\n")
     print(table(rows, truths, problems))
 
 

@@ -1,6 +1,6 @@
 """What installed learning-rate finders suggest, with their defaults, as their users run them on a plain torch loop.
 
-    python bench/range_test/peers.py [--only torch-lr-finder lightning ignite fastai] [--seeds 5]
+    python bench/range_test/peers.py [--only torch-lr-finder lightning ignite fastai]
 
 The model, the data, the batch size and the update rule are those of the problem; the optimizer is torch's own, or
 lion-pytorch's Lion. Everything that was suggested goes into suggestions.json, problem by problem; what is there is not
@@ -15,6 +15,7 @@ import io
 import logging
 import math
 import os
+import random
 import tempfile
 import time
 import warnings
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import torch
 from files import read, write
-from tasks import PROBLEMS, Problem
+from tasks import PROBLEMS, SEEDS, Problem
 from torch.utils.data import DataLoader, TensorDataset
 
 from stepsize.adapters.torch import build_optimizer
@@ -37,7 +38,7 @@ FILE = Path(__file__).with_name("suggestions.json")
 LENGTHS = (50, 100, 200, 500, 1000)
 """Ramp lengths whose answers are compared, beside the default."""
 
-LENGTH_SEEDS = (0, 1)
+LENGTH_SEEDS = (0,)
 
 LOW = 1e-7
 """Where torch-lr-finder and ignite begin: the optimizer's own rate, which torch-lr-finder's README sets to this."""
@@ -193,6 +194,7 @@ def answer(peer: str, problem: Problem, seed: int, length: int | None) -> Answer
     """Return what a peer says, with nothing on the screen; None for all its methods when its ramp raises."""
     _, _, methods, run = PEERS[peer]
     torch.manual_seed(seed)
+    random.seed(seed)  # fastai shuffles with it
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return run(problem, seed, length)
@@ -201,9 +203,9 @@ def answer(peer: str, problem: Problem, seed: int, length: int | None) -> Answer
         return dict.fromkeys(methods) | {"updates": 0}
 
 
-def suggestions(peer: str, problem: Problem, seeds: range) -> dict[str, dict]:
+def suggestions(peer: str, problem: Problem) -> dict[str, dict]:
     """Return by method the rates of the default, (seeds,), those of every length, and the updates of the default."""
-    default = [answer(peer, problem, seed, None) for seed in seeds]
+    default = [answer(peer, problem, seed, None) for seed in SEEDS]
     longer = {length: [answer(peer, problem, seed, length) for seed in LENGTH_SEEDS] for length in LENGTHS}
     return {
         method: {
@@ -222,7 +224,6 @@ def short(rate: float | None) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     quiet()
     for peer in options.only:
@@ -235,7 +236,7 @@ def main() -> None:
             if set(PEERS[peer][2]) <= set(mine):
                 continue
             began = time.perf_counter()
-            mine.update(suggestions(peer, problem, range(options.seeds)))
+            mine.update(suggestions(peer, problem))
             found.setdefault("versions", {})[PEERS[peer][1]] = version(PEERS[peer][1])
             write(FILE, found)
             print(f"{peer}: {problem.name}, {time.perf_counter() - began:.0f} s", flush=True)

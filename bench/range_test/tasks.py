@@ -23,6 +23,9 @@ from stepsize.strategy import Strategy
 HALVES = ("dev", "test")
 SCHEDULES = ("constant", "cosine", "linear_to_zero", "one_cycle")
 
+SEEDS = range(5)
+"""Every method is asked with each of these."""
+
 
 @dataclass(frozen=True)
 class Problem:

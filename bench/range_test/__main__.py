@@ -68,6 +68,8 @@ def main() -> None:
     options = parser.parse_args()
     truths, peers = load(), read(SUGGESTIONS).get("suggestions", {})
     problems = [problem for problem in half(options.half) if problem.name in truths]
+    if not problems:
+        parser.error("truth.json holds no problem of this half; python bench/range_test/truth.py measures them")
     rows: dict[str, dict[str, Answers]] = {}
     for problem in [] if options.without_ours else problems:
         rows.setdefault("stepsize", {})[problem.name] = Answers(**kept(problem))

@@ -105,8 +105,8 @@ def test_a_search_trains_as_well_as_the_best_of_a_grid():
     assert sweep.steps > sweep.earlier[-1].steps
 
 
-def test_a_search_costs_about_its_budget_and_says_what_it_cost(task):
-    task = replace(task, steps=160)
+def test_a_search_costs_about_its_budget_and_says_what_it_cost():
+    task = teacher(160)
     runner = Runner(task)
     sweep = find_rate(task, Momentum(), "cosine", budget=1.5, low=1e-3, high=10.0, runner=runner)
     spent = sweep.cost + sum(each.cost for each in sweep.earlier)

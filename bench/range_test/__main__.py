@@ -22,7 +22,7 @@ from table import Answers, fixed, of_peers, table
 from tasks import HALVES, SCHEDULES, SEEDS, Problem, half
 from truth import load
 
-from stepsize import jobs
+from stepsize import jobs, theory
 
 OURS = Path(__file__).with_name("ours.json")
 
@@ -52,8 +52,9 @@ def kept(problem: Problem) -> dict:
 
 
 def fingerprint() -> str:
-    """Return a hash of the code that suggests: the jobs, and how they are asked here."""
-    files = [Path(__file__).with_name("ours.py"), *sorted(Path(jobs.__file__).parent.glob("*.py"))]
+    """Return a hash of the code that suggests: the jobs, the theory behind them, and how they are asked here."""
+    folders = [Path(package.__file__).parent for package in (jobs, theory)]
+    files = [Path(__file__).with_name("ours.py"), *(path for folder in folders for path in sorted(folder.glob("*.py")))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 

@@ -31,6 +31,9 @@ RAMP_SEEDS = tuple(range(100, 108))
 RAMP_PER_DECADE = (10, 20, 40, 80)
 RAMP_LOW, RAMP_HIGH = 1e-7, 10**1.5
 
+AS_IT_IS = {"widen": False, "curvature": False}
+"""Nothing but the ramp."""
+
 README = """\
 Calibration data of bench/range_test: the dev half only. One NPZ file per problem, read with numpy.load, without pickle.
 
@@ -70,7 +73,9 @@ def calibrate(problem: Problem) -> dict[str, np.ndarray]:
     high = max(RAMP_HIGH, 10 * rates[-1])
     for per_decade in RAMP_PER_DECADE:
         ramp = round(per_decade * np.log10(high / RAMP_LOW))
-        sweep = range_test(problem.task, problem.rule, low=RAMP_LOW, high=high, steps=ramp, seeds=RAMP_SEEDS)
+        sweep = range_test(
+            problem.task, problem.rule, low=RAMP_LOW, high=high, steps=ramp, seeds=RAMP_SEEDS, **AS_IT_IS
+        )
         found[f"ramp/{per_decade}/rates"], found[f"ramp/{per_decade}/losses"] = sweep.rates, sweep.losses
     return found
 

@@ -6,21 +6,35 @@ from collections.abc import Sequence
 
 from tasks import Problem
 
-from stepsize.jobs import range_test, suggest
+from stepsize.jobs import find_rate, range_test, suggest
+from stepsize.results import Suggestion, Sweep
 
-BLOCK, SEEDS = 1000, 4
+BLOCK = 1000
 """Each seed of the benchmark owns a block of trial seeds; none of them meets one of truth.py's."""
 
 
 def suggest_all(
     problem: Problem, schedules: Sequence[str], seed: int, ramp: int | None = None
 ) -> tuple[dict[str, float | None], int]:
-    """Return the peak rate for each schedule, None for no clear answer, and how many updates the answer took.
+    """Return the peak rate for each schedule, None for no clear answer, and how many updates one of them took.
 
-    seed: another seed is another set of replicas. ramp: the length of the ramp, steps; the default when not given.
+    The search of `find_rate` with its defaults, for each schedule by itself; with `ramp`, what a single ramp of so many
+    steps says.
     """
-    first = BLOCK * (seed + 1)
-    sweep = range_test(problem.task, problem.rule, steps=ramp, seeds=range(first, first + SEEDS))
-    found = suggest(sweep)
-    rate = None if found.max_lr is None else found.max_lr.value
-    return dict.fromkeys(schedules, rate), sweep.losses.size
+    seeds = [BLOCK * (seed + 1)]
+    wanted = {schedule: problem.strategy(schedule, 1.0) for schedule in schedules}
+    if ramp is not None:
+        sweep = range_test(problem.task, problem.rule, steps=ramp, seeds=seeds, curvature=False)
+        return {name: rate_of(suggest(sweep, strategy)) for name, strategy in wanted.items()}, sweep.cost
+    found = {name: find_rate(problem.task, problem.rule, strategy, seeds=seeds) for name, strategy in wanted.items()}
+    rates = {name: rate_of(suggest(sweep, wanted[name])) for name, sweep in found.items()}
+    return rates, round(sum(map(updates, found.values())) / len(found))
+
+
+def rate_of(found: Suggestion) -> float | None:
+    return found.lr.value if found.clear and found.lr is not None else None
+
+
+def updates(sweep: Sweep) -> int:
+    """Return what the whole search cost."""
+    return sweep.cost + sum(each.cost for each in sweep.earlier)

@@ -25,7 +25,7 @@ from torch import distributed
 from stepsize.adapters.ramps import HIGH, LOW, Ramp, number
 from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.torch.rates import Rates
-from stepsize.adapters.torch.snapshots import restored
+from stepsize.adapters.torch.snapshots import restored, resumable
 from stepsize.adapters.torch.updates import after_update, paused
 from stepsize.kernel.errors import DriveError, TaskError, brief
 from stepsize.results import Sweep
@@ -234,6 +234,8 @@ def climb(
 
     Raises TaskError for a loader that gives nothing, and what `RangeTest` raises.
 
+    Watch out: an iterator of yours stays where the test has left it; a DataLoader deals the same batches again.
+
     >>> x = torch.linspace(-1, 1, 32)[:, None]
     >>> data = torch.utils.data.TensorDataset(x, 3 * x)
     >>> model = torch.nn.Linear(1, 1)
@@ -243,8 +245,9 @@ def climb(
     'SGD'
     """
     batches, device = endless(loader), next(model.parameters()).device
+    place = loader if isinstance(loader, torch.utils.data.DataLoader) or resumable(loader) else None
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
-    with RangeTest(model, optimizer, scaler, loader, *others, **options) as test:
+    with RangeTest(model, optimizer, scaler, place, *others, **options) as test:
         model.train()
         for _ in test:
             optimizer.zero_grad()

@@ -20,6 +20,11 @@ BASE = "initial_lr"
 SCALED = ("lr", BASE, "max_lr", "min_lr")
 """What a scheduler of torch keeps in a parameter group, in proportion to the rate."""
 
+DRIVEN = (
+    "apply= sets the rate that a range test finds, and a PolicyCallback drives the rate of the same optimizer. Keep "
+    "one of the two: without apply=, read callback.sweep, and make the policy from it."
+)
+
 
 class Rates:
     """Sets the rate of each group of `optimizers` to its own share of one that climbs.

@@ -112,7 +112,7 @@ class Snapshot:
             return thing
         if isinstance(inner := getattr(thing, "optimizer", None), torch.optim.Optimizer):
             return inner
-        if not _resumable(thing):
+        if not resumable(thing):
             raise DriveError(
                 f"a snapshot cannot put back {brief(thing)}: give modules, optimizers, scalers, schedulers, "
                 "DataLoaders, generators, or what has state_dict() and load_state_dict()."
@@ -146,7 +146,7 @@ class Snapshot:
             return list(value.children())
         if isinstance(value, OWN_DICT):
             return [vars(value)]
-        if _resumable(getattr(value, "dataset", None)):
+        if resumable(getattr(value, "dataset", None)):
             self._keep_state(value.dataset)
         held = self._keep_container(vars(value)).values()  # its data may be a list of many tensors, and stays
         return [each for each in held if isinstance(each, DataLoader | Sampler | torch.Generator)]
@@ -201,7 +201,8 @@ def _written(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def _resumable(thing: Any) -> bool:
+def resumable(thing: Any) -> bool:
+    """Whether a thing can say where it is, and go there again."""
     return callable(getattr(thing, "state_dict", None)) and callable(getattr(thing, "load_state_dict", None))
 
 

@@ -1,6 +1,7 @@
 """Training after a range test is training without one, bit by bit, in every loop; torch's own is in tests/adapters."""
 
 import functools
+import itertools
 import os
 import random
 from pathlib import Path
@@ -33,6 +34,8 @@ from stepsize.kernel.errors import DriveError, TaskError
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
+
+from stepsize.adapters import keras as for_keras  # noqa: E402  (once Keras has its backend)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -460,32 +463,65 @@ def keras_model(seed=0):
     return net
 
 
+def keras_batches():
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+    return [(x[rows], x[rows, :1] * x[rows, 1:2]) for rows in np.split(np.arange(32), 4)]
+
+
 def test_keras_range_test_leaves_no_trace():
-    """With the variables of model and optimizer put back by hand, as the how-to page has it."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(32, 3)).astype("float32")
-    y = x[:, :1] * x[:, 1:2]
-
-    def trained(tested):
+    def trained(look=None, before=0):
+        seeded()
         net = keras_model()
-        net.optimizer.build(net.trainable_variables)
-        if tested:
-            variables = [*net.variables, *net.optimizer.variables]
-            saved = [variable.numpy().copy() for variable in variables]
+        for batch in keras_batches()[:before]:
+            net.train_on_batch(*batch)
+        sweep = look(net) if look else None
+        x, y = (np.concatenate(each) for each in zip(*keras_batches(), strict=True))
+        history = net.fit(x, y, epochs=3, batch_size=8, verbose=0).history
+        return sweep, [
+            [each.tolist() for each in net.get_weights()],
+            float(net.optimizer.learning_rate),
+            history,
+            drawn(),
+        ]
 
-            def step(rate):
-                net.optimizer.learning_rate = rate
-                return net.train_on_batch(x, y)[0]
+    def failing(net):
+        with pytest.raises(ZeroDivisionError):
+            for_keras.climb(net, (pair if at < 3 else 1 / 0 for at in range(9) for pair in keras_batches()))
 
-            sweep = ramp(step, 1e-4, 10.0, points=25, optimizer="Adam")
-            assert np.isfinite(sweep.losses[0]).all()
-            for variable, value in zip(variables, saved, strict=True):
-                variable.assign(value)
-            net.reset_metrics()
-        history = net.fit(x, y, epochs=3, batch_size=8, shuffle=False, verbose=0).history
-        return [each.tolist() for each in net.get_weights()], float(net.optimizer.learning_rate), history["loss"]
+    for before in (0, 3):
+        sweep, tested = trained(lambda net: for_keras.climb(net, keras_batches(), **RANGE), before)
+        assert same(tested, trained(before=before)[1])
+        assert same(trained(failing, before)[1], tested)
+        assert (sweep.optimizer, len(sweep.rates)) == ("Adam", 25)
+        assert sweep.memory > 0
 
-    assert same(trained(tested=True), trained(tested=False))
+
+def test_keras_records_the_loss_of_each_batch_at_its_rate():
+    """Against a plain loop that sets the same rates by hand."""
+    seeded()
+    sweep = for_keras.climb(keras_model(), keras_batches(), **RANGE)
+    seeded()
+    plain, losses = keras_model(), []
+    for rate, batch in zip(sweep.rates, itertools.cycle(keras_batches()), strict=False):
+        plain.optimizer.learning_rate = rate
+        losses.append(plain.train_on_batch(*batch)[0])
+        plain.reset_metrics()
+    assert np.allclose(sweep.losses[:, 0], losses, rtol=1e-6)
+
+
+def test_keras_wrong_input_is_refused():
+    with pytest.raises(DriveError, match="is not compiled"):
+        for_keras.climb(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), keras_batches())
+    net = keras.Sequential([keras.layers.Dense(1)])
+    net.compile("sgd", "mse")
+    with pytest.raises(DriveError, match="is not built"):
+        for_keras.climb(net, keras_batches())
+    net = keras_model()
+    net.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 10)), "mse")
+    with pytest.raises(DriveError, match="rate is a schedule"):
+        for_keras.climb(net, keras_batches())
+    with pytest.raises(TaskError, match="the loader has no batch"):
+        for_keras.climb(keras_model(), [])
 
 
 def test_a_sweep_of_a_trainer_can_be_read(tmp_path):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import fmean, median
 from typing import Any, Literal
 
@@ -280,6 +280,22 @@ def joined(sweeps: Sequence[Sweep]) -> Sweep:
         cost=sum(sweep.cost for sweep in sweeps),
         memory=max(sweep.memory for sweep in sweeps),
     )
+
+
+def endless(loader: Iterable[Any]) -> Iterator[Any]:
+    """Yield the batches of `loader` again and again; raise TaskError when a pass over it yields none."""
+    passes = 0
+    while True:
+        empty = True
+        for batch in loader:
+            empty = False
+            yield batch
+        if empty:
+            raise TaskError(
+                f"the loader has no batch{' any more' * (passes > 0)} after {passes} passes over it. Give one that can "
+                "be gone through again, such as a DataLoader, and is not empty."
+            )
+        passes += 1
 
 
 def _longer(column: np.ndarray, rows: int) -> np.ndarray:

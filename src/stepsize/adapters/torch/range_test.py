@@ -15,19 +15,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Literal, Self
 
 import torch
 from torch import distributed
 
-from stepsize.adapters.ramps import HIGH, LOW, Ramp, number
+from stepsize.adapters.ramps import HIGH, LOW, Ramp, endless, number
 from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.torch.rates import Rates
 from stepsize.adapters.torch.snapshots import restored, resumable
 from stepsize.adapters.torch.updates import after_update, paused
-from stepsize.kernel.errors import DriveError, TaskError, brief
+from stepsize.kernel.errors import DriveError, brief
 from stepsize.results import Sweep
 
 PATIENCE = 100
@@ -260,22 +260,6 @@ def climb(
             scaler.step(optimizer)
             scaler.update()
     return test.sweep
-
-
-def endless(loader: Iterable[Any]) -> Iterator[Any]:
-    """Yield the batches of `loader` again and again; raise TaskError when a pass over it yields none."""
-    passes = 0
-    while True:
-        empty = True
-        for batch in loader:
-            empty = False
-            yield batch
-        if empty:
-            raise TaskError(
-                f"the loader has no batch{' any more' * (passes > 0)} after {passes} passes over it. Give one that can "
-                "be gone through again, such as a DataLoader, and is not empty."
-            )
-        passes += 1
 
 
 def _listed(value: Any) -> list[Any]:

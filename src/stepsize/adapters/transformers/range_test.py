@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from stepsize.adapters.ramps import endless
 from stepsize.adapters.torch.groups import plain
-from stepsize.adapters.torch.range_test import RangeTest, endless
+from stepsize.adapters.torch.range_test import RangeTest
 from stepsize.adapters.torch.rates import DRIVEN, set_rate
 from stepsize.adapters.transformers.policy import PolicyCallback, TrainerCallback
 from stepsize.kernel.errors import DriveError

@@ -5,8 +5,8 @@
 Each round trains the same model for the same number of updates, bare and by each finder, in turn; a figure is the
 median over the rounds of the ratio to the bare loop of that round, in seconds of CPU: with one thread
 (OMP_NUM_THREADS=1) what a quiet machine takes, less the waiting for a disk. All start from an optimizer that has state.
-The memory is the growth of the resident set's high-water mark over the bare loop's, each in a process of its own, over the
-bytes of one copy of parameters, buffers and optimizer state. Peers that are not installed are left out.
+The memory is the growth of the resident set's high-water mark over the bare loop's, each in a process of its own, over
+the bytes of one copy of parameters, buffers and optimizer state. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -148,6 +148,7 @@ def lightning(model, optimizer, loader, steps):
 
 WAYS = {
     "bare": bare,
+    "the bare loop again": bare,
     "stepsize RangeTest": ours,
     "torch-lr-finder": lr_finder,
     "ignite FastaiLRFinder": ignite,

@@ -449,7 +449,7 @@ def test_a_loop_without_updates_is_refused():
                 torch.optim.SGD(model.parameters(), lr=0.1).step()
                 test.tell(1.0)
 
-    with pytest.raises(DriveError, match="100 turns of the loop have made no update"):
+    with pytest.raises(DriveError, match="1000 turns of the loop have made no update"):
         train()
 
 

@@ -262,6 +262,30 @@ def test_a_loader_deals_the_same_batches_again_in_the_same_order():
     )
 
 
+class Shuffled(torch.utils.data.Sampler):
+    """Shuffles its own lists in place, each pass from the last, as many do."""
+
+    def __init__(self):
+        self.order, self.weights, self.random = list(range(20)), np.arange(20.0), random.Random(0)  # noqa: S311  (put back)
+
+    def __iter__(self):
+        self.random.shuffle(self.order)
+        self.weights += 1
+        return iter(self.order)
+
+    def __len__(self):
+        return 20
+
+
+def test_a_sampler_that_shuffles_in_place_is_put_back():
+    loader = torch.utils.data.DataLoader(torch.arange(20), batch_size=20, sampler=Shuffled())
+    next(iter(loader))
+    with restored(loader):
+        first, weights = next(iter(loader)).tolist(), loader.sampler.weights.copy()
+    assert next(iter(loader)).tolist() == first
+    assert np.array_equal(loader.sampler.weights, weights)
+
+
 class Noisy(torch.utils.data.Dataset):
     """Draws a random number for each sample, in the worker."""
 

@@ -405,18 +405,18 @@ def test_accelerate_range_test_leaves_no_trace(accelerator):
 
 
 def test_two_processes_stop_at_the_same_rate_and_leave_no_trace(tmp_path):
-    """One of them sees NaN; the loss of both is their mean, so neither waits for the other."""
-    processes.run("ddp_range_test.py", tmp_path)
+    """By hand, in Lightning and in transformers; by hand one of them sees NaN, and neither waits for the other."""
+    processes.two("trainers_range_test.py", tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
-    assert all(
-        torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(first["sweep"], second["sweep"], strict=True)
-    )
-    rates, losses, held_out = first["sweep"]
+    assert same(first["tested"], second["tested"])
+    for found in (first, second):
+        assert same(found["tested"], found["untested"])
+    for mine, others in zip(first["sweeps"], second["sweeps"], strict=True):
+        assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(mine, others, strict=True))
+    rates, losses, held_out = first["sweeps"][0]
     assert rates[-2] <= 0.1 < rates[-1]
     assert losses[-1].isnan()
     assert held_out[0].item() == 0.5
-    for found in (first, second):
-        assert torch.equal(found["tested"], found["untested"])
 
 
 # Other frameworks, by `ramp`

@@ -30,7 +30,7 @@ from stepsize.adapters.torch.updates import after_update, paused
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.results import Sweep
 
-PATIENCE = 100
+PATIENCE = 1000
 """Turns of the loop at one rate without an update, after which none will come."""
 
 Many = Any

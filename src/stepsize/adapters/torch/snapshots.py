@@ -36,6 +36,9 @@ GENERATORS = (torch.Generator, np.random.Generator, random.Random)
 KEPT = (*OWN_DICT, *MAPPINGS, *GENERATORS, DataLoader, Sampler, torch.Tensor, list, deque, set, tuple)
 """What a snapshot looks into; whatever else there is stays in its place, as it is."""
 
+DATA = ("dataset", "data_source")
+"""Attributes of a loader or a sampler that are left alone; a list of tensors may be a whole data set."""
+
 WRAPPERS = ("torch.nn.parallel.", "torch.distributed.")
 """Where modules come from that keep books on what happens outside of Python; only their modes are put back."""
 
@@ -70,7 +73,7 @@ class Snapshot:
     bytes: of the copies: one of each tensor that is reached, whatever the number of its names.
 
     Kept are parameters, buffers, gradients, `requires_grad`, modes, hooks and the plain attributes of every module
-    (numbers, lists, dicts, tensors: counters, the states of metrics); the state, groups and hooks of an optimizer,
+    (numbers, lists, dicts, arrays: counters, the states of metrics); the state, groups and hooks of an optimizer,
     so a fresh one is fresh again; all of a GradScaler and of a scheduler; and of a DataLoader its generator, its
     samplers, its iterator if it has one, and the state of a dataset that has `state_dict`.
 
@@ -135,6 +138,9 @@ class Snapshot:
             return self._keep_object(value)
         if isinstance(value, GENERATORS):
             self._undo.callback(_generator(value))
+        if isinstance(value, np.ndarray) and value.flags.writeable:
+            self.bytes += value.nbytes
+            self._undo.callback(np.copyto, value, value.copy())
         if type(value) in (*MAPPINGS, list, deque, set):
             items = self._keep_container(value)
             return list(items.values() if isinstance(items, dict) else items)
@@ -148,8 +154,8 @@ class Snapshot:
             return [vars(value)]
         if resumable(getattr(value, "dataset", None)):
             self._keep_state(value.dataset)
-        held = self._keep_container(vars(value)).values()  # its data may be a list of many tensors, and stays
-        return [each for each in held if isinstance(each, DataLoader | Sampler | torch.Generator)]
+        held = self._keep_container(vars(value))
+        return [each for name, each in held.items() if name not in DATA]
 
     def _keep_container(self, value: Any) -> Any:
         """Remember what is in a dict, list, deque or set, and return a copy of it."""

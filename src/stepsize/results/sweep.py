@@ -35,8 +35,10 @@ class Sweep(Spec):
     limits: the largest stable rate of each seed's initial weights, by their curvature, (seeds,); empty when not
         measured.
     horizon: how long one full training is (steps, optimizer updates); 0 when not known.
-    cost: updates of all runs together, and of those that led here. memory: bytes of the snapshot that was kept to put
-        everything back; 0 when none was needed. optimizer: its name, where `rule` is None.
+    earlier: the sweeps that led to this one, in their order.
+    cost: updates of all runs together, without those of earlier sweeps. memory: bytes of the snapshot that was kept to
+        put everything back; 0 when none was needed. optimizer: its name, where `rule` is None.
+    of: what was swept: "lr", or the name of another hyperparameter or "batch_size", whose values `rates` are then.
     """
 
     noun: ClassVar[str] = "sweep"
@@ -53,9 +55,11 @@ class Sweep(Spec):
     before: np.ndarray = field(repr=False, default_factory=lambda: np.empty(0))
     limits: np.ndarray = field(repr=False, default_factory=lambda: np.empty(0))
     horizon: int = 0
+    earlier: tuple[Sweep, ...] = ()
     cost: int = 0
     memory: int = 0
     optimizer: str = ""
+    of: str = "lr"
 
     def validate(self) -> None:
         """Check that the arrays fit each other, and complete the length and the cost."""
@@ -115,11 +119,18 @@ class Estimate(Spec):
 
 @dataclass(frozen=True, eq=False)
 class Suggestion(Spec):
-    """The two bounds of a range test, or why there is no clear answer.
+    """What a range test suggests, or why there is no clear answer.
 
-    min_lr: just before the sharp drop of the loss. max_lr: just before the loss rises again. None where there is none.
-    clear: whether the bounds can be used. reason: which rule decided, or what stands in the way.
-    smooth: the smoothed loss of each seed that the bounds were read from, (steps, seeds) float64, NaN after divergence.
+    min_lr: just before the sharp drop of the loss. max_lr: just before the loss rises again. None where there is
+        none.
+    clear: whether what was asked for can be used. reason: which rule decided, or what stands in the way.
+    smooth: the smoothed loss of each seed that the bounds were read from, (points, seeds) float64, NaN after
+        divergence.
+    lr: the rate to use, the peak of `policy`; None where there is no clear answer, or nothing was asked for. Of a sweep
+        of another hyperparameter, the value to use of that.
+    base: the lower bound of a cycle up to `lr`. policy: what was asked for, at `lr`; bound to the horizon, where it is
+        known.
+    limit: the largest stable rate by the curvature of the initial weights. warnings: sentences.
     """
 
     noun: ClassVar[str] = "suggestion"
@@ -128,4 +139,9 @@ class Suggestion(Spec):
     max_lr: Estimate | None
     clear: bool
     reason: str
-    smooth: np.ndarray = field(repr=False)  # (steps, seeds) float64
+    smooth: np.ndarray = field(repr=False)  # (points, seeds) float64
+    lr: Estimate | None = None
+    base: Estimate | None = None
+    policy: Policy | None = None
+    limit: Estimate | None = None
+    warnings: tuple[str, ...] = ()

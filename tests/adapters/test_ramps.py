@@ -92,6 +92,20 @@ def test_validation_losses_stand_beside_the_points_they_were_taken_before():
     assert held_out[[0, 10, 20]].tolist() == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize("every", [1, 10])
+def test_a_ramp_with_validation_losses_can_be_read(every):
+    """From those where each point has one, else from the batches'; what is missing is no divergence."""
+    seen = [1e-6]
+
+    def step(rate):
+        seen.append(rate)
+        return 2 / (1 + rate / 1e-3) + 30 * rate**2
+
+    sweep = ramp(step, validate=lambda: 1.5 * (2 / (1 + seen[-1] / 1e-3) + 30 * seen[-1] ** 2), every=every)
+    assert suggest(sweep).clear
+    assert np.array_equal(sweep.judged, sweep.held_out if every == 1 else sweep.losses)
+
+
 def test_seeds_are_columns_and_a_shorter_one_has_no_losses_behind_its_end(tmp_path):
     def make(seed):
         return lambda rate: 1.0 if rate < 0.99 * 10.0**-seed else 100.0

@@ -18,7 +18,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from stepsize.jobs.readings import Reading, read
+from stepsize.jobs.readings import LEAST_DROP, Reading, read
+from stepsize.jobs.values import suggest_value
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, LengthError
 from stepsize.policies import LR, Policy, constant, recipe
@@ -66,9 +67,13 @@ def suggest(sweep: Sweep, for_: str | Policy | Strategy | None = None, steps: in
         does not matter; without it the schedule of a fan, and for a ramp the bounds alone. steps: the horizon (steps,
         optimizer updates); by default one full training of the sweep's task.
 
+    Of a sweep of another hyperparameter, `lr` is the value to use of that (see `value_test`).
+
     Watch out: the largest rate that a short ramp bears is not the best rate of a long run; it is where to look for it.
     The move to the horizon is theory for convex functions, and was checked over factors of 2 to 16.
     """
+    if sweep.of != LR:
+        return suggest_value(sweep)
     ramp = next((each for each in (*sweep.earlier, sweep) if not each.fan), sweep)
     bounds = read(ramp)
     found = _bounds(ramp, bounds)
@@ -188,25 +193,33 @@ def lowest(fan: Sweep) -> tuple[Floats, str]:
     """
     x, ends = np.log10(floats(fan.rates)), floats(fan.judged)
     ends = np.where(np.isfinite(ends), ends, np.inf)
-    mean = ends.mean(axis=1)
-    if not np.isfinite(mean).any():
+    means = ends.mean(axis=1)
+    if not np.isfinite(means).any():
         return floats([]), "every run of the fan diverged: begin at smaller rates"
-    if len(fan.before) and float(mean.min()) >= float(fan.before.mean()):
+    if len(fan.before) and float(means.min()) >= float(fan.before.mean()):
         return floats([]), "no run of the fan ends below where it began: the rates are too small, or nothing is learned"
-    place = int(mean.argmin())
-    if place in (0, len(x) - 1):
-        side = "smallest" if place == 0 else "largest"
-        return floats(
-            []
-        ), f"the optimum is at the edge: the {side} rate of the fan, {fan.rates[place]:.2g}, is its best"
+    side = edge(fan)
+    if side:
+        which, place = ("smallest", 0) if side < 0 else ("largest", -1)
+        rate = fan.rates[place]
+        return floats([]), f"the optimum is at the edge: it lies beyond the {which} rate of the fan, {rate:.2g}"
     return 10 ** floats([_vertex(x, column) for column in ends.T]), ""
 
 
 def edge(fan: Sweep) -> int:
-    """Return at which edge of a fan its best rate lies: -1 for the smallest, 1 for the largest, 0 in between."""
+    """Return on which side of a fan its best rate lies: -1 for smaller ones, 1 for larger ones, 0 for in between.
+
+    Where the best run has learned next to nothing, the rates are too small, unless the largest has done harm.
+    """
     ends = floats(fan.judged)
-    place = int(np.where(np.isfinite(ends), ends, np.inf).mean(axis=1).argmin())
-    return -1 if place == 0 else int(place == len(ends) - 1)
+    means = np.where(np.isfinite(ends), ends, np.inf).mean(axis=1)
+    place, last = int(means.argmin()), len(means) - 1
+    if len(fan.before) and np.isfinite(means[place]):
+        start = float(fan.before.mean())
+        little = LEAST_DROP * abs(start)
+        if start - means[place] < little and means[last] - start < little:
+            return 1
+    return -1 if place == 0 else int(place == last)
 
 
 def _vertex(x: Floats, y: Floats) -> float:

@@ -126,7 +126,8 @@ class Suggestion(Spec):
     clear: whether what was asked for can be used. reason: which rule decided, or what stands in the way.
     smooth: the smoothed loss of each seed that the bounds were read from, (points, seeds) float64, NaN after
         divergence.
-    lr: the rate to use: the peak of `policy`; None where there is no clear answer, or nothing was asked for.
+    lr: the rate to use, the peak of `policy`; None where there is no clear answer, or nothing was asked for. Of a sweep
+        of another hyperparameter, the value to use of that.
     base: the lower bound of a cycle up to `lr`. policy: what was asked for, at `lr`; bound to the horizon, where it is
         known.
     limit: the largest stable rate by the curvature of the initial weights. warnings: sentences.

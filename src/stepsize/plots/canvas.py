@@ -23,8 +23,8 @@ class Ink:
     """What is drawn with.
 
     dots: how many of them a character has, down and across. axes: the side, its tick, the corner, the floor and its
-    tick. level: a horizontal line. cross: a run that diverged. above: one that ends above the picture. signs: of fans, the
-    last fan's first. marks: under the axis, by their words.
+    tick. level: a horizontal line. cross: a run that diverged. above: one that ends above the picture. signs: of
+    fans, the last fan's first. marks: under the axis, by their words.
     """
 
     dots: tuple[int, int]
@@ -38,10 +38,12 @@ class Ink:
     @property
     def probe(self) -> str:
         """Every kind of character that it may need."""
-        return f"{chr(BLANK + 255)}{self.axes}{self.level}{self.cross}{self.above}{self.signs}{''.join(self.marks.values())}"
+        return "".join(
+            [chr(BLANK + 255), self.axes, self.level, self.cross, self.above, self.signs, *self.marks.values()]
+        )
 
 
-BRAILLE = Ink((4, 2), "│┤└─┬", "┄", "×", "↑", "●○■□", {"min": "[", "max": "]", "lr": "▲", "base": "△", "limit": "┊"})
+BRAILLE = Ink((4, 2), "│┤└─┬", "┄", "✗", "↑", "●○■□", {"min": "[", "max": "]", "lr": "▲", "base": "△", "limit": "┊"})
 PLAIN = Ink((1, 1), "|++-+", "-", "x", "A", "o@%&", {"min": "[", "max": "]", "lr": "^", "base": "b", "limit": "!"})
 
 
@@ -119,7 +121,7 @@ class Canvas:
 
     def lines(self) -> list[str]:
         """Return the picture with its axes."""
-        side, tick, corner, floor, notch = self.ink.axes
+        side, tick, corner, floor, notch = tuple(self.ink.axes)
         rows = [
             f"{self.numbers.get(line, ''):>{self.margin - 1}} {tick if line in self.numbers else side}{self._row(line)}"
             for line in range(self.height)

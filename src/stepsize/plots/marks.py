@@ -52,7 +52,8 @@ def mark(ax: Axes, marks: Sequence[Mark], window: Window) -> float:
     for (each, place), text, (side, row) in zip(shown, texts, flags, strict=True):
         if 0 <= place <= 1:
             _line(ax, each, row)
-        _flag(ax, text, min(max(place, 0.0), 1.0), side, row, LOOKS[each.word][0])
+        at = (min(max(place, 0.0), 1.0), ROW * row)
+        _flag(ax, text, at, side, LOOKS[each.word][0])
     return ROW * (1 + max((row for _, row in flags), default=-1))
 
 
@@ -70,9 +71,10 @@ def _line(ax: Axes, each: Mark, row: int) -> None:
     )  # fmt: skip
 
 
-def _flag(ax: Axes, text: str, place: float, side: str, row: int, color: str) -> None:
+def _flag(ax: Axes, text: str, at: tuple[float, float], side: str, color: str) -> None:
+    """Write a flag at its pole (share of the width, points above the picture)."""
     ax.annotate(
-        text, xy=(place, 1.0), xycoords="axes fraction", xytext=(3 if side == "right" else -3, 3 + ROW * row),
+        text, xy=(at[0], 1.0), xycoords="axes fraction", xytext=(3 if side == "right" else -3, 3 + at[1]),
         textcoords="offset points", ha="left" if side == "right" else "right", va="bottom",
         fontsize=style.SMALL, color=color, fontweight="bold", annotation_clip=False,
     )  # fmt: skip

@@ -91,7 +91,7 @@ def fit(ramp: Sweep, suggestion: Suggestion | None) -> tuple[Floats, Floats]:
 def ends(fan: Sweep) -> Floats:
     """Return where the runs of a fan end, the mean over seeds, (points,); NaN where a seed diverged."""
     found = floats(fan.judged)
-    return np.where(np.isfinite(found), found, np.nan).mean(axis=1)
+    return floats(np.where(np.isfinite(found), found, np.nan).mean(axis=1))
 
 
 def losses_of_ramp(curve: Floats, raw: Floats) -> Window:

@@ -89,7 +89,7 @@ def shades(count: int) -> list[str]:
 
 
 def log_rates(ax: Axes) -> None:
-    """Put learning rates on a logarithmic x axis, with plain numbers at the decades, and inside them where it is short."""
+    """Put learning rates on a logarithmic x axis, with plain numbers at the decades, in a short one also inside."""
     ticker = need("matplotlib.ticker")
     ax.set_xscale("log")
     low, high = ax.get_xlim()

@@ -44,7 +44,7 @@ class Ink:
 
 
 BRAILLE = Ink((4, 2), "│┤└─┬", "┄", "✗", "↑", "●○■□", {"min": "[", "max": "]", "lr": "▲", "base": "△", "limit": "┊"})
-PLAIN = Ink((1, 1), "|++-+", "-", "x", "A", "o@%&", {"min": "[", "max": "]", "lr": "^", "base": "b", "limit": "!"})
+PLAIN = Ink((1, 1), "|++-+", ".", "x", "A", "o@%&", {"min": "[", "max": "]", "lr": "^", "base": "b", "limit": "!"})
 
 
 @dataclass

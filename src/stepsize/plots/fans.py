@@ -42,7 +42,7 @@ def plot_fan(sweep: Sweep, suggestion: Suggestion | None = None, ax: Axes | None
 def draw_fans(ax: Axes, sweep: Sweep, suggestion: Suggestion | None) -> float:
     """Draw fans but for their title, and return how far above the picture that goes, in points."""
     _, fans = ranges.parts(sweep)
-    shown = ranges.marks(suggestion, ("lr",))
+    shown = ranges.mark_of_fan(sweep, suggestion)
     window, losses = ranges.values(fans, shown), ranges.losses_of_fans(fans)
     for i, (fan, color) in enumerate(zip(fans, style.shades(len(fans)), strict=True)):
         behind = len(fans) - 1 - i

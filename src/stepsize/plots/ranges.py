@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,15 +23,16 @@ DIGITS = 2
 
 @dataclass(frozen=True)
 class Mark:
-    """A rate to mark: its word, and its value with its spread."""
+    """A rate to mark: what it is, its value with its spread, and another name for it."""
 
     word: str
     estimate: Estimate
+    name: str = ""
 
     @property
     def text(self) -> str:
-        """The word and the number."""
-        return f"{self.word} {style.rate(self.estimate.value, DIGITS)}"
+        """The name and the number."""
+        return f"{self.name or self.word} {style.rate(self.estimate.value, DIGITS)}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ def marks(suggestion: Suggestion | None, words: tuple[str, ...] = ("min", "max",
     return [
         Mark(word, estimate) for word in words if (estimate := found[word]) is not None and np.isfinite(estimate.value)
     ]
+
+
+def mark_of_fan(fan: Sweep, suggestion: Suggestion | None) -> list[Mark]:
+    """Return what a suggestion has for a fan: its rate, or the value of another hyperparameter under its name."""
+    name = "" if fan.of == "lr" else fan.of.replace("_", " ")
+    return [replace(mark, name=name) for mark in marks(suggestion, ("lr",))]
 
 
 def fit(ramp: Sweep, suggestion: Suggestion | None) -> tuple[Floats, Floats]:

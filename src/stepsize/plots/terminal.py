@@ -77,7 +77,7 @@ class _Page:
 
     def fans(self, fans: Sequence[Sweep], suggestion: Suggestion | None) -> list[str]:
         """Return the lines of fans; the last of them is the one in question."""
-        last, shown = fans[-1], ranges.marks(suggestion, ("lr",))
+        last, shown = fans[-1], ranges.mark_of_fan(fans[-1], suggestion)
         canvas = self._canvas(ranges.values(tuple(fans), shown), ranges.losses_of_fans(tuple(fans)))
         key: list[str] = []
         before = last.before[np.isfinite(last.before)]

@@ -22,6 +22,7 @@ from stepsize.results import (
     Outcome,
     Race,
     Rung,
+    Sensitivity,
     Sharpness,
     Slice,
     Standing,
@@ -72,6 +73,7 @@ DESCENT = Descent(
 VALUES = [
     CURVES, INTERVAL, RUNG, *STANDINGS, RACE, SWEEP, CLEAR, UNCLEAR, CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0],
     SLICE, SIZES, Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),
+    Sensitivity("AdamW cosine", (0.1, 1.0), (0.5, math.inf), 0.1, 0.1, 0.2, at_least=True, edge="lowest"),
     DESCENT, Outcome(STRATEGIES[0], INTERVAL, None, Interval(math.inf, 3.0, math.inf), 0, 2),
 ]  # fmt: skip
 

@@ -19,8 +19,9 @@ from stepsize.jobs import scripts, words
 from stepsize.jobs.base import Progress, Runner
 from stepsize.jobs.journal import Journal
 from stepsize.jobs.plans import Plan, plan
-from stepsize.jobs.races import RungPlan, race
+from stepsize.jobs.races import race
 from stepsize.jobs.range_tests import range_test
+from stepsize.jobs.rungs import RungPlan
 from stepsize.jobs.statistics import prediction_interval, t_interval
 from stepsize.jobs.suggestions import suggest
 from stepsize.kernel.errors import BudgetError, TaskError

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stepsize.jobs.races import WIDENINGS, RungPlan
+from stepsize.jobs.races import WIDENINGS
 from stepsize.jobs.range_tests import HIGH, LOW, ramp_steps
+from stepsize.jobs.rungs import RungPlan
 from stepsize.kernel.errors import BudgetError
 
 LEAST_HORIZON = 40

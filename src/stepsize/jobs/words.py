@@ -88,7 +88,7 @@ def warnings(
     if edge:
         said.append(edge)
     said += [
-        f"Rung {number + 1} agrees little with rung {number + 2} (Kendall's tau {tau:.2f}); a larger budget helps."
+        f"Rung {number + 1} agrees little with the last one (Kendall's tau {tau:.2f}); a larger budget helps."
         for number, tau in enumerate(search.agreement)
         if math.isfinite(tau) and tau < WEAK
     ]

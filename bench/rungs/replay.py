@@ -1,0 +1,75 @@
+"""Races replayed on the recorded table: what a rung says of the end, and what halving by it picks. NumPy alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+FILE = Path(__file__).with_name("table.json")
+VIEWS, CUTS, ETA = ("prefix", "retimed", "by rule"), (9, 3), 3
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """One task's scores: `views[name]` is (strategies, seeds), inf where a run diverged."""
+
+    name: str
+    strategies: list[str]
+    start: float
+    views: dict[str, np.ndarray]
+
+    def rung(self, view: str, cut: int) -> np.ndarray:
+        """The scores of the seeds that a race sees, at a share of the run."""
+        return self.views["full"][:, : self.seeds] if cut == 1 else self.views[f"{view} {cut}"]
+
+    @cached_property
+    def seeds(self) -> int:
+        return self.views["prefix 3"].shape[1]
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """The mean score at the end, on seeds that no race sees, (strategies,)."""
+        return self.views["full"][:, self.seeds :].mean(axis=1)
+
+    @cached_property
+    def families(self) -> list[str]:
+        return [name.rpartition(" ")[0] for name in self.strategies]
+
+    def regret(self, winner: int) -> float:
+        """What a winner loses of what there was to gain, from the untrained weights to the best strategy."""
+        best = self.truth.min()
+        return float(min(1.0, (self.truth[winner] - best) / (self.start - best)))
+
+
+def recorded() -> list[Recorded]:
+    found = json.loads(FILE.read_text())
+    return [
+        Recorded(name, each["strategies"], each["start"], {view: _array(rows) for view, rows in each["scores"].items()})
+        for name, each in found.items()
+    ]
+
+
+def _array(rows: list[list[float | None]]) -> np.ndarray:
+    return np.array([[np.inf if score is None else score for score in row] for row in rows])
+
+
+def halving(task: Recorded, view: str) -> tuple[int, float]:
+    """The winner of a synchronous halving over 1/9, 1/3 and all of the run, and its cost in full runs."""
+    field, cost = list(range(len(task.strategies))), 0.0
+    for cut in (*CUTS, 1):
+        cost += len(field) / cut
+        means = task.rung(view, cut).mean(axis=1)
+        ranked = sorted(field, key=lambda index: means[index])
+        keep = -(-len(field) // ETA) if cut > 1 else 1
+        field = [index for place, index in enumerate(ranked) if place < keep or _first(task, ranked, place, cut)]
+    return field[0], cost
+
+
+def _first(task: Recorded, ranked: list[int], place: int, cut: int) -> bool:
+    """Whether it is the best of its family on the first rung, which loses no family."""
+    before = {task.families[index] for index in ranked[:place]}
+    return cut == CUTS[0] and task.families[ranked[place]] not in before

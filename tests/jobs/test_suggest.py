@@ -236,6 +236,13 @@ def test_a_fan_without_a_clear_answer_says_why(ends, reason):
     assert reason in found.reason
 
 
+def test_where_no_run_has_moved_the_validation_loss_the_training_loss_decides():
+    sweep = fan(RATES_OF_FAN, [2.29, 2.25, 2.28, 2.4, 3.0])
+    training = replace(sweep, losses=parabola(RATES_OF_FAN, 0.02).reshape(-1, 1).astype(np.float32))
+    assert suggest(training, steps=50).lr.value == pytest.approx(0.02, rel=1e-4)
+    assert suggest(sweep, steps=50).lr.value == pytest.approx(0.0035, rel=0.3)
+
+
 def test_seeds_that_disagree_by_more_than_a_decade_have_no_clear_answer():
     ends = np.column_stack(
         [parabola(RATES_OF_FAN, 0.003, 0.1), parabola(RATES_OF_FAN, 0.03, 0.1), parabola(RATES_OF_FAN, 0.04, 0.1)]

@@ -18,7 +18,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from stepsize.jobs.readings import LEAST_DROP, Reading, read
+from stepsize.jobs.ends import lowest
+from stepsize.jobs.readings import Reading, read
 from stepsize.jobs.values import suggest_value
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, LengthError
@@ -184,56 +185,6 @@ def from_fan(sweep: Sweep, best: Floats, wanted: Policy, horizon: int) -> tuple[
         f"{run} steps (the rate goes as T**{exponent:.2f})"
     )
     return best * over * across, how + (f" and by {across:.2g} to the other shape" if across != 1.0 else "")
-
-
-def lowest(fan: Sweep) -> tuple[Floats, str]:
-    """Return the rate at which the runs of a fan end lowest, one for each seed, and what is wrong with it, if anything.
-
-    It is the vertex of the parabola through the lowest point and its neighbours, in the log of the rate.
-    """
-    x, ends = np.log10(floats(fan.rates)), floats(fan.judged)
-    ends = np.where(np.isfinite(ends), ends, np.inf)
-    means = ends.mean(axis=1)
-    if not np.isfinite(means).any():
-        return floats([]), "every run of the fan diverged: begin at smaller rates"
-    if len(fan.before) and float(means.min()) >= float(fan.before.mean()):
-        return floats([]), "no run of the fan ends below where it began: the rates are too small, or nothing is learned"
-    side = edge(fan)
-    if side:
-        which, place = ("smallest", 0) if side < 0 else ("largest", -1)
-        rate = fan.rates[place]
-        return floats([]), f"the optimum is at the edge: it lies beyond the {which} rate of the fan, {rate:.2g}"
-    return 10 ** floats([_vertex(x, column) for column in ends.T]), ""
-
-
-def edge(fan: Sweep) -> int:
-    """Return on which side of a fan its best rate lies: -1 for smaller ones, 1 for larger ones, 0 for in between.
-
-    Where the best run has learned next to nothing, the rates are too small, unless the largest has done harm.
-    """
-    ends = floats(fan.judged)
-    means = np.where(np.isfinite(ends), ends, np.inf).mean(axis=1)
-    place, last = int(means.argmin()), len(means) - 1
-    if len(fan.before) and np.isfinite(means[place]):
-        start = float(fan.before.mean())
-        little = LEAST_DROP * abs(start)
-        if start - means[place] < little and means[last] - start < little:
-            return 1
-    return -1 if place == 0 else int(place == last)
-
-
-def _vertex(x: Floats, y: Floats) -> float:
-    """Return where the parabola through the lowest of `y` and its neighbours has its vertex; at an edge, the edge."""
-    place = int(y.argmin())
-    if place in (0, len(x) - 1):
-        return float(x[place])
-    near = slice(place - 1, place + 2)
-    level = np.log(y[near]) if (y[near] > 0).all() else y[near]
-    level = np.minimum(level, level[1] + 1.0) if np.isfinite(level[1]) else level  # a divergence is a rise, no cliff
-    curve = np.polyfit(x[near] - x[place], level, 2)
-    if not np.isfinite(curve).all() or curve[0] <= 0:
-        return float(x[place])
-    return float(np.clip(x[place] - curve[1] / (2 * curve[0]), x[place - 1], x[place + 1]))
 
 
 def _exponent(sweep: Sweep, best: Floats) -> float:

@@ -33,7 +33,7 @@ class Setup:
         return quick if self.quick else full
 
     def seeds(self, first: int, full: int, quick: int = 2) -> tuple[int, ...]:
-        """Return consecutive seeds of this run, from number `first` on; seeds 0 to 99 tune and those from 100 report."""
+        """Return consecutive seeds of this run, from number `first` on; those below 100 tune, the others report."""
         return tuple(1000 * self.seed + first + i for i in range(self.pick(full, quick)))
 
     def progress(self, stage: str) -> Callable[[int], None]:
@@ -72,6 +72,11 @@ class Experiment:
             quick=setup.quick, rows=found.rows, checks=found.checks,
         )  # fmt: skip
         return record, found.figure
+
+
+def paired(seeds: Sequence[int], kind: str = "ratios, on the logarithm,") -> str:
+    """Return what the intervals are, where the checks are ratios or differences over seeds."""
+    return f"95 % t-intervals over {len(seeds)} seeds; the checks are {kind} paired by seed"
 
 
 def exact(value: float) -> Interval:

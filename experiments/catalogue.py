@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from experiments import adam_figure, edge_of_stability, reddi, schedules
+from experiments import (
+    adam_figure,
+    decay_speed,
+    edge_of_stability,
+    escape,
+    horizon,
+    oscillation,
+    rates,
+    reddi,
+    schedules,
+    sensitivity,
+)
 from experiments.base import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -16,5 +27,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         schedules.DECAY,
         schedules.CYCLE,
         schedules.MOMENTUM,
+        sensitivity.EXPERIMENT,
+        oscillation.EXPERIMENT,
+        escape.EXPERIMENT,
+        horizon.EXPERIMENT,
+        rates.SMALL_RATE,
+        rates.LARGE_RATE,
+        decay_speed.QUICK_DECAY,
+        decay_speed.FIXED,
     )
 }

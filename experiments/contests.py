@@ -14,7 +14,7 @@ import numpy as np
 from experiments.base import Setup
 from stepsize.engines import Engine, choose
 from stepsize.jobs.statistics import t_interval
-from stepsize.kernel.arrays import Floats
+from stepsize.kernel.arrays import Floats, floats
 from stepsize.problems import Task
 from stepsize.results import Curves, Interval
 from stepsize.strategy import Strategy, Trial
@@ -22,11 +22,14 @@ from stepsize.strategy import Strategy, Trial
 Family = Callable[[float], Strategy]
 """A strategy as a function of its peak rate."""
 
+Pair = tuple[str, float]
+"""A family by its name, and a rate."""
+
 Score = Callable[[Curves], Floats]
 """What a trial is judged by, (trials,); lower is better, inf for one that diverged."""
 
 WIDENINGS = 3
-"""How often a grid may be widened beyond an edge."""
+"""How often a grid may be widened beyond an edge; never in the quick form."""
 
 
 def final(curves: Curves) -> Floats:
@@ -74,33 +77,45 @@ def contest(
     """Tune the rate of each family over the geometric grid `rates`, and run the best on fresh seeds."""
     engine = choose(task)[0] if engine is None else engine
 
-    def run(stage: str, strategies: list[Strategy], seeds: Sequence[int], every: int | None = None) -> Curves:
-        trials = [Trial(strategy, seed) for strategy in strategies for seed in seeds]
+    def run(stage: str, pairs: Sequence[Pair], seeds: Sequence[int], every: int | None = None) -> Curves:
+        trials = [Trial(families[name](rate), seed) for name, rate in pairs for seed in seeds]
         return engine.run(task, trials, steps, score_every=every, progress=setup.progress(f"{task.name}: {stage}"))
 
-    def means(name: str, some: Floats) -> Floats:
-        found = run(f"tuning {name}", [families[name](rate) for rate in some.tolist()], tuning)
-        return score(found).reshape(len(some), len(tuning)).mean(axis=1)
+    def means(pairs: Sequence[Pair]) -> Floats:
+        found = score(run(f"tuning, {len(pairs)} rates", pairs, tuning))
+        return floats(found.reshape(len(pairs), len(tuning)).mean(axis=1))
 
-    grids = {name: _tuned(lambda some, name=name: means(name, some), rates) for name in families}  # type: ignore[misc]  # a default binds the loop's name
+    grids = _tuned(means, list(families), rates, setup.pick(WIDENINGS, 0))
     chosen = {name: float(tried[found.argmin()]) for name, (tried, found) in grids.items()}
-    curves = {name: run(f"fresh {name}", [families[name](chosen[name])], fresh, score_every) for name in families}
+    told = run("fresh seeds", list(chosen.items()), fresh, score_every)
+    places = np.arange(len(told.trials)).reshape(len(chosen), len(fresh))
+    curves = {name: told.select(row) for name, row in zip(chosen, places, strict=True)}
     return Contest(chosen, grids, {name: score(each) for name, each in curves.items()}, curves)
 
 
-def _tuned(means: Callable[[Floats], Floats], rates: Floats) -> tuple[Floats, Floats]:
-    """Return the rates that were tried, in order, and their means; beyond an edge while the best one lies on it."""
-    found, factor = means(rates), rates[1] / rates[0]
-    for _ in range(WIDENINGS):
-        place = int(found.argmin())
-        if 0 < place < len(rates) - 1:
+def _tuned(
+    means: Callable[[Sequence[Pair]], Floats], names: Sequence[str], rates: Floats, widenings: int
+) -> dict[str, tuple[Floats, Floats]]:
+    """Return the rates that were tried of each family, in order, and their means; more where the best is at an edge."""
+    tried: dict[str, dict[float, float]] = {name: {} for name in names}
+    factor = float(rates[1] / rates[0])
+    asked: list[Pair] = [(name, rate) for name in names for rate in rates.tolist()]
+    for _ in range(widenings + 1):
+        for (name, rate), mean in zip(asked, means(asked).tolist(), strict=True):
+            tried[name][rate] = mean
+        asked = [(name, beyond) for name in names if (beyond := _beyond(tried[name], factor)) is not None]
+        if not asked:
             break
-        more = np.array([rates[0] / factor] if place == 0 else [rates[-1] * factor])
-        news = means(more)
-        ends = (more, rates) if place == 0 else (rates, more)
-        values = (news, found) if place == 0 else (found, news)
-        rates, found = np.concatenate(ends), np.concatenate(values)
-    return rates, found
+    ordered = {name: sorted(each.items()) for name, each in tried.items()}
+    return {name: (floats([r for r, _ in each]), floats([m for _, m in each])) for name, each in ordered.items()}
+
+
+def _beyond(tried: Mapping[float, float], factor: float) -> float | None:
+    """Return the next rate beyond the edge that the best one lies on, or None where it lies on none."""
+    best = min(tried, key=lambda rate: tried[rate])
+    if best == min(tried):
+        return best / factor
+    return best * factor if best == max(tried) else None
 
 
 def grid(low: float, high: float, factor: float) -> Floats:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -15,7 +15,7 @@ from stepsize.kernel.arrays import Floats
 from stepsize.plots.style import dress, inks, legend, log_losses, log_rates
 from stepsize.results import Interval
 
-SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "stepsize", "font.family": "sans-serif"}
+SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "stepsize", "font.family": "sans-serif"}
 """Text stays text, and the same data makes the same bytes."""
 
 
@@ -27,10 +27,10 @@ def panels(count: int, *, width: float = 4.6, height: float = 3.4) -> tuple[Figu
 
 def svg(figure: Figure) -> str:
     """Return a figure as SVG text; the user's matplotlib settings do not reach it."""
-    with matplotlib.rc_context(), warnings.catch_warnings():
+    with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the reader's fonts draw the text
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
@@ -59,7 +59,9 @@ def draw_intervals(ax: Any, intervals: Mapping[str, Interval], *, title: str, x:
     means = np.array([each.mean for each in intervals.values()])
     sides = np.array([[each.mean - each.low, each.high - each.mean] for each in intervals.values()]).T
     whole = np.isfinite(means) & np.isfinite(sides).all(axis=0)
-    ax.errorbar(means[whole], places[whole], xerr=sides[:, whole], fmt="o", color=inks(1)[0][0], capsize=3, markersize=4)
+    ax.errorbar(
+        means[whole], places[whole], xerr=sides[:, whole], fmt="o", color=inks(1)[0][0], capsize=3, markersize=4
+    )
     dress(ax, title=title, x=x, y="")
     ax.set_yticks(places, list(intervals))
     ax.set_ylim(-0.6, len(intervals) - 0.4)

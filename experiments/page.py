@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "experiments"
 PAGE = ROOT / "docs" / "experiments.md"
 
+FEW = 7
+"""The most checks that the table lists one by one; the sections list all."""
+
 HEAD = """\
 <!-- Made by python -m experiments.page from docs/experiments/*.json; do not edit it by hand. -->
 
@@ -23,10 +27,10 @@ HEAD = """\
 
 What the article and the papers behind it claim, tried at a size that runs offline on one core in minutes.
 Each claim is cut into checks; a check is a number with an interval, and the range that the claim puts it in.
-A check is *shown* where the whole interval lies in the range, *contradicted* where it lies outside, and *open* where the
-seeds cannot decide.
-The verdict follows by a rule: it *holds* where every check is shown, *holds in part* where some are, and else it *does not
-show here*.
+A check is *shown* where the whole interval lies in the range, *contradicted* where it lies outside, and *open* where
+the seeds cannot decide.
+The verdict follows by a rule: the claim *holds* where every check is shown, *holds in part* where some are, and else it
+*does not show here*.
 These are small models on small data: a claim about large networks that does not show here may hold there, and one that
 holds here may not.
 """
@@ -48,12 +52,11 @@ def records() -> list[Record]:
 
 def read(path: Path) -> Record:
     """Return the record in a file that the runner wrote."""
-    import json  # noqa: PLC0415
-
     try:
-        return RECORDS.open(json.loads(path.read_text(encoding="utf-8")), Record)
+        written = path.read_text(encoding="utf-8")
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror}; run python -m experiments {path.stem}.") from None
+    return RECORDS.open(json.loads(written), Record)
 
 
 def page() -> str:
@@ -65,7 +68,7 @@ def page() -> str:
 def _table(found: list[Record]) -> list[str]:
     head = ["| claim (source) | measured | verdict | again with |", "|---|---|---|---|"]
     return head + [
-        f"| {record.claim} ({record.source}) | {'; '.join(map(_brief, record.checks))} | "
+        f"| {record.claim} ({record.source}) | {_measured(record)} | "
         f"**[{record.verdict}](#{record.name})** | `{command(record)}` |"
         for record in found
     ]
@@ -81,11 +84,22 @@ def _section(record: Record) -> list[str]:
     lines = [
         f"## {record.name}", "", f"*{record.claim}* ({record.source})", "", f"**{record.verdict}.** {record.says}", "",
         f"Setting: {record.setting}.", f"Intervals: {record.intervals}.", "",
-        f"![{record.name}](experiments/{record.name}.svg)", "", "| the claim needs | measured | range | |", "|---|---|---|---|",
+        f"![{record.name}](experiments/{record.name}.svg)", "",
+        "| the claim needs | measured | range | |", "|---|---|---|---|",
     ]  # fmt: skip
     lines += [f"| {c.says} | {text(c.measured)} | {c.needed} | {c.answer} |" for c in record.checks]
     lines += ["", "| what | quantity | measured |", "|---|---|---|"]
     return [*lines, *(f"| {row.what} | {row.quantity} | {text(row.value)} |" for row in record.rows), ""]
+
+
+def _measured(record: Record) -> str:
+    """Return what was measured: every check, or of many how they came out, and the least and the most."""
+    if len(record.checks) <= FEW:
+        return "; ".join(map(_brief, record.checks))
+    answers = [check.answer for check in record.checks]
+    counts = ", ".join(f"{answers.count(each)} {each}" for each in ("shown", "open", "contradicted"))
+    ordered = sorted(record.checks, key=lambda check: check.measured.mean)
+    return f"of {len(answers)} checks {counts}; the least is {_brief(ordered[0])}; the most is {_brief(ordered[-1])}"
 
 
 def _brief(check: Check) -> str:
@@ -93,11 +107,14 @@ def _brief(check: Check) -> str:
 
 
 def text(interval: Interval) -> str:
-    """Return an interval in three digits: "1.21 (1.15 to 1.28)", or one number where it has no width."""
+    """Return an interval in three digits: "1.21 (1.15 to 1.28)", or one number where it has no width.
+
+    A run that diverged, or never came to where it was measured, leaves no finite mean.
+    """
     if interval.low == interval.high:
         return rate(interval.mean)
-    if math.isinf(interval.high) and math.isinf(interval.mean):
-        return "diverged"
+    if math.isinf(interval.mean):
+        return "not finite"
     return f"{rate(interval.mean)} ({rate(interval.low)} to {rate(interval.high)})"
 
 

@@ -39,10 +39,10 @@ class Check(Spec):
 
     @property
     def answer(self) -> Answer:
-        """Whether the whole interval lies in the range, outside of it, or neither."""
-        if self.measured.low >= self.low and self.measured.high <= self.high:
+        """Whether the whole interval lies in the range, without its ends, or outside, or neither."""
+        if self.low < self.measured.low and self.measured.high < self.high:
             return "shown"
-        if self.measured.high < self.low or self.measured.low > self.high:
+        if self.measured.high <= self.low or self.measured.low >= self.high:
             return "contradicted"
         return "open"
 
@@ -50,8 +50,8 @@ class Check(Spec):
     def needed(self) -> str:
         """The range in words."""
         if math.isinf(self.low):
-            return f"at most {self.high:g}"
-        return f"at least {self.low:g}" if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"
+            return f"below {self.high:.3g}"
+        return f"above {self.low:.3g}" if math.isinf(self.high) else f"{self.low:.3g} to {self.high:.3g}"
 
 
 def verdict(checks: Sequence[Check]) -> Verdict:

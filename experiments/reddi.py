@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.base import Experiment, Measured, Setup, exact, spread
-from experiments.figures import dress, inks, legend, panels, thinned
+from experiments.figures import panels, thinned
 from experiments.records import Check, Row
 from stepsize.engines.base import coefficients
 from stepsize.kernel.arrays import NUMPY, Floats
+from stepsize.plots.style import dress, inks, legend
 from stepsize.policies import Policy
 from stepsize.problems.landscapes import Reddi
 from stepsize.results import Interval
@@ -86,7 +87,9 @@ def _measured(
         checks += [Check(f"{rule.title}'s {name}", found[name], *ends) for name, ends in needed[rule.title].items()]
         for start in range(len(STARTS)):
             label = rule.title if start == 0 else "_"
-            ax.plot(thinned(np.arange(steps + 1)), thinned(path[:, start]), dash, color=color, label=label, linewidth=1.2)
+            ax.plot(
+                thinned(np.arange(steps + 1.0)), thinned(path[:, start]), dash, color=color, label=label, linewidth=1.2
+            )
     dress(ax, title=words, x="step", y="x (the minimum is at -1)")
     ax.set_ylim(-1.08, 1.08)
     legend(ax)
@@ -99,10 +102,11 @@ def _measured(
 def small(setup: Setup) -> Measured:
     """Measure the example with C = 3, where Adam has no first moment and b2 = 1 / (1 + C**2)."""
     problem = Reddi()
-    given = {"momentum": 0.0, "beta2": 1 / (1 + problem.large**2)}
+    b2 = 1 / (1 + problem.large**2)
+    rules = Adam(momentum=0.0, beta2=b2), AMSGrad(momentum=0.0, beta2=b2)
     needed = {"Adam": {"x at the end": (0.99, np.inf)}, "AMSGrad": {"x at the end": (-np.inf, -0.99)}}
     words = "Slope 3 every third step, else -1"
-    return _measured(setup, problem, 20_000, (Adam(**given), AMSGrad(**given)), words=words, needed=needed)
+    return _measured(setup, problem, 20_000, rules, words=words, needed=needed)
 
 
 def large(setup: Setup) -> Measured:
@@ -132,6 +136,7 @@ SMALL = Experiment(
 )  # fmt: skip
 LARGE = Experiment(
     "reddi-1010",
-    "With the usual momentum Adam goes to +1 too, and its average regret does not vanish, while AMSGrad moves towards -1 and its regret falls.",
+    "With the usual momentum Adam goes to +1 too, and its average regret does not vanish, while AMSGrad moves towards "
+    "-1 and its regret falls.",
     "reddi2018convergence, sec. 5 and fig. 1", large,
 )  # fmt: skip

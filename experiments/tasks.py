@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def perceptron(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> C
 
     def model() -> nn.Module:
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), activation()]
         return nn.Sequential(*layers[:-1])
 
@@ -36,6 +37,10 @@ def softmax_digits() -> Task:
 def small_digits() -> Task:
     """The digits and a perceptron 64-64-10."""
     return replace(digits(), model=perceptron(64, 64, 10), batch_size=32, name="small-digits")
+
+
+NOISY = "digits with 20 % of the training labels drawn anew and clean ones held out"
+"""What `noisy_digits` is, in the words of a setting."""
 
 
 def noisy_digits(share: float = 0.2) -> Task:

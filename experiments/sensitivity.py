@@ -71,8 +71,8 @@ def width(x: Floats, losses: Floats, limit: float) -> float:
 
     x: (rates,) increasing. losses: (rates,), inf where a run diverged, which counts as ten times the limit.
 
-    >>> width(np.array([0.0, 1.0, 2.0, 3.0]), np.array([3.0, 1.0, 1.0, np.inf]), 2.0)
-    1.6111111111111112
+    >>> round(width(np.array([0.0, 1.0, 2.0, 3.0]), np.array([3.0, 1.0, 1.0, np.inf]), 2.0), 4)
+    1.5526
     """
     place = int(losses.argmin())
     if losses[place] > limit:

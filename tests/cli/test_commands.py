@@ -140,7 +140,7 @@ def test_list_names_everything(stepsize):
     assert all(name in words for family in found.values() for name in family)
 
 
-@pytest.mark.parametrize("command", ["advise", "race", "range-test", "show", "list", "report"])
+@pytest.mark.parametrize("command", ["advise", "race", "range-test", "landscape", "show", "list", "report", "figures"])
 def test_every_command_has_help(stepsize, command):
     done = stepsize(command, "--help")
     assert (done.code, done.err) == (0, "")

@@ -6,7 +6,7 @@ import pytest
 
 from stepsize import load
 from stepsize.policies import cosine
-from stepsize.problems.landscapes import DoubleWell, Rastrigin
+from stepsize.problems.landscapes import Booth, DoubleWell, Rastrigin
 from stepsize.problems.noise import StudentT
 from stepsize.results import Descent
 from stepsize.results.io import loads, save
@@ -33,6 +33,16 @@ def test_it_writes_pictures_an_animation_and_the_result(stepsize, folder):
     assert names == {"result.json", "paths.png", "basins.png", "rates.png", "arrivals.png", "paths.gif"}
     assert all(f"here/{name}" in done.out for name in names)
     assert isinstance(load("here/result.json"), Descent)
+
+
+def test_it_saves_and_reports_what_it_found(stepsize, folder):
+    done = stepsize("landscape", "Booth", *SMALL, *TWO, "--save", "new/descent.json", "--report", "page.html")
+    assert done.code == 0
+    assert "Wrote new/descent.json" in done.out
+    assert "Wrote page.html" in done.out
+    assert load("new/descent.json").landscape == Booth()
+    assert stepsize("report", "new/descent.json", "--out", "again.html").code == 0
+    assert (folder / "again.html").read_bytes() == (folder / "page.html").read_bytes()
 
 
 def test_of_many_dimensions_there_is_no_map(stepsize, folder):
@@ -88,6 +98,7 @@ def test_a_saved_strategy_can_be_named(stepsize):
         (("Booth", "--strategy", "Adam cosin 0.1"), "no policy is called 'cosin'"),
         (("Booth", "--strategy", "Adam cosine fast"), "a learning rate is a number above 0, not 'fast'"),
         (("Booth", "--strategy", "none.json"), "cannot read none.json"),
+        (("Booth", "--save", "/proc/no/descent.json"), "cannot write /proc/no/descent.json"),
     ],
 )
 def test_bad_input_is_said_in_one_line(refused, arguments, message):

@@ -122,6 +122,20 @@ def test_a_start_has_entered_when_it_first_comes_near():
     assert (found.entered[0][inside] == 0).all()
 
 
+def test_where_a_trajectory_diverged_no_distance_overflows():
+    """With warnings as errors: a last finite point of 1e200 has a square beyond all numbers."""
+    far = descend(Himmelblau(), [strategy(SGD(), rate=0.5)], starts=np.array([[4.0, 4.0]]), steps=20)
+    assert (np.abs(far.ends) > 1e154).any()
+    assert far.basins.tolist() == [[UNKNOWN]]
+
+
+def test_every_recorded_step_is_asked_for_by_points():
+    few, all_ = (descend(Booth(), [strategy(SGD())], starts=2, steps=300, points=points) for points in (11, 601))
+    assert len(few.path_steps) == 11
+    assert all_.path_steps.tolist() == list(range(301))
+    assert (all_.paths[:, few.path_steps] == few.paths).all()
+
+
 def test_a_diverged_trajectory_is_frozen_and_spoils_no_other():
     starts = np.array([[0.001, 0.0], [-1.9, 0.3], [0.0, 0.001]])
     together = descend(MonkeySaddle(), [strategy(SGD(), rate=0.1)], starts=starts, steps=40)

@@ -22,6 +22,7 @@ from stepsize.problems.landscapes import (
     DoubleWell,
     Easom,
     Eggholder,
+    Ellipsoid,
     GoldsteinPrice,
     Griewank,
     Himmelblau,
@@ -49,7 +50,7 @@ MEMBERS = [
     *(kind() for kind in KINDS.values()), Rosenbrock(5), Rastrigin(5), Ackley(4), Griewank(6), Levy(3), Levy(1),
     Schwefel(3), StyblinskiTang(4), Michalewicz(5), DoubleWell(2, 3.0), DoubleWell(1, 1.0, 0.4), PhaseRetrieval(4),
     MatrixFactorisation(4, 2), MatrixFactorisation(2, 2), MatrixFactorisation(3, 2, symmetric=False),
-    DeepLinear(2, 3), DeepLinear(5), ChebyshevRegression(5, 3), Reddi(1010, 10, 101),
+    Ellipsoid(3), Ellipsoid(1), DeepLinear(2, 3), DeepLinear(5), ChebyshevRegression(5, 3), Reddi(1010, 10, 101),
 ]  # fmt: skip
 members = pytest.mark.parametrize("surface", MEMBERS, ids=repr)
 
@@ -75,6 +76,9 @@ PUBLISHED = [
     (Branin(), (-math.pi, 12.275), 0.3978873577, 1e-9),
     (Branin(), (math.pi, 2.275), 0.3978873577, 1e-9),
     (Branin(), (3 * math.pi, 2.475), 0.3978873577, 1e-9),
+    (Ellipsoid(), (0, 0), 0, 1e-12),
+    (Ellipsoid(3, 1e4), (1, 2, 3), 1 + 4e2 + 9e4, 1e-9),
+    (Ellipsoid(1), (3,), 9, 1e-12),
     (Rastrigin(7), (0,) * 7, 0, 1e-12),
     (Ackley(3), (0, 0, 0), 0, 1e-12),
     (Griewank(4), (0,) * 4, 0, 1e-12),
@@ -211,6 +215,7 @@ def test_critical_points_are_what_they_are_said_to_be(surface):
 def test_published_curvatures():
     assert np.linalg.eigvalsh(hessian(DoubleWell(height=3.0), np.array([1.0])))[0] == pytest.approx(24, rel=1e-6)
     np.testing.assert_allclose(np.linalg.eigvalsh(hessian(ScalarFactorisation(), np.zeros(2))), [-1, 1], atol=1e-6)
+    np.testing.assert_allclose(np.diag(hessian(Ellipsoid(3, 1e4), np.zeros(3))), [2, 200, 20000], rtol=1e-6)
     for x in (0.5, 1.0, 3.0):  # the sharpness on the valley is x**2 + y**2
         point = np.array([x, 1 / x])
         assert np.linalg.eigvalsh(hessian(ScalarFactorisation(), point))[-1] == pytest.approx(point @ point, rel=1e-6)
@@ -294,6 +299,7 @@ def test_reddi_shows_the_rare_slope_once_a_period():
         (lambda: Rastrigin(2.5), "must be a whole number"),
         (lambda: Michalewicz(101), "whole number from 1 to 100, not 101"),
         (lambda: Reddi(large=2), "make large greater than 2"),
+        (lambda: Ellipsoid(2, 0.5), "a number from 1 to 1e12, not 0.5"),
         (lambda: DoubleWell(height=0.0), "number above 0"),
     ],
 )

@@ -6,7 +6,12 @@ import shutil
 import pytest
 import samples
 
+from stepsize.engines.descent import descend
+from stepsize.policies import constant
+from stepsize.problems.landscapes import Booth
 from stepsize.report import write_report
+from stepsize.rules import SGD
+from stepsize.strategy import Strategy
 
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -58,6 +63,18 @@ def test_the_page_opens_offline_and_fits(browser, file, width, scheme):
     assert view.evaluate("[...document.querySelectorAll('svg')].every(s => s.getBoundingClientRect().height > 100)")
     assert view.locator("h1").bounding_box()["y"] < 150
     context.close()
+
+
+def test_pictures_made_of_pixels_are_shown(browser, tmp_path):
+    """The page's own policy must let its own images in: a refusal is said on the console and nowhere else."""
+    found = descend(Booth(), [Strategy(SGD(), constant(0.05))], starts=9, steps=9)
+    view = browser.new_page()
+    errors = []
+    view.on("console", lambda message: errors.append(message.text))
+    view.goto(write_report(tmp_path / "descent.html", found).as_uri())
+    assert view.locator("image").count() >= 2
+    assert errors == []
+    view.close()
 
 
 def test_the_standings_fit_a_laptop_and_scroll_by_themselves_on_a_phone(browser, file):

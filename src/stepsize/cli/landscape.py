@@ -4,6 +4,7 @@
 
     stepsize landscape Rastrigin                                        the usual strategies, as a table
     stepsize landscape Rastrigin --out pictures                         and as pictures, with result.json
+    stepsize landscape Rastrigin --report page.html                     and as one HTML page
     stepsize landscape DoubleWell tilt=0.3 --strategy "SGD cosine 0.2"  fields and strategies of one's own
 """
 
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import numpy as np
 from rich.table import Table
 
 from stepsize.cli import base
@@ -25,7 +25,6 @@ from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
 from stepsize.results import Descent
 from stepsize.results.io import CATALOGUE, dumps, load, save
-from stepsize.results.race import Interval
 from stepsize.strategy import Strategy
 
 S = TypeVar("S", bound=Spec)
@@ -53,9 +52,11 @@ MSG_NOISE = "noise is a kind and its scale, such as 'Gaussian 0.1' or 'StudentT 
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures and result.json.")
 @base.json_option
+@base.save_option
+@base.report_option
 def landscape(
     name: str, *, fields: tuple[str, ...], strategies: tuple[str, ...], dimensions: int | None, starts: int, steps: int,
-    noise: str | None, seed: int, out: Path | None, as_json: bool,
+    noise: str | None, seed: int, out: Path | None, as_json: bool, save_to: Path | None, report: Path | None,
 ) -> None:  # fmt: skip
     """Let thousands of starts descend on the landscape NAME, and count who gets to a global minimum.
 
@@ -64,7 +65,7 @@ def landscape(
     given = landscape_of(name, fields, dimensions)
     shaken = None if noise is None else noise_of(noise)
     named = [strategy_of(text) for text in strategies]
-    base.writable(*_files(out))
+    base.writable(*_files(out), save_to, report)
 
     from stepsize.engines.descent import descend
     from stepsize.engines.scales import usual
@@ -75,7 +76,7 @@ def landscape(
             given, chosen, starts=starts, steps=steps, seed=seed, noise=shaken,
             progress=lambda updates: tell("descending", updates),
         )  # fmt: skip
-    made = [] if out is None else deliver(found, out)
+    made = ([] if out is None else deliver(found, out)) + base.deliver(found, save_to, report)
     if as_json:
         click.echo(dumps(found))
         return
@@ -191,30 +192,17 @@ def deliver(found: Descent, out: Path) -> list[Path]:
 def outcomes_table(found: Descent) -> Table:
     """Return the outcome of each strategy, with intervals."""
     from stepsize.plots.landscapes import name
+    from stepsize.report import words
 
     table = Table(title=f"{name(found)}, {len(found.starts)} starts, {found.steps} steps", title_justify="left")
     table.add_column("strategy")
-    for words in ("ends at a global minimum", "escapes from elsewhere", "median steps to come near", "diverged"):
-        table.add_column(words, justify="right")
+    for heading in ("ends at a global minimum", "escapes from elsewhere", "median steps to come near", "diverged"):
+        table.add_column(heading, justify="right")
     for outcome in found.outcomes:
-        escape = "none to escape from" if outcome.escape is None else _percent(outcome.escape)
-        steps = _steps(outcome.time, found.steps)
-        table.add_row(outcome.strategy.name, _percent(outcome.share), escape, steps, str(outcome.diverged))
+        escape = "none to escape from" if outcome.escape is None else words.share(outcome.escape)
+        steps = words.steps(outcome.time, found.steps)
+        table.add_row(outcome.strategy.name, words.share(outcome.share), escape, steps, str(outcome.diverged))
     return table
-
-
-def _percent(interval: Interval) -> str:
-    low, mean, high = (f"{100 * value:.2f}" for value in (interval.low, interval.mean, interval.high))
-    return f"{mean} % ({low} to {high})"
-
-
-def _steps(interval: Interval, most: int) -> str:
-    """Return a median of steps with its interval; what lies beyond the run is "over" its length."""
-    low, mean, high = (
-        f"{value:.0f}" if np.isfinite(value) else f"over {most}"
-        for value in (interval.low, interval.mean, interval.high)
-    )
-    return mean if low == mean == high else f"{mean} ({low} to {high})"
 
 
 def _footnote(found: Descent) -> str:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from stepsize.cli.advise import advise
+from stepsize.cli.figures import figures
 from stepsize.cli.landscape import landscape
 from stepsize.cli.listing import listing
 from stepsize.cli.race import race
@@ -27,7 +28,7 @@ def cli() -> None:
     """
 
 
-for command in (advise, race, range_test, landscape, show, listing, report):
+for command in (advise, race, range_test, landscape, show, listing, report, figures):
     cli.add_command(command)
 
 

@@ -15,7 +15,7 @@ from stepsize.results.io import load
 @click.option("--out", "page", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"),
               show_default=True, help="The HTML file to write.")  # fmt: skip
 def report(files: tuple[Path, ...], page: Path) -> None:
-    """Write saved results FILES (advice, race, sweep) as one self-contained HTML page."""
+    """Write saved results FILES (advice, race, sweep, descent) as one self-contained HTML page."""
     from stepsize.report import write_report
 
     write_report(page, *[load(file) for file in files])

@@ -23,7 +23,7 @@ LEAST = 8
 
 def sharpness(
     model: torch.nn.Module, loss: Loss, batches: Batches, *, preconditioner: torch.Tensor | None = None,
-    tolerance: float = 0.01, most: int = 60, seed: int = 0,
+    tolerance: float = 0.01, most: int = 60, seed: int = 0, batch_statistics: bool = False,
 ) -> Sharpness:  # fmt: skip
     """Return the largest eigenvalue of the Hessian of the mean loss over `batches`, in evaluation mode.
 
@@ -32,14 +32,16 @@ def sharpness(
     preconditioner: P, (parameters,), above 0: for the rules that divide by it, the eigenvalue is that of `P**-1 H`,
         found as that of the symmetric `P**-1/2 H P**-1/2` [cohen2022adaptive]; see `adam_preconditioner`.
     tolerance: the residual, as a share of the eigenvalue, at which to stop. most: products at most. seed: of the start.
+    batch_statistics: let batch norm take the statistics of each batch, as it does in training; dropout stays off.
 
     The start is the gradient plus a random vector of its length: the gradient lies mostly along the large eigenvalues,
     the random half finds what it misses.
 
     Raises TaskError as `Objective` does, and ParameterError for a preconditioner of another length, or not above 0.
 
-    Watch out: batch norm has its running statistics fixed here, which is another function than the one that was
-    trained. Compare with a rate through `stepsize.theory.largest_stable_rate`, which is no rate to train with.
+    Watch out: batch norm has its running statistics fixed here, unless told otherwise, which is another function than
+    the one that is trained: a bias in front of it has a curvature here, and none in training. Compare with a rate
+    through `stepsize.theory.largest_stable_rate`, which is no rate to train with.
 
     Source: [cohen2021gradient, app. F]; [pearlmutter1994fast].
 
@@ -48,7 +50,7 @@ def sharpness(
     >>> round(sharpness(model, torch.nn.functional.mse_loss, [(x, 2 * x)]).value, 4)  # the mean of 2 x**2
     10.0
     """
-    with untouched(model):
+    with untouched(model, batch_statistics=batch_statistics):
         hessian = _Hessian(Objective(model, loss, batches))
         root = _root(preconditioner, hessian.start)
         noise = np.random.default_rng(seeds.child(seed, "sharpness")).standard_normal(len(root))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.dropout import _DropoutNd
 
 from stepsize.kernel.errors import TaskError
 from stepsize.problems.base import seeded
@@ -76,10 +77,14 @@ def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
 
 
 @contextmanager
-def untouched(model: torch.nn.Module) -> Iterator[None]:
-    """Look at `model` in evaluation mode; its modes, module by module, and the generators are then as they were."""
+def untouched(model: torch.nn.Module, *, batch_statistics: bool = False) -> Iterator[None]:
+    """Look at `model` in evaluation mode; its modes, module by module, and the generators are then as they were.
+
+    batch_statistics: let all but dropout be in training mode, so that batch norm is the function that is trained.
+    """
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    for module, _ in modes:
+        module.training = batch_statistics and not isinstance(module, _DropoutNd)
     try:
         with seeded(0), sdpa_kernel(SDPBackend.MATH):  # fused attention can be neither mapped nor derived twice
             yield

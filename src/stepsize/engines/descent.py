@@ -44,6 +44,7 @@ def descend(
     seed: int = 0,
     noise: Noise | None = None,
     watched: int = WATCHED,
+    points: int = POINTS,
     block: int = BLOCK,
     progress: base.Progress | None = None,
 ) -> Descent:
@@ -51,7 +52,7 @@ def descend(
 
     starts: how many, drawn evenly from the box, or the points themselves, (starts, dimensions).
     steps: of every run (steps, optimizer updates). seed: of the starts and of the noise. watched: how many trajectories
-        are recorded.
+        are recorded. points: at how many steps, at most, more densely at first; twice as many as steps record them all.
     block: coordinates that are updated at once; it moves speed, not results. progress: told of steps times starts.
 
     A trajectory that is not finite any more is frozen at its last finite point, and says when; the others go on.
@@ -76,7 +77,7 @@ def descend(
                 "in its own state, where nothing else may move them; take another rule or another landscape."
             )
     x = _starts(landscape, starts, seed)
-    plan = _Plan(landscape, x, steps, seed, noise, watched, block)
+    plan = _Plan(landscape, x, steps, seed, noise, watched, points, block)
     runs = [_Run(plan, strategy.over(steps)) for strategy in strategies]
     for run in runs:
         run.all(progress)
@@ -125,6 +126,7 @@ class _Plan:
     seed: int
     noise: Noise | None
     watched: int
+    points: int
     block: int
 
 
@@ -135,7 +137,7 @@ class _Run:
         self._plan, self.strategy = plan, strategy
         height = max(1, plan.block // plan.landscape.dimensions)
         self._blocks = [_Block(plan, strategy.rule, first, first + height) for first in range(0, len(plan.x), height)]
-        self.due = np.unique(np.round(np.linspace(0, 1, POINTS) ** 2 * plan.steps).astype(np.int64))
+        self.due = np.unique(np.round(np.linspace(0, 1, plan.points) ** 2 * plan.steps).astype(np.int64))
         self._paths = [self._look()]
 
     def all(self, progress: base.Progress | None) -> None:

@@ -9,6 +9,9 @@ from stepsize.plots.landscapes import plot_rates as plot_rates
 from stepsize.plots.landscapes import side_by_side as side_by_side
 from stepsize.plots.races import plot_race as plot_race
 from stepsize.plots.races import plot_sensitivity as plot_sensitivity
+from stepsize.plots.routes import plot_coordinates as plot_coordinates
+from stepsize.plots.routes import plot_profile as plot_profile
+from stepsize.plots.routes import plot_routes as plot_routes
 from stepsize.plots.schedules import plot_policy as plot_policy
 from stepsize.plots.schedules import plot_schedule as plot_schedule
 from stepsize.plots.schedules import plot_schedules as plot_schedules

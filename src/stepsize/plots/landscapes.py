@@ -248,6 +248,7 @@ def ground(ax: Axes, descent: Descent) -> None:
     kept = np.clip(above, at[0] * 0.999, at[-1])
     ax.contourf(x, y, kept, levels=[at[0] * 0.99, *at], cmap=shades, norm=norm, zorder=0)
     ax.contour(x, y, kept, levels=at, colors="white", linewidths=0.4, zorder=0.5)
+    ax.set_rasterization_zorder(0.9)  # as outlines the ground would be a third of a megabyte in an SVG
 
 
 def mark_minima(ax: Axes, descent: Descent, star: str = style.ORANGE) -> None:

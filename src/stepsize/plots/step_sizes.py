@@ -14,12 +14,14 @@ from stepsize.results import StepSizes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WORDS = {"rates": "effective rate, |step| / |gradient|", "moves": "step, |change of a parameter|"}
+What = Literal["rates", "moves"]
+
+WORDS: dict[What, str] = {"rates": "effective rate, |step| / |gradient|", "moves": "step, |change of a parameter|"}
 SHADES = ("#d6e6f2", "#a3c7e0", "#6ba3cb")
 """Of the bands, from the widest to the narrowest: paler is rarer."""
 
 
-def plot_step_sizes(sizes: StepSizes, what: Literal["rates", "moves"] = "rates", ax: Axes | None = None) -> Axes:
+def plot_step_sizes(sizes: StepSizes, what: What = "rates", ax: Axes | None = None) -> Axes:
     """Draw the distribution over the parameters against the step: the median, and a band for each pair of quantiles.
 
     sizes: what is drawn. what: the effective rates, or the moves themselves. ax: where; a new figure if not given.
@@ -65,6 +67,6 @@ def _at(levels: tuple[float, ...], level: float) -> int | None:
     return found[0] if found else None
 
 
-def _title(sizes: StepSizes, what: str) -> str:
+def _title(sizes: StepSizes, what: What) -> str:
     name = style.short(sizes.name)
     return f"{name}: {'what rate each parameter had' if what == 'rates' else 'how far each parameter moved'}"

@@ -43,6 +43,13 @@ def axes(ax: Any, size: tuple[float, float] = WIDE) -> Axes:
     return figure.add_subplot()  # type: ignore[no-any-return]  # matplotlib types its Axes loosely
 
 
+def panels(rows: int, columns: int, size: tuple[float, float], **options: Any) -> list[Axes]:
+    """Return the axes of a new figure, row by row, each about `size` inches; options: of matplotlib's `subplots`."""
+    whole = (size[0] * columns, size[1] * rows)
+    figure = need("matplotlib.figure").Figure(figsize=whole, layout="constrained", facecolor="white")
+    return figure.subplots(rows, columns, squeeze=False, **options).ravel().tolist()  # type: ignore[no-any-return]  # matplotlib types its Axes loosely
+
+
 def dress(ax: Axes, *, title: str, x: str, y: str, pad: float = 8.0) -> None:
     """Give `ax` its words and its quiet frame: title at the left (`pad` points above), no box, a pale grid behind."""
     entitle(ax, title, pad=pad)

@@ -44,7 +44,7 @@ def plot_sweep(sweep: Sweep, suggestion: Suggestion | None = None, ax: Axes | No
 
 
 def _title(sweep: Sweep, suggestion: Suggestion | None) -> str:
-    rule = type(sweep.rule).__name__
+    rule = sweep.title
     if suggestion is None:
         return f"{rule}: loss while the rate climbs"
     bounds = (suggestion.min_lr, suggestion.max_lr)

@@ -8,10 +8,10 @@ from stepsize.kernel.spec import Spec
 from stepsize.plots import plot_policy, plot_schedule
 from stepsize.plots.style import rate
 from stepsize.policies import Policy
-from stepsize.report import races, sweeps, words
+from stepsize.report import descents, looks, races, sweeps, words
 from stepsize.report.parts import Article, Code, Facts, Gallery, Points, Section
 from stepsize.report.pictures import draw
-from stepsize.results import Advice, Curves, Race, Suggestion, Sweep
+from stepsize.results import Advice, Curves, Descent, Race, Slice, StepSizes, Suggestion, Sweep
 from stepsize.results.io import dumps
 from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy
@@ -42,6 +42,12 @@ def article(result: Spec) -> Article:
         case Curves():
             facts = Facts((("Trials", str(len(result.trials))), ("Engine", result.engine or words.NONE)))
             found = Article("Record", words.count(len(result.trials), "trial"), facts, (races.learning(result),))
+        case Descent():
+            found = descents.descent_article(result)
+        case Slice():
+            found = looks.slice_article(result)
+        case StepSizes():
+            found = looks.step_sizes_article(result)
         case Strategy():
             facts = Facts((("Peak learning rate", rate(result.peak)), *words.policy_facts(result.policy)))
             blocks = (races.policy_picture(result), races.strategy_json(result))

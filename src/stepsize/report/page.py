@@ -19,7 +19,8 @@ from stepsize.results.io import write
 def render(*results: Spec) -> str:
     """Return one self-contained HTML page about `results`.
 
-    results: an Advice mainly; also a Race, Curves, a Sweep (with the Suggestion that follows it), a schedule, a policy.
+    results: an Advice mainly; also a Race, Curves, a Sweep (with the Suggestion that follows it), a Descent, a
+        Slice, StepSizes, a schedule, a policy.
 
     Raises ParameterError when there are none, MissingPackageError without matplotlib or jinja2.
     """

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-from stepsize.kernel.optional import need
+from stepsize.plots.images import image
 from stepsize.plots.style import axes
 from stepsize.report.parts import Picture
 
@@ -17,8 +15,6 @@ PLACE = "\ue000"
 
 HALF = (4.6, 3.1)
 """The size of a small picture, in inches."""
-
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "stepsize", "font.family": "sans-serif"}
 
 
 def draw(
@@ -29,16 +25,11 @@ def draw(
     function, args: called with `ax` too when a `size` is given (inches). The user's matplotlib settings do not reach
     the page. label: for a screen reader. caption: one sentence on what is seen.
     """
-    matplotlib = need("matplotlib")
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the reader's fonts draw the text
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        options = {} if size is None else {"ax": axes(None, size)}
-        figure = function(*args, **options).figure
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return Picture(_clean(buffer.getvalue()), label, caption)
+
+    def drawn() -> Any:
+        return function(*args) if size is None else function(*args, ax=axes(None, size))
+
+    return Picture(_clean(image(drawn).decode()), label, caption)
 
 
 def _clean(svg: str) -> str:
@@ -52,12 +43,11 @@ def _clean(svg: str) -> str:
 
 
 def _clean_tag(tag: str, used: set[str]) -> str:
-    """Return one tag with PLACE before the ids that are `used`, coordinates in hundredths, and the page's own font."""
+    """Return one tag with PLACE before the ids that are `used`, and the page's own font."""
     if tag.startswith("<svg"):
         tag = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", tag)
     tag = tag.replace("xlink:href", "href")
     tag = re.sub(r' id="([^"]*)"', lambda found: f' id="{PLACE}{found[1]}"' if found[1] in used else "", tag)
     tag = re.sub(r'(url\(#|href="#)', rf"\1{PLACE}", tag)
-    tag = re.sub(r'(?<= d=")[^"]*', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), tag)
     tag = re.sub(r"font: (?:(\w+) )?([\d.]+px) [^;\"]*", r"font-weight: \1; font-size: \2", tag)  # matplotlib < 3.10
     return re.sub(r"font-weight: ;|font-family: [^;\"]*;?", "", tag)

@@ -12,7 +12,7 @@ from stepsize.results import Estimate, Suggestion, Sweep
 
 def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
     """Return one range test as an article."""
-    rule = type(sweep.rule).__name__
+    rule = sweep.title
     seeds = ", ".join(map(str, sweep.seeds))
     facts: tuple[tuple[str, str], ...] = (
         ("Seeds", seeds),
@@ -36,7 +36,7 @@ def suggestion_article(suggestion: Suggestion) -> Article:
 
 def sweep_picture(sweep: Sweep, suggestion: Suggestion | None) -> Picture:
     """Return a range test, drawn small, with the reason as the caption."""
-    rule = type(sweep.rule).__name__
+    rule = sweep.title
     what = f"{rule}, {words.count(len(sweep.seeds), 'seed')}"
     caption = words.sentence(f"{what}: {verdict(suggestion)}" + (f"; {suggestion.reason}" if suggestion else ""))
     return draw(

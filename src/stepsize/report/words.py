@@ -41,6 +41,29 @@ def difference(interval: Interval | None) -> str:
     return rate(interval.mean) + (f" ({rate(interval.low)} to {rate(interval.high)})" if known else "")
 
 
+def share(interval: Interval) -> str:
+    """Return a share in per cent, with its interval.
+
+    >>> share(Interval(0.8, 0.49, 0.9433))
+    '80.00 % (49.00 to 94.33)'
+    """
+    low, mean, high = (f"{100 * value:.2f}" for value in (interval.low, interval.mean, interval.high))
+    return f"{mean} % ({low} to {high})"
+
+
+def steps(interval: Interval, most: int) -> str:
+    """Return a median of steps with its interval; what lies beyond the run of `most` steps is "over" its length.
+
+    >>> steps(Interval(5.0, 2.0, math.inf), 100)
+    '5 (2 to over 100)'
+    """
+    low, mean, high = (
+        f"{value:.0f}" if math.isfinite(value) else f"over {most}"
+        for value in (interval.low, interval.mean, interval.high)
+    )
+    return mean if low == mean == high else f"{mean} ({low} to {high})"
+
+
 def count(number: int, noun: str, plural: str = "") -> str:
     """Return a number and its noun: "1 step", "3 steps", "2 strategies"."""
     return f"{thousands(number)} {noun if number == 1 else plural or noun + 's'}"

@@ -89,8 +89,8 @@ def load(path: str | os.PathLike[str], family: type[S] = Spec) -> S:  # type: ig
         raise type(error)(f"{file}: {error}") from None
 
 
-def write(path: str | os.PathLike[str], text: str) -> Path:
-    """Write `text` to `path` atomically: a temporary file in the same folder, then one rename."""
+def write(path: str | os.PathLike[str], content: str | bytes) -> Path:
+    """Write `content` to `path` atomically, text in UTF-8: a temporary file in the same folder, then one rename."""
     file = Path(path)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -99,10 +99,10 @@ def write(path: str | os.PathLike[str], text: str) -> Path:
         raise FormatError(f"cannot write {file}: {error.strerror or error}.") from None
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
-            os.fsync(stream.fileno())  # or a crash of the machine could keep the rename and lose the text
+            os.fsync(stream.fileno())  # or a crash of the machine could keep the rename and lose the content
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)

@@ -6,5 +6,6 @@ from stepsize.theory.bound import least_bound as least_bound
 from stepsize.theory.bound import shift as shift
 from stepsize.theory.lanczos import Eigenpair as Eigenpair
 from stepsize.theory.lanczos import largest_eigenpair as largest_eigenpair
+from stepsize.theory.smoothing import local_regression as local_regression
 from stepsize.theory.stability import largest_stable_rate as largest_stable_rate
 from stepsize.theory.stability import stability_threshold as stability_threshold

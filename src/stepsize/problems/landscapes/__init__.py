@@ -3,6 +3,7 @@
 from stepsize.problems.landscapes.base import Critical as Critical
 from stepsize.problems.landscapes.base import Landscape as Landscape
 from stepsize.problems.landscapes.bowls import Ackley as Ackley
+from stepsize.problems.landscapes.bowls import Ellipsoid as Ellipsoid
 from stepsize.problems.landscapes.bowls import Griewank as Griewank
 from stepsize.problems.landscapes.bowls import Levy as Levy
 from stepsize.problems.landscapes.learned import ChebyshevRegression as ChebyshevRegression

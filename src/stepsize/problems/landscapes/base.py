@@ -138,7 +138,8 @@ class Landscape(Spec, ABC):
             return np.full(len(x), -1)
         found, shortest = np.zeros(len(x), dtype=np.int64), np.full(len(x), np.inf)
         for index, minimum in enumerate(self.minima):
-            away = np.linalg.norm(x - minimum, axis=1)
+            with np.errstate(over="ignore"):  # where a diverged trajectory was last is as good as infinitely far
+                away = np.linalg.norm(x - minimum, axis=1)
             closer = away < shortest
             found[closer], shortest[closer] = index, away[closer]
         return np.where(shortest <= share * self.radius, found, -1)

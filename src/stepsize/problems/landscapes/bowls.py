@@ -1,16 +1,62 @@
-"""Bowls with ripples, in any dimension: one global minimum among very many, which are not listed."""
+"""Bowls in any dimension: a plain one, and those with ripples, whose very many other minima are not listed."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from stepsize.kernel.arrays import Array, Floats
+from stepsize.kernel.spec import Bound
 from stepsize.problems.landscapes.base import TINY, Dimensions, Landscape, cube
+
+
+@dataclass(frozen=True)
+class Ellipsoid(Landscape):
+    """A convex bowl that is steeper in each coordinate than in the one before [hansen2009real].
+
+    `sum condition**((i - 1)/(dimensions - 1)) * x[i]**2`; in one dimension a parabola.
+
+    condition: of its Hessian, the largest curvature over the smallest; the largest is `2 * condition`.
+
+    Watch out: its axes are those of the coordinates, so a rule that scales each coordinate by itself looks better than
+    it is.
+    """
+
+    radius: ClassVar[float] = 0.5
+
+    dimensions: Dimensions = 2
+    condition: Annotated[float, Bound("a number from 1 to 1e12", low=1.0, high=1e12)] = 100.0
+
+    @property
+    def box(self) -> Floats:
+        """From -5 to 5."""
+        return cube(-5, 5, self.dimensions)
+
+    @cached_property
+    def minima(self) -> Floats:
+        """The only one, at 0."""
+        return np.zeros((1, self.dimensions))
+
+    @property
+    def unimodal(self) -> bool:
+        """It is convex."""
+        return True
+
+    def value(self, x: Array, xp: Any) -> Array:
+        """Return the weighted sum of squares."""
+        return (self._weights(x, xp) * x * x).sum(-1)
+
+    def gradient(self, x: Array, xp: Any) -> Array:
+        """Return twice the weighted coordinates."""
+        return 2 * self._weights(x, xp) * x
+
+    def _weights(self, x: Array, xp: Any) -> Array:
+        places = xp.arange(self.dimensions, dtype=x.dtype) / max(1, self.dimensions - 1)
+        return self.condition**places
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""`stepsize figures`: every figure of the article, made by the library itself.
+
+::
+
+    stepsize figures                               all of them, as SVG, in the folder figures
+    stepsize figures --only decays,cycles          some of them
+    stepsize figures --out docs/figures            those that the documentation shows
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stepsize.cli import base
+from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.optional import need
+from stepsize.results.io import write
+
+
+@click.command()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("figures"), show_default=True,
+              help="The folder to write into.")  # fmt: skip
+@click.option("--only", type=base.Comma(), multiple=True, help="The names of some; default: all.")
+@click.option("--format", "ending", type=click.Choice(["svg", "png"]), default="svg", show_default=True,
+              help="Of the files.")  # fmt: skip
+def figures(*, out: Path, only: tuple[list[str], ...], ending: str) -> None:
+    """Draw the figures of the article that this library starts from; docs/article.md tells what they show."""
+    for package in ("matplotlib", "torch"):
+        need(package)
+    from stepsize.figures import FIGURES, draw_figure
+
+    names = list(dict.fromkeys(name for group in only for name in group)) or list(FIGURES)
+    for name in names:
+        if name not in FIGURES:
+            raise ParameterError(f"no figure is called {name!r}. {suggestion(name, FIGURES)}")
+    files = {name: out / f"{name}.{ending}" for name in names}
+    base.writable(*files.values())
+    with base.progress(len(files)) as tell:
+        for name, file in files.items():
+            tell(f"drawing {name}", 0)
+            write(file, draw_figure(name, ending))
+            tell(f"drew {name}", 1)
+    for file in files.values():
+        base.out().print(f"Wrote {file}", markup=False)

@@ -1,0 +1,47 @@
+"""Figures of how the rate moves: the decays, the cycles, and 1cycle with its momentum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stepsize.plots import plot_policy, plot_schedule, plot_schedules, style
+from stepsize.policies import LR, RECIPES, exp_range, one_cycle, smith_one_cycle, triangular, triangular2
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+STEPS = 1000
+"""The run that everything is drawn over, optimizer updates."""
+
+DECAYS = ("constant", "step_decay", "exponential_decay", "polynomial_decay", "cosine", "linear_to_zero", "inverse_time")
+
+
+def decays() -> Axes:
+    """Draw the family that only falls, with the constant rate beside it."""
+    ax = plot_schedules({name: RECIPES[name](1.0) for name in DECAYS}, STEPS)
+    style.entitle(ax, "Diminishing: one peak, and six ways down from it")
+    ax.set_ylabel("learning rate, share of the peak")
+    return ax
+
+
+def cycles() -> Axes:
+    """Draw the three cyclical policies side by side, on one scale."""
+    panels = style.panels(1, 3, (3.5, 3.0), sharey=True)
+    words = ("triangular: every peak is the same", "triangular2: half as high each time", "exp_range: lower every step")
+    for ax, policy, title in zip(panels, (triangular(1.0), triangular2(1.0), exp_range(1.0)), words, strict=True):
+        plot_schedule(policy[LR].over(STEPS), ax=ax)
+        style.entitle(ax, title)
+        ax.set_ylabel("learning rate, share of the peak" if ax is panels[0] else "")
+    return panels[0]
+
+
+def one_cycles() -> Axes:
+    """Draw 1cycle as the libraries have it, and as its author ran it."""
+    panels = style.panels(1, 2, (5.2, 3.4))
+    named = {"The libraries' 1cycle: a cosine up, a cosine down": one_cycle(1.0),
+             "The author's: straight up and down, then a rest": smith_one_cycle(1.0)}  # fmt: skip
+    for ax, (title, policy) in zip(panels, named.items(), strict=True):
+        plot_policy(policy.over(STEPS), ax=ax)
+        style.entitle(ax, title)
+        ax.set_ylabel("learning rate, share of the peak")
+    return panels[0]

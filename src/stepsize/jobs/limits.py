@@ -1,0 +1,72 @@
+"""The largest stable rate by the curvature of the initial weights: a second opinion on a range test.
+
+The sharpness of the training loss, the largest eigenvalue of its Hessian, bounds the rate of a rule on a quadratic
+(`stepsize.theory.stability`). It knows nothing of the ramp, so where the two disagree, something is to be looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from stepsize.diagnostics import sharpness
+from stepsize.diagnostics.objective import Objective, untouched
+from stepsize.kernel.arrays import Floats, floats
+from stepsize.kernel.errors import ParameterError
+from stepsize.problems import Task
+from stepsize.rules import Adam, AdamW, RMSProp, Rule
+from stepsize.theory import largest_stable_rate, stability_threshold
+
+SAMPLES = 4
+"""Batches of samples that the curvature is measured on."""
+
+TOLERANCE = 0.05
+"""Its error, as a share: what it is held against is known to a tenth of a decade."""
+
+BATCHES = 16
+"""Batches whose squared gradients stand for the running mean that an adaptive rule divides by."""
+
+
+def stable_rates(task: Task, rule: Rule, seeds: Sequence[int]) -> Floats:
+    """Return the largest stable rate of each seed's initial weights, (seeds,); empty for a rule without a theory.
+
+    `threshold / lambda`, with the largest eigenvalue of the Hessian H of the training loss; of `P**-1 H` for RMSProp
+    and Adam, where P is the root of the mean squared gradient of a batch, over 16 of them, and epsilon.
+
+    NaN where the curvature is not finite, and inf where nothing curves upward.
+
+    Watch out: it is the curvature of the start. Training moves it, mostly down at first and, at a small rate, up later;
+    and batch norm is looked at in evaluation mode. An upper bound by its order of magnitude, and no rate to train with.
+
+    Source: [cohen2021gradient], and [cohen2022adaptive] for Adam.
+    """
+    try:
+        stability_threshold(rule)
+    except ParameterError:
+        return floats([])
+    return floats([_stable_rate(task, rule, seed) for seed in seeds])
+
+
+def _stable_rate(task: Task, rule: Rule, seed: int) -> float:
+    model = task.build(seed)
+    inputs, targets = task.train
+    some = torch.from_numpy(task.order(0, seed).reshape(-1)[: SAMPLES * task.batch_size].copy())
+    adaptive = isinstance(rule, RMSProp | Adam | AdamW)
+    divisor = _divisor(task, rule, model, seed) if adaptive else None
+    found = sharpness(
+        model, task.loss, [(inputs[some], targets[some])],
+        preconditioner=divisor, tolerance=TOLERANCE, seed=seed, batch_statistics=True,
+    )  # fmt: skip
+    return largest_stable_rate(rule, found.value) if math.isfinite(found.value) else math.nan
+
+
+def _divisor(task: Task, rule: Rule, model: torch.nn.Module, seed: int) -> torch.Tensor:
+    """Return `sqrt(mean of g**2) + epsilon` over some batches, (parameters,)."""
+    squares = []
+    for step in range(BATCHES):
+        with untouched(model, batch_statistics=True):
+            batch = Objective(model, task.loss, [task.batch(step, seed)])
+            squares.append(batch.gradient(batch.row) ** 2)
+    return torch.stack(squares).mean(0).sqrt() + rule.hyperparameters["epsilon"]

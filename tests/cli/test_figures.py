@@ -1,0 +1,68 @@
+"""`stepsize figures`: what it writes, and what it refuses."""
+
+import importlib
+
+import pytest
+
+from stepsize.figures import FIGURES, descents, training
+from stepsize.kernel.errors import MissingPackageError
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Few starts and few seeds."""
+    for name in ("STARTS", "FRESH", "STEPS"):
+        monkeypatch.setattr(descents, name, 20)
+    monkeypatch.setattr(training, "SEEDS", 2)
+
+
+def test_it_writes_every_figure_and_says_so(stepsize, folder, small):
+    done = stepsize("figures")
+    assert done.code == 0
+    assert {path.name for path in (folder / "figures").iterdir()} == {f"{name}.svg" for name in FIGURES}
+    assert done.out.splitlines() == [f"Wrote figures/{name}.svg" for name in FIGURES]
+    assert "drawing convex" in done.err
+    assert "100%  drew" in done.err
+
+
+def test_some_of_them_as_pixels_in_another_folder(stepsize, folder):
+    done = stepsize("figures", "--only", "decays,cycles", "--only", "decays", "--format", "png", "--out", "a/b")
+    assert done.code == 0
+    assert {path.name for path in (folder / "a" / "b").iterdir()} == {"decays.png", "cycles.png"}
+    assert (folder / "a" / "b" / "cycles.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_that_fails_leaves_the_old_file_whole(stepsize, folder, monkeypatch):
+    stepsize("figures", "--only", "decays")
+    before = (folder / "figures" / "decays.svg").read_bytes()
+    monkeypatch.setitem(FIGURES, "decays", lambda: pytest.fail("drawn"))
+    with pytest.raises(pytest.fail.Exception):
+        stepsize("figures", "--only", "decays")
+    assert [path.name for path in (folder / "figures").iterdir()] == ["decays.svg"]
+    assert (folder / "figures" / "decays.svg").read_bytes() == before
+
+
+def test_an_unknown_figure_is_refused_before_any_is_drawn(refused):
+    assert "no figure is called 'cycle'. Did you mean 'cycles'?" in refused("figures", "--only", "decays,cycle")
+    assert "Allowed: adam, convex" in refused("figures", "--only", "zzzz")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(refused, folder):
+    (folder / "file").write_text("")
+    assert "cannot write file/under/decays.svg" in refused("figures", "--only", "decays", "--out", "file/under")
+
+
+def test_an_unknown_format_is_refused(stepsize, folder):
+    done = stepsize("figures", "--format", "pdf")
+    assert done.code == 2
+    assert "'pdf' is not one of 'svg', 'png'" in done.err
+
+
+def test_without_matplotlib_it_says_what_to_install(refused, monkeypatch):
+    def without(name):
+        if name == "matplotlib":
+            raise MissingPackageError("this needs the package 'matplotlib'")
+        return importlib.import_module(name)
+
+    monkeypatch.setattr("stepsize.cli.figures.need", without)
+    assert "this needs the package 'matplotlib'" in refused("figures")

@@ -64,11 +64,10 @@ def strategies(landscape: Landscape, kind: str) -> list[Strategy]:
 def run(setup: Setup, landscape: Landscape, noise: Noise | None, some: Sequence[Strategy], seed: int) -> Descent:
     """Return the descent of some strategies from the starts of a seed."""
     count = setup.pick(2000, 40)
-    with np.errstate(over="ignore"):  # a diverged point is far away, and its distance to the minima has no square
-        return descend(
-            landscape, some, starts=count, steps=setup.pick(400, 40), seed=seed, noise=noise, watched=1,
-            progress=setup.progress(f"{type(landscape).__name__}, {'no ' if noise is None else ''}noise"),
-        )  # fmt: skip
+    return descend(
+        landscape, some, starts=count, steps=setup.pick(400, 40), seed=seed, noise=noise, watched=1,
+        progress=setup.progress(f"{type(landscape).__name__}, {'no ' if noise is None else ''}noise"),
+    )  # fmt: skip
 
 
 def more(descent: Descent, kind: str, rows: NDArray) -> Interval:

@@ -31,6 +31,7 @@ A check is *shown* where the whole interval lies in the range, *contradicted* wh
 the seeds cannot decide.
 The verdict follows by a rule: the claim *holds* where every check is shown, *holds in part* where some are, and else it
 *does not show here*.
+Each interval is one of 95 % by itself; of many checks, some come out wrong by chance.
 These are small models on small data: a claim about large networks that does not show here may hold there, and one that
 holds here may not.
 """

@@ -1,7 +1,8 @@
 """Where Adam goes to the worst point: the two counter-examples to its proof of convergence.
 
-The regret needs the point of every step, and the engine for landscapes keeps 121 of them, so the loop is our own: the
-rule's coefficients once for the whole run, and then its `step` on five starts at once.
+The regret needs the point of every step. `descend` can keep them all, and then computes the coefficients step by step,
+which takes minutes for 300 000 steps; so the loop is our own: the coefficients once for the whole run, and then the
+rule's `step` on five starts at once. A test holds it to `descend`, number by number.
 """
 
 from __future__ import annotations

@@ -11,12 +11,17 @@ from experiments.horizon import best_rate, slope
 from experiments.oscillation import EVERY, HALF, Cycles, strategy
 from experiments.page import text
 from experiments.rates import Runs
-from experiments.reddi import average_regret
+from experiments.reddi import RATE, STARTS, average_regret, follow
 from experiments.sensitivity import Losses, width
 from experiments.words import CHUNK, PACKAGES, bag_of_words
 
+from stepsize.engines.descent import descend
+from stepsize.policies import Policy
 from stepsize.problems.landscapes import Booth, DoubleWell, Reddi
 from stepsize.results import Interval
+from stepsize.rules import Adam, AMSGrad
+from stepsize.schedules import PowerLaw
+from stepsize.strategy import Strategy
 
 
 def test_a_ratio_is_the_geometric_mean_over_pairs():
@@ -105,6 +110,14 @@ def test_the_regret_of_staying_at_the_worst_point():
     path = np.ones((4, 1))
     assert average_regret(Reddi(), path) == pytest.approx([2 * (3 - 1 - 1) / 3])
     assert average_regret(Reddi(), -path) == pytest.approx([0.0])
+
+
+@pytest.mark.parametrize("rule", [Adam(momentum=0.0, beta2=0.1), AMSGrad(beta2=0.99)])
+def test_our_own_loop_takes_the_steps_of_the_engine(rule):
+    strategy = Strategy(rule, Policy(lr=PowerLaw(RATE, exponent=0.5, timescale=1.0)))
+    starts = np.array(STARTS)[:, None]
+    paths = descend(Reddi(), [strategy], starts=starts, steps=300, points=600).paths
+    np.testing.assert_array_equal(follow(Setup(), "", Reddi(), rule, 300), paths[0, :, :, 0])
 
 
 @pytest.mark.parametrize(("landscape", "edge"), [(Booth(), 1 / 9), (DoubleWell(dimensions=1), 2 / 8)])

@@ -40,17 +40,25 @@ def draw_lines(
     ax: Any, lines: Mapping[str, tuple[Any, Any]], *, title: str, x: str, y: str, rates: bool = False,
     losses: bool = True, key: bool = True,
 ) -> None:  # fmt: skip
-    """Draw labelled lines, each (x, y); `rates` and `losses` make the axes logarithmic, `key` lists the labels."""
+    """Draw labelled lines, each (x, y); `rates` makes the x axis logarithmic, and `key` lists the labels.
+
+    losses: make the y axis logarithmic where the lines span more than a decade; within one it would have few numbers.
+    """
     for (name, (across, up)), (color, dash) in zip(lines.items(), inks(len(lines)), strict=True):
         values = np.where(np.isfinite(up), up, np.nan)
         ax.plot(across, values, dash, color=color, label=name, linewidth=1.6, marker="o" if rates else "", markersize=3)
     dress(ax, title=title, x=x, y=y)
     if rates:
         log_rates(ax)
-    if losses:
+    if losses and _decades(ax) > 1:
         log_losses(ax)
     if key:
         legend(ax)
+
+
+def _decades(ax: Any) -> float:
+    found = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in ax.get_lines()])
+    return float(np.log10(np.nanmax(found) / np.nanmin(found)))
 
 
 def draw_intervals(ax: Any, intervals: Mapping[str, Interval], *, title: str, x: str, at: float | None = None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.base import Experiment, Measured, Setup
+from experiments.base import Experiment, Measured, Setup, exact
 from experiments.contests import grid
 from experiments.figures import draw_lines, panels
 from experiments.records import Check, Row
@@ -66,7 +66,7 @@ def run(setup: Setup, name: str, policy: str) -> tuple[Floats, Floats]:
 
 def rates_of(setup: Setup) -> Floats:
     """Return the grid."""
-    return grid(0.01, 5.12, setup.pick(2.0, 8.0))
+    return grid(0.02, 40.96, setup.pick(2.0, 8.0))
 
 
 def horizons(setup: Setup) -> tuple[int, ...]:
@@ -94,6 +94,9 @@ def measure(setup: Setup) -> Measured:
                     Row(where, "best rate", Interval(*(10 ** np.array([found.mean, found.low, found.high])).tolist()))
                 )
                 lines[f"{policy}, {length}"] = (rates_of(setup), np.where(losses < 2.5, losses, np.nan))
+            ends = np.log10(rates_of(setup)[[0, -1]])
+            at_ends = exact(float(np.isin(best, ends).mean()))
+            rows.append(Row(f"{name}, {policy}", "share of best rates at an end of the grid", at_ends))
             exponent = slope(steps, best)
             checks += [
                 Check(f"{name}, {policy}: the best rate falls, as T to the power", exponent, high=0.0),

@@ -1,4 +1,4 @@
-"""The best rate against the length of the run: the bound of the last iterate says that it falls as T**-0.5."""
+"""The best rate against the length of the run: the bound of the last iterate says that it falls as 1 / sqrt(T)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stepsize.strategy import Strategy, Trial
 HORIZONS = (100, 300, 900, 2700)
 POLICIES = ("constant", "linear_to_zero")
 NEAR = (-0.65, -0.35)
-"""The range of slopes that "as T**-0.5" allows."""
+"""The range of slopes that "as 1 / sqrt(T)" allows."""
 
 
 def convex() -> Task:
@@ -100,7 +100,7 @@ def measure(setup: Setup) -> Measured:
             exponent = slope(steps, best)
             checks += [
                 Check(f"{name}, {policy}: the best rate falls, as T to the power", exponent, high=0.0),
-                Check(f"{name}, {policy}: about as T**-0.5, to the power", exponent, *NEAR),
+                Check(f"{name}, {policy}: about as 1 / sqrt(T), to the power", exponent, *NEAR),
             ]
         draw_lines(ax, lines, title=name, x="peak learning rate", y="validation loss", rates=True, key=ax is axes[-1])
     return Measured(
@@ -113,6 +113,6 @@ def measure(setup: Setup) -> Measured:
 
 EXPERIMENT = Experiment(
     "horizon",
-    "The best rate falls with the length of the run, as T**-0.5.",
+    "The best rate falls with the length of the run, as 1 / sqrt(T).",
     "schaipp2025surprising, sec. 4", measure,
 )  # fmt: skip

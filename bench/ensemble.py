@@ -1,6 +1,6 @@
 """Time per replica-step of the ensemble against a plain `torch.optim` loop; and how far a replica strays from it.
 
-    python bench/ensemble.py [--task digits] [--replicas 8 32 128] [--device cpu] [--rounds 7]
+    python bench/ensemble.py [--tasks digits digits-cnn] [--batches 16 64] [--replicas 8 32 128] [--device cpu]
 
 The peer trains one model after the other with torch.optim.AdamW and its own default path, on the same batches, in turn
 with ours in one run. A ratio of 0.25 means that a replica-step costs a quarter of the peer's step. Only ratios are
@@ -10,6 +10,7 @@ evidence: machines are noisy.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import time
 
@@ -75,35 +76,42 @@ def stray(task: Task, steps: int = 200) -> float:
     return worst
 
 
+def measured(task: Task, replicas: int, options: argparse.Namespace) -> str:
+    """Return a line of the table: the medians of all rounds, the first left out, which warms up."""
+    ratios, theirs, mine = [], [], []
+    for round_ in range(options.rounds + 1):
+        _, a = peer(task, 5 * options.steps, 0, options.device)
+        b = ours(task, options.steps, replicas, options.device)
+        if round_:
+            ratios.append(b / a)
+            theirs.append(1e3 * a)
+            mine.append(1e3 * b)
+    ratio, a, b = (statistics.median(values) for values in (ratios, theirs, mine))
+    found = f"{ratio:.3f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return f"{task.name:12s} {task.batch_size:5d} {replicas:8d} {a:13.3f} {b:20.4f}   {found} {1 / ratio:7.1f}"
+
+
 def main() -> None:
     """Print a table: replicas, seconds of both, their ratio, and how much faster."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--task", default="digits")
+    parser.add_argument("--tasks", nargs="+", default=["digits", "digits-cnn"])
+    parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--replicas", type=int, nargs="+", default=[8, 32, 128])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=10)
     options = parser.parse_args()
-    task = load_task(options.task)
-    print(f"{task.name}, batch {task.batch_size}, {options.device}, torch {torch.__version__}")
+    print(f"{options.device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     print(f"medians of {options.rounds} rounds, peer and ours in turn")
-    print("replicas  peer ms/step  ours ms/replica-step  ratio  times faster")
-    for replicas in options.replicas:
-        ratios, theirs, mine = [], [], []
-        for round_ in range(options.rounds + 1):
-            _, a = peer(task, 5 * options.steps, 0, options.device)
-            b = ours(task, options.steps, replicas, options.device)
-            if round_:  # the first warms up
-                ratios.append(b / a)
-                theirs.append(a)
-                mine.append(b)
-        ratio = statistics.median(ratios)
-        a, b = (1e3 * statistics.median(times) for times in (theirs, mine))
-        print(f"{replicas:8d}  {a:12.3f}  {b:20.4f}  {ratio:5.3f}  {1 / ratio:12.1f}", flush=True)
-    if options.device == "cpu" and options.task == "digits":
-        print(
-            f"largest relative difference in loss of a replica to its solo run, 200 steps, float64: {stray(task):.1e}"
-        )
+    print("task         batch replicas  peer ms/step  ours ms/replica-step  ratio (range)       times faster")
+    for name in options.tasks:
+        for batch in options.batches:
+            task = dataclasses.replace(load_task(name), batch_size=batch)
+            for replicas in options.replicas:
+                print(measured(task, replicas, options), flush=True)
+    if options.device == "cpu" and "digits" in options.tasks:
+        worst = stray(load_task("digits"))
+        print(f"largest relative difference in loss of a replica to its solo run, 200 steps, float64: {worst:.1e}")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def ours(surface: Rastrigin) -> Timed:
     """Return the engine of this library."""
 
     def run(x: np.ndarray, steps: int) -> np.ndarray:
-        plan = _Plan(surface, x, steps, seed=0, noise=None, watched=200, block=1 << 15)
+        plan = _Plan(surface, x, steps, seed=0, noise=None, watched=200, points=121, block=1 << 15)
         walk = _Run(plan, Strategy(Adam(), cosine(RATE)).over(steps))
         walk.all(None)
         return walk.ends

@@ -28,7 +28,7 @@ from stepsize.problems.landscapes.base import cube, points
 from stepsize.problems.noise import Gaussian, Multiplicative, StudentT
 from stepsize.results.descent import ELSEWHERE, UNKNOWN
 from stepsize.results.io import CATALOGUE
-from stepsize.rules import SGD, Adam, AdamW, AMSGrad, DAdaptSGD, Momentum, Nesterov, RMSProp, Rule
+from stepsize.rules import SGD, Adam, AdamW, AMSGrad, DAdaptSGD, DecoupledDecay, Lion, Momentum, Nesterov, RMSProp, Rule
 from stepsize.schedules import PowerLaw
 from stepsize.strategy import Strategy
 
@@ -282,3 +282,54 @@ def test_amsgrad_goes_to_the_best_point_of_reddis_example():
 def test_a_rule_that_keeps_its_points_is_refused_where_there_are_walls():
     with pytest.raises(ParameterError, match="DAdaptSGD keeps them in its own state"):
         descend(Eggholder(), [Strategy(DAdaptSGD(), constant(1.0))], starts=3, steps=3)
+
+
+@dataclass(frozen=True)
+class Gap(Landscape):
+    """A bowl whose slope is not a number near the middle of its first coordinate."""
+
+    radius = 1e-6
+
+    @property
+    def box(self):
+        return cube(-1, 1)
+
+    @property
+    def minima(self):
+        return points((0, 0))
+
+    def value(self, x, xp):
+        return 0.5 * (x * x).sum(-1)
+
+    def gradient(self, x, xp):
+        return xp.where(xp.abs(x[..., :1]) < 0.2, float("nan"), 1.0) * x
+
+
+@pytest.mark.parametrize("kind", [*CATALOGUE.of(Rule).values()], ids=lambda kind: kind.__name__)
+def test_one_that_dies_is_frozen_and_spoils_no_other_under_any_rule(kind):
+    rule = kind()
+    plan = [Strategy(rule, constant(SMALL.get(kind.__name__, 1e-3)))]
+    starts = np.array([[0.9, 0.3], [0.2 + 1e-12, 0.5], [-0.8, 0.7]])
+    found = descend(Gap(), plan, starts=starts, steps=8)
+    if kind is Lion:  # torch's sign of what is no number is 0, so it stands still, and is finite
+        assert found.died_at[0, 1] == -1
+        assert abs(found.ends[0, 1, 0]) < 0.2
+        return
+    assert found.died_at[0, 1] > 0
+    assert (found.died_at[0, [0, 2]] == -1).all()
+    assert np.isfinite(found.ends).all()
+    sound = descend(Gap(), plan, starts=starts[[0, 2]], steps=8)
+    np.testing.assert_allclose(found.ends[0, [0, 2]], sound.ends[0], rtol=1e-13)
+    until = descend(Gap(), plan, starts=starts, steps=int(found.died_at[0, 1]))
+    assert until.died_at[0, 1] == -1
+    if kind.readout in {Rule.readout, DecoupledDecay.readout}:  # an average ends elsewhere
+        assert (until.ends[0, 1] == found.ends[0, 1]).all()
+
+
+def test_what_it_was_given_stays_as_it_is():
+    starts = np.array([[0.3, 0.5], [-0.8, 0.7]])
+    before = starts.copy()
+    found = descend(Booth(), [strategy(Adam()), strategy(SGD())], starts=starts, steps=20)
+    assert (starts == before).all()
+    assert (found.starts == before).all()
+    assert (found.paths[:, 0] == before).all()

@@ -164,7 +164,7 @@ def test_one_seed_is_a_race_that_tells_nothing_apart(task):
 
 
 def test_a_range_test_records_the_loss_at_every_rate(task):
-    sweep = range_test(task, Momentum(), low=1e-4, high=1.0, seeds=(7, 8))
+    sweep = range_test(task, Momentum(), low=1e-4, high=1.0, seeds=(7, 8), widen=False)
     assert sweep.rates[0] == pytest.approx(1e-4)
     assert sweep.rates.shape == (160,)
     assert np.allclose(np.diff(np.log(sweep.rates)), np.log(sweep.rates[1] / sweep.rates[0]))

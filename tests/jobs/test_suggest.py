@@ -1,11 +1,17 @@
 """What a sweep suggests: two bounds on curves whose bounds are known, or no clear answer and why."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from stepsize.jobs import suggest
-from stepsize.results import Sweep
-from stepsize.rules import AdamW
+from stepsize.jobs import peak, suggest
+from stepsize.policies import constant, linear_to_zero, one_cycle
+from stepsize.results import Estimate, Sweep
+from stepsize.rules import SGD, Adagrad, AdamW, ClipNorm, Lion, Prodigy
+from stepsize.schedules import Linear
+from stepsize.strategy import Strategy
+from stepsize.theory import shift
 
 RATES = np.geomspace(1e-6, 10.0, 280)
 X = np.log10(RATES)
@@ -127,3 +133,141 @@ def test_a_short_ramp_is_read_as_well():
     losses = 2.3 * np.exp(-DEPTH * np.exp(-((np.log10(rates) - CENTRE) ** 2)))
     found = suggest(Sweep("synthetic", AdamW(), rates, losses[:, None].astype(np.float32), (0,)))
     assert np.log10(found.max_lr.value) == pytest.approx(CENTRE, abs=0.15)
+
+
+def fan(rates, ends, *, policy=None, steps=50, before=2.3, horizon=400, earlier=(), rule=None):
+    ends = np.asarray(ends, dtype=np.float64).reshape(len(rates), -1)
+    seeds = tuple(range(ends.shape[1]))
+    return Sweep(
+        "synthetic", rule or AdamW(), np.asarray(rates, dtype=np.float64), ends.astype(np.float32), seeds, steps=steps,
+        policy=policy or constant(1.0), held_out=ends, before=np.full(ends.shape[1], before), horizon=horizon,
+        earlier=earlier,
+    )  # fmt: skip
+
+
+def parabola(rates, best, depth=1.0):
+    return np.exp(depth * np.log10(np.asarray(rates) / best) ** 2 - 1)
+
+
+RATES_OF_FAN = [0.001, 0.003, 0.01, 0.03, 0.1]
+
+
+def test_a_fan_is_lowest_at_the_vertex_of_its_parabola():
+    found = suggest(fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014)), steps=50)
+    assert found.clear
+    assert found.lr.value == pytest.approx(0.014, rel=1e-6)
+    assert found.policy["lr"].table(0, 50).tolist() == [0.014] * 50
+
+
+def test_a_longer_run_has_a_smaller_rate_by_two_thirds_of_the_bounds_exponent():
+    sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014), policy=linear_to_zero(1.0))
+    bound = shift(Linear(1.0, 0.0).over(50).table(0, 50), Linear(1.0, 0.0).over(800).table(0, 800))
+    assert suggest(sweep, steps=800).lr.value == pytest.approx(0.014 * bound ** (2 / 3), rel=1e-6)
+    assert bound == pytest.approx((50 / 800) ** 0.5, rel=0.05)
+    assert "T**-0.33" in suggest(sweep, steps=800).reason
+
+
+@pytest.mark.parametrize(("rule", "exponent"), [(Adagrad(), 0.0), (Prodigy(), 0.0), (Lion(), -5 / 6), (SGD(), -1 / 3)])
+def test_how_much_smaller_depends_on_the_rule(rule, exponent):
+    sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014), rule=rule, policy=linear_to_zero(1.0))
+    assert suggest(sweep, steps=400).lr.value == pytest.approx(0.014 * 8**exponent, rel=0.1)
+    wrapped = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014), rule=ClipNorm(rule), policy=linear_to_zero(1.0))
+    assert suggest(wrapped, steps=400).lr == suggest(sweep, steps=400).lr
+
+
+def test_two_fans_measure_the_exponent_and_have_three_tenths_of_the_say():
+    short = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.02), steps=50, policy=linear_to_zero(1.0))
+    longer = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.01), steps=200, policy=linear_to_zero(1.0), earlier=(short,))
+    mixed = 0.7 * (-1 / 3) + 0.3 * (np.log(0.5) / np.log(4))
+    assert suggest(longer, steps=800).lr.value == pytest.approx(0.01 * 4**mixed, rel=0.02)
+
+
+def test_another_shape_is_reached_by_the_bound():
+    sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014))
+    found = suggest(sweep, "linear_to_zero", steps=50)
+    bound = shift(np.ones(50), Linear(1.0, 0.0).over(50).table(0, 50))
+    assert found.lr.value == pytest.approx(0.014 * bound, rel=1e-6)
+    assert 1.5 < bound < 3.5
+    assert found.policy == linear_to_zero(float(f"{found.lr.value:.3g}")).over(50)
+
+
+def test_what_is_asked_for_may_be_a_name_a_policy_or_a_strategy():
+    sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014))
+    wanted = one_cycle(7.0).only({"lr", "momentum"})
+    by_name, by_policy = suggest(sweep, "one_cycle"), suggest(sweep, wanted)
+    assert by_name.lr == by_policy.lr == suggest(sweep, Strategy(AdamW(), wanted)).lr
+    assert peak(by_policy.policy) == pytest.approx(by_policy.lr.value, rel=5e-3)
+    assert "momentum" in by_policy.policy
+
+
+def test_a_cycle_gets_its_base_from_the_two_bounds():
+    ramp = sweep(*(noisy(well(), 0.02, seed) for seed in range(2)))
+    found = suggest(replace(ramp, horizon=400), "triangular")
+    assert found.base.value / found.lr.value == pytest.approx(found.min_lr.value / found.max_lr.value)
+    low, high = (found.policy["lr"](step) for step in (0, 50))
+    assert (low, high) == (pytest.approx(found.base.value, rel=0.05), pytest.approx(found.lr.value, rel=0.01))
+    alone = suggest(fan([0.007, 0.014, 0.028], parabola([0.007, 0.014, 0.028], 0.014), before=0.5), "triangular2")
+    assert (alone.min_lr, alone.base.value) == (None, pytest.approx(alone.lr.value / 4))
+    assert suggest(fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014)), "cosine").base is None
+
+
+def test_a_ramp_alone_points_to_a_constant_rate_and_says_how():
+    """.7 of the lowest point, from the 40 steps of a decade to 400."""
+    ramp = replace(sweep(well(), well()), horizon=400)
+    found = suggest(ramp, "constant")
+    longer = shift(np.ones(40), np.ones(400)) ** (2 / 3)
+    assert found.lr.value == pytest.approx(0.7 * found.max_lr.value * longer, rel=0.02)
+    assert 0.35 < longer < 0.5
+    assert "0.7 of" in found.reason
+    assert suggest(ramp).lr is None
+
+
+@pytest.mark.parametrize(
+    ("ends", "reason"),
+    [
+        ([2.0, 1.5, 1.0, 0.8, 0.5], "beyond the largest rate of the fan, 0.1"),
+        ([0.5, 0.8, 1.0, 1.5, 2.0], "beyond the smallest rate of the fan, 0.001"),
+        ([np.inf] * 5, "every run of the fan diverged"),
+        ([2.31, 2.32, 2.33, 2.4, 9.0], "no run of the fan ends below where it began"),
+    ],
+)
+def test_a_fan_without_a_clear_answer_says_why(ends, reason):
+    found = suggest(fan(RATES_OF_FAN, ends))
+    assert not found.clear
+    assert found.lr is None
+    assert reason in found.reason
+
+
+def test_where_no_run_has_moved_the_validation_loss_the_training_loss_decides():
+    sweep = fan(RATES_OF_FAN, [2.29, 2.25, 2.28, 2.4, 3.0])
+    training = replace(sweep, losses=parabola(RATES_OF_FAN, 0.02).reshape(-1, 1).astype(np.float32))
+    assert suggest(training, steps=50).lr.value == pytest.approx(0.02, rel=1e-4)
+    assert suggest(sweep, steps=50).lr.value == pytest.approx(0.0035, rel=0.3)
+
+
+def test_seeds_that_disagree_by_more_than_a_decade_have_no_clear_answer():
+    ends = np.column_stack(
+        [parabola(RATES_OF_FAN, 0.003, 0.1), parabola(RATES_OF_FAN, 0.03, 0.1), parabola(RATES_OF_FAN, 0.04, 0.1)]
+    )
+    wide = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+    found = suggest(fan(wide, ends))
+    assert "the seeds disagree" in found.reason
+
+
+def test_a_run_that_diverged_is_no_cliff_that_the_parabola_falls_off():
+    ends = parabola(RATES_OF_FAN, 0.014)
+    ends[3:] = [np.inf, np.inf]
+    found = suggest(fan(RATES_OF_FAN, ends), steps=50)
+    assert 0.003 < found.lr.value <= 0.011
+
+
+def test_the_curvature_stands_beside_the_bounds_and_warns_when_they_disagree():
+    ramp = sweep(well(), well())
+    agreeing = suggest(replace(ramp, limits=np.array([0.05, 0.06])))
+    assert agreeing.limit == Estimate(0.055, 0.05, 0.06)
+    assert agreeing.warnings == ()
+    (warning,) = suggest(replace(ramp, limits=np.array([1e-4, 1e-4]))).warnings
+    assert "far above the largest rate that the curvature" in warning
+    (warning,) = suggest(replace(ramp, limits=np.array([10.0, np.inf]))).warnings
+    assert "far below" in warning
+    assert suggest(replace(ramp, limits=np.array([np.nan, np.inf]))).limit is None

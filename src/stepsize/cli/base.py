@@ -77,17 +77,24 @@ def rules_of(names: list[str]) -> list[Rule]:
 
 def rates_of(words: list[str]) -> list[float]:
     """Return the learning rates in a comma list."""
-    rates = []
-    for word in words:
-        try:
-            rates.append(float(word))
-        except ValueError:
-            raise ParameterError(f"a learning rate is a number above 0, not {word!r}.") from None
-        if not 0 < rates[-1] < float("inf"):
+    rates = numbers_of(words, "learning rate")
+    for rate, word in zip(rates, words, strict=True):
+        if not 0 < rate < float("inf"):
             raise ParameterError(f"a learning rate is a number above 0, not {word!r}.")
     if not rates:
         raise BudgetError("--rates needs at least one learning rate, such as --rates 0.01,0.03.")
     return rates
+
+
+def numbers_of(words: list[str], what: str) -> list[float]:
+    """Return the numbers in a comma list; `what` they are says the error."""
+    found = []
+    for word in words:
+        try:
+            found.append(float(word))
+        except ValueError:
+            raise ParameterError(f"a {what} is a number, not {word!r}.") from None
+    return found
 
 
 @contextmanager

@@ -11,21 +11,24 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 
 from stepsize.engines import base
 from stepsize.engines.flow import basins
+from stepsize.engines.inplace import Row, Update, rows
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, brief
 from stepsize.kernel.spec import NDArray
 from stepsize.problems.landscapes import Landscape
+from stepsize.problems.landscapes.base import FEW
 from stepsize.problems.noise import Noise
 from stepsize.results.descent import UNKNOWN, Descent
 from stepsize.rules import Rule
-from stepsize.rules.base import Scalars, Slots
+from stepsize.rules.base import Slots
 from stepsize.strategy import Strategy, Trial
 
 BLOCK = 1 << 15
@@ -136,25 +139,35 @@ class _Run:
     def __init__(self, plan: _Plan, strategy: Strategy) -> None:
         self._plan, self.strategy = plan, strategy
         height = max(1, plan.block // plan.landscape.dimensions)
-        self._blocks = [_Block(plan, strategy.rule, first, first + height) for first in range(0, len(plan.x), height)]
+        rule = strategy.rule.over([(plan.landscape.dimensions,)])
+        self._update = Update(rule, apart=True)
+        self._blocks = [
+            _Block(plan, rule, self._update, first, first + height) for first in range(0, len(plan.x), height)
+        ]
         self.due = np.unique(np.round(np.linspace(0, 1, plan.points) ** 2 * plan.steps).astype(np.int64))
         self._paths = [self._look()]
 
     def all(self, progress: base.Progress | None) -> None:
         """Make all steps, a chunk at a time."""
         trial = Trial(self.strategy, self._plan.seed)
-        edges = np.union1d(np.arange(0, self._plan.steps, base.CHUNK), self.due)
-        for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        first, steps = self._blocks[0], self._plan.steps
+        for start in range(0, steps, base.CHUNK):
+            stop = min(start + base.CHUNK, steps)
             table = base.coefficients([trial], start, stop)
-            columns = {name: values[:, 0].tolist() for name, values in table.items()}
-            rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-            with torch.no_grad(), _one_thread():
-                for block in self._blocks:
-                    block.advance(rows, start)
-            if stop in self.due:
-                self._paths.append(self._look())
-            if progress is not None:
-                progress((stop - start) * sum(len(block.x) for block in self._blocks))
+            self._update.expect(table, first.x, first.slots)
+            each = rows(table, first.x)
+            edges = [start, *self.due[(self.due > start) & (self.due < stop)].tolist(), stop]
+            for begin, end in pairwise(edges):
+                self._advance(each[begin - start : end - start], begin)
+                if end in self.due:
+                    self._paths.append(self._look())
+                if progress is not None:
+                    progress((end - begin) * len(self._plan.x))
+
+    def _advance(self, each: Sequence[Row], start: int) -> None:
+        with torch.no_grad(), _one_thread():
+            for block in self._blocks:
+                block.advance(each, start)
 
     def _look(self) -> Floats:
         return self._joined("weights")[: self._plan.watched]
@@ -191,16 +204,17 @@ class _Run:
 class _Block:
     """Some rows of the starts: their points, their slots, and what is noted of each.
 
-    first, stop: the places of its rows among all starts. x: the points, (rows, dimensions).
+    first, stop: the places of its rows among all starts. x: the points, (rows, dimensions); slots: the rule's.
     """
 
-    def __init__(self, plan: _Plan, rule: Rule, first: int, stop: int) -> None:
+    def __init__(self, plan: _Plan, rule: Rule, update: Update, first: int, stop: int) -> None:
         self._landscape, self._noise, self._seed = plan.landscape, plan.noise, plan.seed
-        self._rule, self._first = rule.over([(plan.landscape.dimensions,)]), first
+        self._rule, self._update, self._first = rule, update, first
         box = torch.from_numpy(plan.landscape.box)
         self._low, self._high = box[:, 0], box[:, 1]
-        self.x = torch.from_numpy(plan.x[first:stop])
-        self._slots: Slots = self._rule.init(self.x, torch)
+        self.x = _columnwise(plan.x[first:stop])
+        self._other = torch.empty_like(self.x)
+        self.slots: Slots = self._rule.init(self.x, torch)
         self._waiting = ~plan.landscape.arrived(self.x, torch)
         self.entered = torch.where(self._waiting, -1, 0)
         self.died_at = torch.full_like(self.entered, -1)
@@ -209,18 +223,19 @@ class _Block:
     @property
     def weights(self) -> torch.Tensor:
         """The points to judge the rows by."""
-        found: torch.Tensor = self._rule.readout(self.x, self._slots, torch)
+        found: torch.Tensor = self._rule.readout(self.x, self.slots, torch)
         return found if self._dead is None else torch.where(self._dead, self.x, found)
 
-    def advance(self, rows: Sequence[dict[str, float]], start: int) -> None:
+    def advance(self, rows: Sequence[Row], start: int) -> None:
         """Make the updates `start`, `start + 1`, ... with these rows of coefficients."""
         watching = bool(self._waiting.any())
         for step, row in enumerate(rows, start):
-            c: Scalars = row
+            c = row
             if self._rule.core.takes_loss:
                 c = {**row, "loss": self._landscape.value(self.x, torch).unsqueeze(-1)}
-            x, self._slots = self._rule.step(self.x, self._gradient(step), self._slots, c, torch)
-            self.x = self._kept(x, step)
+            self._update(self.x, self._gradient(step), self.slots, c, self._other)
+            self._keep(step)
+            self.x, self._other = self._other, self.x
             if watching:
                 self._note(step + 1)
 
@@ -231,21 +246,29 @@ class _Block:
         drawn = torch.from_numpy(self._noise.draw(self._seed, step, self._first, *self.x.shape))
         return torch.addcmul(gradient, gradient, drawn) if self._noise.multiplies else gradient.add(drawn)
 
-    def _kept(self, x: torch.Tensor, step: int) -> torch.Tensor:
-        """Return the new points: inside the walls, and where one is not finite, the last one that was."""
+    def _keep(self, step: int) -> None:
+        """Hold the new points inside the walls, and put the last one that was finite where one is not."""
+        x = self._other
         if not math.isfinite(x.sum().item()):  # one number tells that all is well, or that rows have to be looked at
             lost = ~x.isfinite().all(-1)
             self.died_at.masked_fill_(lost & (self.died_at < 0), step)
             self._dead = (self.died_at >= 0).unsqueeze(-1)
         if self._landscape.walls:
-            x = torch.clamp(x, self._low, self._high)
-        return x if self._dead is None else torch.where(self._dead, self.x, x)
+            torch.clamp(x, self._low, self._high, out=x)
+        if self._dead is not None:
+            torch.where(self._dead, self.x, x, out=x)
 
     def _note(self, updates: int) -> None:
         """Note which rows came near a global minimum for the first time."""
         there = self._waiting & self._landscape.arrived(self.weights, torch)
-        self.entered.masked_fill_(there, updates)
-        self._waiting &= ~there
+        if torch.count_nonzero(there):
+            self.entered.masked_fill_(there, updates)
+            self._waiting &= ~there
+
+
+def _columnwise(x: Floats) -> torch.Tensor:
+    """Return a copy of x, coordinate after coordinate where they are few, so that sums over a row go along columns."""
+    return torch.tensor(x.T).T if x.shape[1] <= FEW else torch.tensor(x)
 
 
 @contextmanager

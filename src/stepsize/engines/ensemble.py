@@ -1,7 +1,8 @@
 """The ensemble: all replicas of a model in one vectorised training step.
 
 The parameters of a replica are one flat row; `torch.func.vmap` trains all rows with one sequence of kernels, and the
-update rule runs once over the whole array. Hyperparameters differ from row to row, which is all that a race needs.
+update rule runs in place, a block of rows at a time. Hyperparameters differ from row to row, which is all that a race
+needs.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stepsize.engines import base
+from stepsize.engines.inplace import Row, Update, rows
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import TaskError
 from stepsize.problems import Task
 from stepsize.problems.base import seeded
 from stepsize.results.curves import Curves
-from stepsize.rules import Rule
 from stepsize.rules.base import Slots
 from stepsize.strategy import Trial
 
 Tensors = dict[str, torch.Tensor]
 
-UPDATE_BLOCK = 1 << 18
-"""Elements that the rule updates at once: its temporaries stay in the cache, and in the allocator's hands."""
+UPDATE_BLOCK = 1 << 17
+"""Elements that the rule updates at once, on a CPU: they stay in the cache from one operation to the next."""
 
 
 class Ensemble:
@@ -82,18 +83,19 @@ class Ensemble:
         points = base.score_points(steps, score_every)
         due = set(points)
         slots = rule.init(replicas.flat, torch)
-        losses, scores, table = [], [], {}
+        update = Update(rule)
+        losses, scores, table = [], [], []  # type: tuple[list[torch.Tensor], list[torch.Tensor], list[Row]]
         for step in range(steps):
-            row = step % base.CHUNK
-            if row == 0:
+            if step % base.CHUNK == 0:
                 found = base.coefficients(bound, step, min(step + base.CHUNK, steps))
-                table = {name: self._tensor(values).unsqueeze(-1) for name, values in found.items()}
+                update.expect(found, replicas.flat, slots)
+                table = rows(found, replicas.flat)
             with base.blamed(task, step):
                 gradient, loss = replicas.gradient(step)
-            now = {name: values[row] for name, values in table.items()}
+            now = table[step % base.CHUNK]
             if rule.core.takes_loss:
-                now["loss"] = loss.unsqueeze(-1)
-            _update(rule, replicas.flat, gradient, slots, now)
+                now = {**now, "loss": loss.unsqueeze(-1)}
+            _in_blocks(update, replicas.flat, gradient, slots, now)
             losses.append(loss)
             if step + 1 in due:
                 with base.blamed(task, step):
@@ -105,21 +107,14 @@ class Ensemble:
             torch.stack(scores).cpu().numpy().astype(np.float64), time.perf_counter() - began, self.label,
         )  # fmt: skip
 
-    def _tensor(self, values: Any) -> torch.Tensor:
-        return torch.tensor(values, dtype=self.dtype, device=self.device)
 
-
-def _update(rule: Rule, flat: torch.Tensor, gradient: torch.Tensor, slots: Slots, c: Tensors) -> None:
-    """Let the rule update all rows in place, a block of rows at a time."""
+def _in_blocks(update: Update, flat: torch.Tensor, gradient: torch.Tensor, slots: Slots, c: Row) -> None:
+    """Update all rows, a block of rows at a time."""
     height = max(1, UPDATE_BLOCK // flat.shape[1]) if flat.device.type == "cpu" else len(flat)
     for start in range(0, len(flat), height):
-        rows = slice(start, start + height)
-        old = tuple(slot[rows] for slot in slots)
-        now = {name: value[rows] for name, value in c.items()}
-        flat[rows], new = rule.step(flat[rows], gradient[rows], old, now, torch)
-        for kept, fresh in zip(old, new, strict=True):
-            if fresh is not kept:
-                kept.copy_(fresh)
+        block = slice(start, start + height)
+        now = {name: value[block] if isinstance(value, torch.Tensor) else value for name, value in c.items()}
+        update(flat[block], gradient[block], tuple(slot[block] for slot in slots), now)
 
 
 class Replicas:
@@ -136,9 +131,9 @@ class Replicas:
         self._model = models[self._seeds[0]]
         self._model.train()
         self._shapes = {name: p.shape for name, p in self._model.named_parameters() if p.requires_grad}
-        self._sizes = [shape.numel() for shape in self._shapes.values()]
-        rows = {seed: _flat(model, self._shapes) for seed, model in models.items()}
-        self.flat = torch.stack([rows[seed] for seed in seeds])
+        starts = {seed: _flat(model, self._shapes) for seed, model in models.items()}
+        self.flat = torch.stack([starts[seed] for seed in seeds])
+        self._gradient = torch.empty_like(self.flat)
         self.buffers = {
             name: torch.stack([_state(models[seed])[name] for seed in seeds])
             for name in _state(self._model)
@@ -153,14 +148,15 @@ class Replicas:
         floating = tensor.is_floating_point()
         return tensor.to(self._device, self._dtype) if floating else tensor.to(self._device)
 
-    def _parameters(self, row: torch.Tensor) -> Tensors:
-        pieces = torch.split(row, self._sizes)
-        return {name: piece.view(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
+    def _tensors(self, rows: torch.Tensor) -> Tensors:
+        """Return the model's tensors as views of `rows`, each (replicas, ...)."""
+        pieces = torch.split(rows, [shape.numel() for shape in self._shapes.values()], dim=1)
+        return {name: piece.view(-1, *shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
 
     def _loss(
-        self, row: torch.Tensor, buffers: Tensors, x: torch.Tensor, y: torch.Tensor
+        self, parameters: Tensors, buffers: Tensors, x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, Tensors]:
-        outputs = functional_call(self._model, {**self._parameters(row), **buffers}, (x,))
+        outputs = functional_call(self._model, {**parameters, **buffers}, (x,))
         return self._task.loss(outputs, y).reshape(()), buffers
 
     def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,12 +170,18 @@ class Replicas:
         return x, y
 
     def gradient(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the gradient, (replicas, parameters), and the loss, (replicas,), of the batch at `step`."""
-        row = self.flat.detach().requires_grad_()
+        """Return the gradient, (replicas, parameters), and the loss, (replicas,), of the batch at `step`.
+
+        The next gradient is written over it. Its leaves are the model's tensors and not the rows, which autograd would
+        put together again in new memory.
+        """
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._tensors(self.flat).items()}
         with sdpa_kernel(SDPBackend.MATH):
-            losses, self.buffers = self._train(row, self.buffers, *self.batch(step))
-            (gradient,) = torch.autograd.grad(losses.sum(), row)
-        return gradient, losses.detach()
+            losses, self.buffers = self._train(leaves, self.buffers, *self.batch(step))
+            found = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
+        for part, slope in zip(self._tensors(self._gradient).values(), found, strict=True):
+            part.copy_(slope)
+        return self._gradient, losses.detach()
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -188,11 +190,12 @@ class Replicas:
 
     def score(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the validation loss of each replica, (replicas,), in evaluation mode, at the parameters `rows`."""
+        parameters = self._tensors(rows)
         self._model.eval()
         total = torch.zeros(len(rows), device=self._device, dtype=self._dtype)
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             for x, y in self._task.validation_batches():
-                losses, _ = self._evaluate(rows, self.buffers, self._to(x), self._to(y))
+                losses, _ = self._evaluate(parameters, self.buffers, self._to(x), self._to(y))
                 total += losses * len(x)
         self._model.train()
         return total / len(self._task.validation[0])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 
 from stepsize.engines import base
+from stepsize.engines.inplace import Row, Update, rows
 from stepsize.kernel import seeds
+from stepsize.kernel.arrays import Floats
 from stepsize.problems import Task
 from stepsize.problems.base import seeded
 from stepsize.results.curves import Curves
@@ -55,14 +56,13 @@ class Loop:
         began = time.perf_counter()
         model = task.build(trial.seed).to(self.dtype).train()
         parameters = [p for p in model.parameters() if p.requires_grad]
-        weights = _Weights(trial.strategy.rule, parameters)
         points = base.score_points(steps, score_every)
         table = base.coefficients(base.bound([trial], steps), 0, steps)
+        weights = _Weights(trial.strategy.rule, parameters, table)
         losses: list[float] = []
         scores: list[float] = []
         with seeded(seeds.child(trial.seed, "noise")):
-            for step in range(steps):
-                now = {name: float(values[step, 0]) for name, values in table.items()}
+            for step, now in enumerate(weights.rows):
                 x, y = (self._to(tensor) for tensor in task.batch(step, trial.seed))
                 with base.blamed(task, step):
                     loss = task.loss(model(x), y)
@@ -94,34 +94,44 @@ class Loop:
 
 
 class _Weights:
-    """The parameters of one model as one row, (1, parameters), with the rule that moves it and its slots."""
+    """The parameters of one model as one row, (1, parameters), with the rule that moves it and its slots.
 
-    def __init__(self, rule: Rule, parameters: Sequence[torch.nn.Parameter]) -> None:
+    rows: the coefficients step by step.
+    """
+
+    def __init__(self, rule: Rule, parameters: Sequence[torch.nn.Parameter], table: dict[str, Floats]) -> None:
         self._parameters = parameters
         self._sizes = [p.numel() for p in parameters]
         self._rule = rule.over([tuple(p.shape) for p in parameters])
         self._row = torch.cat([p.detach().reshape(-1) for p in parameters]).unsqueeze(0)
         self._slots = self._rule.init(self._row, torch)
+        self._update = Update(self._rule)
+        self._update.expect(table, self._row, self._slots)
+        self.rows = rows(table, self._row)
 
-    def update(
-        self, gradients: Sequence[torch.Tensor | None], loss: torch.Tensor, coefficients: dict[str, float]
-    ) -> None:
+    def update(self, gradients: Sequence[torch.Tensor | None], loss: torch.Tensor, c: Row) -> None:
         """Take one step; what the loss did not use stays as it is, as in `torch.optim`."""
         known = zip(gradients, self._parameters, strict=True)
         gradient = torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in known]).unsqueeze(0)
-        now: dict[str, Any] = dict(coefficients)
         if self._rule.core.takes_loss:
-            now["loss"] = loss.reshape(1, 1)
-        with torch.no_grad():
-            row, slots = self._rule.step(self._row, gradient, self._slots, now, torch)
-        if any(g is None for g in gradients):
-            known = zip(gradients, self._parameters, strict=True)
-            used = torch.cat([torch.full((p.numel(),), g is not None) for g, p in known])
-            pairs = zip(slots, self._slots, strict=True)
-            slots = tuple(torch.where(used, new, old) if new.shape == row.shape else new for new, old in pairs)
-            row = torch.where(used, row, self._row)
-        self._row, self._slots = row, slots
-        self._write(row)
+            c = {**c, "loss": loss.reshape(1, 1)}
+        with torch.no_grad(), self._kept(gradients):
+            self._update(self._row, gradient, self._slots, c)
+        self._write(self._row)
+
+    @contextmanager
+    def _kept(self, gradients: Sequence[torch.Tensor | None]) -> Iterator[None]:
+        """Put back what belongs to parameters without a gradient."""
+        if all(g is not None for g in gradients):
+            yield
+            return
+        whole = [self._row, *(slot for slot in self._slots if slot.shape == self._row.shape)]
+        before = [array.clone() for array in whole]
+        yield
+        known = zip(gradients, self._parameters, strict=True)
+        used = torch.cat([torch.full((p.numel(),), g is not None) for g, p in known])
+        for array, old in zip(whole, before, strict=True):
+            torch.where(used, array, old, out=array)
 
     @contextmanager
     def read_out(self) -> Iterator[None]:

@@ -51,11 +51,6 @@ POLICIES = (
 BUDGET = 120.0
 """The budget when none is given, in full trainings."""
 
-AIM = 0.4
-"""Where the best constant rate is looked for, as a share of the rate at the loss's lowest point in the range test: a
-rate too high
-costs more than one too low, and the ramp, which stays at no rate for long, bears more than a run does."""
-
 SPACING = 10 ** (1 / 3)
 """The ratio of neighbouring candidate rates; the rates within 1 % of the best span about as much."""
 
@@ -91,8 +86,9 @@ def advise(
         recipe(name)
     plans = plan(budget, len(rules), len(policies), horizon, seed)
     runner = Runner(task, engine=engine, journal=journal, progress=progress)
-    sweeps = tuple(range_test(task, rule, steps=plans.ramp, seeds=plans.ramp_seeds, runner=runner) for rule in rules)
-    suggestions = tuple(suggest(sweep) for sweep in sweeps)
+    ramp = partial(range_test, task, steps=plans.ramp, seeds=plans.ramp_seeds, widen=False, curvature=False)
+    sweeps = tuple(ramp(rule, runner=runner) for rule in rules)
+    suggestions = tuple(suggest(sweep, "constant", horizon) for sweep in sweeps)
     search = _search(runner, rules, suggestions, policies, plans)
     final = _final(runner, search, plans)
     if final.standings[0].diverged:
@@ -140,9 +136,9 @@ def _search(
 def candidates(rule: Rule, found: Suggestion, policies: Sequence[str], rates: int, horizon: int) -> list[Strategy]:
     """Return the strategies of one rule: every policy at `rates` peaks around the one that the range test points to.
 
-    A peak is the aimed-at constant rate, moved by the last-iterate bound from the constant to the policy.
+    A peak is the constant rate that the range test suggests, moved by the last-iterate bound to the policy.
     """
-    aim = AIM * found.max_lr.value if found.max_lr is not None else rule.lr
+    aim = rule.lr if found.lr is None else found.lr.value
     return [
         candidate(rule, name, aim * _peak_shift(name, horizon) * SPACING ** (place - (rates - 1) / 2))
         for name in policies

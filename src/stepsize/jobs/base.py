@@ -38,6 +38,10 @@ class Runner:
         self._fingerprint = "" if journal is None else fingerprint(task)
         self._progress = progress
 
+    def on(self, task: Task) -> Runner:
+        """Return a runner of another task, with the same engine, journal and listener."""
+        return Runner(task, engine=self.engine, journal=self._journal, progress=self._progress)
+
     def run(self, stage: str, trials: Sequence[Trial], steps: int, *, score_every: int | None = None) -> Curves:
         """Return the record of `trials` over `steps` updates, in their order."""
         waves = self.engine.waves(trials)

@@ -66,8 +66,8 @@ def fan(
     curves = runner.run(stage, [Trial(each, seed) for each in strategies for seed in seeds], length)
     table = (len(peaks), len(seeds))
     return Sweep(
-        task.source or task.name, rule, peaks, _tails(curves).reshape(table), tuple(seeds), curves.seconds,
-        steps=length, policy=shape, held_out=curves.final.reshape(table), before=_before(task, seeds),
+        task.source or task.name, rule, peaks, tails(curves).reshape(table), tuple(seeds), curves.seconds,
+        steps=length, policy=shape, held_out=curves.final.reshape(table), before=before(task, seeds),
         horizon=task.steps,
     )  # fmt: skip
 
@@ -84,13 +84,13 @@ def joined(first: Sweep, second: Sweep) -> Sweep:
     )  # fmt: skip
 
 
-def _tails(curves: Curves) -> Floats:
+def tails(curves: Curves) -> Floats:
     """Return the mean training loss over the last tenth of each run, (trials,); NaN for one that diverged."""
     last = max(1, curves.steps // TAIL)
     means = np.asarray(curves.losses[-last:], dtype=np.float64).mean(axis=0)
     return np.where(curves.died_at < 0, means, np.nan)
 
 
-def _before(task: Task, seeds: Sequence[int]) -> Floats:
+def before(task: Task, seeds: Sequence[int]) -> Floats:
     """Return the validation loss of the initial weights of each seed, (seeds,)."""
     return floats([task.score(task.build(seed)) for seed in seeds])

@@ -106,7 +106,7 @@ def smoothed(x: Floats, losses: NDArray, bandwidth: float = BANDWIDTH) -> Floats
     y = floats(losses)
     whole = _survived(y)
     result = np.full(len(y), np.nan)
-    if whole < 5:
+    if whole < max(5, len(y) // 20):
         return result
     head, logs = x[:whole], bool((y[:whole] > 0).all())
     target = np.log(y[:whole]) if logs else y[:whole]

@@ -10,10 +10,11 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.jobs.base import Progress, Runner
+from stepsize.jobs.ends import edge
 from stepsize.jobs.fans import LEAST_RUN, fan, joined
 from stepsize.jobs.range_tests import HIGH, HIGHEST, LOW, LOWEST, PER_DECADE, range_test
 from stepsize.jobs.readings import read
-from stepsize.jobs.suggestions import edge, from_ramp, suggest, wanted_policy
+from stepsize.jobs.suggestions import from_ramp, suggest, wanted_policy
 from stepsize.kernel.errors import BudgetError
 from stepsize.policies import Policy
 from stepsize.problems import Task

@@ -18,13 +18,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from stepsize.jobs.ends import lowest
 from stepsize.jobs.readings import Reading, read
+from stepsize.jobs.values import suggest_value
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, LengthError
-from stepsize.policies import LR, Policy, constant, recipe
+from stepsize.policies import LR, Policy, constant, cyclical, recipe
 from stepsize.results import Estimate, Suggestion, Sweep
 from stepsize.rules import Adagrad, DAdaptAdam, DAdaptSGD, DoG, DoWG, Lion, Polyak, Prodigy, Rule
-from stepsize.schedules import ExpRange, Schedule, Triangular, Triangular2
 from stepsize.strategy import Strategy
 from stepsize.theory import shift
 
@@ -56,7 +57,8 @@ APART = 10.0
 CYCLE = 0.25
 """The base of a cycle as a share of its peak, where the range test shows no drop further down [smith2017cyclical]."""
 
-CYCLES = (Triangular, Triangular2, ExpRange)
+CYCLICAL = ("triangular", "triangular2", "exp_range")
+"""Recipes of cycles between two rates."""
 
 
 def suggest(sweep: Sweep, for_: str | Policy | Strategy | None = None, steps: int | None = None) -> Suggestion:
@@ -66,9 +68,13 @@ def suggest(sweep: Sweep, for_: str | Policy | Strategy | None = None, steps: in
         does not matter; without it the schedule of a fan, and for a ramp the bounds alone. steps: the horizon (steps,
         optimizer updates); by default one full training of the sweep's task.
 
+    Of a sweep of another hyperparameter, `lr` is the value to use of that (see `value_test`).
+
     Watch out: the largest rate that a short ramp bears is not the best rate of a long run; it is where to look for it.
     The move to the horizon is theory for convex functions, and was checked over factors of 2 to 16.
     """
+    if sweep.of != LR:
+        return suggest_value(sweep)
     ramp = next((each for each in (*sweep.earlier, sweep) if not each.fan), sweep)
     bounds = read(ramp)
     found = _bounds(ramp, bounds)
@@ -84,9 +90,10 @@ def suggest(sweep: Sweep, for_: str | Policy | Strategy | None = None, steps: in
     if math.log10(lr.high / lr.low) > 1:
         disagree = f"the seeds disagree: the rate is between {lr.low:.2g} and {lr.high:.2g}"
         return replace(found, clear=False, reason=f"no clear answer: {disagree}")
-    return replace(
-        found, clear=True, reason=why, lr=lr, base=_base(found, wanted, lr), policy=_at(wanted, lr.value, horizon)
-    )  # fmt: skip
+    share = _share(found) if for_ in CYCLICAL else None
+    base = None if share is None else Estimate(lr.value * share, lr.low * share, lr.high * share)
+    policy = at_rate(wanted if for_ is None else for_, lr.value, sweep.rule, horizon, base=share)
+    return replace(found, clear=True, reason=why, lr=lr, base=base, policy=policy)
 
 
 def moved(policy: Policy, source: int, target: int, exponent: float) -> float:
@@ -181,48 +188,6 @@ def from_fan(sweep: Sweep, best: Floats, wanted: Policy, horizon: int) -> tuple[
     return best * over * across, how + (f" and by {across:.2g} to the other shape" if across != 1.0 else "")
 
 
-def lowest(fan: Sweep) -> tuple[Floats, str]:
-    """Return the rate at which the runs of a fan end lowest, one for each seed, and what is wrong with it, if anything.
-
-    It is the vertex of the parabola through the lowest point and its neighbours, in the log of the rate.
-    """
-    x, ends = np.log10(floats(fan.rates)), floats(fan.judged)
-    ends = np.where(np.isfinite(ends), ends, np.inf)
-    mean = ends.mean(axis=1)
-    if not np.isfinite(mean).any():
-        return floats([]), "every run of the fan diverged: begin at smaller rates"
-    if len(fan.before) and float(mean.min()) >= float(fan.before.mean()):
-        return floats([]), "no run of the fan ends below where it began: the rates are too small, or nothing is learned"
-    place = int(mean.argmin())
-    if place in (0, len(x) - 1):
-        side = "smallest" if place == 0 else "largest"
-        return floats(
-            []
-        ), f"the optimum is at the edge: the {side} rate of the fan, {fan.rates[place]:.2g}, is its best"
-    return 10 ** floats([_vertex(x, column) for column in ends.T]), ""
-
-
-def edge(fan: Sweep) -> int:
-    """Return at which edge of a fan its best rate lies: -1 for the smallest, 1 for the largest, 0 in between."""
-    ends = floats(fan.judged)
-    place = int(np.where(np.isfinite(ends), ends, np.inf).mean(axis=1).argmin())
-    return -1 if place == 0 else int(place == len(ends) - 1)
-
-
-def _vertex(x: Floats, y: Floats) -> float:
-    """Return where the parabola through the lowest of `y` and its neighbours has its vertex; at an edge, the edge."""
-    place = int(y.argmin())
-    if place in (0, len(x) - 1):
-        return float(x[place])
-    near = slice(place - 1, place + 2)
-    level = np.log(y[near]) if (y[near] > 0).all() else y[near]
-    level = np.minimum(level, level[1] + 1.0) if np.isfinite(level[1]) else level  # a divergence is a rise, no cliff
-    curve = np.polyfit(x[near] - x[place], level, 2)
-    if not np.isfinite(curve).all() or curve[0] <= 0:
-        return float(x[place])
-    return float(np.clip(x[place] - curve[1] / (2 * curve[0]), x[place - 1], x[place + 1]))
-
-
 def _exponent(sweep: Sweep, best: Floats) -> float:
     """Return the power of the horizon: what is known of the rule, and what the fans before this one show."""
     exponent = exponent_of(sweep.rule)
@@ -262,21 +227,24 @@ def peak(policy: Policy) -> float:
     return found or 1.0
 
 
-def _at(policy: Policy, lr: float, horizon: int) -> Policy:
-    found = policy.scaled(lr)
+def at_rate(
+    wanted: str | Policy | Strategy, lr: float, rule: Rule | None = None, horizon: int = 0, *, base: float | None = None
+) -> Policy:
+    """Return what was asked for with the peak `lr`, to three digits; bound to `horizon` steps, unless that is 0.
+
+    base: of a cycle that is asked for by name, as a share of its peak; its own when not given.
+    """
+    top = float(f"{lr:.3g}")
+    if isinstance(wanted, str):
+        found = recipe(wanted)(top) if base is None else cyclical(top, base=float(f"{base:.2g}"), shape=wanted)
+        found = found if rule is None else found.only(rule.hyperparameters)
+    else:
+        found = wanted_policy(wanted, rule).scaled(top)
     return found.over(horizon) if horizon else found
 
 
-def _base(found: Suggestion, policy: Policy, lr: Estimate) -> Estimate | None:
-    """Return the lower bound of a cycle: as far below its peak as the two bounds lie apart, or a quarter of it."""
-    if not _cycles(policy[LR]):
-        return None
-    share = CYCLE
-    if found.min_lr is not None and found.max_lr is not None:
-        share = min(CYCLE, found.min_lr.value / found.max_lr.value)
-    return Estimate(lr.value * share, lr.low * share, lr.high * share)
-
-
-def _cycles(schedule: Schedule) -> bool:
-    parts = [schedule, *(value for value in schedule.spec_fields().values() if isinstance(value, Schedule))]
-    return any(isinstance(each, CYCLES) for each in parts)
+def _share(found: Suggestion) -> float:
+    """Return the base of a cycle as a share of its peak: as the two bounds lie apart, and at most a quarter."""
+    if found.min_lr is None or found.max_lr is None:
+        return CYCLE
+    return min(CYCLE, found.min_lr.value / found.max_lr.value)

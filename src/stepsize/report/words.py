@@ -91,6 +91,18 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600.0:.3g} hours"
 
 
+def size(memory: int) -> str:
+    """Return a number of bytes in the unit that people would use.
+
+    >>> size(300), size(12_345_678), size(3 * 10**9)
+    ('300 bytes', '12.3 MB', '3 GB')
+    """
+    for unit, amount in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if memory >= amount:
+            return f"{memory / amount:.3g} {unit}"
+    return count(memory, "byte")
+
+
 def policy_facts(policy: Policy) -> tuple[tuple[str, str], ...]:
     """Return each hyperparameter that a policy moves, with its schedule in words; the learning rate first."""
     order = sorted(policy.schedules, key=lambda pair: (pair[0] != "lr", pair[0]))

@@ -90,8 +90,14 @@ class Sweep(Spec):
 
     @property
     def judged(self) -> np.ndarray:
-        """The losses to read bounds from, (points, seeds): those held out where they were taken, else the batches'."""
-        return self.held_out if self.held_out.size else self.losses
+        """The losses to read bounds from, (points, seeds): those held out, else the batches'.
+
+        Of a ramp, those held out have to be there at each point that has a loss.
+        """
+        if not self.held_out.size:
+            return self.losses
+        missing = not self.fan and bool((np.isnan(self.held_out) & np.isfinite(self.losses)).any())
+        return self.losses if missing else self.held_out
 
     def plot(self, suggestion: Suggestion | None = None, ax: Any = None) -> Any:
         """Draw loss against rate, with the bounds of `suggestion` when given, and return the matplotlib Axes."""
@@ -126,7 +132,8 @@ class Suggestion(Spec):
     clear: whether what was asked for can be used. reason: which rule decided, or what stands in the way.
     smooth: the smoothed loss of each seed that the bounds were read from, (points, seeds) float64, NaN after
         divergence.
-    lr: the rate to use: the peak of `policy`; None where there is no clear answer, or nothing was asked for.
+    lr: the rate to use, the peak of `policy`; None where there is no clear answer, or nothing was asked for. Of a sweep
+        of another hyperparameter, the value to use of that.
     base: the lower bound of a cycle up to `lr`. policy: what was asked for, at `lr`; bound to the horizon, where it is
         known.
     limit: the largest stable rate by the curvature of the initial weights. warnings: sentences.

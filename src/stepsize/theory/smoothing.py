@@ -51,7 +51,9 @@ def _lines(places: Floats, x: Floats, y: Floats, width: float, trust: Floats) ->
     """Return the value at each place of the line through its neighbours; their mean, where all lie on one spot."""
     offset = x[None, :] - places[:, None]
     near = np.clip(1 - np.abs(offset / width) ** 3, 0, None) ** 3
-    weight = near * trust + 1e-9 * near  # where every neighbour is an outlier, they are all that there is
+    weight = near * trust
+    lonely = weight.sum(1) < 1e-6 * near.sum(1)  # where every neighbour is an outlier, they are all that there is
+    weight[lonely] = near[lonely]
     s0, s1, s2 = weight.sum(1), (weight * offset).sum(1), (weight * offset**2).sum(1)
     t0, t1 = weight @ y, (weight * offset) @ y
     spread = s0 * s2 - s1**2

@@ -1,0 +1,40 @@
+"""What stepsize suggests for a problem: the only file of the benchmark that knows how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tasks import Problem
+
+from stepsize.jobs import find_rate, range_test, suggest
+from stepsize.results import Suggestion, Sweep
+
+BLOCK = 1000
+"""Each seed of the benchmark owns a block of trial seeds; none of them meets one of truth.py's."""
+
+
+def suggest_all(
+    problem: Problem, schedules: Sequence[str], seed: int, ramp: int | None = None
+) -> tuple[dict[str, float | None], int]:
+    """Return the peak rate for each schedule, None for no clear answer, and how many updates one of them took.
+
+    The search of `find_rate` with its defaults, for each schedule by itself; with `ramp`, what a single ramp of so many
+    steps says.
+    """
+    seeds = [BLOCK * (seed + 1)]
+    wanted = {schedule: problem.strategy(schedule, 1.0) for schedule in schedules}
+    if ramp is not None:
+        sweep = range_test(problem.task, problem.rule, steps=ramp, seeds=seeds, curvature=False)
+        return {name: rate_of(suggest(sweep, strategy)) for name, strategy in wanted.items()}, sweep.cost
+    found = {name: find_rate(problem.task, problem.rule, strategy, seeds=seeds) for name, strategy in wanted.items()}
+    rates = {name: rate_of(suggest(sweep, wanted[name])) for name, sweep in found.items()}
+    return rates, round(sum(map(updates, found.values())) / len(found))
+
+
+def rate_of(found: Suggestion) -> float | None:
+    return found.lr.value if found.clear and found.lr is not None else None
+
+
+def updates(sweep: Sweep) -> int:
+    """Return what the whole search cost."""
+    return sweep.cost + sum(each.cost for each in sweep.earlier)

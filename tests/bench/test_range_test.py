@@ -1,0 +1,105 @@
+"""The logic of the range-test benchmark, on made-up numbers."""
+
+import numpy as np
+import pytest
+
+RATES = 10.0 ** (np.arange(-24, 1) / 8)
+"""1e-3 to 1, eight a decade."""
+
+
+def bowl(module, best=-1.3, start=2.0, low=0.5, diverged_from=None):
+    """A truth whose score is a parabola in log10 of the rate, lowest at `best`, and `start` far from it."""
+    scores = np.minimum(low + (np.log10(RATES) - best) ** 2, start)
+    diverged = np.zeros(len(RATES), dtype=int)
+    if diverged_from is not None:
+        diverged[diverged_from:] = 1
+        scores[diverged_from:] = np.inf
+    return module("truth").Truth(start, RATES, scores, diverged)
+
+
+def test_the_best_rate_lies_between_the_grid_points(module):
+    """The parabola is exact, so its vertex is, though no grid point is there."""
+    rate, score = bowl(module).best()
+    assert np.log10(rate) == pytest.approx(-1.3, abs=1e-9)
+    assert score == pytest.approx(0.5, abs=1e-9)
+
+
+def test_the_best_beside_a_cliff_is_the_lowest_point(module):
+    """Where the scores fall until they diverge there is no vertex, and nothing is extrapolated."""
+    truth = bowl(module, best=1.0, start=20.0, diverged_from=-2)
+    assert truth.best() == (RATES[-3], truth.scores[-3])
+
+
+def test_regret_is_a_share_of_the_gain(module):
+    """At the grid points it is the parabola over the gain, and half way between two of them their mean."""
+    truth = bowl(module)
+    here, there = (truth.regret(rate) for rate in RATES[10:12])
+    assert here == pytest.approx((np.log10(RATES[10]) + 1.3) ** 2 / 1.5)
+    assert truth.regret(np.sqrt(RATES[10] * RATES[11])) == pytest.approx((here + there) / 2)
+
+
+def test_divergence_of_any_seed_is_all_of_the_gain(module):
+    truth = bowl(module, diverged_from=20)
+    assert truth.regret(RATES[20]) == 1.0
+    assert truth.regret(RATES[19]) < 0.5 < truth.regret(10 ** (np.log10(RATES[19]) + 0.1))
+
+
+@pytest.mark.parametrize("rate", [None, 2.0, float("nan"), float("inf"), 0.0])
+def test_no_rate_and_a_rate_above_all_lose_everything(module, rate):
+    assert bowl(module, best=-0.1).regret(rate) == 1.0
+
+
+def test_a_rate_below_all_loses_what_the_lowest_does(module):
+    truth = bowl(module, best=-2.5)
+    assert truth.regret(1e-9) == truth.regret(RATES[0]) == pytest.approx(0.25 / 1.5)
+
+
+def test_a_score_above_the_start_is_no_more_than_everything(module):
+    """Regret ends at 1, also where training does harm."""
+    truth = module("truth").Truth(1.0, RATES[:3], np.array([0.0, 0.5, 7.0]), np.zeros(3, dtype=int))
+    assert truth.regrets().tolist() == [0.0, 0.5, 1.0]
+
+
+def test_the_truth_survives_its_file(module):
+    """Rates, scores and divergences come back from plain numbers."""
+    truth = bowl(module, diverged_from=20)
+    again = module("truth").from_plain(truth.start, module("truth").to_plain(truth))
+    assert again.regrets() == pytest.approx(truth.regrets(), abs=1e-4)
+    assert np.isinf(again.scores).sum() == 5
+
+
+def test_the_window_ends_where_more_than_the_share_is_missed(module):
+    rates, missed = 10.0 ** np.arange(7), np.array([1.0, 0.9, 0.4, 0.0, 0.3, 0.7, 1.0])
+    assert module("runs").window(rates, missed, 0.5) == (10.0, 1e5)
+    assert module("runs").window(rates, missed, 0.95) == (1.0, 1e6)
+    assert module("runs").window(rates[2:5], missed[2:5], 0.5) == (100.0, 1e4)
+
+
+def test_the_grid_holds_both_ends_and_round_powers(module):
+    found = module("runs").grid(0.03, 2.0, 8)
+    assert found[0] <= 0.03 < found[1]
+    assert found[-2] < 2.0 <= found[-1]
+    assert np.isclose(found, 0.1).any()
+    assert np.diff(np.log10(found)) == pytest.approx(1 / 8)
+
+
+def test_the_halves_are_apart_and_mixed(module):
+    """At least seven problems in each, no task in both, and every rule on both sides."""
+    tasks = module("tasks")
+    dev, test = (tasks.half(name) for name in tasks.HALVES)
+    assert len(dev) >= 7
+    assert len(test) >= 7
+    assert len(dev) + len(test) == len(tasks.PROBLEMS)
+    assert not {each.make for each in dev} & {each.make for each in test}
+    assert {type(each.rule) for each in dev} == {type(each.rule) for each in test}
+
+
+def test_a_cell_counts_what_loses_more_than_a_tenth(module):
+    cell = module("table").Cell.of([0.0, 0.1, 0.11, 1.0])
+    assert (cell.mean, cell.worst, cell.failures) == pytest.approx((0.3025, 1.0, 0.5))
+
+
+def test_the_spread_is_in_decades_and_leaves_silence_out(module):
+    spread = module("table").spread
+    assert spread([1e-3, None, 1e-1, 1e-2]) == pytest.approx(2.0)
+    assert spread([1e-3, None]) is None

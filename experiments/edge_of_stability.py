@@ -95,7 +95,7 @@ def by_adam(setup: Setup, rate: float, seed: int, steps: int) -> tuple[Floats, F
 
 def measure(setup: Setup) -> Measured:
     """Measure the sharpness under each rate and rule at the end, as a share of the threshold."""
-    steps, seeds = setup.pick(6000, 1500), setup.seeds(0, 4)
+    steps, seeds = setup.pick(6000, 4000), setup.seeds(0, 4)
     cases: list[tuple[Rule, float]] = [(SGD(), rate) for rate in setup.pick(RATES, RATES[:1])]
     cases += setup.pick([(Momentum(), MOMENTUM_RATE), (Adam(), ADAM_RATE)], [])
     figure, (ax,) = panels(1, width=6)

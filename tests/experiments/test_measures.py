@@ -117,7 +117,8 @@ def test_our_own_loop_takes_the_steps_of_the_engine(rule):
     strategy = Strategy(rule, Policy(lr=PowerLaw(RATE, exponent=0.5, timescale=1.0)))
     starts = np.array(STARTS)[:, None]
     paths = descend(Reddi(), [strategy], starts=starts, steps=300, points=600).paths
-    np.testing.assert_array_equal(follow(Setup(), "", Reddi(), rule, 300), paths[0, :, :, 0])
+    ours = follow(Setup(), "", Reddi(), rule, 300)
+    np.testing.assert_allclose(ours, paths[0, :, :, 0], rtol=0, atol=1e-12)  # NumPy and torch round a root differently
 
 
 @pytest.mark.parametrize(("landscape", "edge"), [(Booth(), 1 / 9), (DoubleWell(dimensions=1), 2 / 8)])

@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 FILE = Path(__file__).with_name("table.json")
-VIEWS, CUTS, ETA = ("prefix", "retimed", "by rule"), (9, 3), 3
+VIEWS, CUTS, ETA = ("prefix", "retimed", "by rule", "two thirds"), (9, 3), 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +19,7 @@ class Recorded:
     """One task's scores: `views[name]` is (strategies, seeds), inf where a run diverged."""
 
     name: str
+    half: str
     strategies: list[str]
     start: float
     views: dict[str, np.ndarray]
@@ -45,12 +47,15 @@ class Recorded:
         return float(min(1.0, (self.truth[winner] - best) / (self.start - best)))
 
 
-def recorded() -> list[Recorded]:
+def recorded(half: str = "") -> list[Recorded]:
+    """The tasks of one half, or all of them."""
     found = json.loads(FILE.read_text())
-    return [
-        Recorded(name, each["strategies"], each["start"], {view: _array(rows) for view, rows in each["scores"].items()})
-        for name, each in found.items()
-    ]
+    return [_task(name, each) for name, each in found.items() if half in ("", each["half"])]
+
+
+def _task(name: str, each: dict[str, Any]) -> Recorded:
+    views = {view: _array(rows) for view, rows in each["scores"].items()}
+    return Recorded(name, each["half"], each["strategies"], each["start"], views)
 
 
 def _array(rows: list[list[float | None]]) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from stepsize.jobs.suggestions import exponent_of, moved
+from stepsize.jobs.suggestions import moved
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, suggestion
 from stepsize.kernel.spec import Bound, Spec
 from stepsize.policies import Policy
@@ -22,6 +22,9 @@ from stepsize.schedules import Until
 from stepsize.strategy import Strategy
 
 Count = Annotated[int, Bound("at least 1", low=1)]
+
+BOUND = -0.5
+"""The power of the horizon by which the bound moves a rate, whatever the rule; docs/adr/0007 has what others are worth."""
 
 VIEWS: tuple[View, ...] = ("retimed", "prefix")
 
@@ -87,14 +90,7 @@ def retimed(strategy: Strategy, horizon: int, steps: int) -> Strategy:
     """Return `strategy`, tuned for `horizon` steps, as it runs in `steps`: whole, its rate moved by the bound."""
     if steps == horizon:
         return strategy
-    return strategy.scaled(moved(strategy.policy, horizon, steps, -0.5))
-
-
-def retimed_by_rule(strategy: Strategy, horizon: int, steps: int) -> Strategy:
-    """Return `strategy` as `retimed` does, by the power of the horizon that the best rate of its rule follows."""
-    if steps == horizon:
-        return strategy
-    return strategy.scaled(moved(strategy.policy, horizon, steps, exponent_of(strategy.rule)))
+    return strategy.scaled(moved(strategy.policy, horizon, steps, BOUND))
 
 
 def prefixed(strategy: Strategy, horizon: int, steps: int) -> Strategy:

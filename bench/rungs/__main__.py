@@ -1,4 +1,4 @@
-"""What a short run says of the long one, in three views.
+"""What a short run says of the long one, in four views, and what halving by it picks.
 
 python bench/rungs/record.py      # makes table.json, which is there
 python bench/rungs
@@ -6,8 +6,10 @@ python bench/rungs
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
-from replay import CUTS, VIEWS, Recorded, halving, recorded
+from replay import CUTS, PLANS, VIEWS, Recorded, halving, recorded
 from scipy.stats import kendalltau
 
 
@@ -45,19 +47,19 @@ def tables(tasks: list[Recorded]) -> None:
 
 
 def regrets(tasks: list[Recorded]) -> None:
-    print("\n| halving | regret, mean | median | worst | cost |\n|---|---|---|---|---|")
-    for view in VIEWS:
-        wins = [halving(task, view) for task in tasks]
+    print("\n| rungs before the end | view | regret, mean | median | worst | cost |\n|---|---|---|---|---|---|")
+    for (plan, (cuts, eta)), view in product(PLANS.items(), VIEWS):
+        wins = [halving(task, view, cuts, eta) for task in tasks]
         lost = [task.regret(winner) for task, (winner, _) in zip(tasks, wins, strict=True)]
         cost = np.mean([spent / len(task.strategies) for task, (_, spent) in zip(tasks, wins, strict=True)])
-        print(f"| {view} | {np.mean(lost):.2%} | {np.median(lost):.2%} | {max(lost):.2%} | {cost:.2f} |")
+        print(f"| {plan} | {view} | {np.mean(lost):.2%} | {np.median(lost):.2%} | {max(lost):.2%} | {cost:.2f} |")
     lost = [task.regret(int(task.rung("", 1).mean(axis=1).argmin())) for task in tasks]
-    print(f"| all at full length | {np.mean(lost):.2%} | {np.median(lost):.2%} | {max(lost):.2%} | 1.00 |\n")
+    print(f"| none | | {np.mean(lost):.2%} | {np.median(lost):.2%} | {max(lost):.2%} | 1.00 |\n")
 
 
 def main() -> None:
-    for half in ("dev", "test"):
-        print(f"{half} half\n")
+    for half in ("dev", "test", ""):
+        print(f"{half or 'both'} {'half' if half else 'halves'}\n")
         tasks = recorded(half)
         tables(tasks)
         regrets(tasks)

@@ -13,6 +13,14 @@ import numpy as np
 FILE = Path(__file__).with_name("table.json")
 VIEWS, CUTS, ETA = ("prefix", "retimed", "by rule", "two thirds"), (9, 3), 3
 
+PLANS = {
+    "1/9 and 1/3, a third goes on": (CUTS, ETA),
+    "1/9 and 1/3, half goes on": (CUTS, 2),
+    "1/3, a third goes on": ((3,), ETA),
+    "1/9, half goes on": ((9,), 2),
+}
+"""Which rungs come before the full length, and one in how many goes on from each."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
@@ -62,19 +70,19 @@ def _array(rows: list[list[float | None]]) -> np.ndarray:
     return np.array([[np.inf if score is None else score for score in row] for row in rows])
 
 
-def halving(task: Recorded, view: str) -> tuple[int, float]:
-    """The winner of a synchronous halving over 1/9, 1/3 and all of the run, and its cost in full runs."""
+def halving(task: Recorded, view: str, cuts: tuple[int, ...] = CUTS, eta: int = ETA) -> tuple[int, float]:
+    """The winner of a synchronous halving over shares of the run and all of it, and its cost in full runs."""
     field, cost = list(range(len(task.strategies))), 0.0
-    for cut in (*CUTS, 1):
+    for cut in (*cuts, 1):
         cost += len(field) / cut
         means = task.rung(view, cut).mean(axis=1)
         ranked = sorted(field, key=lambda index: means[index])
-        keep = -(-len(field) // ETA) if cut > 1 else 1
-        field = [index for place, index in enumerate(ranked) if place < keep or _first(task, ranked, place, cut)]
+        keep = -(-len(field) // eta) if cut > 1 else 1
+        first = cut == cuts[0]
+        field = [index for place, index in enumerate(ranked) if place < keep or (first and _leads(task, ranked, place))]
     return field[0], cost
 
 
-def _first(task: Recorded, ranked: list[int], place: int, cut: int) -> bool:
-    """Whether it is the best of its family on the first rung, which loses no family."""
-    before = {task.families[index] for index in ranked[:place]}
-    return cut == CUTS[0] and task.families[ranked[place]] not in before
+def _leads(task: Recorded, ranked: list[int], place: int) -> bool:
+    """Whether it is the best of its family: the first rung loses none."""
+    return task.families[ranked[place]] not in {task.families[index] for index in ranked[:place]}

@@ -123,7 +123,7 @@ def progress(total: float) -> Iterator[Tell]:
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield _lines(total)
+        yield lines(total)
         return
     words, left = TextColumn("{task.description}"), TimeRemainingColumn()
     columns = (words, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), left)
@@ -136,16 +136,17 @@ def progress(total: float) -> Iterator[Tell]:
         yield tell
 
 
-def _lines(total: float) -> Tell:
+def lines(total: float) -> Tell:
+    """Return who prints a line every tenth of about `total` replica-steps, on standard error."""
     done, said = 0, -1
 
     def tell(stage: str, updates: int) -> None:
         nonlocal done, said
         done += updates
-        tenth = int(10 * done / total)
+        tenth = min(10, int(10 * done / total))
         if tenth > said:
             said = tenth
-            click.echo(f"{min(100, 10 * tenth):3d}%  {stage}", err=True)
+            click.echo(f"{10 * tenth:3d}%  {stage}", err=True)
 
     return tell
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -96,10 +95,10 @@ def show_advice(answer: Advice) -> None:
 def standings_table(race: Race) -> Table:
     """Return the standings of a race as a table that fits a terminal of 80 columns."""
     title = f"paired seeds, {race.steps} steps; ± is half of the 95 % t-interval"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for heading in ("strategy", "seeds", "validation loss", "behind the best", "", "chance"):
-        words = heading in {"strategy", ""}
-        table.add_column(heading, justify="left" if words else "right", no_wrap=heading == "strategy")
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("strategy", overflow="fold")
+    for heading in ("seeds", "validation loss", "behind the best", "", "chance"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for standing in race.standings:
         name = standing.strategy.name
         behind = "" if standing.behind is None else plus_minus(standing.behind, "+")

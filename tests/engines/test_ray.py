@@ -1,0 +1,86 @@
+"""A Ray cluster of three nodes on this machine, one of which dies in the middle; and addresses where there is none."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from stepsize.kernel.errors import MissingPackageError, ParameterError, PoolError
+from stepsize.kernel.optional import installed
+
+HERE = Path(__file__).parent
+FAULTY = HERE.parent / "faults" / "faulty.py"
+with_ray = pytest.mark.skipif(not installed("ray"), reason="ray is not installed")
+
+
+@pytest.fixture(scope="module")
+def found():
+    if not installed("ray"):
+        pytest.skip("ray is not installed")
+    command = [sys.executable, HERE / "ray_cluster.py", FAULTY]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_node_dies_and_the_standings_are_those_of_one_process(found):
+    lost = [end for end in found["ends"] if end[0] == "lost"]
+    assert lost
+    assert all(reason.startswith("Ray lost it: ") for _, reason in lost)
+    assert found["same"]
+    assert found["losses"]
+    assert found["failed"] == 0
+    assert "; on the Ray cluster at " in found["engine"]
+
+
+def test_a_trial_that_raises_on_a_node_is_left_out(found):
+    assert list(found["bad"]) == ["SGD Constant 1e+09"]
+    assert "ArithmeticError: far out" in found["bad"]["SGD Constant 1e+09"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are counted in /proc")
+def test_no_process_is_left(found):
+    assert found["left"] == 0
+
+
+CONNECT = "from stepsize.engines.ray import RayPool; RayPool({address!r})"
+
+
+def connect(address):
+    """Connect in a process of its own; return the last line of what it says, and how long it took."""
+    began = time.perf_counter()
+    command = [sys.executable, "-c", CONNECT.format(address=address)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    return done.stderr.splitlines()[-1], time.perf_counter() - began
+
+
+@with_ray
+def test_a_dead_address_is_one_clear_error():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    said, _ = connect(f"127.0.0.1:{port}")
+    assert f"PoolError: nothing answers at 127.0.0.1:{port} (" in said
+    assert "ray start --head" in said
+
+
+@pytest.mark.parametrize("address", ["", "auto", "host", ":6379", "host:port", "ray://host"])
+def test_an_address_that_is_none_is_refused(address):
+    from stepsize.engines.ray import RayPool
+
+    with pytest.raises(ParameterError, match=r'must be "local", "host:6379" or "ray://host:10001", not '):
+        RayPool(address)
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch):
+    from stepsize.engines.ray import RayPool
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingPackageError, match=r"stepsize\[ray\]"):
+        RayPool("local")

@@ -24,7 +24,7 @@ def ramp(curve, *, low=1e-5, high=10.0, points=400):
 
 def canvas(text):
     """The drawing right of the y axis, a list of lines."""
-    sides = [re.match(r" *[-+.e\d]* *?[│┤|+](?![-+])(.*)", line) for line in text.splitlines()]
+    sides = [re.match(r" *(?:-?[\d.]+(?:e-?\d+)?)? [│┤|+](?![-+])(.*)", line) for line in text.splitlines()]
     return [side[1] for side in sides if side]
 
 

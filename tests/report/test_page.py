@@ -243,6 +243,11 @@ def test_a_fan_alone_and_a_sweep_of_another_hyperparameter_have_pages():
     assert "What other range tests would say" not in text
     text = Page(render(samples.fan(of="weight_decay"))).text
     assert "Sweep of the weight decay, 1 fan" in text
+    assert "at its own weight decay" in text
+    _, found = samples.searched()
+    text = Page(render(samples.fan(of="weight_decay"), replace(found, min_lr=None, max_lr=None))).text
+    assert "Weight decay 0.024 (0.02 to 0.03)" in text
+    assert "Least rate" not in text
 
 
 def test_several_results_are_articles_of_one_page(advice):

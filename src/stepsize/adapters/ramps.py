@@ -21,18 +21,7 @@ import numpy as np
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError, brief
 from stepsize.results import Sweep
 from stepsize.schedules import Exponential, Linear, Schedule
-
-LOW, HIGH = 1e-6, 10.0
-"""The range that is climbed when none is given."""
-
-PER_DECADE = 40
-"""Points per decade of the rate."""
-
-LEAST_POINTS = 20
-"""The shortest ramp whose curve can be smoothed."""
-
-EXPLODED = 4.0
-"""A loss that rises above the first by so many times its size, or its fall, less one, is a divergence."""
+from stepsize.theory.ramps import EXPLODED, HIGH, LEAST_STEPS, LOW, PER_DECADE
 
 HEAD = 5
 """The first losses, whose median and scatter a rise is measured by; a twentieth of the ramp where that is more."""
@@ -81,10 +70,10 @@ class Ramp:
         if spacing not in SPACINGS:
             raise ParameterError(f"the spacing of a ramp is 'exponential' or 'linear', not {brief(spacing)}.")
         self.batches, self.every = _count("batches", batches, 1), _count("every", every, 0)
-        self.points = max(LEAST_POINTS, round(PER_DECADE * math.log10(high / low))) if points is None else points
-        if _count("points", self.points, 1) < LEAST_POINTS:
+        self.points = max(LEAST_STEPS, round(PER_DECADE * math.log10(high / low))) if points is None else points
+        if _count("points", self.points, 1) < LEAST_STEPS:
             raise BudgetError(
-                f"a ramp of {points} points is too short to be read; give it at least {LEAST_POINTS}, "
+                f"a ramp of {points} points is too short to be read; give it at least {LEAST_STEPS}, "
                 f"such as {PER_DECADE} a decade."
             )
         self.schedule: Schedule = SPACINGS[spacing](float(low), float(high), self.points - 1)
@@ -156,10 +145,8 @@ class Ramp:
                 held_out[point] = value
         with np.errstate(over="ignore"):  # what is beyond float32 has exploded
             column = np.asarray(losses, dtype=np.float64)[:, None].astype(np.float32)
-        made: dict[str, Any] = {"steps": self.updates, "cost": self.updates, "rule": None}
-        return Sweep(
-            task=task, rates=self._rates[:count], losses=column, held_out=held_out, seeds=(seed,), **made, **known
-        )
+        made: dict[str, Any] = {"steps": self.updates, "cost": self.updates, "rule": None, **known}
+        return Sweep(task=task, rates=self._rates[:count], losses=column, held_out=held_out, seeds=(seed,), **made)
 
 
 def exploded(losses: Sequence[float], head: int = HEAD) -> bool:

@@ -95,7 +95,7 @@ def rules_of(names: list[str]) -> list[Rule]:
 
 def rates_of(words: list[str]) -> list[float]:
     """Return the learning rates in a comma list."""
-    rates = numbers_of(words, "learning rate")
+    rates = numbers_of(words, "learning rate", "a number above 0")
     for rate, word in zip(rates, words, strict=True):
         if not 0 < rate < float("inf"):
             raise ParameterError(f"a learning rate is a number above 0, not {word!r}.")
@@ -104,14 +104,14 @@ def rates_of(words: list[str]) -> list[float]:
     return rates
 
 
-def numbers_of(words: list[str], what: str) -> list[float]:
-    """Return the numbers in a comma list; `what` they are says the error."""
+def numbers_of(words: list[str], what: str, allowed: str = "a number") -> list[float]:
+    """Return the numbers in a comma list; the error says what each is, and what is allowed."""
     found = []
     for word in words:
         try:
             found.append(float(word))
         except ValueError:
-            raise ParameterError(f"a {what} is a number, not {word!r}.") from None
+            raise ParameterError(f"a {what} is {allowed}, not {word!r}.") from None
     return found
 
 

@@ -144,7 +144,7 @@ def _say(sweep: Sweep, found: Suggestion, *, compare: bool) -> None:
     from stepsize.plots.terminal import sketch
 
     console = base.out()
-    console.print(sketch(sweep, found, width=min(100, console.width)), markup=False)
+    console.print(sketch(sweep, found, width=min(100, console.width), encoding=console.encoding), markup=False)
     rows = (
         ("min_lr", found.min_lr, "just before the sharp drop"),
         ("max_lr", found.max_lr, "just before the loss rises"),

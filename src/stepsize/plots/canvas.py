@@ -179,7 +179,7 @@ def ticks(window: Window) -> list[float]:
             if len(found) > 2:
                 break
         return found
-    rough = (window.high - window.low) / 4
+    rough = (window.high - window.low) / 5
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(size * sub for sub in (1, 2, 5, 10) if size * sub >= 0.999 * rough)
     first = math.ceil(window.low / step - 1e-9)

@@ -20,8 +20,8 @@ SIZE = (6.4, 4.2)
 SIGNS = ("o", "s", "D", "p")
 """The marker of each fan, again and again."""
 
-TOP, DOWN = 0.965, 0.045
-"""Where the crosses of the last fan stand, as a share of the height, and how far below it those of the one before."""
+TOP, DOWN = 7.0, 10.0
+"""How far below the top the crosses of the last fan stand, and how far below them those of the one before, points."""
 
 
 def plot_fan(sweep: Sweep, suggestion: Suggestion | None = None, ax: Axes | None = None) -> Axes:
@@ -47,7 +47,7 @@ def draw_fans(ax: Axes, sweep: Sweep, suggestion: Suggestion | None) -> float:
     for i, (fan, color) in enumerate(zip(fans, style.shades(len(fans)), strict=True)):
         behind = len(fans) - 1 - i
         _curve(ax, fan, color, SIGNS[behind % len(SIGNS)])
-        _lost(ax, fan, color, losses, TOP - DOWN * behind)
+        _lost(ax, fan, color, losses, TOP + DOWN * behind)
     before = sweep.before[np.isfinite(sweep.before)]
     if len(before):
         ax.axhline(float(before.mean()), color=style.QUIET, linewidth=1.3, linestyle=":", label="before training")
@@ -75,14 +75,14 @@ def _curve(ax: Axes, fan: Sweep, color: str, sign: str) -> None:
     )  # fmt: skip
 
 
-def _lost(ax: Axes, fan: Sweep, color: str, losses: Window, height: float) -> None:
-    """Mark the runs that are not in the picture, `height` of the way up: those that diverged, and those above it."""
+def _lost(ax: Axes, fan: Sweep, color: str, losses: Window, below: float) -> None:
+    """Mark the runs that are not in the picture, `below` its top (points): those that diverged, and those above it."""
     dead = ~np.isfinite(fan.judged)
     for sign, which in (("x", dead.any(axis=1)), ("^", _above(fan, losses) & ~dead.any(axis=1))):
         rates = fan.rates[which]
         ax.plot(
-            rates, np.full(len(rates), height), color=color, linestyle="none", marker=sign, markersize=7,
-            markeredgewidth=2, transform=ax.get_xaxis_transform(),
+            rates, np.ones(len(rates)), color=color, linestyle="none", marker=sign, markersize=7,
+            markeredgewidth=2, transform=marks.raised(ax, ax.get_xaxis_transform(), -below),
         )  # fmt: skip
 
 

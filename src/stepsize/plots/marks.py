@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 ROW = 13.0
 """The height of a row of flags, and of a row of the key, in points."""
 
-LETTER, HANDLE = 0.72, 36.0
-"""The width of a bold letter, as a share of its height, and of a key's sample with its gaps, in points."""
+BOLD, LETTER, HANDLE = 0.72, 0.58, 31.0
+"""The width of a bold letter and of another, as shares of the size of type, and of a key's sample with its gaps, in
+points."""
 
 Look = tuple[str, Any, float]
 """A colour, a dash of matplotlib's, and a width in points."""
@@ -28,6 +29,9 @@ LOOKS: dict[str, Look] = {
     "base": (style.BLUE, (0, (7, 2)), 1.4), "limit": ("#555555", ":", 1.6),
 }  # fmt: skip
 """How each mark looks, told apart without colour too."""
+
+SHADED = ("min", "max", "lr")
+"""The marks whose spread is shown."""
 
 ARROWS = ("← ", " →")
 """Before or behind the word of a mark that lies outside the picture."""
@@ -39,7 +43,7 @@ def crown(ax: Axes, marks: Sequence[Mark], window: Window) -> float:
 
 
 def mark(ax: Axes, marks: Sequence[Mark], window: Window) -> float:
-    """Draw each mark as a line with the spread shaded and its flag above, and return the height of all flags in points.
+    """Draw each mark as a line with the spread shaded and its flag above; return the height of all flags in points.
 
     window: of the x axis. A mark outside is a flag with an arrow at that edge, without a line.
     """
@@ -47,7 +51,7 @@ def mark(ax: Axes, marks: Sequence[Mark], window: Window) -> float:
     shown = [(each, place) for each, place in shown if np.isfinite(place)]
     texts = [_arrowed(each.text, place) for each, place in shown]
     points = _points(ax)
-    flags = rows([(min(max(place, 0.0), 1.0), (LETTER * style.SMALL * len(text) + 8) / points)
+    flags = rows([(min(max(place, 0.0), 1.0), (BOLD * style.SMALL * len(text) + 8) / points)
                   for (_, place), text in zip(shown, texts, strict=True)])  # fmt: skip
     for (each, place), text, (side, row) in zip(shown, texts, flags, strict=True):
         if 0 <= place <= 1:
@@ -61,7 +65,7 @@ def _line(ax: Axes, each: Mark, row: int) -> None:
     """Draw the line of a mark, up to its flag, and its spread."""
     color, dash, width = LOOKS[each.word]
     value, low, high = each.estimate.value, each.estimate.low, each.estimate.high
-    if np.isfinite([low, high]).all() and low < high and (low > 0 or ax.get_xscale() != "log"):
+    if each.word in SHADED and np.isfinite([low, high]).all() and low < high and (low > 0 or ax.get_xscale() != "log"):
         ax.axvspan(low, high, color=color, alpha=0.13, linewidth=0)
     ax.axvline(value, color=color, linewidth=width, linestyle=dash, label=f"_{each.text}", zorder=2.5)
     ax.annotate(
@@ -119,22 +123,27 @@ def key(ax: Axes, above: float) -> float:
     handles, words = ax.get_legend_handles_labels()
     if not handles:
         return above
-    wide = HANDLE + 0.62 * style.SMALL * max(map(len, words))
-    columns = min(len(words), max(1, int(_points(ax) / wide)))
-    count = -(-len(words) // columns)
-    columns = -(-len(words) // count)
+    count = _key_rows([HANDLE + LETTER * style.SMALL * len(word) for word in words], _points(ax))
     ax.legend(
-        handles, words, loc="lower left", bbox_to_anchor=(0.0, 1.0), bbox_transform=_raised(ax, above + 2),
-        borderaxespad=0.0, borderpad=0.0, frameon=False, fontsize=style.SMALL, labelcolor=style.INK, ncols=columns,
-        handlelength=1.8, columnspacing=1.0, handletextpad=0.5, labelspacing=0.25,
+        handles, words, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.0, borderpad=0.0, frameon=False,
+        bbox_transform=raised(ax, ax.transAxes, above + 2), ncols=-(-len(words) // count), fontsize=style.SMALL,
+        labelcolor=style.INK, handlelength=1.8, columnspacing=1.0, handletextpad=0.5, labelspacing=0.25,
     )  # fmt: skip
     return above + ROW * count + 4
 
 
-def _raised(ax: Axes, points: float) -> Any:
-    """Return the transform of shares of `ax` that ends some points higher."""
+def _key_rows(widths: Sequence[float], room: float) -> int:
+    """Return in how few rows a key fits, whose columns are filled from top to bottom, each as wide as its widest."""
+    for count in range(1, len(widths)):
+        if sum(max(widths[i : i + count]) for i in range(0, len(widths), count)) <= room:
+            return count
+    return len(widths)
+
+
+def raised(ax: Axes, transform: Any, points: float) -> Any:
+    """Return a transform of `ax` that ends some points higher."""
     copy = need("matplotlib.transforms").offset_copy
-    return copy(ax.transAxes, fig=ax.get_figure(root=True), y=points, units="points")
+    return copy(transform, fig=ax.get_figure(root=True), y=points, units="points")
 
 
 def _points(ax: Axes) -> float:

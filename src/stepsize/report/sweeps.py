@@ -91,7 +91,7 @@ def _answer(suggestion: Suggestion | None, of: str) -> tuple[tuple[str, str], ..
         (name, suggestion.lr), ("Base of the cycle", suggestion.base),
         ("Largest stable rate, by curvature", suggestion.limit),
     )  # fmt: skip
-    bounds = (("Least rate", bound(suggestion.min_lr)), ("Largest rate", bound(suggestion.max_lr)))
+    bounds = (("Least rate", bound(suggestion.min_lr)), ("Largest rate", bound(suggestion.max_lr))) * (of == "lr")
     lr, *others = [(word, bound(estimate)) if estimate is not None else None for word, estimate in optional]
     return tuple(pair for pair in (lr, *bounds, *others) if pair is not None)
 
@@ -123,7 +123,8 @@ def _picture(sweep: Sweep, suggestion: Suggestion | None) -> Picture:
     """Return a ramp or the fans, drawn large, with how to read it as the caption."""
     if sweep.fan:
         seeds = "the mean" if len(sweep.seeds) > 1 else "its end"
-        caption = f"Each point is a whole run at its own peak rate, {seeds}; a run that diverged is a cross at the top."
+        what = "peak rate" if sweep.of == "lr" else sweep.of.replace("_", " ")
+        caption = f"Each point is a whole run at its own {what}, {seeds}; a run that diverged is a cross at the top."
         return draw(plot_fan, sweep, suggestion, label=_label(sweep, suggestion), caption=caption)
     many = f"The median of {len(sweep.seeds)} seeds" if len(sweep.seeds) > 1 else "The loss"
     caption = f"{many}, smoothed, while the rate climbs. The shades are the spread over seeds."

@@ -70,8 +70,13 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def trainings(cost: float) -> str:
-    """Return a cost in full trainings."""
-    return f"{cost:.3g} full trainings"
+    """Return a cost in full trainings.
+
+    >>> trainings(1.0), trainings(2.5)
+    ('1 full training', '2.5 full trainings')
+    """
+    number = f"{cost:.3g}"
+    return f"{number} full training{'s' * (number != '1')}"
 
 
 def sentence(text: str) -> str:

@@ -90,14 +90,8 @@ class Sweep(Spec):
 
     @property
     def judged(self) -> np.ndarray:
-        """The losses to read bounds from, (points, seeds): those held out, else the batches'.
-
-        Of a ramp, those held out have to be there at each point that has a loss.
-        """
-        if not self.held_out.size:
-            return self.losses
-        missing = not self.fan and bool((np.isnan(self.held_out) & np.isfinite(self.losses)).any())
-        return self.losses if missing else self.held_out
+        """The losses to read bounds from, (points, seeds): those held out where they were taken, else the batches'."""
+        return self.held_out if self.held_out.size else self.losses
 
     def plot(self, suggestion: Suggestion | None = None, ax: Any = None) -> Any:
         """Draw loss against rate, with the bounds of `suggestion` when given, and return the matplotlib Axes."""

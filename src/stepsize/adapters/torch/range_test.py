@@ -22,13 +22,15 @@ from typing import Any, Literal, Self
 import torch
 from torch import distributed
 
-from stepsize.adapters.ramps import HIGH, LOW, Ramp, endless, number
+from stepsize.adapters.ramps import Ramp, endless, number
 from stepsize.adapters.torch.groups import plain
+from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.adapters.torch.rates import Rates
 from stepsize.adapters.torch.snapshots import restored, resumable
 from stepsize.adapters.torch.updates import after_update, paused
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.results import Sweep
+from stepsize.theory.ramps import HIGH, LOW
 
 PATIENCE = 1000
 """Turns of the loop at one rate without an update, after which none will come."""
@@ -102,6 +104,7 @@ class RangeTest:
         name = ", ".join(type(each).__name__ for each in self._optimizers)
         self._known: dict[str, Any] = {
             "task": task or type(self._models[0]).__name__, "optimizer": name, "horizon": horizon, "seed": seed,
+            "rule": rule_of(self._optimizers[0]) if len(self._optimizers) == 1 else None,
         }  # fmt: skip
         self._undo: ExitStack | None = None
         self._told: list[Any] = []

@@ -4,13 +4,13 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from stepsize.kernel.errors import MissingPackageError, ParameterError, PoolError
+from stepsize.engines.ray import RayPool
+from stepsize.kernel.errors import MissingPackageError, ParameterError
 from stepsize.kernel.optional import installed
 
 HERE = Path(__file__).parent
@@ -72,15 +72,11 @@ def test_a_dead_address_is_one_clear_error():
 
 @pytest.mark.parametrize("address", ["", "auto", "host", ":6379", "host:port", "ray://host"])
 def test_an_address_that_is_none_is_refused(address):
-    from stepsize.engines.ray import RayPool
-
     with pytest.raises(ParameterError, match=r'must be "local", "host:6379" or "ray://host:10001", not '):
         RayPool(address)
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
-    from stepsize.engines.ray import RayPool
-
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingPackageError, match=r"stepsize\[ray\]"):
         RayPool("local")

@@ -105,7 +105,7 @@ def test_a_trial_that_kills_its_process_is_left_out(pool, monkeypatch):
 
 def test_a_trial_that_hangs_is_left_out(pool, monkeypatch):
     monkeypatch.setattr(table, "RETRIES", 0)
-    assert failing(pool, "hangs", Loop(), wave_seconds=3.0) == "it ran for longer than its 3 seconds"
+    assert failing(pool, "hangs", Loop(), time_limit=3.0) == "it ran for longer than its 3 seconds"
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is watched on Linux alone")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stepsize.engines.base import Engine
 from stepsize.engines.ensemble import Ensemble, refusal
+from stepsize.engines.function import Function, FunctionTask
 from stepsize.engines.loop import Loop
 from stepsize.problems import Task
 
@@ -13,6 +14,8 @@ def choose(task: Task) -> tuple[Engine, str]:
 
     Raises TaskError when the task cannot be trained at all.
     """
+    if isinstance(task, FunctionTask):
+        return Function(), Function.label
     reason = refusal(task)
     if reason is None:
         ensemble = Ensemble()

@@ -57,7 +57,7 @@ def check(
     elif workers != "auto" or memory_limit is not None:
         name = "--workers" if workers != "auto" else "--memory-limit"
         raise ParameterError(
-            f"{name} is of worker processes on this machine; on a Ray cluster, Ray's own settings say it. Leave it away."
+            f"{name} is of worker processes on this machine; on a cluster, Ray's own settings say it. Leave it away."
         )
     elif cpus == 0 and not gpus:
         raise ParameterError("a wave of trials needs some of a core or of a GPU; raise --cpus or --gpus.")
@@ -75,15 +75,12 @@ def runner(problem: Task, journal: Journal, tell: base.Tell, options: dict[str, 
         from stepsize.engines.ray import RayPool
 
         gpus = options["gpus"] or 0.0
-        cpus = 1.0 if options["cpus"] is None else options["cpus"]
-        pool = RayPool(options["address"] or LOCAL, cpus=cpus, gpus=gpus)
-        made = Runner(
-            problem, engine=Ensemble(device="cuda") if gpus and not problem.opaque else None, pool=pool, **shared
-        )
+        pool = RayPool(options["address"] or LOCAL, cpus=1.0 if options["cpus"] is None else options["cpus"], gpus=gpus)
+        vectorised = Ensemble(device="cuda") if gpus and not problem.opaque else None
+        made = Runner(problem, engine=vectorised, pool=pool, **shared)
     else:
         memory = options["memory_limit"]
-        made = Runner(
-            problem, workers=options["workers"], memory_limit=None if memory is None else 1e9 * memory, **shared
-        )
+        size = None if memory is None else 1e9 * memory
+        made = Runner(problem, workers=options["workers"], memory_limit=size, **shared)
     with closing(made):
         yield made

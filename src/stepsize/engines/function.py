@@ -57,7 +57,8 @@ class FunctionTask(Task):
     rule: the update rule that its optimizer follows, which says what can be scheduled. When not given the function
         follows any: it builds its optimizer with `trial.optimizer(parameters)`, or looks at `trial.rule`.
 
-    Watch out: it is a closed box. Its trials run one at a time, and each reported loss waits for the device. A journal knows it by the text of `train` and its first losses: other changes go unnoticed.
+    Watch out: it is a closed box. Its trials run one at a time, and each reported loss waits for the device. A journal
+    knows it by the text of `train` and its first losses: other changes go unnoticed.
 
     Raises TaskError when `train` is no function.
     """
@@ -121,8 +122,8 @@ class FunctionTask(Task):
             )
         if len(trial.losses) == REHEARSAL and trial.read_at < REHEARSAL - 1:
             raise TaskError(
-                f"{self.name!r} takes no rate in update {REHEARSAL - 1}, so no schedule can move it. Inside of the "
-                "loop call trial.apply(optimizer), or set trial.lr in your optimizer."
+                f"{self.name!r} reads no rate in step {REHEARSAL - 1}, so no schedule can move it. Inside of the loop "
+                "call trial.apply(optimizer), or give trial.lr to your optimizer."
             )
         if self.rule is None and not trial.rule_read:
             raise TaskError(

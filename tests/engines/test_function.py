@@ -43,7 +43,7 @@ REFERENCE = Task(lambda: nn.Linear(4, 1), nn.functional.mse_loss, (X[:32], Y[:32
 
 def plain(trial):
     """Gradient descent on half the square, in plain Python, with noise of the global generators."""
-    weight = 1.0 + 0.01 * random.random() + 0.01 * np.random.rand() + 0.01 * float(torch.rand(()))  # noqa: NPY002
+    weight = 1.0 + 0.01 * random.random() + 0.01 * np.random.rand() + 0.01 * float(torch.rand(()))  # noqa: NPY002, S311  (the global ones)
     for _ in trial:
         loss = weight**2 / 2
         weight -= trial.lr * weight
@@ -95,7 +95,7 @@ def test_jobs_that_look_at_models_do_without():
 
 
 def test_advice_follows_its_rule_and_its_code_runs():
-    answer = advise(task(torch_loop, Momentum()), budget=40, policies=["constant", "cosine"])
+    answer = advise(task(torch_loop, Momentum()), steps=60, budget=40, policies=["constant", "cosine"])
     assert isinstance(answer.strategy.rule, Momentum)
     code = answer.code.replace("task = ...", "task = given")
     printed = []
@@ -185,7 +185,7 @@ WRONG = {
     "returns a number": (returns, r"returned 0\.5, which nobody reads; report a score"),
     "no rate": (loop(lambda trial, step: trial.report(1.0), rate=False), "reads no rate in step 2"),
     "one rate": (only_before, "reads no rate in step 2"),
-    "raises": (loop(lambda trial, step: 1 / (step - 1)), "fails at update 0: AttributeError|fails at update 1: Zero"),
+    "raises": (loop(lambda trial, step: trial.report(1 / (1 - step))), "fails at update 1: ZeroDivisionError: "),
     "raises before": (lambda trial: 1 / 0, "fails before its first update: ZeroDivisionError"),
     "exits": (exits, "fails before its first update: SystemExit: bye"),
     "not torch": (loop(lambda trial, step: trial.apply(object())), "takes a torch optimizer, not object"),
@@ -281,7 +281,7 @@ def test_a_bad_trial_is_left_out_and_the_others_go_on():
     runner = Runner(task(train))
     record = race(runner.task, field(0.01, 0.02, 0.03), seeds=(0, 1), runner=runner)
     assert [s.strategy.peak for s in record.standings] == [0.03, 0.01, 0.02]
-    assert {reason for reason in runner.failures.values()} == {"'train' fails at update 5: ArithmeticError: far out"}
+    assert set(runner.failures.values()) == {"'train' fails at update 5: ArithmeticError: far out"}
     assert len(runner.failures) == 2
 
 
@@ -341,7 +341,7 @@ def test_a_compiled_loop_takes_the_whole_table():
 
 
 def test_what_needs_a_model_says_that_there_is_none():
-    with pytest.raises(TaskError, match="whose model cannot be looked at; this needs a stepsize.Task"):
+    with pytest.raises(TaskError, match="whose model cannot be looked at; this needs a stepsize"):
         Loop().run(task(), [Trial(field(0.1)[0], 0)], 3)
     with pytest.raises(TaskError, match="'fine' is no training function"):
         Function().run(REFERENCE, [Trial(field(0.1)[0], 0)], 3)

@@ -1,6 +1,7 @@
-"""`python ray_cluster.py FILE`: a race on a local Ray cluster of three nodes, one of which dies in the middle.
+"""`python ray_cluster.py FILE`: a race on a local Ray cluster of three nodes; a worker dies, and then a node.
 
-In a process of its own: Ray changes signals, logging and the environment. Prints what a test looks at, as JSON.
+In a process of its own: Ray changes signals, logging and the environment. FILE is removed once it is loaded, so that no
+node can read it. Prints what a test looks at, as JSON.
 """
 
 import json
@@ -8,7 +9,7 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 os.environ.update(RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
@@ -26,21 +27,22 @@ FIELD = [Strategy(SGD(), constant(rate)) for rate in (0.01, 0.02, 0.03, 0.04)]
 
 
 class Watched(RayPool):
-    """Notes how waves ended, and kills the node of the second worker that begins a wave, once it has begun it."""
-
-    cluster, nodes, log = None, (), Path()
+    """Notes how waves ended; kills the first worker that begins a wave, and then the node of the third one."""
 
     def watch(self, cluster, nodes, log):
-        self.ends, self.cluster, self.nodes, self.log = [], cluster, list(nodes), log
+        self.ends, self.killed, self.cluster, self.nodes, self.log = [], [], cluster, list(nodes), log
 
     def poll(self, seconds):
         found = super().poll(min(seconds, 0.05))
         self.ends += [end[1:] if end[1] == "lost" else end[1:2] for end in found]
         workers = list(dict.fromkeys(line.split()[0] for line in self.log.read_text().splitlines()))
-        if len(workers) > 1 and len(self.nodes) > 1:
-            for node in [node for node in self.nodes if int(workers[1]) in children(raylet(node))]:
-                kill_node(self.cluster, node)
-                self.nodes.remove(node)
+        if workers and not self.killed:
+            os.kill(int(workers[0]), signal.SIGKILL)
+            self.killed.append("worker")
+        if len(workers) > 2 and len(self.killed) == 1:
+            (node,) = [node for node in self.nodes if int(workers[2]) in children(raylet(node))]
+            kill_node(self.cluster, node)
+            self.killed.append("node")
         return found
 
 
@@ -82,6 +84,7 @@ def main(file, log):
     task, bad = load_task(f"{file}:slow"), load_task(f"{file}:raises")
     threes = sys.modules[Path(file).stem].Threes
     whole, _ = run(load_task(f"{file}:task"), threes())
+    Path(file).unlink()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     pool = Watched(cluster.address)
@@ -95,6 +98,7 @@ def main(file, log):
             "same": standings(record) == standings(whole),
             "losses": bool((record.curves.losses == whole.curves.losses).all()),
             "ends": pool.ends,
+            "killed": pool.killed,
             "failed": len(runner.failures),
             "engine": record.engine,
             "bad": {trial.strategy.name: reason for trial, reason in failing.failures.items()},
@@ -102,10 +106,11 @@ def main(file, log):
     finally:
         pool.close()
         cluster.shutdown()
-    found["left"] = len(children(os.getpid()))
-    sys.stdout.write(json.dumps(found))
+    return {**found, "left": len(children(os.getpid()))}
 
 
 if __name__ == "__main__":
     with tempfile.NamedTemporaryFile() as log:
-        main(sys.argv[1], Path(log.name))
+        with redirect_stdout(sys.stderr):  # Ray prints there that a worker died
+            answer = main(sys.argv[1], Path(log.name))
+        sys.stdout.write(json.dumps(answer))

@@ -18,33 +18,27 @@ FAULTY = HERE.parent / "faults" / "faulty.py"
 with_ray = pytest.mark.skipif(not installed("ray"), reason="ray is not installed")
 
 
-@pytest.fixture(scope="module")
-def found():
-    if not installed("ray"):
-        pytest.skip("ray is not installed")
-    command = [sys.executable, HERE / "ray_cluster.py", FAULTY]
+@with_ray
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are found in /proc")
+def test_a_worker_and_a_node_die_and_the_standings_are_those_of_one_process(tmp_path):
+    """All of it in one test: a cluster takes a while to start."""
+    file = tmp_path / "faulty.py"
+    file.write_text(FAULTY.read_text())
+    command = [sys.executable, HERE / "ray_cluster.py", file]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_a_node_dies_and_the_standings_are_those_of_one_process(found):
+    found = json.loads(done.stdout)
+    assert not file.exists()
+    assert found["killed"] == ["worker", "node"]
     lost = [end for end in found["ends"] if end[0] == "lost"]
-    assert lost
+    assert len(lost) >= 2
     assert all(reason.startswith("Ray lost it: ") for _, reason in lost)
     assert found["same"]
     assert found["losses"]
     assert found["failed"] == 0
     assert "; on the Ray cluster at " in found["engine"]
-
-
-def test_a_trial_that_raises_on_a_node_is_left_out(found):
     assert list(found["bad"]) == ["SGD Constant 1e+09"]
     assert "ArithmeticError: far out" in found["bad"]["SGD Constant 1e+09"]
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are counted in /proc")
-def test_no_process_is_left(found):
     assert found["left"] == 0
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,7 +67,10 @@ def check(
 
 @contextmanager
 def runner(problem: Task, journal: Journal, tell: base.Tell, options: dict[str, Any]) -> Iterator[Runner]:
-    """Give a runner that runs the trials where the options say; its workers end with the block."""
+    """Give a runner that runs the trials where the options say; its workers end with the block.
+
+    What the task, or Ray, prints meanwhile goes to standard error: standard output is for the answer.
+    """
     from stepsize.jobs import Runner
 
     shared = {"journal": journal, "progress": tell, "time_limit": options["time_limit"]}
@@ -82,5 +86,5 @@ def runner(problem: Task, journal: Journal, tell: base.Tell, options: dict[str, 
         memory = options["memory_limit"]
         size = None if memory is None else 1e9 * memory
         made = Runner(problem, workers=options["workers"], memory_limit=size, **shared)
-    with closing(made):
+    with closing(made), redirect_stdout(sys.stderr):
         yield made

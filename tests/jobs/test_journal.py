@@ -330,5 +330,5 @@ def test_the_status_says_how_far_a_race_is_while_it_runs(task, tmp_path, monkeyp
 
 def test_no_journal_has_no_status(tmp_path):
     with pytest.raises(FormatError, match="not a journal"):
-        status(tmp_path)
+        status(str(tmp_path))
     assert list(tmp_path.iterdir()) == []

@@ -159,7 +159,7 @@ def test_a_script_without_its_guard_is_told_so(tmp_path, monkeypatch):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     monkeypatch.setattr("stepsize.engines.processes.ATTEMPTS", 1)
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script))
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
     monkeypatch.setattr(sys, "argv", [str(script), f"{FAULTY}:task"])
     workers = Processes(1)

@@ -269,6 +269,15 @@ def test_a_newer_journal_is_refused_and_left_as_it_was(tmp_path):
         Journal(tmp_path / "j")
 
 
+def test_a_journal_whose_making_was_cut_off_is_made_again(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "TABLES", f"{store.TABLES} SELECT 1 FROM nowhere;")
+        with pytest.raises(FormatError, match="no such table: nowhere"):
+            Journal(tmp_path)
+    with Journal(tmp_path) as journal:
+        assert len(journal) == 0
+
+
 def test_a_second_driver_is_refused_until_the_first_has_closed(tmp_path):
     with (
         Journal(tmp_path / "j"),

@@ -94,8 +94,8 @@ class Store:
         try:
             self._check(_version(base), _tables(base))
             base.execute("PRAGMA journal_mode=WAL")
-            base.executescript(TABLES)
-            base.execute(f"PRAGMA user_version={VERSION}")
+            if _version(base) < VERSION:  # all of it or nothing: a driver may be killed here too
+                base.executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT")
         except sqlite3.Error as error:
             base.close()
             if full(error):

@@ -4,6 +4,7 @@
 #   make advise PYTHON=python3.12      the interpreter to make the environment with
 #   make test VENV=/path/to/folder     where the environment lies
 #   make test ARGS="tests/rules -x"    further arguments, for pytest or for stepsize advise
+#   make test WORKERS=0                tests one after the other, as the debugger wants them
 
 .POSIX:
 .SUFFIXES:
@@ -13,6 +14,7 @@
 PYTHON ?=
 VENV = .venv
 ARGS =
+WORKERS = auto
 
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt
@@ -27,7 +29,7 @@ advise: $(RUN)  ## Advise on the built-in digits task, and write report.html
 	@echo "The page with the pictures: $$PWD/report.html"
 
 test: $(DEV)  ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 check: lint types floors  ## Hold the code to its lint, its types and its floors
 

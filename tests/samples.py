@@ -130,6 +130,37 @@ def suggestion(of: Sweep, *, clear: bool = True) -> Suggestion:
     )
 
 
+def fan(
+    *, steps: int = 200, seeds: int = 2, best: float = 0.03, diverged: bool = True, earlier: tuple[Sweep, ...] = (),
+    of: str = "lr", rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3),
+) -> Sweep:  # fmt: skip
+    """Runs that end lowest at `best`, the longer the lower; at the largest rate one seed diverged."""
+    values = np.array(rates)
+    level = 0.1 * (1 + 60 / steps) * (1 + np.log10(values / best)[:, None] ** 2) * (1 + 0.1 * np.arange(seeds))
+    if diverged:
+        level[-1, 0] = np.nan
+    return Sweep(
+        "digits", AdamW(), values, level.astype(np.float32), tuple(range(seeds)), 4.0, steps=steps,
+        policy=RECIPES["one_cycle"](1.0), held_out=1.2 * level, before=np.full(seeds, 2.3), horizon=STEPS,
+        earlier=earlier, of=of,
+    )  # fmt: skip
+
+
+def searched() -> tuple[Sweep, Suggestion]:
+    """A search for a rate, a ramp and two fans, and what is read off it."""
+    ramp = sweep(AdamW(), seeds=2)
+    found = suggestion(ramp)
+    lr, limit = Estimate(0.024, 0.02, 0.03), Estimate(0.5, 0.4, 0.6)
+    policy = RECIPES["one_cycle"](0.024).over(STEPS)
+    last = fan(earlier=(ramp, fan(steps=50, best=0.05)))
+    reason = "whole runs of 200 steps end lowest at 0.03; moved by 0.8 to 400 steps"
+    warnings = ("the curvature bears far more than the runs do",)
+    return last, Suggestion(
+        found.min_lr, found.max_lr, clear=True, reason=reason, smooth=found.smooth, lr=lr, policy=policy, limit=limit,
+        warnings=warnings,
+    )  # fmt: skip
+
+
 CODE = """\
 import stepsize
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from files import read, write
-from ours import suggest_all
+from ours import WAYS, suggest_all
 from peers import FILE as SUGGESTIONS
 from peers import LENGTH_SEEDS, LENGTHS, short
 from table import Answers, fixed, of_peers, table
@@ -28,14 +28,14 @@ OURS = Path(__file__).with_name("ours.json")
 
 
 def ours(problem: Problem) -> dict:
-    """Return what stepsize suggests with every seed, and with ramps of other lengths."""
-    default = [suggest_all(problem, SCHEDULES, seed) for seed in SEEDS]
-    longer = {length: [suggest_all(problem, SCHEDULES, seed, length)[0] for seed in LENGTH_SEEDS] for length in LENGTHS}
-    return {
-        "rates": by_schedule([rates for rates, _ in default]),
-        "updates": [updates for _, updates in default],
-        "lengths": {str(length): by_schedule(found) for length, found in longer.items()},
-    }
+    """Return what stepsize suggests in each way with every seed; the ramp alone also with ramps of other lengths."""
+    found = {}
+    for way, budget in WAYS.items():
+        each = [suggest_all(problem, SCHEDULES, seed, budget) for seed in SEEDS]
+        found[way] = {"rates": by_schedule([rates for rates, _ in each]), "updates": [updates for _, updates in each]}
+    ramps = {n: [suggest_all(problem, SCHEDULES, seed, None, n)[0] for seed in LENGTH_SEEDS] for n in LENGTHS}
+    found[way]["lengths"] = {str(length): by_schedule(rates) for length, rates in ramps.items()}
+    return found
 
 
 def kept(problem: Problem) -> dict:
@@ -73,7 +73,8 @@ def main() -> None:
         parser.error("truth.json holds no problem of this half; python bench/range_test/truth.py measures them")
     rows: dict[str, dict[str, Answers]] = {}
     for problem in [] if options.without_ours else problems:
-        rows.setdefault("stepsize", {})[problem.name] = Answers(**kept(problem))
+        for way, answers in kept(problem).items():
+            rows.setdefault(way, {})[problem.name] = Answers(**answers)
     for problem in problems:
         for method, answers in of_peers(peers.get(problem.name, {})).items():
             rows.setdefault(method, {})[problem.name] = answers

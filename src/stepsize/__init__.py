@@ -16,6 +16,8 @@ from stepsize.schedules import Schedule as Schedule
 from stepsize.strategy import Strategy as Strategy
 
 if TYPE_CHECKING:
+    from stepsize.adapters.ramps import ramp as ramp
+    from stepsize.adapters.torch import RangeTest as RangeTest
     from stepsize.adapters.torch import as_lr_scheduler as as_lr_scheduler
     from stepsize.adapters.torch import build_optimizer as build_optimizer
     from stepsize.adapters.torch import drive as drive
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
     from stepsize.report import write_report as write_report
 
 _LATER = {
+    "RangeTest": "adapters.torch",
     "advise": "jobs",
     "as_lr_scheduler": "adapters.torch",
     "build_optimizer": "adapters.torch",
     "drive": "adapters.torch",
     "race": "jobs",
+    "ramp": "adapters.ramps",
     "range_test": "jobs",
     "suggest": "jobs",
     "write_report": "report",

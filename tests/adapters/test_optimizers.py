@@ -8,7 +8,7 @@ import torch
 
 from stepsize import rules
 from stepsize.adapters.torch import build_optimizer
-from stepsize.adapters.torch.optimizers import TWINS
+from stepsize.adapters.torch.optimizers import TWINS, rule_of
 from stepsize.kernel.errors import DriveError
 
 STEPS = 20
@@ -57,3 +57,18 @@ def test_a_switch_that_torch_does_not_have_is_refused(kind):
 def test_a_rule_that_torch_does_not_have_is_refused(rule):
     with pytest.raises(DriveError, match=r"torch\.optim has no .*run it in an engine"):
         build_optimizer([torch.nn.Parameter(torch.ones(1))], rule)
+
+
+@pytest.mark.parametrize("kind", TWINS)
+def test_the_rule_of_a_torch_optimizer_is_the_one_that_it_was_made_of(kind):
+    rule = kind(lr=0.03)
+    assert rule_of(build_optimizer([torch.nn.Parameter(torch.zeros(2))], rule)) == rule
+
+
+def test_an_optimizer_that_is_none_of_ours_has_no_rule():
+    assert rule_of(torch.optim.LBFGS([torch.nn.Parameter(torch.zeros(2))])) is None
+
+
+def test_a_rate_that_is_a_tensor_is_read_as_a_number():
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))], lr=torch.tensor(0.5))
+    assert rule_of(optimizer).lr == 0.5

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from stepsize import load
-from stepsize.policies import RECIPES, one_cycle
+from stepsize.policies import RECIPES, cosine, one_cycle
 from stepsize.results import Advice, Race, Suggestion, Sweep
 from stepsize.results.io import CATALOGUE, loads, save
+from stepsize.rules import SGD
 from stepsize.schedules import Cosine, Schedule
+from stepsize.strategy import Strategy
 
 ADVISE = ("advise", "../tiny.py", "--steps", 40, "--budget", 26, "--rules", "SGD", "--policies", "constant,cosine")
 RACE = ("race", "../tiny.py", "--steps", 40, "--rules", "SGD,AdamW", "--policies", "cosine,constant", "--rates", "0.01")
@@ -36,8 +38,7 @@ def test_advise_writes_what_it_was_asked_for(stepsize, folder):
     assert isinstance(answer, Advice)
     assert load("out/advice.json").strategy == answer.strategy
     assert "<html" in Path("out/page.html").read_text()
-    assert files(folder) >= {"out/advice.json", "out/page.html", "kept"}
-    assert any(name.startswith("kept/advise-") for name in files(folder))
+    assert files(folder) >= {"out/advice.json", "out/page.html", "kept/journal.sqlite"}
     assert not any(".stepsize" in name for name in files(folder))
 
 
@@ -65,24 +66,58 @@ def test_race_finds_its_own_rates(stepsize):
     assert len(record.rungs[0].seeds) == 2
 
 
+RANGE = ("range-test", "../tiny.py", "--rule", "SGD", "--seeds", 2)
+
+
 def test_range_test_prints_both_bounds_or_why_not(stepsize):
-    done = stepsize("range-test", "../tiny.py", "--rule", "SGD", "--seeds", 2)
+    done = stepsize(*RANGE)
     assert done.code == 0
-    assert "SGD on ../tiny.py:" in done.out
+    assert "SGD on ../tiny.py, 2 seeds:" in done.out
     assert ("min_lr" in done.out) == ("no clear answer" not in done.out)
+    assert "full trainings" in done.out
 
 
 def test_range_test_writes_what_it_was_asked_for(stepsize, folder):
     done = stepsize(
-        "range-test", "../tiny.py", "--low", "1e-4", "--high", "1", "--steps", 60, "--seeds", 2, "--json",
-        "--save", "sweep.json", "--plot", "sweep.png",
-    )  # fmt: skip
+        *RANGE, "--low", "1e-4", "--high", "1e6", "--steps", 60, "--json", "--save", "sweep.json", "--plot", "sweep.png"
+    )
     assert isinstance(loads(done.out), Suggestion)
     sweep = load("sweep.json")
     assert isinstance(sweep, Sweep)
     assert sweep.losses.shape == (60, 2)
     assert Path("sweep.png").read_bytes().startswith(b"\x89PNG")
     assert files(folder) == {"sweep.json", "sweep.png"}
+
+
+def test_range_test_finds_the_rate_of_a_policy_and_prints_it_as_json(stepsize):
+    done = stepsize(*RANGE, "--for", "one_cycle", "--json", "--save", "sweep.json", "--budget", 4)
+    found, sweep = json.loads(done.out)["value"], load("sweep.json")
+    assert {"min_lr", "max_lr", "lr", "clear", "reason"} <= found.keys()
+    assert sweep.fan
+    assert not sweep.earlier[0].fan
+    if found["clear"]:
+        assert found["lr"]["low"] <= found["lr"]["value"] <= found["lr"]["high"]
+        assert found["policy"]["kind"] == "Policy"
+
+
+def test_range_test_takes_the_policy_of_a_file_and_another_horizon(stepsize):
+    save(Strategy(SGD(), cosine(0.3)), "strategy.json")
+    done = stepsize(*RANGE, "--for", "strategy.json", "--budget", 9, "--horizon", 80, "--json")
+    found = loads(done.out)
+    assert found.policy is None or found.policy["lr"].steps == 80
+
+
+def test_range_test_tests_something_else_at_a_given_rate(stepsize):
+    done = stepsize(*RANGE[:2], "--rule", "Momentum", "--seeds", 2, "--of", "momentum", "--lr", 0.1, "--steps", 10)
+    assert done.code == 0
+    assert "runs of 10 steps end lowest at momentum" in done.out or "no clear answer" in done.out
+    done = stepsize(*RANGE, "--of", "batch_size", "--values", "8,16", "--lr", 0.1, "--steps", 20, "--json")
+    assert isinstance(loads(done.out), Suggestion)
+
+
+def test_range_test_compares_with_other_finders(stepsize):
+    done = stepsize(*RANGE, "--compare")
+    assert {"valley", "slide", "steepest", "lightning"} & set(done.out.split())
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -53,6 +53,17 @@ def nothing_runs(monkeypatch, request):
         (("range-test", "../tiny.py", "--low", "1", "--high", "0.1"), "climbs from low to high"),
         (("range-test", "../tiny.py", "--steps", "5"), "5 steps is too short"),
         (("range-test", "../tiny.py:nan_loss"), "nan at the first step"),
+        (("range-test", "../tiny.py", "--for", "cosin"), "no policy is called 'cosin'. Did you mean 'cosine'"),
+        (("range-test", "../tiny.py", "--for", "nowhere.json"), "cannot read nowhere.json"),
+        (("range-test", "../tiny.py", "--for", "cosine", "--budget", "1"), "budget of 1 full trainings is too small"),
+        (
+            ("range-test", "../tiny.py", "--of", "mometum", "--lr", "0.1"),
+            "no hyperparameter of AdamW.",
+        ),
+        (
+            ("range-test", "../tiny.py", "--of", "momentum", "--values", "0.9,high", "--lr", "1"),
+            "is a number, not 'high'",
+        ),
         (("show", "one_cylce"), "no schedule or policy is called 'one_cylce'. Did you mean 'one_cycle'"),
         (("show", "one_cycle", "peek=0.1"), "one_cycle has no field 'peek'. Did you mean 'peak'"),
         (("show", "one_cycle", "peak=high"), "peak.*'high'"),

@@ -1,10 +1,14 @@
 """The journal: killed at any moment, the same call runs what is missing and gives the same numbers, bit for bit."""
 
+import base64
+import io
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +16,9 @@ import pytest
 
 from stepsize import Task, load_task
 from stepsize.engines import Ensemble, Loop
-from stepsize.jobs import Journal, race
-from stepsize.kernel.errors import FormatError
+from stepsize.jobs import Journal, Runner, race, store
+from stepsize.jobs.store import VERSION, status
+from stepsize.kernel.errors import FormatError, JournalError
 from stepsize.policies import recipe
 from stepsize.results.io import dumps
 from stepsize.rules import SGD, AdamW
@@ -34,10 +39,11 @@ class Counting(Ensemble):
 
     def __init__(self, stop_at=None, **arguments):
         super().__init__(size=3, **arguments)
-        self.stop_at, self.runs = stop_at, 0
+        self.stop_at, self.runs, self.trials = stop_at, 0, 0
 
     def run(self, task, trials, steps, *, score_every=None, progress=None):
         self.runs += 1
+        self.trials += len(trials)
         done = 0
 
         def told(updates):
@@ -72,6 +78,11 @@ def numbers(record):
         return [without(each) for each in value] if isinstance(value, list) else value
 
     return without(json.loads(dumps(record)))
+
+
+def scores(record):
+    """The final scores in the numbers of a record."""
+    return np.load(io.BytesIO(base64.b64decode(record["value"]["rungs"][-1]["scores"]["npy"])))
 
 
 @pytest.fixture(scope="module")
@@ -137,27 +148,32 @@ def test_a_killed_process_loses_only_the_wave_in_flight(task, whole, tmp_path):
 
 
 def changed(task, **fields):
-    parts = ("model", "loss", "train", "validation", "batch_size", "steps", "name")
+    parts = ("model", "loss", "train", "validation", "batch_size", "steps", "name", "source")
     return Task(**{part: getattr(task, part) for part in parts} | fields)
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "differs"),
     [
-        {"train": "data"},
-        {"validation": "data"},
-        {"batch_size": 8},
-        {"loss": lambda outputs, targets: 2 * outputs.logsumexp(1).mean()},
-        {"model": lambda: load_task(f"{TINY}:perceptron").model()},
+        ({"train": "data"}, "training data"),
+        ({"validation": "data"}, "validation data"),
+        ({"batch_size": 8}, "batch size"),
+        ({"loss": lambda outputs, targets: 2 * outputs.logsumexp(1).mean()}, "loss"),
+        ({"model": lambda: load_task(f"{TINY}:perceptron").model()}, "model"),
     ],
     ids=["train", "validation", "batch size", "loss", "model"],
 )
-def test_a_changed_task_never_meets_old_numbers(task, tmp_path, fields):
+def test_a_changed_task_never_meets_old_numbers_and_says_what_changed(task, tmp_path, fields, differs):
     if "data" in fields.values():
         x, y = task.train
         fields = dict.fromkeys(fields, (x * 1.001, y))
     run(task, tmp_path / "j.sqlite", Counting())
     engine = Counting()
+    with pytest.warns(
+        UserWarning, match=rf"batchnorm is not what it was .*another {differs}\), so its trials are run anew"
+    ):
+        run(changed(task, **fields), tmp_path / "j.sqlite", engine)
+    assert engine.runs == WAVES
     run(changed(task, **fields), tmp_path / "j.sqlite", engine)
     assert engine.runs == WAVES
 
@@ -205,25 +221,106 @@ def test_the_journal_makes_its_folder(tmp_path):
     "content", [b"no database at all, but text\n" * 50, b"\x00" * 5000, b"SQLite format 3\x00garbage" * 99]
 )
 def test_a_file_that_is_no_journal_is_refused_and_left_as_it_was(tmp_path, content):
-    path = tmp_path / "j.sqlite"
+    path = tmp_path / "j" / "journal.sqlite"
+    path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(FormatError, match=r"j\.sqlite is not a journal of stepsize.*another folder"):
-        Journal(path)
+    with pytest.raises(FormatError, match=r"j is not a journal of stepsize.*another folder"):
+        Journal(path.parent)
     assert path.read_bytes() == content
 
 
-def test_a_folder_is_no_journal(tmp_path):
+def test_a_journal_of_one_file_is_refused_with_a_sentence(tmp_path):
+    path = tmp_path / "j.sqlite"
+    with sqlite3.connect(path) as base:
+        base.execute("CREATE TABLE trials (key TEXT PRIMARY KEY, losses BLOB)")
+    base.close()
+    with pytest.raises(FormatError, match=r"an earlier version of stepsize wrote, and a journal is a folder now"):
+        Journal(path)
     with pytest.raises(FormatError, match="not a journal"):
-        Journal(tmp_path)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(FormatError, match="not a journal"):
-        Journal(tmp_path / "file" / "j.sqlite")
+        Journal(path / "below")
 
 
 def test_another_programs_database_is_refused(tmp_path):
-    path = tmp_path / "j.sqlite"
+    path = tmp_path / "journal.sqlite"
     with sqlite3.connect(path) as base:
         base.execute("CREATE TABLE trials (id INTEGER, name TEXT)")
     base.close()
-    with pytest.raises(FormatError, match="not a journal"), Journal(path) as journal:
-        journal.get(["key"], [], 1, "")
+    with pytest.raises(FormatError, match=r"table 'trials' of another program"):
+        Journal(tmp_path)
+
+
+def test_a_newer_journal_is_refused_and_left_as_it_was(tmp_path):
+    with Journal(tmp_path / "j"):
+        pass
+    with sqlite3.connect(tmp_path / "j" / "journal.sqlite") as base:
+        base.execute(f"PRAGMA user_version={VERSION + 1}")
+    base.close()
+    with pytest.raises(
+        FormatError, match=rf"a newer stepsize wrote it, version {VERSION + 1}, .* reads up to {VERSION}"
+    ):
+        Journal(tmp_path / "j")
+
+
+def test_a_second_driver_is_refused_until_the_first_has_closed(tmp_path):
+    with (
+        Journal(tmp_path / "j"),
+        pytest.raises(JournalError, match=rf"in use by process {os.getpid()} on \S+ since \d{{4}}-.*another folder"),
+    ):
+        Journal(tmp_path / "j")
+    Journal(tmp_path / "j").close()
+
+
+def test_more_seeds_and_more_strategies_run_only_what_is_new(task, whole, tmp_path):
+    run(task, tmp_path / "j", Counting(), seeds=SEEDS[:2], strategies=field()[:3])
+    counting = Counting()
+    updates = []
+    with Journal(tmp_path / "j") as journal:
+        runner = Runner(task, engine=counting, journal=journal, progress=lambda stage, done: updates.append(done))
+        record = race(task, field(), steps=STEPS, seeds=SEEDS, runner=runner)
+    assert sum(updates) == len(field()) * len(SEEDS) * STEPS
+    assert counting.trials == len(field()) * len(SEEDS) - 6
+    np.testing.assert_allclose(record.rungs[-1].scores, scores(whole), rtol=1e-5)
+
+
+def test_a_longer_race_keeps_the_shorter_one(task, whole, tmp_path):
+    run(task, tmp_path / "j", Counting())
+    run(task, tmp_path / "j", Counting(), steps=2 * STEPS)
+    engine = Counting()
+    assert numbers(run(task, tmp_path / "j", engine)) == whole
+    assert engine.runs == 0
+
+
+def test_a_long_trial_lies_in_a_file_of_its_own_and_is_run_again_without_it(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "LARGE", 8)
+    first = numbers(run(task, tmp_path / "j", Counting()))
+    arrays = sorted((tmp_path / "j" / "arrays").iterdir())
+    assert len(arrays) == WAVES * 3
+    engine = Counting()
+    assert numbers(run(task, tmp_path / "j", engine)) == first
+    assert engine.runs == 0
+    arrays[0].unlink()
+    arrays[1].write_bytes(arrays[1].read_bytes()[:-9])
+    np.testing.assert_allclose(scores(numbers(run(task, tmp_path / "j", engine))), scores(first), rtol=1e-5)
+    assert engine.trials == 2
+
+
+def test_the_status_says_how_far_a_race_is_while_it_runs(task, tmp_path, monkeypatch):
+    monkeypatch.setattr("stepsize.jobs.journal.BEAT", 0.0)
+    seen = []
+
+    def look(stage, done):
+        seen.extend(status(tmp_path / "j"))
+
+    with Journal(tmp_path / "j") as journal:
+        race(task, field(), steps=STEPS, seeds=SEEDS, engine=Counting(), journal=journal, progress=look)
+    assert [stage.done for stage in seen] == sorted(stage.done for stage in seen)
+    assert {stage.done for stage in seen} == set(range(WAVES))
+    (last,) = status(tmp_path / "j")
+    assert (last.stage, last.done, last.total) == (f"rung 1: 4 strategies, {STEPS} steps", WAVES, WAVES)
+    assert last.began <= seen[0].beat <= last.beat <= time.time()
+
+
+def test_no_journal_has_no_status(tmp_path):
+    with pytest.raises(FormatError, match="not a journal"):
+        status(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -156,7 +156,7 @@ def test_a_fan_is_lowest_at_the_vertex_of_its_parabola():
     found = suggest(fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014)), steps=50)
     assert found.clear
     assert found.lr.value == pytest.approx(0.014, rel=1e-6)
-    assert found.policy["lr"].table(0, 50).tolist() == pytest.approx([0.014] * 50)
+    assert found.policy["lr"].table(0, 50).tolist() == [0.014] * 50
 
 
 def test_a_longer_run_has_a_smaller_rate_by_two_thirds_of_the_bounds_exponent():
@@ -188,7 +188,7 @@ def test_another_shape_is_reached_by_the_bound():
     bound = shift(np.ones(50), Linear(1.0, 0.0).over(50).table(0, 50))
     assert found.lr.value == pytest.approx(0.014 * bound, rel=1e-6)
     assert 1.5 < bound < 3.5
-    assert found.policy["lr"](0) == pytest.approx(found.lr.value)
+    assert found.policy == linear_to_zero(float(f"{found.lr.value:.3g}")).over(50)
 
 
 def test_what_is_asked_for_may_be_a_name_a_policy_or_a_strategy():
@@ -196,7 +196,7 @@ def test_what_is_asked_for_may_be_a_name_a_policy_or_a_strategy():
     wanted = one_cycle(7.0).only({"lr", "momentum"})
     by_name, by_policy = suggest(sweep, "one_cycle"), suggest(sweep, wanted)
     assert by_name.lr == by_policy.lr == suggest(sweep, Strategy(AdamW(), wanted)).lr
-    assert peak(by_policy.policy) == pytest.approx(by_policy.lr.value, rel=1e-3)
+    assert peak(by_policy.policy) == pytest.approx(by_policy.lr.value, rel=5e-3)
     assert "momentum" in by_policy.policy
 
 
@@ -204,6 +204,8 @@ def test_a_cycle_gets_its_base_from_the_two_bounds():
     ramp = sweep(*(noisy(well(), 0.02, seed) for seed in range(2)))
     found = suggest(replace(ramp, horizon=400), "triangular")
     assert found.base.value / found.lr.value == pytest.approx(found.min_lr.value / found.max_lr.value)
+    low, high = (found.policy["lr"](step) for step in (0, 50))
+    assert (low, high) == (pytest.approx(found.base.value, rel=0.05), pytest.approx(found.lr.value, rel=0.01))
     alone = suggest(fan([0.007, 0.014, 0.028], parabola([0.007, 0.014, 0.028], 0.014), before=0.5), "triangular2")
     assert (alone.min_lr, alone.base.value) == (None, pytest.approx(alone.lr.value / 4))
     assert suggest(fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014)), "cosine").base is None

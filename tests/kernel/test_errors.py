@@ -16,6 +16,8 @@ TREE = {
     "TaskError": ("StepsizeError", "ValueError"),
     "BudgetError": ("StepsizeError", "ValueError"),
     "DriveError": ("StepsizeError", "ValueError"),
+    "PoolError": ("StepsizeError", "RuntimeError"),
+    "JournalError": ("StepsizeError", "OSError"),
     "MissingPackageError": ("StepsizeError", "ImportError"),
 }
 

@@ -267,6 +267,7 @@ def test_the_log_has_each_value_once(tmp_path):
 
 def test_without_transformers_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    monkeypatch.delitem(sys.modules, "stepsize.adapters.transformers")
+    for part in ("", ".policy", ".range_test"):
+        monkeypatch.delitem(sys.modules, f"stepsize.adapters.transformers{part}")
     with pytest.raises(MissingPackageError, match=r"stepsize\[transformers\]"):
         importlib.import_module("stepsize.adapters.transformers")

@@ -56,7 +56,7 @@ def test_a_race_in_which_all_diverged_can_be_drawn():
     lost = Interval(np.inf, np.inf, np.inf)
     race = replace(race, standings=tuple(replace(s, score=lost, behind=None, tied=False) for s in race.standings))
     ax = plot_race(race)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     assert ax.get_title(loc="left") == "Every strategy diverged"
     assert not dots(ax)
 

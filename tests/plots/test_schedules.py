@@ -72,7 +72,7 @@ def test_several_policies_are_named_in_the_legend():
 
 def test_names_with_dollars_and_underscores_are_shown_as_they_are():
     ax = plot_schedules({"_a $x$ b$": Policy(lr=0.1)}, 10)
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     assert ax.get_legend().get_texts()[0].get_text().strip() == r"_a \$x\$ b\$"
 
 

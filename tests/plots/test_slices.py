@@ -64,7 +64,7 @@ def test_levels_are_even_in_the_logarithm_and_never_beyond_six_decades():
 @pytest.mark.parametrize("fill", [np.nan, np.inf, 1.0])
 def test_what_is_flat_or_not_finite_can_be_drawn(fill):
     for found in (replace(PATH, losses=np.full_like(HEIGHT, fill)), replace(LINE, losses=np.full(9, fill))):
-        plot_slice(found).figure.canvas.draw()
+        plot_slice(found).figure.draw_without_rendering()
     holed = HEIGHT.copy()
     holed[0, :4] = fill
-    plot_slice(replace(PATH, losses=holed)).figure.canvas.draw()
+    plot_slice(replace(PATH, losses=holed)).figure.draw_without_rendering()

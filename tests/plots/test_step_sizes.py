@@ -40,12 +40,12 @@ def test_groups_with_several_rates_show_the_lowest_and_the_highest():
 @pytest.mark.parametrize("points", [0, 1, 2])
 def test_short_records_can_be_drawn(points):
     cut = {name: getattr(SIZES, name)[:points] for name in ("steps", "moves", "rates", "lr", "silent", "stuck")}
-    plot_step_sizes(replace(SIZES, **cut)).figure.canvas.draw()
+    plot_step_sizes(replace(SIZES, **cut)).figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_steps_of_nothing_can_be_drawn(value):
-    plot_step_sizes(replace(SIZES, rates=np.full_like(FAN, value), lr=0 * SIZES.lr)).figure.canvas.draw()
+    plot_step_sizes(replace(SIZES, rates=np.full_like(FAN, value), lr=0 * SIZES.lr)).figure.draw_without_rendering()
 
 
 def test_what_is_neither_is_refused():

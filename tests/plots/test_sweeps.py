@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import samples
 
-from stepsize.plots import plot_sweep
+from stepsize.plots import plot_search, plot_sweep
+from stepsize.plots.style import axes
 from stepsize.results import Estimate
 from stepsize.rules import SGD
 
 
 def bounds(ax):
     """The x of every vertical line, by its label."""
-    return {line.get_label(): line.get_xdata()[0] for line in ax.lines if line.get_label().startswith(("min", "max"))}
+    words = ("_min", "_max", "_lr", "_base", "_limit")
+    return {line.get_label()[1:]: line.get_xdata()[0] for line in ax.lines if line.get_label().startswith(words)}
 
 
 def test_every_seed_is_thin_and_the_median_is_bold():
@@ -65,7 +67,7 @@ def test_losses_of_any_value_can_be_drawn(value):
     sweep = samples.sweep()
     losses = np.full_like(sweep.losses, value)
     ax = plot_sweep(replace(sweep, losses=losses))
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()
     assert np.isfinite(ax.get_ylim()).all()
 
 
@@ -84,4 +86,103 @@ def test_a_bound_that_is_not_finite_is_left_out():
 
 
 def test_a_sweep_of_one_step_and_one_seed_can_be_drawn():
-    plot_sweep(samples.sweep(steps=1, seeds=1)).figure.canvas.draw()
+    plot_sweep(samples.sweep(steps=1, seeds=1)).figure.draw_without_rendering()
+
+
+def one(value):
+    return Estimate(value, value, value)
+
+
+def test_every_number_of_a_suggestion_is_a_line_told_apart_without_colour():
+    sweep = samples.sweep()
+    found = replace(samples.suggestion(sweep), lr=one(0.05), base=one(0.002), limit=one(0.6))
+    ax = plot_sweep(sweep, found)
+    assert bounds(ax) == {
+        "min 0.00042": 4.2e-4,
+        "max 0.17": 0.17,
+        "base 0.002": 2e-3,
+        "lr 0.05": 0.05,
+        "limit 0.6": 0.6,
+    }
+    dashes = {str(line._unscaled_dash_pattern) for line in ax.lines if line.get_label()[1:] in bounds(ax)}
+    assert len(dashes) == 5
+
+
+def overlapping(ax):
+    """The pairs of words above a picture, its title and key among them, that meet once it is drawn."""
+    ax.figure.draw_without_rendering()
+    legend = ax.get_legend()
+    words = [*(text for text in ax.texts if text.get_text()), *legend.get_texts(), ax._left_title]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in words]
+    return [(a, b) for i, (a, first) in enumerate(boxes) for b, second in boxes[:i] if first.overlaps(second)]
+
+
+@pytest.mark.parametrize("where", [1.2e-5, 1e-3, 0.2, 9.0])
+@pytest.mark.parametrize("apart", [1.0, 1.02, 1.5, 4.0])
+def test_words_of_close_rates_never_meet(where, apart):
+    sweep = samples.sweep()
+    rates = [one(where * apart**i) for i in range(5)]
+    found = replace(
+        samples.suggestion(sweep), min_lr=rates[0], base=rates[1], lr=rates[2], max_lr=rates[3], limit=rates[4]
+    )
+    assert overlapping(plot_sweep(sweep, found)) == []
+    assert overlapping(plot_sweep(sweep, found, ax=axes(None, (4.6, 3.1)))) == []
+
+
+def test_a_rate_far_outside_is_named_with_an_arrow_and_not_drawn():
+    sweep = samples.sweep()
+    ax = plot_sweep(sweep, replace(samples.suggestion(sweep), limit=one(3e6)))
+    assert "limit 3e6 →" in {text.get_text() for text in ax.texts}
+    assert "limit 3e6" not in bounds(ax)
+    assert ax.get_xlim()[1] < 100
+
+
+def test_the_band_is_the_range_of_the_smoothed_curves():
+    sweep = samples.sweep()
+    found = samples.suggestion(sweep)
+    (band,) = plot_sweep(sweep, found).collections
+    corners = band.get_paths()[0].vertices
+    alive = np.isfinite(found.smooth).all(axis=1)
+    assert corners[:, 1].max() == pytest.approx(found.smooth[alive].max())
+    assert corners[:, 1].min() == pytest.approx(found.smooth[alive].min())
+
+
+def test_validation_losses_of_a_ramp_are_drawn_where_they_were_taken():
+    sweep = samples.sweep(steps=100)
+    held_out = np.full(sweep.losses.shape, np.nan)
+    held_out[::20] = 1.5
+    ax = plot_sweep(replace(sweep, held_out=held_out))
+    (line,) = (line for line in ax.lines if line.get_label() == "validation")
+    np.testing.assert_array_equal(line.get_xdata(), sweep.rates[::20])
+
+
+@pytest.mark.parametrize(("floor", "scale"), [(0.01, "log"), (1.0, "linear"), (-0.5, "linear")])
+def test_losses_are_logarithmic_when_what_was_learnt_spans_a_decade(floor, scale):
+    sweep = samples.sweep(seeds=1)
+    fall = floor + (2.3 - floor) / (1 + (sweep.rates / 1e-3) ** 3)
+    ax = plot_sweep(replace(sweep, losses=fall[:, None].astype(np.float32)))
+    assert ax.get_yscale() == scale
+    low, high = ax.get_ylim()
+    assert low < fall.min() < fall.max() < high
+
+
+def test_a_search_is_its_ramp_beside_its_fans():
+    sweep, found = samples.searched()
+    first = plot_search(sweep, found)
+    ramp, fans = first.figure.axes
+    assert first is ramp
+    assert (ramp.get_xlabel(), fans.get_xlabel()) == ("learning rate", "peak learning rate")
+    assert "lr 0.024" in bounds(ramp)
+    assert list(bounds(fans)) == ["lr 0.024"]
+    assert (overlapping(ramp), overlapping(fans)) == ([], [])
+
+
+def test_a_search_of_one_part_is_one_picture():
+    ramp = samples.sweep()
+    assert len(plot_search(ramp).figure.axes) == 1
+    assert len(plot_search(samples.fan()).figure.axes) == 1
+
+
+def test_a_result_draws_itself_by_what_it_is():
+    assert samples.sweep().plot().get_xlabel() == "learning rate"
+    assert samples.fan().plot().get_xlabel() == "peak learning rate"

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import samples
 
+from stepsize.jobs.finders import FINDERS as ALL_FINDERS
+from stepsize.jobs.finders import compare
 from stepsize.kernel.errors import FormatError, ParameterError
 from stepsize.policies import one_cycle
 from stepsize.report import render, write_report
+from stepsize.report.sweeps import FINDERS, bound
 from stepsize.results import Interval
 from stepsize.results.io import dumps, loads
 from stepsize.rules import SGD
@@ -189,10 +192,62 @@ def test_a_sweep_takes_the_suggestion_that_follows_it(advice):
     found = Page(render(advice.sweeps[0], advice.suggestions[0]))
     assert found.tags.count("h1") == 1
     assert "AdamW: from 0.00042 (0.00031 to 0.00055) to 0.17 (0.12 to 0.21)" in found.text
-    assert "the loss while the rate climbs" in Page(render(advice.sweeps[0])).text
+    assert "the losses of a range test" in Page(render(advice.sweeps[0])).text
     unclear = render(advice.sweeps[2], advice.suggestions[2])
     assert "SGD: no clear answer" in unclear
     assert "points warning" in unclear
+
+
+def test_a_search_shows_ramp_and_fans_and_what_they_cost():
+    sweep, found = samples.searched()
+    page = render(sweep, found)
+    text = Page(page).text
+    assert "Range test, a ramp and 2 fans · task digits" in text
+    assert "AdamW: use 0.024 (0.02 to 0.03)" in text
+    assert re.findall(r"<h2>(.*?)</h2>", page) == [
+        "Why", "The schedule", "Loss against learning rate", "Where whole runs end", "What other range tests would say",
+    ]  # fmt: skip
+    assert page.count("<svg") == 2
+    assert "Runs of the fans 5 of 50 steps; 5 of 200 steps" in text
+    assert "3 100 updates, 7.75 full trainings of 400 steps" in text  # 2 * 300 + 2 * 5 * (50 + 200)
+    assert "Largest stable rate, by curvature 0.5 (0.4 to 0.6)" in text
+    assert "the curvature bears far more than the runs do." in text
+    assert "Snapshot" not in text
+    assert "Snapshot kept in memory 1.5 MB" in Page(render(replace(sweep, memory=1_500_000), found)).text
+
+
+def test_the_code_of_a_suggestion_is_its_policy():
+    sweep, found = samples.searched()
+    (code,) = re.findall(r"<pre.*?<code>(.*?)</code>", render(sweep, found), flags=re.DOTALL)
+    from stepsize.policies import Policy  # noqa: PLC0415
+    from stepsize.schedules import Chain, Constant, Linear, Scaled  # noqa: PLC0415
+
+    names = {each.__name__: each for each in (Policy, Cosine, Chain, Constant, Linear, Scaled)}
+    assert eval(html.unescape(code), names) == found.policy  # noqa: S307
+
+
+def test_other_finders_stand_beside_ours():
+    sweep, found = samples.searched()
+    page = render(sweep, found)
+    rows = re.findall(r'<tr class="marked">\n<th scope="row" class="words">(.*?)</th>', page)
+    assert rows == ["min", "max"]
+    others = compare(sweep.earlier[0])
+    assert set(FINDERS) == set(ALL_FINDERS)
+    for name, estimate in others.items():
+        assert f"{name} {' '.join(FINDERS[name])} {bound(estimate)}" in Page(page).text
+
+
+def test_a_fan_alone_and_a_sweep_of_another_hyperparameter_have_pages():
+    text = Page(render(samples.fan())).text
+    assert "Range test, 1 fan · task digits" in text
+    assert "What other range tests would say" not in text
+    text = Page(render(samples.fan(of="weight_decay"))).text
+    assert "Sweep of the weight decay, 1 fan" in text
+    assert "at its own weight decay" in text
+    _, found = samples.searched()
+    text = Page(render(samples.fan(of="weight_decay"), replace(found, min_lr=None, max_lr=None))).text
+    assert "Weight decay 0.024 (0.02 to 0.03)" in text
+    assert "Least rate" not in text
 
 
 def test_several_results_are_articles_of_one_page(advice):

@@ -15,6 +15,7 @@ from stepsize.policies import recipe
 from stepsize.results.io import dumps
 
 if TYPE_CHECKING:
+    from stepsize.jobs.places import Workers
     from stepsize.results import Advice, Interval, Race
 
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 @base.report_option
 @base.save_option
 @base.journal_option
+@base.workers_option
 def advise(
     task: str, *, steps: int | None, budget: float, seed: int, rules: list[str] | None, policies: list[str] | None,
-    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
+    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, workers: Workers,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
@@ -58,6 +60,7 @@ def advise(
                 policies=names,
                 journal=kept,
                 progress=tell,
+                workers=workers,
             )
         made = base.deliver(answer, save_to, report)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, FormatError, ParameterError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import Spec
 from stepsize.results.io import CATALOGUE, save
@@ -26,6 +27,19 @@ FOLDER = Path(".stepsize")
 
 Tell = Callable[[str, int], None]
 
+
+class WorkersType(click.ParamType["int | str"]):
+    """A number of workers, or "auto"."""
+
+    name = "n|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """Return the number, or "auto"."""
+        if value == "auto":
+            return "auto"
+        return click.IntRange(min=1).convert(value, param, ctx)
+
+
 task_argument = click.argument("task", metavar="TASK")
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), help="Horizon, optimizer updates. Default: the task's own."
@@ -37,6 +51,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 journal_option = click.option(
     "--journal", type=click.Path(file_okay=False, path_type=Path), help="Folder that keeps every finished trial."
 )
+workers_option = click.option(
+    "--workers", type=WorkersType(), default="auto", show_default=True,
+    help="Worker processes. 1: none. auto: some, where cores are to spare and a first wave shows that they pay.",
+)  # fmt: skip
 save_option = click.option(
     "--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as JSON."
 )
@@ -77,7 +95,7 @@ def rules_of(names: list[str]) -> list[Rule]:
 
 def rates_of(words: list[str]) -> list[float]:
     """Return the learning rates in a comma list."""
-    rates = numbers_of(words, "learning rate")
+    rates = numbers_of(words, "learning rate", "a number above 0")
     for rate, word in zip(rates, words, strict=True):
         if not 0 < rate < float("inf"):
             raise ParameterError(f"a learning rate is a number above 0, not {word!r}.")
@@ -86,14 +104,14 @@ def rates_of(words: list[str]) -> list[float]:
     return rates
 
 
-def numbers_of(words: list[str], what: str) -> list[float]:
-    """Return the numbers in a comma list; `what` they are says the error."""
+def numbers_of(words: list[str], what: str, allowed: str = "a number") -> list[float]:
+    """Return the numbers in a comma list; the error says what each is, and what is allowed."""
     found = []
     for word in words:
         try:
             found.append(float(word))
         except ValueError:
-            raise ParameterError(f"a {what} is a number, not {word!r}.") from None
+            raise ParameterError(f"a {what} is {allowed}, not {word!r}.") from None
     return found
 
 
@@ -137,13 +155,21 @@ def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
     """Open the journal of a job, around the job and the writing of its result.
 
     After Ctrl-C it says what is kept; after success it removes the journal that nobody asked for.
+
+    Raises FormatError for a folder with a journal of an earlier version.
     """
     from stepsize.jobs import Journal
 
-    path = (folder or FOLDER) / f"{name}.sqlite"
+    path = folder or FOLDER / name
+    old = path / f"{name}.sqlite"
+    if old.is_file():
+        raise FormatError(
+            f"{old} is a journal of an earlier version of stepsize, whose trials this one cannot use; remove it, "
+            "or name another folder."
+        )
     finished = 0
     try:
-        with Journal(path) as journal:
+        with Journal(path, say=lambda sentence: click.echo(f"Note: {sentence}", err=True)) as journal:
             try:
                 yield journal
             finally:
@@ -161,10 +187,9 @@ def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
 
 
 def _remove(journal: Path) -> None:
-    """Remove a journal, and its folder if that is empty then; another run in the same folder may be doing the same."""
+    """Remove a journal, and the folder of journals if that is empty then; another run may be doing the same."""
+    shutil.rmtree(journal, ignore_errors=True)
     with suppress(OSError):
-        for leftover in (journal, journal.with_name(journal.name + "-wal"), journal.with_name(journal.name + "-shm")):
-            leftover.unlink(missing_ok=True)
         journal.parent.rmdir()
 
 

@@ -17,7 +17,7 @@ import click
 from stepsize.cli import base
 from stepsize.kernel.errors import ParameterError, SpecError
 from stepsize.kernel.spec import Spec
-from stepsize.policies import LR, Policy, constant, recipe
+from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, Suggestion, Sweep
 from stepsize.results.io import dumps, load, save
 from stepsize.rules import Rule
@@ -95,7 +95,7 @@ def _ramp(problem: Task, rule: Rule, options: dict[str, Any]) -> Sweep:
         return jobs.range_test(problem, rule, **ends, steps=steps, spacing=spacing, seeds=range(seeds), progress=tell)
 
 
-def _search(problem: Task, rule: Rule, wanted: Policy, horizon: int | None, options: dict[str, Any]) -> Sweep:
+def _search(problem: Task, rule: Rule, wanted: str | Policy, horizon: int | None, options: dict[str, Any]) -> Sweep:
     from stepsize import jobs
     from stepsize.jobs.searches import BUDGET
 
@@ -107,36 +107,36 @@ def _search(problem: Task, rule: Rule, wanted: Policy, horizon: int | None, opti
         )  # fmt: skip
 
 
-def _of_values(problem: Task, rule: Rule, wanted: Policy | None, options: dict[str, Any]) -> Sweep:
+def _of_values(problem: Task, rule: Rule, wanted: str | Policy | None, options: dict[str, Any]) -> Sweep:
     from stepsize import jobs
 
-    policy, lr, of = constant(1.0) if wanted is None else wanted, options["lr"], options["of"]
+    wanted, lr, of = "constant" if wanted is None else wanted, options["lr"], options["of"]
     tried = base.numbers_of(options["values"] or [], of)
     if lr is None:
-        found = jobs.suggest(_ramp(problem, rule, {**options, "steps": None}), policy).lr
+        found = jobs.suggest(_ramp(problem, rule, {**options, "steps": None}), wanted).lr
         if found is None:
             raise ParameterError("the range test has no clear answer, so there is no rate to test at; give one: --lr.")
         lr = float(f"{found.value:.2g}")
         click.echo(f"Testing at a rate of {lr:g}, which a range test points to; another: --lr.", err=True)
     seeds, steps = options["seeds"] or SEEDS, options["steps"] or max(8, problem.steps // 4)
+    policy = jobs.at_rate(wanted, lr)
     with base.progress(seeds * steps * (len(tried) or 4)) as tell:
         return jobs.value_test(
-            problem, of, tried, policy=policy.scaled(lr), rule=rule, steps=steps, seeds=range(seeds), progress=tell
+            problem, of, tried, policy=policy, rule=rule, steps=steps, seeds=range(seeds), progress=tell
         )
 
 
-def _policy(name: str) -> Policy:
-    """Return the policy of a recipe or of a file, at a peak of 1."""
-    from stepsize import jobs
-
+def _policy(name: str) -> str | Policy:
+    """Return the name of a recipe as it is, or the policy that a file holds."""
     if not name.endswith(".json"):
-        return recipe(name)(1.0)
+        recipe(name)
+        return name
     value = load(name, Spec)
     if isinstance(value, Advice | Strategy):
-        value = value.policy
+        return value.policy
     if not isinstance(value, Policy):
         raise SpecError(f"{name} holds a {type(value).__name__}; --for takes a policy, a strategy or an advice.")
-    return value.scaled(1 / jobs.peak(value))
+    return value
 
 
 def _say(sweep: Sweep, found: Suggestion, *, compare: bool) -> None:
@@ -144,7 +144,7 @@ def _say(sweep: Sweep, found: Suggestion, *, compare: bool) -> None:
     from stepsize.plots.terminal import sketch
 
     console = base.out()
-    console.print(sketch(sweep, found, width=min(100, console.width)), markup=False)
+    console.print(sketch(sweep, found, width=min(100, console.width), encoding=console.encoding), markup=False)
     rows = (
         ("min_lr", found.min_lr, "just before the sharp drop"),
         ("max_lr", found.max_lr, "just before the loss rises"),

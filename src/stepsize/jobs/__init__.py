@@ -10,6 +10,7 @@ from stepsize.jobs.races import race as race
 from stepsize.jobs.range_tests import ramp_steps as ramp_steps
 from stepsize.jobs.range_tests import range_test as range_test
 from stepsize.jobs.searches import find_rate as find_rate
+from stepsize.jobs.suggestions import at_rate as at_rate
 from stepsize.jobs.suggestions import peak as peak
 from stepsize.jobs.suggestions import suggest as suggest
 from stepsize.jobs.values import value_test as value_test

@@ -18,6 +18,7 @@ from stepsize.engines import Engine
 from stepsize.jobs import scripts, words
 from stepsize.jobs.base import Progress, Runner
 from stepsize.jobs.journal import Journal
+from stepsize.jobs.places import Workers
 from stepsize.jobs.plans import Plan, plan
 from stepsize.jobs.races import RungPlan, race
 from stepsize.jobs.range_tests import range_test
@@ -66,13 +67,14 @@ def advise(
     engine: Engine | None = None,
     journal: Journal | None = None,
     progress: Progress | None = None,
+    workers: Workers = 1,
 ) -> Advice:
     """Return the strategy to train `task` with, and what it rests on.
 
     steps: the horizon to advise for, optimizer updates; the task's own when not given. budget: in full trainings,
         for everything.
     seed: of the whole search; the same seed gives the same advice. rules: what to try. policies: names of recipes.
-    journal: keeps every finished wave, so that the same call goes on after an interruption.
+    journal: keeps every finished wave, so that the same call goes on after an interruption. workers: see `Runner`.
 
     Raises BudgetError when the budget or the horizon is too small, TaskError when nothing trains.
 
@@ -85,7 +87,7 @@ def advise(
     for name in policies:
         recipe(name)
     plans = plan(budget, len(rules), len(policies), horizon, seed)
-    runner = Runner(task, engine=engine, journal=journal, progress=progress)
+    runner = Runner(task, engine=engine, journal=journal, progress=progress, workers=workers)
     ramp = partial(range_test, task, steps=plans.ramp, seeds=plans.ramp_seeds, widen=False, curvature=False)
     sweeps = tuple(ramp(rule, runner=runner) for rule in rules)
     suggestions = tuple(suggest(sweep, "constant", horizon) for sweep in sweeps)

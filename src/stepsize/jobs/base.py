@@ -1,12 +1,21 @@
-"""What every job needs: a task, an engine that suits it, the journal, and who is told how far it is."""
+"""What every job needs: a task, an engine that suits it, where it runs, the journal, and who is told how far it is."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
 
 from stepsize.engines import Engine, choose
-from stepsize.engines.base import reordered
-from stepsize.jobs.journal import Journal, fingerprint, trial_key
+from stepsize.engines.base import reordered, score_points
+from stepsize.engines.pools import Order, Pool
+from stepsize.jobs.dispatch import Dispatch
+from stepsize.jobs.journal import Journal, trial_key
+from stepsize.jobs.places import Place, Workers
+from stepsize.jobs.waves import Clock, Table, Wave
+from stepsize.kernel.errors import TaskError
 from stepsize.problems import Task
 from stepsize.results import Curves
 from stepsize.strategy import Trial
@@ -16,10 +25,22 @@ Progress = Callable[[str, int], None]
 
 
 class Runner:
-    """Runs trials of one task, wave by wave; a finished wave is in the journal and is never run again.
+    """Runs trials of one task, wave by wave; a finished trial is in the journal and is never run again.
 
-    engine: chosen for the task when not given. why: one line that says which engine runs, and why.
+    engine: chosen for the task when not given. why: one line that says which engine runs, where, and why.
+    workers: 1 runs everything in this process, more in as many worker processes; "auto" takes them after the first
+        wave, where cores are to spare and enough is left to do. pool: another place where waves run.
+    wave_seconds: how long a wave may take before its worker is killed; when not given, a generous multiple of what the
+        finished ones took. Nothing can end a wave that hangs in this process.
     updates: replica-steps asked for so far, whether they were run now or read from the journal.
+    failures: what went wrong with each trial that failed. Its losses are NaN and its scores inf, and the others go on;
+        the journal notes the reason, and another run tries it again.
+
+    A wave that is lost (its worker died, hung, or grew too large) is run again at most twice, then trial by trial, so
+    that one bad trial takes no other with it. A wave that raises is run trial by trial at once. When no trial at all
+    can be run, its error is raised.
+
+    Watch out: a trial by itself, or in a smaller wave, may differ from the same trial in its wave in the last bits.
     """
 
     def __init__(
@@ -29,38 +50,126 @@ class Runner:
         engine: Engine | None = None,
         journal: Journal | None = None,
         progress: Progress | None = None,
+        workers: Workers = 1,
+        pool: Pool | None = None,
+        wave_seconds: float | None = None,
     ) -> None:
+        self._place = Place(workers, pool)
         task.check()
         self.task = task
-        self.engine, self.why = choose(task) if engine is None else (engine, f"{engine.label}: as asked")
+        self.engine, self._why = choose(task) if engine is None else (engine, f"{engine.label}: as asked")
         self.updates = 0
+        self.failures: dict[Trial, str] = {}
         self._journal = journal
-        self._fingerprint = "" if journal is None else fingerprint(task)
+        self._fingerprint = "" if journal is None else journal.recognise(task)
         self._progress = progress
+        self._clock = Clock(wave_seconds)
+
+    @property
+    def why(self) -> str:
+        """Which engine runs, where, and why, in one line."""
+        where = self._place.pool.label
+        return f"{self._why}; {where}" if where else self._why
 
     def on(self, task: Task) -> Runner:
-        """Return a runner of another task, with the same engine, journal and listener."""
-        return Runner(task, engine=self.engine, journal=self._journal, progress=self._progress)
+        """Return a runner of another task, with the same engine, workers, journal and listener."""
+        task.check()
+        other = copy.copy(self)
+        known = "" if self._journal is None else self._journal.recognise(task, variant=True)
+        vars(other).update(task=task, updates=0, failures={}, _fingerprint=known, _clock=copy.copy(self._clock))
+        return other
+
+    def close(self) -> None:
+        """End the workers, if there are any; they also end with this process, and with the last use of this runner."""
+        self._place.pool.close()
 
     def run(self, stage: str, trials: Sequence[Trial], steps: int, *, score_every: int | None = None) -> Curves:
         """Return the record of `trials` over `steps` updates, in their order."""
-        waves = self.engine.waves(trials)
-        parts = [self._wave(stage, [trials[i] for i in wave], steps, score_every) for wave in waves]
+        record = _Record(trials, steps)
+        keys = self._keys(trials, steps, score_every)
+        if self._journal is not None:
+            record.add(*self._journal.get(keys, trials, steps, self.engine.label))
+        self._tell(stage, len(record.places) * steps)
+        table = Table(_missing(self.engine, trials, set(record.places)))
+        count = len(table.waiting)
+
+        def order(wave: Wave) -> Order:
+            return Order(self.task, self.engine, tuple(trials[i] for i in wave.trials), steps, score_every)
+
+        def keep(wave: Wave, curves: Curves) -> None:
+            record.add(wave.trials, curves)
+            if self._journal is not None:
+                self._journal.put([keys[i] for i in wave.trials], curves)
+            report()
+
+        def report() -> None:
+            if self._journal is not None:
+                left = len(table.waiting) + len(table.running)
+                self._journal.report(stage, max(0, count - left), max(count, left))
+
+        report()
+        tell = partial(self._tell, stage)
+        Dispatch(table, self._place, self._clock, order, keep, tell).carry_out()
+        self._fail(record, table, keys, score_every)
         self.updates += len(trials) * steps
-        return reordered(parts, waves)
+        return record.whole()
 
-    def _wave(self, stage: str, trials: list[Trial], steps: int, score_every: int | None) -> Curves:
-        def tell(updates: int) -> None:
-            if self._progress is not None:
-                self._progress(stage, updates)
-
+    def _keys(self, trials: Sequence[Trial], steps: int, score_every: int | None) -> list[str]:
         if self._journal is None:
-            return self.engine.run(self.task, trials, steps, score_every=score_every, progress=tell)
-        keys = [trial_key(self._fingerprint, trial, steps, score_every, self.engine.label) for trial in trials]
-        curves = self._journal.get(keys, trials, steps, self.engine.label)
+            return []
+        return [trial_key(self._fingerprint, trial, steps, score_every, self.engine.label) for trial in trials]
+
+    def _tell(self, stage: str, updates: int) -> None:
+        if self._journal is not None:
+            self._journal.beat()
+        if self._progress is not None and updates:
+            self._progress(stage, updates)
+
+    def _fail(self, record: _Record, table: Table, keys: Sequence[str], score_every: int | None) -> None:
+        """Note the trials that failed; raise the error of the first when nothing else was run."""
+        for index, reason in table.failed.items():
+            if not record.places:
+                raise reason if isinstance(reason, Exception) else TaskError(f"{self.task.name!r} fails: {reason}.")
+            trial, said = record.trials[index], str(reason)
+            self.failures[trial] = said
+            if self._journal is not None:
+                self._journal.fail(keys[index], trial, said)
+        if table.failed:
+            record.fail(tuple(table.failed), score_every, self.engine.label)
+
+
+class _Record:
+    """What is known of the trials of one run, part by part.
+
+    places: the trials, by index, in the order in which they became known.
+    """
+
+    def __init__(self, trials: Sequence[Trial], steps: int) -> None:
+        self.trials, self.steps = trials, steps
+        self.places: list[int] = []
+        self._parts: list[Curves] = []
+
+    def add(self, places: Sequence[int], curves: Curves | None) -> None:
         if curves is not None:
-            tell(len(trials) * steps)
-            return curves
-        curves = self.engine.run(self.task, trials, steps, score_every=score_every, progress=tell)
-        self._journal.put(keys, curves)
-        return curves
+            self.places += places
+            self._parts.append(curves)
+
+    def fail(self, places: Sequence[int], score_every: int | None, engine: str) -> None:
+        """Add trials without a number: they count as diverged from the start."""
+        points = score_points(self.steps, score_every)
+        losses = np.full((self.steps, len(places)), np.nan, self._parts[0].losses.dtype)
+        scores = np.full((len(points), len(places)), np.inf)
+        trials = tuple(self.trials[place] for place in places)
+        self.add(places, Curves(trials, self.steps, losses, np.array(points), scores, 0.0, engine))
+
+    def whole(self) -> Curves:
+        return reordered(self._parts, [self.places])
+
+
+def _missing(engine: Engine, trials: Sequence[Trial], known: set[int]) -> list[list[int]]:
+    """Return the waves of what is not known: whole ones as they always are, and what is left of others, regrouped."""
+    waves = engine.waves(trials)
+    whole = [wave for wave in waves if known.isdisjoint(wave)]
+    left = [i for wave in waves if not known.isdisjoint(wave) for i in wave if i not in known]
+    again = engine.waves([trials[i] for i in left]) if left else []
+    return whole + [[left[i] for i in wave] for wave in again]

@@ -8,6 +8,9 @@ from stepsize.jobs.readings import LEAST_DROP
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.results import Sweep
 
+SHARE = 0.25
+"""The least share of what the training loss has fallen that a validation loss has fallen which has moved."""
+
 
 def lowest(fan: Sweep) -> tuple[Floats, str]:
     """Return the rate at which the runs of a fan end lowest, one for each seed, and what is wrong with it, if anything.
@@ -32,13 +35,18 @@ def lowest(fan: Sweep) -> tuple[Floats, str]:
 def edge(fan: Sweep) -> int:
     """Return on which side of a fan its best rate lies: -1 for smaller ones, 1 for larger ones, 0 for in between.
 
-    Where the best run has learned next to nothing, the rates are too small, unless the largest has done harm.
+    Where the best run has learned next to nothing, the rates are too small, unless the largest has done harm. And where
+    the validation loss has hardly moved while the training loss still falls at the largest rate, there may be a second,
+    deeper valley: factorisations learn by heart before they learn.
     """
     means = ends(fan).mean(axis=1)
     place, last = int(means.argmin()), len(means) - 1
     if len(fan.before) and np.isfinite(means[place]):
         start = float(fan.before.mean())
         if _little(means[place], start) and means[last] - start < LEAST_DROP * abs(start):
+            return 1
+        training = np.where(np.isfinite(fan.losses), fan.losses, np.inf).mean(axis=1)
+        if training.argmin() == last and start - means[place] < SHARE * (start - training[last]):
             return 1
     return -1 if place == 0 else int(place == last)
 
@@ -65,9 +73,11 @@ def _vertex(x: Floats, y: Floats) -> float:
     place = int(y.argmin())
     if place in (0, len(x) - 1):
         return float(x[place])
+    if not np.isfinite(y[place + 1]):  # the best is beside a cliff, which other seeds may fall off
+        return float(x[place - 1] + x[place]) / 2
     near = slice(place - 1, place + 2)
     level = np.log(y[near]) if (y[near] > 0).all() else y[near]
-    level = np.minimum(level, level[1] + 1.0) if np.isfinite(level[1]) else level  # a divergence is a rise, no cliff
+    level = np.minimum(level, level[1] + 1.0)  # a loss that is far above says no more than that
     curve = np.polyfit(x[near] - x[place], level, 2)
     if not np.isfinite(curve).all() or curve[0] <= 0:
         return float(x[place])

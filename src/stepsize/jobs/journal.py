@@ -1,17 +1,22 @@
 """The journal: every finished trial on disk, so that a job killed at any moment goes on where it was.
 
-One SQLite file in WAL mode with one writer. A trial's key is a hash of what it is: the task's data, model and loss,
-the strategy, the seed, the length and the versions of stepsize and torch. So a changed task or another horizon never
-meets old numbers.
+A folder with one SQLite file in WAL mode, which one process at a time writes, and large arrays beside it::
+
+    journal.sqlite    trials, failures, tasks, status
+    arrays/KEY.npy    the losses of a long trial
+    lock              who holds the journal, while it does
+
+A trial's key is a hash of what it is: the task's data, model and loss, the strategy, the seed, the length, the engine
+and the versions of stepsize and torch. So a changed task or another horizon never meets old numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import sqlite3
-from collections.abc import Sequence
+import time
+import warnings
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -20,70 +25,98 @@ from typing import Self
 
 import numpy as np
 
-from stepsize.kernel.errors import FormatError
-from stepsize.kernel.optional import need
-from stepsize.kernel.spec import NDArray, encode
+from stepsize.engines.identity import difference, fingerprint, identity
+from stepsize.jobs.store import Store
+from stepsize.kernel.spec import encode
 from stepsize.problems import Task
 from stepsize.results import Curves
 from stepsize.strategy import Trial
 
-_COLUMNS = ("key TEXT PRIMARY KEY", "losses BLOB", "score_steps BLOB", "scores BLOB", "seconds REAL")
+BEAT = 1.0
+"""Seconds between two signs of life in the table `status`."""
 
 
 class Journal:
-    """Finished trials in one SQLite file; use it as a context manager.
+    """Finished trials in a folder; use it as a context manager.
 
-    Raises FormatError when the file is not a journal.
+    say: told, in a sentence, when the journal holds trials of the same task as it was before a change; by default it
+        is a warning.
+
+    Raises FormatError when the folder holds something else, or a newer journal; JournalError when another process holds
+    it, or when it cannot be written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, say: Callable[[str], None] | None = None) -> None:
         self.path = Path(path)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._base = sqlite3.connect(self.path)
-        except (sqlite3.Error, OSError) as error:
-            raise self._refused(str(error)) from None
-        try:
-            self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute(f"CREATE TABLE IF NOT EXISTS trials ({', '.join(_COLUMNS)})")
-            found = [f"{row[1]} {row[2]}" for row in self._base.execute("PRAGMA table_info(trials)")]
-        except sqlite3.Error as error:
-            self._base.close()
-            raise self._refused(str(error)) from None
-        if found != [column.removesuffix(" PRIMARY KEY") for column in _COLUMNS]:
-            self._base.close()
-            raise self._refused("its table of trials is another program's")
-
-    def _refused(self, reason: str) -> FormatError:
-        return FormatError(f"{self.path} is not a journal of stepsize ({reason}); name another folder.")
+        self._store = Store(self.path)
+        self._say = say or _warn
+        self._beat = 0.0
 
     def __len__(self) -> int:
-        count: int = self._base.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
-        return count
+        """The number of finished trials."""
+        return self._store.count("trials")
 
-    def get(self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str) -> Curves | None:
-        """Return the record of `trials`, or None unless every one of them is here."""
-        rows = [
-            self._base.execute("SELECT losses, score_steps, scores FROM trials WHERE key = ?", [key]).fetchone()
-            for key in keys
-        ]
-        if not all(rows):
-            return None
-        losses, points, scores = ([_array(row[column]) for row in rows] for column in range(3))
-        return Curves(tuple(trials), steps, np.stack(losses, axis=1), points[0], np.stack(scores, axis=1), 0.0, engine)
+    def recognise(self, task: Task, *, variant: bool = False) -> str:
+        """Return the fingerprint of `task`, and say so if its name stood for another task before.
+
+        variant: whether it is made from another task on purpose, such as by another batch size.
+        """
+        parts = identity(task)
+        found = fingerprint(parts)
+        if variant:
+            return found
+        name, now = task.source or task.name, {**parts, **_versions()}
+        before = self._store.task(name)
+        if before is not None and before != now:
+            self._say(
+                f"{name} is not what it was when {self.path} was written (another {difference(before, now)}), so its "
+                "trials are run anew. What was finished before stays, for the task as it was."
+            )
+        self._store.keep_task(name, now)
+        return found
+
+    def get(
+        self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str
+    ) -> tuple[list[int], Curves | None]:
+        """Return which of `trials` are here, by index, and their record; None when there is none."""
+        rows = {i: row for i, key in enumerate(keys) if (row := self._store.trial(key)) is not None}
+        if not rows:
+            return [], None
+        losses, points, scores = zip(*rows.values(), strict=True)
+        known = tuple(trials[i] for i in rows)
+        return list(rows), Curves(
+            known, steps, np.stack(losses, axis=1), points[0], np.stack(scores, axis=1), 0.0, engine
+        )
 
     def put(self, keys: Sequence[str], curves: Curves) -> None:
         """Write the record of a wave, all of it or nothing."""
-        points, share = _blob(curves.score_steps), curves.seconds / len(keys)
-        rows = [
-            (key, _blob(curves.losses[:, i]), points, _blob(curves.scores[:, i]), share) for i, key in enumerate(keys)
-        ]
-        with self._base:
-            self._base.executemany("INSERT OR REPLACE INTO trials VALUES (?, ?, ?, ?, ?)", rows)
+        share = curves.seconds / len(keys)
+        self._store.keep_trials(
+            (key, curves.losses[:, i], curves.score_steps, curves.scores[:, i], share) for i, key in enumerate(keys)
+        )
+
+    def fail(self, key: str, trial: Trial, reason: str) -> None:
+        """Note why a trial failed."""
+        self._store.keep_failure(key, f"{trial.strategy.name}, seed {trial.seed}", reason)
+
+    def failures(self) -> list[tuple[str, str]]:
+        """Return the trials that failed and have not been finished since, and why."""
+        return self._store.failures()
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        """Note how many waves of a stage are done."""
+        self._store.keep_status(stage, done, total)
+        self._beat = time.monotonic()
+
+    def beat(self) -> None:
+        """Give a sign of life, once in a while."""
+        if time.monotonic() - self._beat > BEAT:
+            self._store.beat()
+            self._beat = time.monotonic()
 
     def close(self) -> None:
-        """Close the file; nothing is lost without it."""
-        self._base.close()
+        """Close the journal, so that another process may have it; nothing is lost without it."""
+        self._store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -94,40 +127,18 @@ class Journal:
         self.close()
 
 
-def fingerprint(task: Task) -> str:
-    """Return a hash of a task's data, its model with the weights of seed 0, and its loss on the first batch."""
-    torch = need("torch")
-    digest = hashlib.sha256()
-    for tensor in (*task.train, *task.validation):
-        digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    model = task.build(0)
-    inputs, targets = task.batch(0, 0)
-    for value in (task.batch_size, model, [float(p.detach().double().sum()) for p in model.parameters()]):
-        digest.update(repr(value).encode())
-    with torch.no_grad():
-        digest.update(repr(float(task.loss(model.eval()(inputs), targets))).encode())
-    return digest.hexdigest()
-
-
 def trial_key(task: str, trial: Trial, steps: int, score_every: int | None, engine: str) -> str:
     """Return the key of a trial on the task with this fingerprint."""
     rule, policy = encode(trial.strategy.rule), encode(trial.strategy.over(steps).policy)
-    text = json.dumps([_versions(), task, rule, policy, trial.seed, steps, score_every, engine], sort_keys=True)
+    versions = list(_versions().values())
+    text = json.dumps([versions, task, rule, policy, trial.seed, steps, score_every, engine], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache
-def _versions() -> list[str]:
-    return [metadata.version(package) for package in ("stepsize", "torch")]
+def _versions() -> dict[str, str]:
+    return {f"version of {package}": metadata.version(package) for package in ("stepsize", "torch")}
 
 
-def _blob(array: NDArray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _array(blob: bytes) -> NDArray:
-    array: NDArray = np.load(io.BytesIO(blob), allow_pickle=False)
-    return array
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, stacklevel=4)

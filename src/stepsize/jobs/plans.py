@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stepsize.jobs.races import WIDENINGS, RungPlan
-from stepsize.jobs.range_tests import HIGH, LOW, ramp_steps
+from stepsize.jobs.range_tests import ramp_steps
 from stepsize.kernel.errors import BudgetError
+from stepsize.theory.ramps import HIGH, LOW
 
 LEAST_HORIZON = 40
 """The shortest run whose quarter is still a run."""

@@ -20,21 +20,13 @@ from stepsize.results import Sweep
 from stepsize.rules import AdamW, Rule
 from stepsize.schedules import Exponential, Linear
 from stepsize.strategy import Strategy, Trial
-
-LOW, HIGH = 1e-6, 10.0
-"""The range that is swept when none is given."""
-
-PER_DECADE = 40
-"""Steps per decade of the rate: more matters more than any rule that reads the curve."""
+from stepsize.theory.ramps import HIGH, LEAST_STEPS, LOW, PER_DECADE
 
 WIDENINGS, WIDER = 3, 1e3
 """How often a range is widened, and by which factor."""
 
 LOWEST, HIGHEST = 1e-15, 1e9
 """Rates beyond these are not tried."""
-
-LEAST_STEPS = 20
-"""The shortest ramp whose curve can be smoothed."""
 
 
 def ramp_steps(low: float = LOW, high: float = HIGH) -> int:

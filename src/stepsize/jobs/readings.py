@@ -17,6 +17,7 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.spec import NDArray
 from stepsize.results import Estimate, Sweep
 from stepsize.theory import local_regression
+from stepsize.theory.ramps import EXPLODED
 
 BANDWIDTH = 0.25
 """Half-width of the local regression, decades of the rate."""
@@ -26,9 +27,6 @@ FOOT = 0.1
 
 LEAST_DROP = 0.05
 """The least drop of the log loss that counts as one: 5 % of the loss."""
-
-EXPLODED = 4.0
-"""A loss that rises above the first by so many times its size, or its fall, less one, is a divergence."""
 
 WIDEST = 1.0
 """The widest spread over seeds, in decades, that is still an answer."""
@@ -66,10 +64,10 @@ def read(sweep: Sweep) -> Reading:
     nothing = np.full(losses.shape[1], np.nan)
     if not np.isfinite(smooth).any(axis=0).all():
         why = "a seed diverged before the range test could see anything: begin at a smaller rate"
-        return Reading(_of(sweep, smooth), nothing, nothing, 0.0, "too fast", why)
+        return Reading(_at_points(sweep, x, smooth), nothing, nothing, 0.0, "too fast", why)
     bounds = [_bounds(x, smooth[:, i]) for i in range(smooth.shape[1])]
     lows, highs, drops = (floats([each[i] for each in bounds]) for i in range(3))
-    found = Reading(_of(sweep, smooth), 10**lows, 10**highs, float(np.median(drops)))
+    found = Reading(_at_points(sweep, x, smooth), 10**lows, 10**highs, float(np.median(drops)))
     noise = _noise(losses, smooth)
     if found.drop < max(LEAST_DROP, 2 * noise):
         why = f"no drop: the loss falls by {found.fall:.0%} over the whole range, not more than its noise ({noise:.0%})"
@@ -91,6 +89,8 @@ def _curves(sweep: Sweep) -> tuple[Floats, Floats, Floats]:
     """
     x, losses = np.log10(floats(sweep.rates)), floats(sweep.judged)
     if not sweep.fan:
+        taken = ~np.isnan(losses).all(axis=1) if sweep.held_out.size else np.ones(len(x), dtype=bool)
+        x, losses = x[taken], losses[taken]
         return x, losses, np.column_stack([smoothed(x, column) for column in losses.T])
     if len(sweep.before):
         x, losses = np.concatenate([[x[0] - 1], x]), np.concatenate([sweep.before[None], losses])
@@ -115,9 +115,9 @@ def smoothed(x: Floats, losses: NDArray, bandwidth: float = BANDWIDTH) -> Floats
     return result
 
 
-def _of(sweep: Sweep, smooth: Floats) -> Floats:
-    """Return the smoothed losses of the sweep's own points."""
-    return smooth[len(smooth) - len(sweep.rates) :]
+def _at_points(sweep: Sweep, x: Floats, smooth: Floats) -> Floats:
+    """Return the smoothed losses at the sweep's own points, in between where they were not taken at each."""
+    return np.column_stack([np.interp(np.log10(floats(sweep.rates)), x, column) for column in smooth.T])
 
 
 def _survived(losses: Floats) -> int:

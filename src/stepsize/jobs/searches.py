@@ -12,7 +12,7 @@ from stepsize.engines import Engine
 from stepsize.jobs.base import Progress, Runner
 from stepsize.jobs.ends import edge
 from stepsize.jobs.fans import LEAST_RUN, fan, joined
-from stepsize.jobs.range_tests import HIGH, HIGHEST, LOW, LOWEST, PER_DECADE, range_test
+from stepsize.jobs.range_tests import HIGHEST, LOWEST, range_test
 from stepsize.jobs.readings import read
 from stepsize.jobs.suggestions import from_ramp, suggest, wanted_policy
 from stepsize.kernel.errors import BudgetError
@@ -21,6 +21,7 @@ from stepsize.problems import Task
 from stepsize.results import Sweep
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy
+from stepsize.theory.ramps import HIGH, LOW, PER_DECADE
 
 BUDGET = 2.5
 """The budget when none is given, in full trainings for each seed."""

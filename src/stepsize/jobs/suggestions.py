@@ -23,10 +23,9 @@ from stepsize.jobs.readings import Reading, read
 from stepsize.jobs.values import suggest_value
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, LengthError
-from stepsize.policies import LR, Policy, constant, recipe
+from stepsize.policies import LR, Policy, constant, cyclical, recipe
 from stepsize.results import Estimate, Suggestion, Sweep
 from stepsize.rules import Adagrad, DAdaptAdam, DAdaptSGD, DoG, DoWG, Lion, Polyak, Prodigy, Rule
-from stepsize.schedules import ExpRange, Schedule, Triangular, Triangular2
 from stepsize.strategy import Strategy
 from stepsize.theory import shift
 
@@ -58,7 +57,8 @@ APART = 10.0
 CYCLE = 0.25
 """The base of a cycle as a share of its peak, where the range test shows no drop further down [smith2017cyclical]."""
 
-CYCLES = (Triangular, Triangular2, ExpRange)
+CYCLICAL = ("triangular", "triangular2", "exp_range")
+"""Recipes of cycles between two rates."""
 
 
 def suggest(sweep: Sweep, for_: str | Policy | Strategy | None = None, steps: int | None = None) -> Suggestion:
@@ -90,9 +90,10 @@ def suggest(sweep: Sweep, for_: str | Policy | Strategy | None = None, steps: in
     if math.log10(lr.high / lr.low) > 1:
         disagree = f"the seeds disagree: the rate is between {lr.low:.2g} and {lr.high:.2g}"
         return replace(found, clear=False, reason=f"no clear answer: {disagree}")
-    return replace(
-        found, clear=True, reason=why, lr=lr, base=_base(found, wanted, lr), policy=_at(wanted, lr.value, horizon)
-    )  # fmt: skip
+    share = _share(found) if for_ in CYCLICAL else None
+    base = None if share is None else Estimate(lr.value * share, lr.low * share, lr.high * share)
+    policy = at_rate(wanted if for_ is None else for_, lr.value, sweep.rule, horizon, base=share)
+    return replace(found, clear=True, reason=why, lr=lr, base=base, policy=policy)
 
 
 def moved(policy: Policy, source: int, target: int, exponent: float) -> float:
@@ -226,21 +227,24 @@ def peak(policy: Policy) -> float:
     return found or 1.0
 
 
-def _at(policy: Policy, lr: float, horizon: int) -> Policy:
-    found = policy.scaled(lr)
+def at_rate(
+    wanted: str | Policy | Strategy, lr: float, rule: Rule | None = None, horizon: int = 0, *, base: float | None = None
+) -> Policy:
+    """Return what was asked for with the peak `lr`, to three digits; bound to `horizon` steps, unless that is 0.
+
+    base: of a cycle that is asked for by name, as a share of its peak; its own when not given.
+    """
+    top = float(f"{lr:.3g}")
+    if isinstance(wanted, str):
+        found = recipe(wanted)(top) if base is None else cyclical(top, base=float(f"{base:.2g}"), shape=wanted)
+        found = found if rule is None else found.only(rule.hyperparameters)
+    else:
+        found = wanted_policy(wanted, rule).scaled(top)
     return found.over(horizon) if horizon else found
 
 
-def _base(found: Suggestion, policy: Policy, lr: Estimate) -> Estimate | None:
-    """Return the lower bound of a cycle: as far below its peak as the two bounds lie apart, or a quarter of it."""
-    if not _cycles(policy[LR]):
-        return None
-    share = CYCLE
-    if found.min_lr is not None and found.max_lr is not None:
-        share = min(CYCLE, found.min_lr.value / found.max_lr.value)
-    return Estimate(lr.value * share, lr.low * share, lr.high * share)
-
-
-def _cycles(schedule: Schedule) -> bool:
-    parts = [schedule, *(value for value in schedule.spec_fields().values() if isinstance(value, Schedule))]
-    return any(isinstance(each, CYCLES) for each in parts)
+def _share(found: Suggestion) -> float:
+    """Return the base of a cycle as a share of its peak: as the two bounds lie apart, and at most a quarter."""
+    if found.min_lr is None or found.max_lr is None:
+        return CYCLE
+    return min(CYCLE, found.min_lr.value / found.max_lr.value)

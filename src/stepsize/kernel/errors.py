@@ -11,6 +11,8 @@
     |-- TaskError          (ValueError)   a task that cannot be loaded or trained
     |-- BudgetError        (ValueError)   a budget that cannot buy an answer
     |-- DriveError         (ValueError)   an optimizer and a policy that do not fit
+    |-- PoolError          (RuntimeError) workers that cannot be started or reached
+    |-- JournalError       (OSError)      a journal that another process holds, or that cannot be written
     `-- MissingPackageError (ImportError) an optional package that is not installed
 
 Each also inherits the builtin that it refines, so `except ValueError` keeps working.
@@ -58,6 +60,14 @@ class BudgetError(StepsizeError, ValueError):
 
 class DriveError(StepsizeError, ValueError):
     """An optimizer and a policy that do not fit each other."""
+
+
+class PoolError(StepsizeError, RuntimeError):
+    """Workers, or a cluster, that cannot be started or reached."""
+
+
+class JournalError(StepsizeError, OSError):
+    """A journal that another process holds, or that cannot be written."""
 
 
 class MissingPackageError(StepsizeError, ImportError):

@@ -2,6 +2,7 @@
 
 from stepsize.plots.animations import animate as animate
 from stepsize.plots.curves import plot_curves as plot_curves
+from stepsize.plots.fans import plot_fan as plot_fan
 from stepsize.plots.landscapes import plot_arrivals as plot_arrivals
 from stepsize.plots.landscapes import plot_basins as plot_basins
 from stepsize.plots.landscapes import plot_paths as plot_paths
@@ -17,4 +18,6 @@ from stepsize.plots.schedules import plot_schedule as plot_schedule
 from stepsize.plots.schedules import plot_schedules as plot_schedules
 from stepsize.plots.slices import plot_slice as plot_slice
 from stepsize.plots.step_sizes import plot_step_sizes as plot_step_sizes
+from stepsize.plots.sweeps import plot_search as plot_search
 from stepsize.plots.sweeps import plot_sweep as plot_sweep
+from stepsize.plots.terminal import sketch as sketch

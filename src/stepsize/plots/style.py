@@ -80,11 +80,21 @@ def inks(count: int) -> list[tuple[str, str]]:
     return list(islice(cycle((color, dash) for dash in DASHES for color in PALETTE), count))
 
 
+def shades(count: int) -> list[str]:
+    """Return `count` shades of blue, light to dark, all of them dark enough for a line on white."""
+    ends = np.array([[0.50, 0.74, 0.90], [0.0, 0.20, 0.36]])
+    shares = np.linspace(0.0, 1.0, count)[:, None] if count > 1 else np.array([[1.0]])
+    mixed = 255 * ((1 - shares) * ends[0] + shares * ends[1])
+    return ["#" + row.tobytes().hex() for row in mixed.round().astype(np.uint8)]
+
+
 def log_rates(ax: Axes) -> None:
-    """Put learning rates on a logarithmic x axis, with plain numbers at the decades."""
+    """Put learning rates on a logarithmic x axis, with plain numbers at the decades, in a short one also inside."""
     ticker = need("matplotlib.ticker")
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(ticker.LogLocator(numticks=9))
+    low, high = ax.get_xlim()
+    few = math.log10(high / low) < 2.0
+    ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=9))
     ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: rate(value)))
     ax.xaxis.set_minor_formatter(ticker.NullFormatter())
 

@@ -1,4 +1,4 @@
-"""The picture of a range test: loss against learning rate, and the two bounds read off it."""
+"""The picture of a range test: loss against learning rate, and what is read off it."""
 
 from __future__ import annotations
 
@@ -6,88 +6,97 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stepsize.kernel.arrays import Floats
-from stepsize.plots import style
-from stepsize.results import Estimate, Suggestion, Sweep
+from stepsize.kernel.arrays import floats
+from stepsize.plots import marks, ranges, style
+from stepsize.plots.fans import draw_fans, fan_title, plot_fan
+from stepsize.results import Suggestion, Sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SIZE = (6.4, 4.0)
-DIGITS = 2
-"""How many digits of a bound mean anything."""
-
-BINS = 150
-"""How fine the curve is when no suggestion brings a smoothed one."""
+SIZE = (6.4, 4.2)
+"""The size of one picture without an `ax`, in inches."""
 
 
 def plot_sweep(sweep: Sweep, suggestion: Suggestion | None = None, ax: Axes | None = None) -> Axes:
-    """Draw a range test: every seed thin, their median bold, and the bounds as vertical lines with their spread shaded.
+    """Draw a range test: every seed thin, the smoothed median bold, and what was suggested as vertical lines.
 
-    sweep: the record. suggestion: what was read off it; without one, only the curves.
-    ax: where; a new figure if not given. The losses after divergence are cut off a little above the loss of the start.
+    sweep: a ramp; a fan is drawn by `plot_fan`. suggestion: what was read off it: both bounds with their spread shaded,
+    the rate and the base of a cycle, the largest stable rate dotted; without one, only the curves.
+    ax: where; a new figure if not given.
+
+    The band is the range of the seeds' smoothed curves. What lies far above the loss of the start is cut off. Losses
+    are on a logarithmic axis where what was learnt spans more than a decade.
     """
+    if sweep.fan:
+        return plot_fan(sweep, suggestion, ax)
     ax = style.axes(ax, SIZE)
-    raw = np.where(np.isfinite(sweep.losses), sweep.losses, np.nan).astype(np.float64)
-    stride = max(1, len(sweep.rates) // style.FINEST)
-    for column in range(raw.shape[1]):
-        ax.plot(sweep.rates[::stride], raw[::stride, column], color=style.BLUE, alpha=0.28, linewidth=0.7)
-    rates, median = _median(sweep, suggestion)
-    ax.plot(rates, median, color=style.INK, linewidth=2.2)
-    style.log_rates(ax)
-    ax.set_ylim(*_limits(median, raw))
-    if suggestion is not None and suggestion.clear:
-        _bound(ax, suggestion.min_lr, "min", style.GREEN, "right")
-        _bound(ax, suggestion.max_lr, "max", style.RED, "left")
-    style.dress(ax, title=_title(sweep, suggestion), x="learning rate", y="loss", pad=20)
+    pad = _draw(ax, sweep, suggestion)
+    style.entitle(ax, _title(sweep, suggestion), pad=pad)
     return ax
 
 
+def plot_search(sweep: Sweep, suggestion: Suggestion | None = None) -> Axes:
+    """Draw a search in a new figure: its ramp, and beside it where the runs of its fans end; return the first Axes.
+
+    sweep: what `find_rate` returns. A ramp alone, and fans alone, are one picture.
+    """
+    ramp, fans = ranges.parts(sweep)
+    if ramp is None or not fans:
+        return plot_sweep(sweep, suggestion)
+    panels = style.panels(1, 2, SIZE)
+    pad = max(_draw(panels[0], ramp, suggestion), draw_fans(panels[1], sweep, suggestion))
+    style.entitle(panels[0], _title(ramp, suggestion), pad=pad)
+    style.entitle(panels[1], fan_title(sweep, suggestion), pad=pad)
+    return panels[0]
+
+
+def _draw(ax: Axes, sweep: Sweep, suggestion: Suggestion | None) -> float:
+    """Draw a ramp but for its title, and return how far above the picture that goes, in points."""
+    shown = ranges.marks(suggestion)
+    window = ranges.values((sweep,), shown)
+    _curves(ax, sweep, suggestion)
+    ax.set_xlim(window.low, window.high)
+    style.log_rates(ax)
+    style.dress(ax, title="", x="learning rate", y="loss")
+    return marks.crown(ax, shown, window)
+
+
+def _curves(ax: Axes, sweep: Sweep, suggestion: Suggestion | None) -> None:
+    """Draw the losses of each seed, their smoothed median and range, and the validation losses."""
+    raw = np.where(np.isfinite(sweep.losses), floats(sweep.losses), np.nan)
+    stride, several = max(1, len(sweep.rates) // style.FINEST), len(sweep.seeds) > 1
+    for column in range(raw.shape[1]):
+        ax.plot(
+            sweep.rates[::stride], raw[::stride, column], color=style.QUIET, alpha=0.35, linewidth=0.7,
+            label="_" if column else "each seed" if several else "loss",
+        )  # fmt: skip
+    rates, each = ranges.fit(sweep, suggestion)
+    bold = style.middle(each, average="median")
+    alive = np.isfinite(each).all(axis=1)
+    if several and alive.any():
+        ax.fill_between(
+            rates[alive], each[alive].min(axis=1), each[alive].max(axis=1), color="#56B4E9", alpha=0.35, linewidth=0,
+            label="range",
+        )  # fmt: skip
+    ax.plot(rates, bold, color=style.INK, linewidth=2.2, label="median" if several else "smoothed")
+    if sweep.held_out.size:
+        taken = np.isfinite(sweep.held_out).any(axis=1)
+        ax.plot(
+            sweep.rates[taken], style.middle(floats(sweep.held_out[taken]), average="median"), color="#CC79A7",
+            linewidth=1.0, marker="D", markersize=4, label="validation",
+        )  # fmt: skip
+    window = ranges.losses_of_ramp(bold, raw)
+    ax.set_ylim(window.low, window.high)
+    if window.log:
+        style.log_losses(ax)
+
+
 def _title(sweep: Sweep, suggestion: Suggestion | None) -> str:
-    rule = sweep.title
     if suggestion is None:
-        return f"{rule}: loss while the rate climbs"
-    bounds = (suggestion.min_lr, suggestion.max_lr)
-    if not suggestion.clear or bounds == (None, None):
-        return f"{rule}: no clear answer"
-    if suggestion.min_lr is None or suggestion.max_lr is None:
-        one = suggestion.min_lr or suggestion.max_lr
-        word = "up to" if suggestion.min_lr is None else "from"
-        return f"{rule} learns {word} {style.rate(one.value, DIGITS) if one else ''}"
-    low, high = (style.rate(bound.value, DIGITS) for bound in (suggestion.min_lr, suggestion.max_lr))
-    return f"{rule} learns from {low} to {high}"
-
-
-def _median(sweep: Sweep, suggestion: Suggestion | None) -> tuple[Floats, Floats]:
-    """Return the rates and the median over seeds of the smoothed losses, as far as half of the seeds live."""
-    if suggestion is not None and suggestion.smooth.shape == sweep.losses.shape:
-        at = np.unique(np.linspace(0, len(sweep.rates) - 1, style.FINEST).round().astype(np.int64))
-        return sweep.rates[at], style.middle(np.asarray(suggestion.smooth, dtype=np.float64)[at], average="median")
-    steps, means = style.binned(sweep.losses, BINS)
-    return sweep.rates[steps.round().astype(np.int64)], style.middle(means, average="median")
-
-
-def _limits(median: Floats, raw: Floats) -> tuple[float, float]:
-    """Return y limits around the part that was learnt: from below the least loss to a little above the first."""
-    finite = median[np.isfinite(median)]
-    if not len(finite):
-        finite = raw[np.isfinite(raw)]
-    if not len(finite):
-        return 0.0, 1.0
-    first, least = float(np.median(finite[: max(1, len(finite) // 20)])), float(finite.min())
-    span = max(first - least, 0.4 * abs(first), 1e-12)
-    return least - 0.2 * span, first + 0.35 * span
-
-
-def _bound(ax: Axes, estimate: Estimate | None, word: str, color: str, side: str) -> None:
-    """Mark one bound: a line at the estimate, the spread over seeds shaded, the rate written above the picture."""
-    if estimate is None or not (np.isfinite(estimate.value) and estimate.value > 0):
-        return
-    if np.isfinite([estimate.low, estimate.high]).all() and estimate.low > 0:
-        ax.axvspan(estimate.low, estimate.high, color=color, alpha=0.15, linewidth=0)
-    ax.axvline(estimate.value, color=color, linewidth=1.8, label=f"{word} {style.rate(estimate.value, DIGITS)}")
-    ax.annotate(
-        f"{word} {style.rate(estimate.value, DIGITS)}", xy=(estimate.value, 1.0), xycoords=ax.get_xaxis_transform(),
-        xytext=(-2 if side == "right" else 2, 4), textcoords="offset points", ha=side, va="bottom",
-        fontsize=style.TEXT, color=color, fontweight="bold", annotation_clip=False,
-    )  # fmt: skip
+        return f"{sweep.title}: loss while the rate climbs"
+    low, high = (style.rate(bound.value, ranges.DIGITS) if bound is not None else ""
+                 for bound in (suggestion.min_lr, suggestion.max_lr))  # fmt: skip
+    if not low and not high:
+        return f"{sweep.title}: no clear answer"
+    return f"{sweep.title} learns" + f" from {low}" * bool(low) + f" {'to' if low else 'up to'} {high}" * bool(high)

@@ -70,8 +70,13 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def trainings(cost: float) -> str:
-    """Return a cost in full trainings."""
-    return f"{cost:.3g} full trainings"
+    """Return a cost in full trainings.
+
+    >>> trainings(1.0), trainings(2.5)
+    ('1 full training', '2.5 full trainings')
+    """
+    number = f"{cost:.3g}"
+    return f"{number} full training{'s' * (number != '1')}"
 
 
 def sentence(text: str) -> str:
@@ -89,6 +94,18 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 3600.0:.3g} hours"
+
+
+def size(memory: int) -> str:
+    """Return a number of bytes in the unit that people would use.
+
+    >>> size(300), size(12_345_678), size(3 * 10**9)
+    ('300 bytes', '12.3 MB', '3 GB')
+    """
+    for unit, amount in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if memory >= amount:
+            return f"{memory / amount:.3g} {unit}"
+    return count(memory, "byte")
 
 
 def policy_facts(policy: Policy) -> tuple[tuple[str, str], ...]:

@@ -15,6 +15,9 @@ from stepsize.kernel.arrays import Floats
 BLOCK = 512
 """Places that are fitted at once: their weights are (places, points)."""
 
+ROUNDING = 1e-9
+"""Residuals below this share of the largest value are rounding, and make no outliers."""
+
 
 def local_regression(x: Floats, y: Floats, width: float, *, robust: int = 2) -> Floats:
     """Return `y` smoothed over `x`, (points,) float64.
@@ -36,7 +39,7 @@ def local_regression(x: Floats, y: Floats, width: float, *, robust: int = 2) -> 
     for _ in range(robust):
         off = np.abs(y - fitted)
         scale = 10 * float(off.mean())  # the median is 0 where most points lie on the curve, and its bends would go
-        if scale == 0:
+        if scale <= ROUNDING * float(np.abs(y).max(initial=0.0)):
             break
         trust = np.clip(1 - (off / scale) ** 2, 0, None) ** 2
         fitted = _fitted(x, y, width, trust)

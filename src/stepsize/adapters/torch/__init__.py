@@ -17,6 +17,10 @@ from stepsize.adapters.torch.logs import tensorboard_log as tensorboard_log
 from stepsize.adapters.torch.optimizers import build_optimizer as build_optimizer
 from stepsize.adapters.torch.optimizers import configuration as configuration
 from stepsize.adapters.torch.optimizers import torch_arguments as torch_arguments
+from stepsize.adapters.torch.range_test import RangeTest as RangeTest
+from stepsize.adapters.torch.range_test import climb as climb
 from stepsize.adapters.torch.scheduler import AttachedLR as AttachedLR
 from stepsize.adapters.torch.scheduler import PolicyLR as PolicyLR
 from stepsize.adapters.torch.scheduler import as_lr_scheduler as as_lr_scheduler
+from stepsize.adapters.torch.snapshots import Snapshot as Snapshot
+from stepsize.adapters.torch.snapshots import restored as restored

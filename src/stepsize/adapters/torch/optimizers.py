@@ -16,6 +16,9 @@ PAIR = ("momentum", "beta2")
 NAMES = {"epsilon": "eps", "initial": "initial_accumulator_value"}
 """What torch calls a field of ours by another name."""
 
+SWITCHES = {"momentum", "nesterov", "amsgrad"}
+"""What makes another rule of one of torch's classes, where it is not 0."""
+
 TWINS: dict[type[Rule], tuple[str, tuple[str, ...], dict[str, Any]]] = {
     rules.SGD: ("SGD", (), {}),
     rules.Momentum: ("SGD", ("momentum", "dampening"), {}),
@@ -67,6 +70,31 @@ def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.O
     found = parameters.parameters() if isinstance(parameters, torch.nn.Module) else parameters
     optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(found, **arguments)
     return optimizer
+
+
+def rule_of(optimizer: torch.optim.Optimizer) -> Rule | None:
+    """Return the rule that `optimizer` is, with the numbers of its first group; None where it is none of ours.
+
+    >>> rule_of(torch.optim.SGD([torch.zeros(1)], lr=0.2, momentum=0.8)) == rules.Momentum(lr=0.2, momentum=0.8)
+    True
+    """
+    group = {**optimizer.param_groups[0]}
+    name = type(optimizer).__name__
+    if "lr" not in group or not group["params"]:
+        return None
+    for kind, (twin, fields, more) in TWINS.items():
+        foreign = SWITCHES - {*fields, *more}
+        if twin != name or any(group.get(key) != value for key, value in more.items()) or any(map(group.get, foreign)):
+            continue
+        return kind(**{field: _number(group, field) for field in ("lr", "weight_decay", *fields)})
+    return None
+
+
+def _number(group: dict[str, Any], field: str) -> Any:
+    if BETAS in group and field in PAIR:
+        return float(group[BETAS][PAIR.index(field)])
+    value = group[NAMES.get(field, field)]
+    return float(value) if isinstance(value, torch.Tensor) else value
 
 
 def configuration(optimizer: Any) -> dict[str, Any]:

@@ -1,10 +1,4 @@
-"""Keras 3: schedules, whole strategies, and a callback for the optimizers that Keras has.
-
-::
-
-    keras.optimizers.Adam(KerasSchedule(schedule))                     the learning rate, in the compiled step
-    KerasOptimizer(Strategy(AdamW(), one_cycle(0.01)), steps=10_000)   every hyperparameter, in the compiled step
-    model.fit(..., callbacks=[PolicyCallback(policy)])                 an optimizer of Keras, from outside
+"""Keras 3: a schedule as a learning rate, a strategy as an optimizer, and a policy as a callback.
 
 The step is the optimizer's own `iterations`, which Keras saves with it, so there is nothing else to resume from. The
 first two are saved and loaded with the model, once this module is imported.

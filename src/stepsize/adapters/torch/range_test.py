@@ -1,0 +1,287 @@
+"""The learning rate range test in a torch loop of yours, which leaves no trace in it.
+
+::
+
+    with RangeTest(model, optimizer) as test:
+        for rate in test:
+            ...                              # forward, backward, optimizer.step()
+            test.tell(loss)
+    print(suggest(test.sweep).reason)
+
+The rate is set before each update, and on leaving the block everything is as it was (`snapshots.py` says what).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Literal, Self
+
+import torch
+from torch import distributed
+
+from stepsize.adapters.ramps import Ramp, endless, number
+from stepsize.adapters.torch.groups import plain
+from stepsize.adapters.torch.optimizers import rule_of
+from stepsize.adapters.torch.rates import Rates
+from stepsize.adapters.torch.snapshots import restored, resumable
+from stepsize.adapters.torch.updates import after_update, paused
+from stepsize.kernel.errors import DriveError, brief
+from stepsize.results import Sweep
+from stepsize.theory.ramps import HIGH, LOW
+
+PATIENCE = 1000
+"""Turns of the loop at one rate without an update, after which none will come."""
+
+Many = Any
+"""One of them, or a list."""
+
+
+class RangeTest:
+    """A range test in a loop of yours: it yields the rate of each turn, and puts everything back at the end.
+
+    model, optimizer: one, or a list of them. Each parameter group climbs at its own ratio to its optimizer's rate, and
+        each further optimizer at its ratio to the first; rates that are tensors are filled in place.
+    others: what else the loop changes: a GradScaler, the loader, schedulers, an average of the weights; what a
+        `Snapshot` takes.
+    low, high, points, spacing, batches: as in `Ramp`.
+    validate: returns the validation loss; called before the first update of each `every` points, without gradients.
+        Modes of modules that it changes are put back.
+    seed: the label of the sweep's column. horizon: updates of one full training, if known. task: a name.
+    device, skip_frozen: as in `Snapshot`: where the copy is kept, and whether frozen parameters are left out of it.
+    sweep: the record, during the test and afterwards.
+
+    A turn of the loop that makes no update, because it only adds up gradients or because a GradScaler skips, sees the
+    same rate again, and its losses are averaged with those up to the update. So is what is told several times in a
+    turn. Under torch.distributed the loss is the mean over all processes, and all of them stop at the same rate. A
+    driver or scheduler of ours that is attached to the optimizer does not move meanwhile.
+
+    Raises DriveError for what is no optimizer or cannot be put back, when no parameter is trained, and for a loop that
+    makes no updates; TaskError when no loss is told, for one that is no number, and when the first is NaN;
+    ParameterError and BudgetError as `Ramp` does. Everything is put back first.
+
+    Watch out: the rate found holds for this model, optimizer and batch size, from these weights: mostly the first ones.
+
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with RangeTest(model, optimizer, low=1e-3, high=100.0) as test:
+    ...     for rate in test:
+    ...         optimizer.zero_grad()
+    ...         loss = (model(torch.ones(4, 2)) - 1).square().mean()
+    ...         loss.backward()
+    ...         optimizer.step()
+    ...         test.tell(loss)
+    >>> test.sweep.optimizer, optimizer.param_groups[0]["lr"], len(optimizer.state)
+    ('SGD', 0.1, 0)
+    """
+
+    def __init__(
+        self,
+        model: Many,
+        optimizer: Many,
+        *others: Any,
+        low: float = LOW,
+        high: float = HIGH,
+        points: int | None = None,
+        spacing: Literal["exponential", "linear"] = "exponential",
+        batches: int = 1,
+        validate: Callable[[], Any] | None = None,
+        every: int = 10,
+        seed: int = 0,
+        horizon: int = 0,
+        task: str = "",
+        device: torch.device | str | None = None,
+        skip_frozen: bool = False,
+    ) -> None:
+        self._models, self._optimizers = _models(model), _optimizers(optimizer)
+        self._ramp = Ramp(low, high, points, spacing=spacing, batches=batches, every=0 if validate is None else every)
+        self._rates = Rates(self._optimizers, self._ramp.schedule)
+        self._kept = (*self._models, *_listed(optimizer), *self._optimizers, *others)
+        self._validate = validate
+        self._options: dict[str, Any] = {"device": device, "skip_frozen": skip_frozen}
+        name = ", ".join(type(each).__name__ for each in self._optimizers)
+        self._known: dict[str, Any] = {
+            "task": task or type(self._models[0]).__name__, "optimizer": name, "horizon": horizon, "seed": seed,
+            "rule": rule_of(self._optimizers[0]) if len(self._optimizers) == 1 else None,
+        }  # fmt: skip
+        self._undo: ExitStack | None = None
+        self._told: list[Any] = []
+        self._updates = [0] * len(self._optimizers)
+        self._began = self._seconds = 0.0
+        self._memory = 0
+
+    def __enter__(self) -> Self:
+        """Take the snapshot, and listen to the optimizers."""
+        if self._ramp.updates or self._undo is not None:
+            raise DriveError("this range test has been run; make another one.")
+        self._began = time.perf_counter()
+        with ExitStack() as stack:
+            self._memory = stack.enter_context(restored(*self._kept, **self._options)).bytes
+            stack.enter_context(paused(self._optimizers))
+            for place, optimizer in enumerate(self._optimizers):
+                stack.callback(after_update(optimizer, self._counting(place), always=True).remove)
+            self._undo = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Put everything back."""
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo.close()
+        self._seconds = time.perf_counter() - self._began
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield the rate of each turn of the loop, already set, until the ramp is over."""
+        while self._ramp.going:
+            if self._undo is None:
+                raise DriveError("a range test puts everything back at its end: with RangeTest(...) as test: ...")
+            if self._validate is not None and self._ramp.due:
+                self.tell_held_out(self._validated(self._validate))
+            self._updates = [0] * len(self._optimizers)
+            yield from self._turns()
+
+    def tell(self, loss: Any) -> None:
+        """Tell the loss of this turn's batch: a number or a tensor of one, not yet divided for accumulation.
+
+        Raises TaskError for a tensor of several numbers.
+        """
+        if isinstance(loss, torch.Tensor) and not loss.shape:
+            self._told.append(loss.detach())  # read at the end of the turn, when the device is done with it
+        else:
+            self._told.append(number(loss))
+
+    def tell_held_out(self, loss: Any) -> None:
+        """Tell a validation loss, taken before this turn's update; `validate=` does so by itself."""
+        total, processes = self._summed(number(loss), 1)
+        self._ramp.tell_held_out(total / processes)
+
+    @property
+    def sweep(self) -> Sweep:
+        """The rates that were used with their losses, as a record; raises TaskError when there is none."""
+        seconds = self._seconds or time.perf_counter() - self._began
+        return self._ramp.sweep(seconds=seconds, memory=self._memory, **self._known)
+
+    def _turns(self) -> Iterator[float]:
+        """Yield the rate of one update, in as many turns as it takes, and tell the ramp its loss."""
+        self._told.clear()
+        for _ in range(PATIENCE):
+            self._rates.place(self._ramp.point)
+            yield self._ramp.rate
+            loss, updates = self._agreed(max(self._updates))
+            if updates or not math.isfinite(loss or 0.0):
+                break
+        else:
+            loss = self._diverged()
+        self._ramp.tell(loss, updates)
+
+    def _diverged(self) -> float:
+        """Return what stands for a loss whose gradients stay infinite; raise DriveError where no update ever came."""
+        if not self._ramp.updates:
+            raise DriveError(
+                f"{PATIENCE} turns of the loop have made no update: either it steps another optimizer, or every "
+                "gradient is infinite, or a captured graph is replayed, which runs no hooks."
+            )
+        return math.inf
+
+    def _agreed(self, updates: int) -> tuple[float | None, int]:
+        """Return the mean of the losses told for this update, None for none, and how many updates there were.
+
+        All processes have the same answer, so all of them go on, or none.
+        """
+        values = [number(loss) for loss in self._told]
+        total, count, made, processes = self._summed(sum(values), len(values), updates, 1)
+        return total / count if count else None, int(made / processes)
+
+    def _summed(self, *values: float) -> list[float]:
+        """Return each of `values` summed over all processes."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return list(values)
+        device = self._optimizers[0].param_groups[0]["params"][0].device
+        sums = torch.tensor(values, dtype=torch.float64, device=device)
+        distributed.all_reduce(sums)
+        return [float(value) for value in sums.tolist()]
+
+    def _validated(self, validate: Callable[[], Any]) -> float:
+        modes = [(module, module.training) for model in self._models for module in model.modules()]
+        with torch.no_grad():
+            loss = validate()
+        for module, training in modes:
+            module.training = training
+        return number(loss)
+
+    def _counting(self, place: int) -> Callable[[torch.optim.Optimizer], None]:
+        def count(_: torch.optim.Optimizer) -> None:
+            self._updates[place] += 1
+
+        return count
+
+
+def climb(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[Any, Any], torch.Tensor],
+    loader: Any,
+    *others: Any,
+    accumulation: int = 1,
+    autocast: torch.dtype | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    **options: Any,
+) -> Sweep:
+    """Return the range test of a plain supervised loop: `loss(model(inputs), targets)` on pairs from `loader`.
+
+    loader: goes round again when it ends before the ramp; it may also be without an end.
+    others, options: as `RangeTest` takes them. accumulation: batches whose gradients make one update.
+    autocast: the dtype of mixed precision; with float16 there should be a scaler, whose state is put back too.
+
+    Raises TaskError for a loader that gives nothing, and what `RangeTest` raises.
+
+    Watch out: an iterator of yours stays where the test has left it; a DataLoader deals the same batches again.
+
+    >>> x = torch.linspace(-1, 1, 32)[:, None]
+    >>> data = torch.utils.data.TensorDataset(x, 3 * x)
+    >>> model = torch.nn.Linear(1, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> loader = torch.utils.data.DataLoader(data, batch_size=8)
+    >>> climb(model, optimizer, torch.nn.functional.mse_loss, loader, low=1e-4).optimizer
+    'SGD'
+    """
+    batches, device = endless(loader), next(model.parameters()).device
+    place = loader if isinstance(loader, torch.utils.data.DataLoader) or resumable(loader) else None
+    scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
+    with RangeTest(model, optimizer, scaler, place, *others, **options) as test:
+        model.train()
+        for _ in test:
+            optimizer.zero_grad()
+            for _ in range(accumulation):
+                inputs, targets = (part.to(device) for part in next(batches))
+                with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
+                    found = loss(model(inputs), targets)
+                test.tell(found)
+                torch.autograd.backward(scaler.scale(found / accumulation))
+            scaler.step(optimizer)
+            scaler.update()
+    return test.sweep
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _models(given: Any) -> list[torch.nn.Module]:
+    models = _listed(given)
+    if not models or not all(isinstance(model, torch.nn.Module) for model in models):
+        raise DriveError(
+            f"a range test takes the module that the loop trains, or a list of them, not {brief(given)}: its buffers "
+            "and modes are put back too. Tensors of your own go into a torch.nn.ParameterList."
+        )
+    return models
+
+
+def _optimizers(given: Any) -> list[torch.optim.Optimizer]:
+    optimizers = [plain(each) for each in _listed(given)]
+    parameters = [p for each in optimizers for group in each.param_groups for p in group["params"]]
+    if not any(p.requires_grad for p in parameters):
+        raise DriveError("no parameter of the optimizer needs a gradient, so nothing is trained; unfreeze some.")
+    return optimizers

@@ -1,0 +1,84 @@
+"""Training after a range test and without: in a loop of torch and in two Trainers, one of two processes."""
+
+import sys
+import warnings
+from pathlib import Path
+
+import lightning.pytorch
+import processes
+import tinynet as tiny
+import torch
+from lightning_module import QUIET, module
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+from transformers_trainer import trainer_of
+
+from stepsize import RangeTest
+from stepsize.adapters import lightning as for_lightning
+from stepsize.adapters import transformers as for_transformers
+
+RANGE = {"low": 1e-4, "high": 1.0, "points": 25}
+
+
+def update(net, optimizer, step, rank):
+    optimizer.zero_grad()
+    loss = tiny.loss(net, 2 * step + rank)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def by_hand(rank, tested):
+    """DistributedDataParallel in a loop of torch; only one of the processes sees NaN."""
+    net = DistributedDataParallel(tiny.model())
+    optimizer, sweep = tiny.two_groups(net.module), None
+    if tested:
+        with RangeTest(net, optimizer, low=1e-4, high=1.0, points=40, validate=lambda: rank, every=10) as test:
+            for step, rate in enumerate(test):
+                loss = update(net, optimizer, step, rank)
+                test.tell(float("nan") if rank and rate > 0.1 else loss)
+        sweep = test.sweep
+    for step in range(tiny.STEPS):
+        update(net, optimizer, step, rank)
+    return tiny.weights(net.module), sweep
+
+
+def by_lightning(tested):
+    callback = for_lightning.RangeTestCallback(**RANGE)
+    trainer = lightning.pytorch.Trainer(
+        strategy="ddp", devices=2, max_epochs=1, callbacks=[callback] if tested else [], **QUIET
+    )
+    torch.manual_seed(0)
+    made = module()
+    trainer.fit(made, tiny.loader(8))
+    return tiny.weights(made.net), callback.sweep
+
+
+def by_transformers(tested, folder):
+    trainer = trainer_of(folder / "out", ddp_backend="gloo", gradient_accumulation_steps=2)
+    callback = for_transformers.RangeTestCallback(trainer, **RANGE)
+    if tested:
+        trainer.add_callback(callback)
+    trainer.train()
+    return tiny.weights(trainer.model), callback.sweep
+
+
+def work(folder):
+    warnings.simplefilter("ignore")
+    distributed.init_process_group("gloo")
+    rank = distributed.get_rank()
+    ways = [
+        lambda tested: by_hand(rank, tested),
+        by_lightning,
+        lambda tested: by_transformers(tested, folder),
+    ]
+    tested, untested = ([way(each) for way in ways] for each in (True, False))
+    sweeps = [[torch.from_numpy(each.copy()) for each in (s.rates, s.losses, s.held_out)] for _, s in tested]
+    weights = [[each for each, _ in found] for found in (tested, untested)]
+    torch.save({"tested": weights[0], "untested": weights[1], "sweeps": sweeps}, folder / f"{rank}.pt")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    work(Path(sys.argv[1]))
+    processes.leave()

@@ -1,0 +1,189 @@
+"""A range test as text: the curve's lowest point, the axes and the marks stand where they are."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import samples
+
+from stepsize.kernel.errors import ParameterError
+from stepsize.plots import sketch
+from stepsize.plots.canvas import BLANK, BRAILLE, PLAIN
+from stepsize.results import Estimate, Suggestion, Sweep
+from stepsize.rules import SGD
+
+
+def ramp(curve, *, low=1e-5, high=10.0, points=400):
+    """A ramp of one seed whose losses are `curve` of log10 of the rate."""
+    rates = np.geomspace(low, high, points)
+    return Sweep("bowl", SGD(), rates, np.asarray(curve(np.log10(rates)), dtype=np.float32)[:, None], (0,))
+
+
+def canvas(text):
+    """The drawing right of the y axis, a list of lines."""
+    sides = [re.match(r" *(?:-?[\d.]+(?:e-?\d+)?)? [│┤|+](?![-+])(.*)", line) for line in text.splitlines()]
+    return [side[1] for side in sides if side]
+
+
+def inked(text):
+    """The (line, column) of all dots."""
+    rows = canvas(text)
+    return {(i, j) for i, row in enumerate(rows) for j, char in enumerate(row) if char == "*" or ord(char) > BLANK}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("best", [-4.0, -2.5, 0.2])
+def test_the_lowest_dot_stands_over_the_lowest_loss(best, width, encoding):
+    text = sketch(ramp(lambda x: 1 + 0.3 * abs(x - best), points=120), None, width, 16, encoding)
+    dots = inked(text)
+    bottom = max(line for line, _ in dots)
+    columns = [column for line, column in dots if line == bottom]
+    across = width - text.splitlines()[2].index("|" if encoding == "ascii" else "│") - 1
+    room = 0.03 * 6  # decades: the axis is wider than the rates by 3 % at either end
+    middle = -5 - room + (np.mean(columns) + 0.5) / across * (6 + 2 * room)
+    assert middle == pytest.approx(best, abs=0.2)
+
+
+def test_every_column_between_the_first_and_the_last_rate_has_a_dot():
+    dots = inked(sketch(ramp(lambda x: 2 - np.tanh(9 * (x + 2))), None, 80, 10))
+    columns = {column for _, column in dots}
+    assert columns == set(range(min(columns), max(columns) + 1))
+    assert len(columns) > 60
+
+
+@pytest.mark.parametrize("width", [40, 60, 79, 120])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_no_line_is_wider_than_asked(width, encoding):
+    sweep, found = samples.searched()
+    found = replace(found, base=Estimate(0.006, 0.006, 0.006))
+    text = sketch(sweep, found, width, 8, encoding)
+    assert width - 1 <= max(map(len, text.splitlines())) <= width
+    assert len(canvas(text)) == 2 * 8
+
+
+def test_marks_stand_under_their_rates():
+    sweep = ramp(lambda x: 2 + 0.1 * x)
+    marks = {"min": 1e-3, "max": 1e-1, "lr": 1e-2, "limit": 1.0}
+    estimates = [Estimate(value, value, value) for value in marks.values()]
+    found = Suggestion(*estimates[:2], clear=True, reason="", smooth=np.empty((0, 0)), lr=estimates[2],
+                       limit=estimates[3])  # fmt: skip
+    *_, axis, numbers, under, legend = sketch(sweep, found, 80, 6).splitlines()
+    for word, value in marks.items():
+        column = under.index(BRAILLE.marks[word])
+        assert axis[column] == "┬"
+        assert f"{value:g}" in numbers[column - 3 : column + 4]
+    assert legend == "[ min 0.001  ] max 0.1  ▲ lr 0.01  ┊ limit 1"
+
+
+def test_a_mark_hides_no_other():
+    same = Estimate(0.01, 0.01, 0.01)
+    found = Suggestion(same, same, clear=True, reason="", smooth=np.empty((0, 0)), lr=same)
+    rows = sketch(ramp(lambda x: 2 + 0.1 * x), found, 80, 6).splitlines()[-4:-1]
+    assert [row.strip() for row in rows] == ["[", "]", "▲"]
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_the_numbers_of_the_y_axis_are_those_of_the_curve():
+    text = sketch(ramp(lambda x: 3 + 0 * x), None, 60, 9)
+    lines = text.splitlines()[1:10]
+    (flat,) = {line for line, _ in inked(text)}
+    above, below = (
+        next(float(lines[i].split("┤")[0]) for i in rows if "┤" in lines[i])
+        for rows in (range(flat, -1, -1), range(flat, 9))
+    )
+    assert below <= 3 <= above
+
+
+def test_a_search_is_its_ramp_above_its_fans():
+    sweep, found = samples.searched()
+    above, below = sketch(sweep, found).split("\n\n")
+    assert "loss while the rate climbs" in above
+    assert "[ min 0.00042  ] max 0.17  ▲ lr 0.024  ┊ limit 0.5" in above
+    assert "● 200 steps  ○ 50 steps  ┄ before training  ✗ diverged" in below
+    assert "min" not in below.splitlines()[-1]
+
+
+def test_the_signs_of_a_fan_stand_at_its_ends():
+    rates = tuple(np.geomspace(1e-4, 1.0, 9))
+    rows = canvas(sketch(samples.fan(rates=rates, best=1e-2, diverged=False), None, 80, 12))
+    places = sorted((column, line) for line, row in enumerate(rows) for column, char in enumerate(row) if char == "●")
+    assert len(places) == 9
+    lines = [line for _, line in places]
+    assert lines.index(max(lines)) <= 4 <= 8 - lines[::-1].index(max(lines))
+    assert lines[:5] == sorted(lines[:5])
+    assert lines[4:] == sorted(lines[4:], reverse=True)
+
+
+def test_what_diverged_or_ends_high_is_at_the_top():
+    fan = samples.fan()
+    fan.held_out[-2] = 1e9
+    text = sketch(fan)
+    (top, *_) = canvas(text)
+    assert "✗" in top
+    assert "↑" in top
+    assert top.index("↑") < top.index("✗")
+    assert "✗ diverged  ↑ higher" in text
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 0.0, -2.0])
+def test_losses_of_any_value_can_be_sketched(value):
+    sweep = samples.sweep()
+    text = sketch(replace(sweep, losses=np.full_like(sweep.losses, value)))
+    said = "every loss is infinite or not a number" in text
+    assert said is not np.isfinite(value)
+    assert bool(inked(text)) is not said
+    fan = samples.fan()
+    assert sketch(replace(fan, held_out=np.full_like(fan.held_out, value)))
+
+
+def test_one_point_is_one_dot():
+    sweep = Sweep("bowl", SGD(), np.array([0.1]), np.array([[2.0]], dtype=np.float32), (0,))
+    text = sketch(sweep)
+    assert len(inked(text)) == 1
+    assert "0.1" in text.splitlines()[-1]
+    assert "●" in sketch(samples.fan(rates=(0.1,), seeds=1, diverged=False))
+
+
+def test_an_explosion_fills_no_part_of_the_picture():
+    text = sketch(ramp(lambda x: 2 + np.where(x > 0, 10.0 ** (8 * x), 0)), None, 80, 10)
+    right = [(line, column) for line, column in inked(text) if column > 66]
+    assert not right
+
+
+def test_another_hyperparameter_is_named_and_has_round_numbers():
+    fan = samples.fan(of="momentum", rates=(0.8, 0.85, 0.9, 0.95), best=0.9, diverged=False)
+    text = sketch(fan)
+    assert "over the momentum" in text
+    assert text.splitlines()[-1].split() == ["0.8", "0.85", "0.9", "0.95"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "no-such-encoding"])
+def test_an_encoding_without_braille_gets_ascii(encoding):
+    sweep, found = samples.searched()
+    text = sketch(replace(sweep, task="目標"), found, encoding=encoding)
+    assert text.isascii()
+    assert "*" in text
+    assert all(sign in text for sign in (PLAIN.marks["lr"], PLAIN.cross))
+
+
+@pytest.mark.parametrize(("width", "height"), [(39, 12), (80, 3), (0, 0), (-1, 12)])
+def test_a_sketch_too_small_to_be_read_is_an_error(width, height):
+    with pytest.raises(ParameterError, match="at least 40 and 4"):
+        sketch(samples.sweep(), None, width, height)
+
+
+def test_a_sketch_needs_no_matplotlib():
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "import numpy as np\n"
+        "from stepsize.plots import sketch\n"
+        "from stepsize.results import Sweep\n"
+        "rates = np.geomspace(1e-4, 1, 50)\n"
+        "print(len(sketch(Sweep('t', None, rates, np.ones((50, 1), dtype=np.float32), (0,))).splitlines()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 15

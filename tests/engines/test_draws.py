@@ -96,8 +96,18 @@ def test_the_global_generator_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"attn_mask": torch.ones(4, 4).tril().bool()},
-                                     {"attn_mask": torch.ones(4, 4).tril()}, {"scale": 0.3}, {"enable_gqa": True}])  # fmt: skip
+LOWER = torch.ones(4, 4).tril()
+ATTENTION = [
+    {},
+    {"is_causal": True},
+    {"attn_mask": LOWER.bool()},
+    {"attn_mask": LOWER},
+    {"scale": 0.3},
+    {"enable_gqa": True},
+]
+
+
+@pytest.mark.parametrize("options", ATTENTION)
 def test_attention_with_dropped_weights_is_torchs_where_hardly_any_is_dropped(options):
     source = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, heads, 4, 3, generator=source, dtype=torch.float64)

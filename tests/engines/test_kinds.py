@@ -28,7 +28,7 @@ def trial_of(rule, seed, factor=1.0):
 
 
 def alone(task, trial, steps, dtype=torch.float64, **options):
-    """The losses and the last score of a trial with `torch.optim` on a plain model, whose masks are those of its seed."""
+    """The losses and the last score of a trial with `torch.optim` on a plain model, with the masks of its seed."""
     model = task.build(trial.seed).to(dtype).train()
     optimizer = build_optimizer(model, trial.strategy)
     for group in optimizer.param_groups:
@@ -88,8 +88,8 @@ def test_in_float32_a_replica_is_within_the_noise_between_torchs_own_paths(kind)
     noise, distance = [], []
     for column, trial in enumerate(trials):
         exact, _ = alone(task, trial, steps)
-        for way in ({"foreach": False}, {"foreach": True}, {"foreach": False, "fused": True}):
-            noise.append(np.abs(alone(task, trial, steps, torch.float32, **way)[0] - exact).max())
+        ways = {"foreach": False}, {"foreach": True}, {"foreach": False, "fused": True}
+        noise += [np.abs(alone(task, trial, steps, torch.float32, **way)[0] - exact).max() for way in ways]
         distance.append(np.abs(found[:, column] - exact).max())
     assert max(distance) <= 5 * max(noise)
 

@@ -1,5 +1,6 @@
 """Waves: the dead are left behind, the size follows from the memory, and a short timing picks the engine."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +54,12 @@ RULES = [Momentum(), EMA(ClipNorm(Momentum(), 1e9), 0.9), SPS(), Muon(0.01)]
 @pytest.mark.parametrize("rule", RULES, ids=["Momentum", "wrapped", "SPS", "Muon"])
 @pytest.mark.parametrize("model", ["perceptron", "batchnorm", "shared", "tied"])
 def test_the_living_do_not_notice_that_the_dead_are_left_behind(rows, rule, model, monkeypatch):
-    """Weights, slots, buffers, batches, masks and coefficients are gathered; a block of coefficients ends in between."""
+    """Weights, slots, buffers, batches, masks and coefficients are gathered; a block of those ends in between."""
     monkeypatch.setattr(base, "CHUNK", 7)
     task, living = task_of(model), [calm(rule, 1), calm(rule, 2, 0.002)]
     trials = [wild(rule), living[0], wild(rule, 1), living[1], wild(rule, 3)]
     monkeypatch.setattr(Replicas, "gradient", spoilt(Replicas.gradient, trials))
-    together = Ensemble(dtype=torch.float64).run(task, trials, 30, score_every=10)
+    together = Ensemble(8, torch.float64).run(task, trials, 30, score_every=10)
     assert rows[0] == 5
     assert rows[-1] == 2
     apart = Ensemble(dtype=torch.float64).run(task, living, 30, score_every=10)
@@ -85,14 +86,14 @@ def spoilt(plain, trials):
 
 def test_a_wave_is_kept_while_half_of_it_lives(rows):
     trials = [wild(SGD()), calm(SGD()), wild(SGD(), 1), calm(SGD(), 1)]
-    curves = Ensemble().run(task_of("regression"), trials, 20)
+    curves = Ensemble(8).run(task_of("regression"), trials, 20)
     assert set(rows) == {4}
     assert np.isfinite(curves.losses[:, [1, 3]]).all()
 
 
 def test_a_wave_of_the_dead_costs_nothing_more_and_still_counts(rows):
     told = []
-    curves = Ensemble().run(
+    curves = Ensemble(8).run(
         task_of("regression"), [wild(SGD()), wild(SGD(), 1)], 50, score_every=10, progress=told.append
     )
     assert len(rows) < 10
@@ -156,16 +157,32 @@ def test_what_a_replica_needs_grows_with_its_parameters_and_activations(batch):
 
 
 def test_as_many_replicas_run_at_once_as_fit_into_half_of_the_memory(rows, monkeypatch):
-    engine, trials = Ensemble(), [calm(seed=seed) for seed in range(7)]
-    whole = engine.run(task_of(), trials, 3).losses
-    assert max(rows) == 7
-    task = task_of()
-    need = memory.each(lambda count: engine._wave(task, trials[:count], 1, None, None))
+    task, trials, engine = task_of(), [calm(seed=seed) for seed in range(7)], Ensemble()
+    whole = engine.run(task, trials, 3).losses
+    assert rows[-1] == 7
+    _, need = engine._needs(task, trials[0])
     monkeypatch.setattr(memory, "available", lambda device: 7 * need)
     rows.clear()
-    few = Ensemble().run(task, trials, 3).losses
-    assert max(rows) == 3
+    few = engine.run(task, trials, 3).losses
+    assert set(rows) == {2, 3}
     np.testing.assert_allclose(few, whole, rtol=1e-5)
+
+
+def test_a_wave_stays_within_the_cache_unless_it_is_given_a_size(monkeypatch):
+    task = task_of()
+    training, whole = Ensemble()._needs(task, calm())
+    assert training <= whole
+    monkeypatch.setattr(module, "WAVE", 5 * training + 1)
+    assert Ensemble().most(task, calm()) == 5
+    assert Ensemble(64).most(task, calm()) == 64
+    monkeypatch.setattr(module, "WAVE", 1)
+    assert Ensemble().most(task, calm()) == 1
+
+
+def test_an_engine_that_has_measured_goes_into_another_process():
+    engine = Ensemble()
+    engine.most(task_of(), calm())
+    assert pickle.loads(pickle.dumps(engine)).label == engine.label  # noqa: S301  (made in this line)
 
 
 def test_without_memory_for_one_replica_it_says_how_much_is_missing(monkeypatch):
@@ -185,49 +202,63 @@ def test_a_size_below_one_is_refused(size):
 
 
 def timed(monkeypatch, alone, together):
-    """Have a step of a replica take so long: in the loop, and in the ensemble by its size."""
+    """Have an update of a replica take so long, in the loop and in the ensemble; return what was timed."""
     asked = []
 
-    def seconds(engine, task, replicas):
-        asked.append(replicas)
-        return alone if isinstance(engine, Loop) else together[replicas]
+    def seconds(engine, task, replicas, steps):
+        asked.append((replicas, steps))
+        return alone if isinstance(engine, Loop) else together
 
-    monkeypatch.setattr(choice, "step_seconds", seconds)
+    monkeypatch.setattr(choice, "_seconds", seconds)
     return asked
 
 
-def test_the_ensemble_is_chosen_where_it_is_faster_at_its_best_size(monkeypatch):
-    timed(monkeypatch, 1e-3, {8: 6e-4, 32: 2.5e-4, 64: 4e-4})
+def test_where_the_ensemble_is_clearly_faster_a_look_is_enough(monkeypatch):
+    asked = timed(monkeypatch, 1e-3, 4e-4)
     engine, why = choose(task_of())
     assert isinstance(engine, Ensemble)
-    assert engine.size == 32
-    assert why == "ensemble on cpu: 32 replicas at once take 0.25 of the time of one after the other"
+    assert why == "ensemble on cpu: the model can be vectorised, and replicas at once are faster"
+    assert asked == [(64, choice.STEPS), (1, choice.STEPS)]
 
 
-def test_the_loop_is_chosen_where_the_ensemble_is_slower(monkeypatch):
-    asked = timed(monkeypatch, 0.1, {8: 0.12})
+@pytest.mark.parametrize(("together", "kind"), [(9e-4, Ensemble), (1.2e-3, Loop)])
+def test_else_as_much_work_of_both_is_timed(monkeypatch, together, kind):
+    asked = timed(monkeypatch, 1e-3, together)
+    engine, why = choose(task_of())
+    assert isinstance(engine, kind)
+    assert asked[2:] == choice.ROUNDS * [(64, choice.STEPS), (1, 64 * choice.STEPS)]
+    if kind is Loop:
+        assert why == "plain loop, one trial at a time: 64 replicas at once would take 1.2 times as long"
+
+
+def test_a_task_stays_with_the_engine_that_ran_it_before(monkeypatch):
+    asked = timed(monkeypatch, 1e-3, 4e-4)
+    for kind in (Ensemble, Loop):
+        engine, why = choose(task_of(), kind().label)
+        assert isinstance(engine, kind)
+        assert why == f"{engine.label}: as before"
+    assert isinstance(choose(task_of("branching"), Ensemble().label)[0], Loop)
+    assert not asked
+    assert isinstance(choose(task_of(), "an engine of old")[0], Ensemble)
+
+
+def test_large_replicas_run_in_the_loop_untimed(monkeypatch):
+    asked = timed(monkeypatch, 1e-3, 4e-4)
+    monkeypatch.setattr(module, "WAVE", 1)
     engine, why = choose(task_of())
     assert isinstance(engine, Loop)
-    assert why == "plain loop, one trial at a time: 8 replicas at once would take 1.20 of its time"
-    assert asked == [1, 8]  # larger waves would have taken seconds to time
+    assert "do not gain from each other's company" in why
+    assert not asked
 
 
-def test_waves_that_do_not_fit_are_not_timed(monkeypatch):
-    asked = timed(monkeypatch, 1e-3, {8: 6e-4, 11: 5e-4})
-    task = task_of()
-    monkeypatch.setattr(memory, "fitting", lambda name, need, device: 11)
-    assert choose(task)[0].size == 11
-    assert asked == [1, 8, 11]
-
-
-def test_a_timing_takes_the_fastest_update_of_a_replica(monkeypatch):
+def test_a_timing_leaves_out_the_first_update_and_the_last(monkeypatch):
     class Clock(Loop):
         def run(self, task, trials, steps, *, score_every=None, progress=None):
-            for now in (5.0, 7.0, 9.0, 10.0, 12.0, 12.5):
+            for now in (5.0, 7.0, 9.0, 10.0, 12.0, 92.5):
                 monkeypatch.setattr(choice.time, "perf_counter", lambda now=now: now)
                 progress(len(trials))
 
-    assert choice.step_seconds(Clock(), task_of(), 4) == 0.25
+    assert choice._seconds(Clock(), task_of(), 4, 6) == pytest.approx(7 / 4 / 4)
 
 
 def test_labels_do_not_depend_on_the_size():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -87,6 +88,11 @@ def end_the_dead(losses: NDArray, scores: NDArray, points: Sequence[int]) -> Non
     dead = np.logical_or.accumulate(~np.isfinite(losses), axis=0)
     losses[1:][dead[:-1]] = np.nan
     scores[dead[np.array(points) - 1]] = np.nan
+
+
+def glanced(task: Task) -> Task:
+    """Return `task` with two validation samples, so that a score costs next to nothing."""
+    return dataclasses.replace(task, validation=tuple(part[:2] for part in task.validation))
 
 
 def bound(trials: Sequence[Trial], steps: int) -> list[Trial]:

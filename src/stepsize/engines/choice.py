@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from itertools import pairwise
 
 import torch
 
+from stepsize.engines import base
 from stepsize.engines.base import Engine
 from stepsize.engines.draws import Keys
 from stepsize.engines.ensemble import Ensemble, quiet
@@ -21,54 +20,57 @@ from stepsize.problems.base import seeded
 from stepsize.rules import AdamW
 from stepsize.strategy import Strategy, Trial
 
-SIZES = (8, 32, 64)
-"""Replicas at once that are tried."""
+ROUNDS, STEPS = 3, 6
+"""Of a timing, and updates of a wave in each. The fastest counts: whatever else the machine does only adds to it."""
 
-STEPS = 6
-"""Updates of a timing. The fastest counts, as whatever else the machine does only adds to it."""
-
-SECONDS = 1.0
-"""No timing is begun that would take longer, but for the first of each engine."""
+CLEAR = 0.7
+"""Below this ratio of times a look is enough."""
 
 
-def choose(task: Task) -> tuple[Engine, str]:
-    """Return the ensemble, with the size at which it is fastest, or the loop where that is faster, and why in one line.
+def choose(task: Task, before: str | None = None) -> tuple[Engine, str]:
+    """Return the ensemble where the model can be vectorised and that is faster, else the loop, and why in one line.
+
+    before: the label of the engine that ran this task before; it runs it again, and nothing is timed.
 
     Watch out: near the border, and on a busy machine, the next call may choose the other engine.
 
-    Raises TaskError when the task cannot be trained at all.
+    Raises TaskError when the task cannot be trained at all, or when there is too little memory.
     """
     reason = refusal(task)
-    loop = Loop()
+    ensemble, loop = Ensemble(), Loop()
     if reason is not None:
         return loop, f"{loop.label}: the model cannot be vectorised ({reason})"
-    small = dataclasses.replace(task, validation=tuple(part[:2] for part in task.validation))
-    alone, (size, together) = step_seconds(loop, small, 1), _best(small)
-    ratio = together / alone
+    if before in {ensemble.label, loop.label}:
+        engine: Engine = ensemble if before == ensemble.label else loop
+        return engine, f"{engine.label}: as before"
+    size = ensemble.most(task, _trials(1)[0])
+    if size == 1:
+        return loop, f"{loop.label}: replicas of this size do not gain from each other's company"
+    ratio = ratio_of_times(task, size)
     if ratio >= 1:
-        return loop, f"{loop.label}: {size} replicas at once would take {ratio:.2f} of its time"
-    ensemble = Ensemble(size)
-    return ensemble, f"{ensemble.label}: {size} replicas at once take {ratio:.2f} of the time of one after the other"
+        return loop, f"{loop.label}: {size} replicas at once would take {ratio:.1f} times as long"
+    return ensemble, f"{ensemble.label}: the model can be vectorised, and replicas at once are faster"
 
 
-def _best(task: Task) -> tuple[int, float]:
-    """Return the size of wave at which a step of a replica is fastest, and the seconds that it takes."""
-    most = Ensemble().most(task, _trials(1)[0])
-    found: list[tuple[float, int]] = []
-    for size in sorted({min(size, most) for size in SIZES}):
-        if found and found[-1][0] * size * STEPS > SECONDS:
-            break
-        found.append((step_seconds(Ensemble(size), task, size), size))
-    seconds, size = min(found)
-    return size, seconds
+def ratio_of_times(task: Task, size: int) -> float:
+    """Return the time of updates in a wave of `size` over that of as many by the loop, both timed in turn.
+
+    A look at a few updates of each comes first. On a busy machine the longer stretches of work, those of a wave, are
+    interrupted more, so that where the wave is clearly faster in it, it is.
+    """
+    task, alone, together = base.glanced(task), Loop(), Ensemble(size)
+    look = _seconds(together, task, size, STEPS) / _seconds(alone, task, 1, STEPS)
+    if look < CLEAR:
+        return look
+    rounds = [(_seconds(together, task, size, STEPS), _seconds(alone, task, 1, STEPS * size)) for _ in range(ROUNDS)]
+    return min(ours for ours, _ in rounds) / min(theirs for _, theirs in rounds)
 
 
-def step_seconds(engine: Engine, task: Task, replicas: int) -> float:
-    """Return the seconds that an update of one of so many replicas takes: the fastest of a few."""
+def _seconds(engine: Engine, task: Task, replicas: int, steps: int) -> float:
+    """Return the seconds that an update of one of so many replicas takes, on average."""
     marks: list[float] = []
-    engine.run(task, _trials(replicas), STEPS, progress=lambda _: marks.append(time.perf_counter()))
-    inner = [late - early for early, late in pairwise(marks)][:-1]  # without the first, and the last with its score
-    return min(inner) / replicas
+    engine.run(task, _trials(replicas), steps, progress=lambda _: marks.append(time.perf_counter()))
+    return (marks[-2] - marks[0]) / (steps - 2) / replicas  # without the first update, and the last with its score
 
 
 def _trials(count: int) -> list[Trial]:
@@ -107,10 +109,9 @@ def _difference(task: Task, replicas: Replicas) -> str | None:
             if not _close(slopes[seed], slope):
                 off = (slopes[seed] - slope).abs().max() / slope.abs().max()
                 return f"its gradient as a replica is off by {off.item():.2g} of the largest slope"
-    for seed, model in enumerate(models):
-        for name, buffer in model.named_buffers():
-            if not _close(replicas.buffers[name][seed].float(), buffer.float()):
-                return f"its buffer {name!r} is not updated in place"
+            for name, buffer in model.named_buffers():
+                if not _close(replicas.buffers[name][seed].float(), buffer.float()):
+                    return f"its buffer {name!r} is not updated in place"
     replicas.score(replicas.flat)
     return None
 

@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from stepsize.engines import recurrent
+from stepsize.engines import attention, recurrent
 from stepsize.kernel import seeds
 
 CHUNK = 256
@@ -131,29 +131,13 @@ def _channels(dims: int) -> Callable[..., Any]:
 
 
 def _attention(draws: Draws, func: Any, *args: Any, **kwargs: Any) -> Any:
-    """Attend by the formula where weights are dropped, else as torch does."""
+    """Attend by the formula where weights are dropped, else as torch does, all replicas together."""
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     p = given.pop("dropout_p", 0.0)
-    if not 0 < p < 1:
-        return func(*args, **kwargs)
-    return _attended(lambda weights: weights * draws.mask(weights, p), **given)
-
-
-def _attended(
-    drop: Callable[[torch.Tensor], torch.Tensor], *, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-    attn_mask: torch.Tensor | None = None, is_causal: bool = False, scale: float | None = None,
-    enable_gqa: bool = False,
-) -> torch.Tensor:  # fmt: skip
-    if enable_gqa:
-        key, value = (each.repeat_interleave(query.shape[-3] // each.shape[-3], -3) for each in (key, value))
-    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if is_causal:
-        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    if attn_mask is not None:
-        hides = attn_mask.dtype == torch.bool
-        scores = scores.masked_fill(~attn_mask, -math.inf) if hides else scores + attn_mask
-    return drop(scores.softmax(-1)) @ value
+    if 0 < p < 1:
+        return attention.dropped(lambda weights: weights * draws.mask(weights, p), **given)
+    return attention.together(**given) if draws.mapped and p == 0 else func(*args, **kwargs)
 
 
 def _layers(form: Callable[..., Any]) -> Callable[..., Any]:

@@ -32,15 +32,20 @@ UPDATE_BLOCK = 1 << 17
 MOST = 64
 """Replicas in a wave at most, unless a size is given: on a CPU more of them bring nothing, or less."""
 
+WAVE = 1 << 25
+"""Bytes that a step of a wave takes at most on a CPU, unless a size is given: what falls out of the cache is slower."""
+
 LOOK = 32
 """After so many steps each it is looked which replicas are still alive; on a GPU, a look waits for it."""
+
+_NEEDS: WeakKeyDictionary[Task, dict[Any, tuple[int, int]]] = WeakKeyDictionary()
 
 
 class Ensemble:
     """Runs the trials of one form of rule as replicas of one vectorised model.
 
-    size: the most replicas in one wave; None takes 64, or fewer where they would not fit into half of the memory that
-        is free. dtype: of the parameters. device: "auto" takes a GPU where there is one.
+    size: the most replicas in one wave; None takes 64, or fewer where they would take more than 32 MiB on a CPU, or
+        half of the memory that is free. dtype: of the parameters. device: "auto" takes a GPU where there is one.
 
     Raises ParameterError for a size below 1, and from `run` TaskError where not even one replica fits.
     """
@@ -53,7 +58,6 @@ class Ensemble:
         self.size = size
         self.dtype = dtype
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        self._needs: WeakKeyDictionary[Task, dict[Any, int]] = WeakKeyDictionary()
 
     @property
     def label(self) -> str:
@@ -81,14 +85,27 @@ class Ensemble:
         return base.reordered(parts, waves)
 
     def most(self, task: Task, trial: Trial) -> int:
-        """Return how many replicas like `trial` may be in one wave."""
+        """Return how many replicas like `trial` may be in one wave.
+
+        Raises TaskError where not even one fits into the memory.
+        """
         if self.size is not None:
             return self.size
-        needs = self._needs.setdefault(task, {})
-        form = trial.strategy.rule.form
-        if form not in needs:
-            needs[form] = memory.each(lambda count: self._wave(task, [trial] * count, 1, None, None))
-        return min(MOST, memory.fitting(task.name, needs[form], self.device))
+        training, whole = self._needs(task, trial)
+        fitting = memory.fitting(task.name, whole, self.device)
+        return min(MOST, fitting, max(1, WAVE // training) if self.device.type == "cpu" else MOST)
+
+    def _needs(self, task: Task, trial: Trial) -> tuple[int, int]:
+        """Return the bytes that a replica takes in a step, and with a score after it; measured once."""
+        known = _NEEDS.setdefault(task, {})
+        key = trial.strategy.rule.form, self.dtype, self.device
+        if key not in known:
+            with quiet():
+                known[key] = self._need(base.glanced(task), trial), self._need(task, trial)
+        return known[key]
+
+    def _need(self, task: Task, trial: Trial) -> int:
+        return memory.each(lambda count: self._wave(task, [trial] * count, 1, None, None))
 
     def _wave(
         self, task: Task, trials: Sequence[Trial], steps: int, score_every: int | None, progress: base.Progress | None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from stepsize.engines import machine
 from stepsize.kernel.errors import TaskError
 
 SHARE = 0.5
@@ -35,7 +35,7 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
         """Run `func`, and note what it made."""
         found = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(found):
-            if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided:
+            if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided and not leaf.is_meta:
                 self._note(leaf.untyped_storage())
         return found
 
@@ -48,35 +48,22 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
 
 
 def each(run: Callable[[int], object]) -> int:
-    """Return the bytes that one more replica takes; `run(count)` trains so many of them for a step."""
+    """Return the bytes that one more replica takes; `run(count)` trains so many of them for a step.
+
+    It is the difference between four and two, so that what is there only once does not count.
+    """
     peaks: list[int] = []
-    for count in (1, 2):
+    for count in (2, 4):
         with Peak() as peak:
             run(count)
         peaks.append(peak.most)
-    first, second = peaks
-    return max(1, second - first)
+    few, more = peaks
+    return max(1, (more - few) // 2)
 
 
-def available(device: torch.device) -> int:
-    """Return the bytes that are free on `device`, within the limit of a container where there is one."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")] if hasattr(os, "sysconf") else [1 << 32]
-    for line in _lines("/proc/meminfo"):
-        if line.startswith("MemAvailable:"):  # with what the system only caches; in kB
-            found = [1024 * int(line.split()[1])]
-    limit, used = (_lines(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
-    if limit and used and limit[0].isdigit():
-        found.append(int(limit[0]) - int(used[0]))
-    return max(0, min(found))
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="ascii").splitlines()
-    except OSError:
-        return []
+def available(device: torch.device) -> float:
+    """Return the bytes that are free on `device`."""
+    return float(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else machine.available()
 
 
 def fitting(task: str, need: int, device: torch.device) -> int:
@@ -85,15 +72,15 @@ def fitting(task: str, need: int, device: torch.device) -> int:
     Raises TaskError when not even one does.
     """
     free = available(device)
-    count = int(SHARE * free) // need
+    count = SHARE * free / need
     if count < 1:
         raise TaskError(
             f"too little memory for one replica of {task!r} on {device.type}: a step of it needs {_size(need)}, and "
             f"{_size(free)} are free, of which {SHARE:.0%} are used. Make Task.batch_size smaller (Task.accumulate "
             "keeps the samples of an update), or the model; or end what else holds memory."
         )
-    return count
+    return int(min(count, sys.maxsize))
 
 
-def _size(count: int) -> str:
+def _size(count: float) -> str:
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stepsize.engines.draws import Draws, Keys
 
@@ -117,6 +118,34 @@ def test_attention_with_dropped_weights_is_torchs_where_hardly_any_is_dropped(op
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
     half = drawn(lambda: functional.scaled_dot_product_attention(q, k, v, dropout_p=0.5, **options))
     assert (half - expected).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [(shape, options) for shape in ((2, 4, 4, 3), (2, 4, 3)) for options in ATTENTION]
+    + [((4, 3), {}), ((4, 3), CAUSAL)],
+)
+def test_attention_that_is_mapped_is_torchs_one_by_one(options, shape):
+    """The values are of another replica each, but for the keys, which all share; with the gradients."""
+    source = torch.Generator().manual_seed(0)
+    few = (2, 2, 4, 3) if "enable_gqa" in options and len(shape) == 4 else shape
+    q, k, v = (torch.randn(sizes, generator=source, dtype=torch.float64).requires_grad_()
+               for sizes in ((5, *shape), few, (5, *few)))  # fmt: skip
+
+    def attend(q, k, v):
+        return functional.scaled_dot_product_attention(q, k, v, **options)
+
+    def mapped(q, k, v):
+        with Draws(Keys([0])(0)[0], mapped=True):
+            return attend(q, k, v)
+
+    with sdpa_kernel(SDPBackend.MATH):
+        found = torch.func.vmap(mapped, in_dims=(0, None, 0))(q, k, v)
+        expected = torch.stack([attend(one, k, other) for one, other in zip(q, v, strict=True)])
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
+    slopes = (torch.autograd.grad(each.sin().sum(), (q, k, v)) for each in (found, expected))
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
 
 
 LAYERS = {

@@ -98,14 +98,9 @@ def test_the_global_generator_is_left_alone():
 
 
 LOWER = torch.ones(4, 4).tril()
-ATTENTION = [
-    {},
-    {"is_causal": True},
-    {"attn_mask": LOWER.bool()},
-    {"attn_mask": LOWER},
-    {"scale": 0.3},
-    {"enable_gqa": True},
-]
+CAUSAL = {"is_causal": True}
+ATTENTION = [{}, CAUSAL, {"attn_mask": LOWER.bool()}, {"attn_mask": LOWER}, {"scale": 0.3}, {"enable_gqa": True}]
+MAPPED = [(shape, options) for shape in ((2, 4, 4, 3), (2, 4, 3)) for options in ATTENTION]
 
 
 @pytest.mark.parametrize("options", ATTENTION)
@@ -120,11 +115,7 @@ def test_attention_with_dropped_weights_is_torchs_where_hardly_any_is_dropped(op
     assert (half - expected).abs().max() > 0.01
 
 
-@pytest.mark.parametrize(
-    ("shape", "options"),
-    [(shape, options) for shape in ((2, 4, 4, 3), (2, 4, 3)) for options in ATTENTION]
-    + [((4, 3), {}), ((4, 3), CAUSAL)],
-)
+@pytest.mark.parametrize(("shape", "options"), [*MAPPED, ((4, 3), {}), ((4, 3), CAUSAL)])
 def test_attention_that_is_mapped_is_torchs_one_by_one(options, shape):
     """The values are of another replica each, but for the keys, which all share; with the gradients."""
     source = torch.Generator().manual_seed(0)

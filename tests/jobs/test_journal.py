@@ -341,3 +341,15 @@ def test_no_journal_has_no_status(tmp_path):
     with pytest.raises(FormatError, match="not a journal"):
         status(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resumed_job_stays_with_the_engine_that_it_began_with(task, tmp_path, monkeypatch):
+    """The choice is by the clock, and the trials of one engine are not those of another."""
+    ratios = [2.0, 0.5]
+    monkeypatch.setattr("stepsize.engines.choice.ratio_of_times", lambda task, size: ratios.pop(0))
+    for why in ("64 replicas at once would take 2.0 times as long", "as before"):
+        with Journal(tmp_path / "journal") as journal:
+            runner = Runner(task, journal=journal)
+            assert isinstance(runner.engine, Loop)
+            assert runner.why.endswith(why)
+    assert isinstance(Runner(task).engine, Ensemble)

@@ -70,6 +70,7 @@ class FunctionTask(Task):
     train: Callable[[FunctionTrial], object]
     validation: Any = field(init=False, default=None, repr=False)
     batch_size: int = field(init=False, default=0, repr=False)
+    accumulate: int = field(init=False, default=1, repr=False)
     steps: int = 500
     name: str = ""
     source: str = field(default="", repr=False)

@@ -31,7 +31,7 @@ def packed(task: Task) -> Parcel:
     Raises TaskError when it has no source and cannot be pickled.
     """
     if task.source:
-        given = {each.name for each in fields(task) if each.init} & {"batch_size", "steps", "name"}
+        given = {each.name for each in fields(task) if each.init} & {"batch_size", "accumulate", "steps", "name"}
         changed = {part: getattr(task, part) for part in given}
         return Parcel(_absolute(task.source), changed=changed, parts=identity(task))
     try:

@@ -60,13 +60,21 @@ class Runner:
         self._place = Place(workers, pool, apart=limited, memory=memory_limit)
         task.check()
         self.task = task
-        self.engine, self._why = choose(task) if engine is None else (engine, f"{engine.label}: as asked")
         self.updates = 0
         self.failures: dict[Trial, str] = {}
         self._journal = journal
         self._fingerprint = "" if journal is None else journal.recognise(task)
+        self.engine, self._why = self._chosen() if engine is None else (engine, f"{engine.label}: as asked")
         self._progress = progress
         self._clock = Clock(time_limit)
+
+    def _chosen(self) -> tuple[Engine, str]:
+        """Choose an engine, the one that the journal began with if there is one: its trials are of that engine."""
+        if self._journal is None:
+            return choose(self.task)
+        engine, why = choose(self.task, self._journal.engine(self._fingerprint))
+        self._journal.keep_engine(self._fingerprint, engine.label)
+        return engine, why
 
     @property
     def why(self) -> str:

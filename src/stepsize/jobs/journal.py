@@ -81,6 +81,15 @@ class Journal:
             )
         self._renew(f"{what}, so its trials are run anew.")
 
+    def engine(self, task: str) -> str | None:
+        """Return the label of the engine that was chosen for the task with this fingerprint, if one was."""
+        kept = self._store.task(f"engine for {task}")
+        return None if kept is None else kept["engine"]
+
+    def keep_engine(self, task: str, label: str) -> None:
+        """Note which engine was chosen for the task with this fingerprint."""
+        self._store.keep_task(f"engine for {task}", {"engine": label})
+
     def get(
         self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str
     ) -> tuple[list[int], Curves | None]:

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import Literal
 
+from stepsize.engines.machine import available, cores
 from stepsize.engines.parcels import packed
 from stepsize.engines.pools import Inline, Order, Outcome, Pool
-from stepsize.engines.processes import Processes, available, cores
+from stepsize.engines.processes import Processes
 from stepsize.kernel.errors import ParameterError, TaskError
 
 Workers = int | Literal["auto"]

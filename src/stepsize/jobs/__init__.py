@@ -3,6 +3,7 @@
 from stepsize.jobs.advice import advise as advise
 from stepsize.jobs.base import Runner as Runner
 from stepsize.jobs.budgets import Budget as Budget
+from stepsize.jobs.entries import read_strategies as read_strategies
 from stepsize.jobs.fans import fan as fan
 from stepsize.jobs.finders import compare as compare
 from stepsize.jobs.journal import Journal as Journal

@@ -270,9 +270,10 @@ def _looks(climb: _Climb, budget: Budget | None) -> tuple[tuple[Standing, ...], 
 
 
 def _joined(leaders: Sequence[Standing], told_apart: Sequence[Standing]) -> tuple[Standing, ...]:
-    """Return the last standings and, after them, who was told apart before: their chances add up to 1."""
+    """Return the last standings and, after them, who was told apart before, best first: their chances add up to 1."""
     rest = 1 - sum(standing.chance for standing in told_apart)
-    return (*(replace(standing, chance=standing.chance * rest) for standing in leaders), *told_apart)
+    others = sorted(told_apart, key=lambda standing: standing.score.mean)
+    return (*(replace(standing, chance=standing.chance * rest) for standing in leaders), *others)
 
 
 def _add_seeds(climb: _Climb, names: Sequence[str], more: int) -> None:

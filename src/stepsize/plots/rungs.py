@@ -8,6 +8,7 @@ import numpy as np
 
 from stepsize.plots import style
 from stepsize.results import Race, Rung
+from stepsize.results.sentences import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,8 +60,8 @@ def plot_chances(race: Race, ax: Axes | None = None, most: int = 12) -> Axes:
         color = style.BLUE if standing.tied or place == 0 else style.QUIET
         ax.barh(place, standing.chance, height=0.62, color=color)
         ax.annotate(
-            f"{100 * standing.chance:.0f} %" if standing.chance >= 0.005 else "<1 %", xy=(standing.chance, place),
-            xytext=(5, 0), textcoords="offset points", va="center", fontsize=style.SMALL, color=style.INK,
+            percent(standing.chance), xy=(standing.chance, place), xytext=(5, 0), textcoords="offset points",
+            va="center", fontsize=style.SMALL, color=style.INK,
         )  # fmt: skip
     ax.set_yticks(range(len(shown)), [style.plain(style.short(s.strategy.name)) for s in shown])
     ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @click.command()
 @base.task_argument
 @base.steps_option
-@click.option("--budget", type=click.FloatRange(min=0, min_open=True), default=120.0, show_default=True,
-              help="For the whole search, in full trainings.")  # fmt: skip
+@click.option("--budget", default="120", show_default=True,
+              help="For the whole search: full trainings, or a time such as 20min, or 800 trials.")  # fmt: skip
 @base.seed_option
-@click.option("--rules", type=base.Comma(), help="Update rules to try. Default: AdamW,Momentum,RMSProp.")
+@click.option("--rules", type=base.Comma(), help="Update rules to try. Default: eight.")
 @click.option("--policies", type=base.Comma(), help="Policies to try. Default: all.")
 @base.json_option
 @base.report_option
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 @base.journal_option
 @base.workers_option
 def advise(
-    task: str, *, steps: int | None, budget: float, seed: int, rules: list[str] | None, policies: list[str] | None,
+    task: str, *, steps: int | None, budget: str, seed: int, rules: list[str] | None, policies: list[str] | None,
     as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, workers: Workers,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
-    from stepsize.jobs.advice import POLICIES, RULES
-    from stepsize.jobs.plans import plan
+    from stepsize.jobs.budgets import Budget
+    from stepsize.jobs.portfolio import POLICIES, RULES
 
     chosen = list(RULES) if rules is None else base.rules_of(rules)
     base.writable(report, save_to)
@@ -48,13 +48,14 @@ def advise(
     names = list(POLICIES) if policies is None else policies
     for name in names:
         recipe(name)
-    total = plan(budget, len(chosen), len(names), horizon, seed).cost * horizon
+    allowed = Budget.of(budget)
+    total = None if allowed.trainings is None else allowed.trainings * horizon
     with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
         with base.progress(total) as tell:
             answer = jobs.advise(
                 problem,
                 steps=horizon,
-                budget=budget,
+                budget=allowed,
                 seed=seed,
                 rules=chosen,
                 policies=names,
@@ -86,6 +87,7 @@ def show_advice(answer: Advice) -> None:
         console.print(f"- {escape(sentence)}", soft_wrap=True)
     for sentence in answer.warnings:
         console.print(f"[yellow]careful:[/yellow] {escape(sentence)}", soft_wrap=True)
+    console.print(answer.more, soft_wrap=True)
     console.print("\nThe code to paste:\n")
     click.echo(answer.code)
 

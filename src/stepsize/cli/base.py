@@ -116,10 +116,10 @@ def numbers_of(words: list[str], what: str, allowed: str = "a number") -> list[f
 
 
 @contextmanager
-def progress(total: float) -> Iterator[Tell]:
-    """Show how far a job of about `total` replica-steps is, on standard error.
+def progress(total: float | None) -> Iterator[Tell]:
+    """Show how far a job of about `total` replica-steps is, or of an unknown number, on standard error.
 
-    Where there is no terminal, print a line every tenth.
+    Where there is no terminal, print a line every tenth, or for every stage.
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
@@ -136,7 +136,9 @@ def progress(total: float) -> Iterator[Tell]:
         yield tell
 
 
-def _lines(total: float) -> Tell:
+def _lines(total: float | None) -> Tell:
+    if total is None:
+        return _stages()
     done, said = 0, -1
 
     def tell(stage: str, updates: int) -> None:
@@ -146,6 +148,18 @@ def _lines(total: float) -> Tell:
         if tenth > said:
             said = tenth
             click.echo(f"{min(100, 10 * tenth):3d}%  {stage}", err=True)
+
+    return tell
+
+
+def _stages() -> Tell:
+    said = ""
+
+    def tell(stage: str, updates: int) -> None:  # noqa: ARG001  (nobody knows of how many)
+        nonlocal said
+        if stage != said:
+            said = stage
+            click.echo(stage, err=True)
 
     return tell
 

@@ -36,7 +36,7 @@ def race(
 ) -> None:  # fmt: skip
     """Race rules x policies x rates on TASK, at equal budget and on the same batches."""
     from stepsize import jobs, load_task
-    from stepsize.jobs.advice import candidate, candidates
+    from stepsize.jobs.portfolio import candidate, candidates
 
     chosen = base.rules_of(rules)
     peaks = None if rates is None else base.rates_of(rates)

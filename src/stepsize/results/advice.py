@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from stepsize.kernel.optional import picture
-from stepsize.kernel.spec import Spec
+from stepsize.kernel.spec import Score, Spec
 from stepsize.policies import Policy
 from stepsize.results.race import Interval, Race
+from stepsize.results.sensitivity import family_of
 from stepsize.results.sweep import Suggestion, Sweep
+from stepsize.schedules import Chain, Constant
 from stepsize.strategy import Strategy
 
 
@@ -22,7 +25,8 @@ class Advice(Spec):
     strategy: what to use; its policy is bound to `steps`.
     score: the mean validation loss on seeds that chose nothing, with the t-interval of the mean.
     promise: where the validation loss of one more run lies, with 95 % confidence.
-    reasons, warnings: sentences with numbers. code: the script to paste.
+    start: the validation loss before any update; NaN when it is not known.
+    reasons, warnings: sentences with numbers. more: what a larger budget would be spent on. code: the script to paste.
     sweeps, suggestions: one a rule. search: the rungs that chose the finalists. final: the finalists on fresh seeds.
     cost: of everything above, in full trainings. seconds: wall time. versions: of what was used, by name.
     """
@@ -38,6 +42,8 @@ class Advice(Spec):
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
     code: str
+    more: str
+    start: Score
     sweeps: tuple[Sweep, ...]
     suggestions: tuple[Suggestion, ...]
     search: Race
@@ -51,6 +57,37 @@ class Advice(Spec):
         """The policy to drive an optimizer with, bound to `steps`."""
         return self.strategy.policy
 
+    @property
+    def indistinguishable(self) -> tuple[Strategy, ...]:
+        """The finalists that the fresh seeds cannot tell from the best, best first."""
+        return self.final.indistinguishable
+
+    @property
+    def simplest(self) -> Strategy:
+        """Of the indistinguishable ones the one with the fewest pieces: slots of the rule, parts of the schedules."""
+        return min(self.indistinguishable, key=_pieces)
+
+    @property
+    def least_touchy(self) -> Strategy:
+        """Of the indistinguishable ones the one whose rate may be wrong by most, within 5 % of its family's best."""
+        widths = {each.family: each.decades for each in self.search.sensitivities}
+        return max(self.indistinguishable, key=lambda each: widths.get(family_of(each), 0.0))
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """How much each of the other finalists loses, as a share of what training gains; inf for one that diverged."""
+        gain = self.start - self.score.mean
+        return {
+            each.strategy.name: math.inf if each.behind is None else each.behind.mean / gain
+            for each in self.final.standings[1:]
+        }
+
     def plot(self, ax: Any = None) -> Any:
         """Draw the finalists' standings with their intervals and return the matplotlib Axes."""
         return picture("plot_race")(self.final, ax=ax)
+
+
+def _pieces(strategy: Strategy) -> int:
+    schedules = [schedule for _, schedule in strategy.policy.schedules]
+    parts = sum(len(each.parts) if isinstance(each, Chain) else not isinstance(each, Constant) for each in schedules)
+    return len(strategy.rule.slots) + parts

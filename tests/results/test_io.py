@@ -56,7 +56,7 @@ CLEAR = Suggestion(Estimate(1e-3, 1e-4, 1e-2), Estimate(0.1, 0.05, math.inf), cl
 UNCLEAR = Suggestion(None, None, clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
 ADVICE = Advice(
     "digits", 40, 0, STRATEGIES[0], INTERVAL, INTERVAL, ("because",), (), "code\n", (SWEEP,), (CLEAR, UNCLEAR),
-    RACE, RACE, 12.5, 60.0, (("stepsize", "0.1"), ("torch", "2.13")),
+    RACE, RACE, 12.5, 60.0, (("stepsize", "0.1"), ("torch", "2.13")), "more", 2.3,
 )  # fmt: skip
 SLICE = Slice(
     "directions", ("a", "b"), np.arange(3.0), np.arange(2.0), np.array([[1, np.inf, np.nan], [0, 1, 2]]), 1.0,

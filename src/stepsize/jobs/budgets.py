@@ -59,9 +59,9 @@ class Budget(Spec):
 
 
 def undecided(standings: Sequence[Standing], margin: float = 0.0) -> list[Standing]:
-    """Return the best, and those who may still turn out better than it by more than `margin`."""
+    """Return the best, and those who may still turn out better than it by `margin`."""
     best, *others = standings
-    rivals = [each for each in others if each.tied and each.behind is not None and -each.behind.low > margin]
+    rivals = [each for each in others if each.tied and each.behind is not None and -each.behind.low >= margin]
     return [best, *rivals]
 
 

@@ -25,10 +25,10 @@ class Advice(Spec):
     strategy: what to use; its policy is bound to `steps`.
     score: the mean validation loss on seeds that chose nothing, with the t-interval of the mean.
     promise: where the validation loss of one more run lies, with 95 % confidence.
-    start: the validation loss before any update; NaN when it is not known.
-    reasons, warnings: sentences with numbers. more: what a larger budget would be spent on. code: the script to paste.
+    reasons, warnings: sentences with numbers. code: the script to paste.
     sweeps, suggestions: one a rule. search: the rungs that chose the finalists. final: the finalists on fresh seeds.
     cost: of everything above, in full trainings. seconds: wall time. versions: of what was used, by name.
+    more: what a larger budget would be spent on. start: the validation loss before any update; NaN when not known.
     """
 
     noun: ClassVar[str] = "advice"
@@ -42,8 +42,6 @@ class Advice(Spec):
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
     code: str
-    more: str
-    start: Score
     sweeps: tuple[Sweep, ...]
     suggestions: tuple[Suggestion, ...]
     search: Race
@@ -51,6 +49,8 @@ class Advice(Spec):
     cost: float
     seconds: float
     versions: tuple[tuple[str, str], ...]
+    more: str = ""
+    start: Score = math.nan
 
     @property
     def policy(self) -> Policy:

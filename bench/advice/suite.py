@@ -11,4 +11,10 @@ from files import read, write
 from runs import SIZE, start
 from tasks import HALVES, PROBLEMS, SEEDS, Problem, half
 
-__all__ = ["HALVES", "PROBLEMS", "SEEDS", "SIZE", "Problem", "half", "read", "start", "write"]
+FINDERS = Path(__file__).parents[1] / "range_test" / "suggestions.json"
+"""What the peers of bench/range_test suggest."""
+
+BUDGETS = (30.0, 60.0, 120.0)
+"""What a search may cost, in full trainings: ours, and Optuna's."""
+
+__all__ = ["BUDGETS", "FINDERS", "HALVES", "PROBLEMS", "SEEDS", "SIZE", "Problem", "half", "read", "start", "write"]

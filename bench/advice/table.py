@@ -28,13 +28,14 @@ class Truth:
     cost: float
 
     def regret(self, scores: Sequence[float]) -> float:
-        """Return the share of what there is to gain that a strategy loses; 1 where a seed diverged, or for none at all.
+        """Return the share of what there is to gain that a strategy loses, at most 1.
 
-        scores: its validation loss with each seed that judges. Below 0 where it is better than the best that was found.
+        scores: its validation loss with each seed that judges. 1 as well where one of them diverged, and for no
+        strategy at all. Below 0, as it is, where the strategy is better than the best that was found.
         """
         if not scores or not np.isfinite(scores).all():
             return 1.0
-        return (fmean(scores) - self.best) / (self.start - self.best)
+        return min(1.0, (fmean(scores) - self.best) / (self.start - self.best))
 
 
 def truth_of(record: Mapping[str, Any]) -> Truth:

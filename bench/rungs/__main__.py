@@ -1,4 +1,4 @@
-"""What a short run says of the long one, in three views.
+"""What a short run says of the long one, in four views, and what halving by it picks.
 
 python bench/rungs/record.py      # makes table.json, which is there
 python bench/rungs
@@ -6,8 +6,10 @@ python bench/rungs
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
-from replay import CUTS, VIEWS, Recorded, halving, recorded
+from replay import CUTS, PLANS, VIEWS, Recorded, halving, recorded
 from scipy.stats import kendalltau
 
 
@@ -33,24 +35,34 @@ def misplaced(task: Recorded, view: str, cut: int) -> float:
     return float(np.mean(found))
 
 
-def main() -> None:
-    tasks = recorded()
-    print("| task | measure | " + " | ".join(f"{view} 1/{cut}" for cut in CUTS for view in VIEWS) + " | end |")
-    print("|---|---|" + "---|" * (len(VIEWS) * len(CUTS) + 1))
-    for label, measure, digits in (("tau", agreement, 2), ("rate, decades", misplaced, 2), ("place of best", place, 0)):
+def tables(tasks: list[Recorded]) -> None:
+    columns = [f"{view} 1/{cut}" for cut in CUTS for view in VIEWS]
+    print("| task | " + " | ".join(columns) + " | end |\n|---|" + "---|" * (len(columns) + 1))
+    for label, measure in (("tau", agreement), ("rate, decades", misplaced), ("place of the best", place)):
         rows = [[measure(task, view, cut) for cut in CUTS for view in VIEWS] + [measure(task, "", 1)] for task in tasks]
-        for task, row in zip(tasks, rows, strict=True):
-            print(f"| {task.name} | {label} | " + " | ".join(f"{value:.{digits}f}" for value in row) + " |")
-        print(f"| mean | {label} | " + " | ".join(f"{value:.2f}" for value in np.mean(rows, axis=0)) + " |")
-    print("\n| halving | regret, mean | worst | best kept to the end | cost |\n|---|---|---|---|---|")
-    for view in VIEWS:
-        wins = [halving(task, view) for task in tasks]
+        if measure is agreement:
+            for task, row in zip(tasks, rows, strict=True):
+                print(f"| {task.name} | " + " | ".join(f"{value:.2f}" for value in row) + " |")
+        print(f"| mean {label} | " + " | ".join(f"{value:.2f}" for value in np.mean(rows, axis=0)) + " |")
+
+
+def regrets(tasks: list[Recorded]) -> None:
+    print("\n| rungs before the end | view | regret, mean | median | worst | cost |\n|---|---|---|---|---|---|")
+    for (plan, (cuts, eta)), view in product(PLANS.items(), VIEWS):
+        wins = [halving(task, view, cuts, eta) for task in tasks]
         lost = [task.regret(winner) for task, (winner, _) in zip(tasks, wins, strict=True)]
-        right = sum(winner == task.truth.argmin() for task, (winner, _) in zip(tasks, wins, strict=True))
         cost = np.mean([spent / len(task.strategies) for task, (_, spent) in zip(tasks, wins, strict=True)])
-        print(f"| {view} | {np.mean(lost):.2%} | {max(lost):.2%} | {right} of {len(tasks)} | {cost:.2f} |")
-    all_of_it = [task.regret(int(task.rung("", 1).mean(axis=1).argmin())) for task in tasks]
-    print(f"| none: all at full length | {np.mean(all_of_it):.2%} | {max(all_of_it):.2%} | | 1.00 |")
+        print(f"| {plan} | {view} | {np.mean(lost):.2%} | {np.median(lost):.2%} | {max(lost):.2%} | {cost:.2f} |")
+    lost = [task.regret(int(task.rung("", 1).mean(axis=1).argmin())) for task in tasks]
+    print(f"| none | | {np.mean(lost):.2%} | {np.median(lost):.2%} | {max(lost):.2%} | 1.00 |\n")
+
+
+def main() -> None:
+    for half in ("dev", "test", ""):
+        print(f"{half or 'both'} {'half' if half else 'halves'}\n")
+        tasks = recorded(half)
+        tables(tasks)
+        regrets(tasks)
 
 
 if __name__ == "__main__":

@@ -239,6 +239,16 @@ def test_a_budget_that_is_not_needed_is_not_spent(task):
     assert [s.tied for s in record.standings] == [True, False]
 
 
+def test_a_budget_that_does_not_pay_for_every_shape_sends_fewer_on(task):
+    field = strategies(0.03, 0.3, names=("constant", "cosine", "linear_to_zero"))
+    rungs = (RungPlan(10, (0,), 2), RungPlan(40, (0, 1)))
+    free = race(task, field, steps=40, rungs=rungs, engine=Ensemble())
+    bound = race(task, field, steps=40, rungs=rungs, engine=Ensemble(), budget=5.5)
+    assert [len(rung.strategies) for rung in free.rungs] == [6, 3]
+    assert [len(rung.strategies) for rung in bound.rungs] == [6, 2]
+    assert bound.cost == 5.5
+
+
 def test_every_rung_is_told(task):
     heard = []
     rungs = (RungPlan(10, (0,), 2), RungPlan(40, (0, 1)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -13,6 +15,7 @@ from rich.table import Table
 from stepsize.cli import base
 from stepsize.policies import recipe
 from stepsize.results.io import dumps
+from stepsize.results.sentences import percent
 
 if TYPE_CHECKING:
     from stepsize.jobs.places import Workers
@@ -93,17 +96,28 @@ def show_advice(answer: Advice) -> None:
 
 
 def standings_table(race: Race) -> Table:
-    """Return the standings of a race's last rung as a table."""
-    table = Table(title=f"{len(race.rungs[-1].seeds)} paired seeds, {race.steps} steps; 95 % t-intervals")
-    for heading, right in (("strategy", False), ("validation loss", True), ("behind the best", True), ("", False)):
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "strategy")
+    """Return the standings of a race as a table that fits a terminal of 80 columns."""
+    title = f"paired seeds, {race.steps} steps; ± is half of the 95 % t-interval"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for heading in ("strategy", "seeds", "validation loss", "behind the best", "", "chance"):
+        words = heading in {"strategy", ""}
+        table.add_column(heading, justify="left" if words else "right", no_wrap=heading == "strategy")
     for standing in race.standings:
-        behind = "" if standing.behind is None else signed(standing.behind)
-        score = f"diverged on {standing.diverged}" if standing.diverged else str(standing.score)
-        table.add_row(standing.strategy.name, score, behind, "tied" if standing.tied and standing.behind else "")
+        name = standing.strategy.name
+        behind = "" if standing.behind is None else plus_minus(standing.behind, "+")
+        score = f"diverged on {standing.diverged}" if standing.diverged else plus_minus(standing.score)
+        chance = percent(standing.chance) if math.isfinite(standing.chance) else ""
+        tied = "tied" if standing.tied and standing.behind else ""
+        table.add_row(escape(name), str(race.seeds_of(name)), score, behind, tied, chance)
     return table
 
 
-def signed(difference: Interval) -> str:
-    """Return a paired difference with its interval, signs shown."""
-    return f"{difference.mean:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+def plus_minus(interval: Interval, sign: str = "") -> str:
+    """Return a mean with half of its interval; alone where that is not known.
+
+    >>> from stepsize.results import Interval
+    >>> plus_minus(Interval(0.1, 0.08, 0.12), "+")
+    '+0.1000 ± 0.0200'
+    """
+    half = (interval.high - interval.low) / 2
+    return f"{interval.mean:{sign}.4f}" + (f" ± {half:.4f}" if math.isfinite(half) else "")

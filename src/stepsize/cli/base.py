@@ -123,7 +123,7 @@ def progress(total: float | None) -> Iterator[Tell]:
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield _lines(total)
+        yield lines(total)
         return
     words, left = TextColumn("{task.description}"), TimeRemainingColumn()
     columns = (words, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), left)
@@ -136,7 +136,8 @@ def progress(total: float | None) -> Iterator[Tell]:
         yield tell
 
 
-def _lines(total: float | None) -> Tell:
+def lines(total: float | None) -> Tell:
+    """Return who prints a line every tenth of about `total` replica-steps, or every stage, on standard error."""
     if total is None:
         return _stages()
     done, said = 0, -1
@@ -144,10 +145,10 @@ def _lines(total: float | None) -> Tell:
     def tell(stage: str, updates: int) -> None:
         nonlocal done, said
         done += updates
-        tenth = int(10 * done / total)
+        tenth = min(10, int(10 * done / total))
         if tenth > said:
             said = tenth
-            click.echo(f"{min(100, 10 * tenth):3d}%  {stage}", err=True)
+            click.echo(f"{10 * tenth:3d}%  {stage}", err=True)
 
     return tell
 

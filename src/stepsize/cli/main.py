@@ -14,6 +14,7 @@ from stepsize.cli.race import race
 from stepsize.cli.range_test import range_test
 from stepsize.cli.report import report
 from stepsize.cli.show import show
+from stepsize.cli.watch import watch
 from stepsize.kernel.errors import StepsizeError
 
 WRONG_INPUT, INTERRUPTED = 2, 130
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (advise, race, range_test, landscape, show, listing, report, figures):
+for command in (advise, race, watch, range_test, landscape, show, listing, report, figures):
     cli.add_command(command)
 
 

@@ -11,6 +11,7 @@ from stepsize.jobs.range_tests import ramp_steps as ramp_steps
 from stepsize.jobs.range_tests import range_test as range_test
 from stepsize.jobs.rungs import RungPlan as RungPlan
 from stepsize.jobs.rungs import halving as halving
+from stepsize.jobs.rungs import screening as screening
 from stepsize.jobs.searches import find_rate as find_rate
 from stepsize.jobs.suggestions import at_rate as at_rate
 from stepsize.jobs.suggestions import peak as peak

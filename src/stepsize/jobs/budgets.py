@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import Positive, Spec
 from stepsize.results import Standing
+from stepsize.strategy import Strategy
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _TRIALS = "trials"
@@ -73,6 +74,11 @@ def more_seeds(leaders: int, seeds: int, left: float) -> int:
     if leaders < 2:
         return 0
     return max(0, min(max(1, seeds // 2), math.floor(left / leaders)))
+
+
+def fitting(ranked: Sequence[Strategy], each: float, left: float) -> list[Strategy]:
+    """Return the best of `ranked` that `left` full trainings pay for, at `each` a strategy; two at least."""
+    return list(ranked[: max(2, math.floor(min(left / each, len(ranked))))])
 
 
 def alpha_of(look: int, alpha: float) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.jobs.base import Progress, Runner
-from stepsize.jobs.budgets import Budget, alpha_of, more_seeds, undecided
+from stepsize.jobs.budgets import Budget, alpha_of, fitting, more_seeds, undecided
 from stepsize.jobs.journal import Journal
 from stepsize.jobs.rungs import RungPlan, best_rates, checked, on_rung, runnable, survivors
 from stepsize.jobs.statistics import CONFIDENCE, kendall, standings
@@ -68,8 +68,9 @@ def race(
         `tune_seeds` they are where the rates are chosen, on their own seeds.
     view: what a shorter rung runs: "retimed", whole schedules in fewer steps, or "prefix", the first part of the long
         run. selection: what a run is scored by: its "last" iterate, or the "best" of 20 checkpoints.
-    budget: for everything: full trainings (30), time ("20min") or runs ("800 trials"). Once the rungs are
-        done, it buys seeds for those who are tied for the best, until they separate or it ends.
+    budget: for everything: full trainings (30), time ("20min") or runs ("800 trials"). Where it does not pay for the
+        next rung, fewer strategies go on. Once the rungs are done, it buys seeds for those who are tied for the best,
+        until they separate or it ends.
     journal: keeps every finished wave, so that the same call goes on after an interruption.
     runner: to share an engine and a journal with other jobs. stage: what progress calls a rung.
     between: asked after every rung but the last who goes on, such as the survivors at more rates; see `Between`.
@@ -80,8 +81,8 @@ def race(
     when the last rung is not the full horizon, or seeds choose and judge; LengthError for a schedule that a rung is too
     short for.
 
-    Watch out: the best of 20 checkpoints flatters noisy runs, all the more without a test set of its own. With a budget
-    in time, another machine may stop elsewhere.
+    Watch out: the best of 20 checkpoints flatters noisy runs, all the more without a test set of its own. A budget in
+    time is looked at between rungs, so the first of them may overrun it; and another machine may stop elsewhere.
     """
     horizon = task.steps if steps is None else steps
     tuning = _tuning(horizon, seeds, tune_seeds, rungs)
@@ -93,14 +94,14 @@ def race(
     _affordable(allowed, entries, plans, tuple(seeds) if tuning else (), horizon)
     runner = runner or Runner(task, engine=engine, journal=journal, progress=progress)
     climb = _Climb(runner, horizon, view, selection, stage, between, listen)
-    climb.up(entries, plans)
+    climb.up(entries, plans, allowed)
     if tuning:
         climb.rung(best_rates(climb.rungs[-1]), RungPlan(horizon, tuple(seeds)), last=True)
     places, looks = _looks(climb, allowed, margin)
     done = climb.rungs
     return Race(
         task.source or task.name, horizon, tuple(done), places, climb.curves,
-        tuple(kendall(rung, done[-1]) for rung in done[:-1]), climb.cost, runner.why, climb.seconds,
+        tuple(kendall(rung, _judge(rung, done)) for rung in done[:-1]), climb.cost, runner.why, climb.seconds,
         view, selection, len(tuning), looks,
     )  # fmt: skip
 
@@ -155,6 +156,15 @@ def _affordable(
         )
 
 
+def _judge(rung: Rung, done: Sequence[Rung]) -> Rung:
+    """Return the rung that says how right `rung` was: the first at the full horizon, which has the most strategies.
+
+    Of a rung that has the full horizon itself, it is the last.
+    """
+    full = done[-1].steps
+    return done[-1] if rung.steps == full else next(each for each in done if each.steps == full)
+
+
 @dataclass
 class _Climb:
     """The rungs of one race as they are run."""
@@ -183,9 +193,12 @@ class _Climb:
         """Return the wall time so far."""
         return time.perf_counter() - self._began
 
-    def up(self, entries: Sequence[Strategy], plans: Sequence[RungPlan]) -> None:
-        """Run the planned rungs, each with those who went on from the one before."""
+    def up(self, entries: Sequence[Strategy], plans: Sequence[RungPlan], budget: Budget | None) -> None:
+        """Run the planned rungs, each with those who went on from the one before, as far as the budget pays."""
         for number, plan in enumerate(plans):
+            if number and budget is not None:
+                each = len(plan.seeds) * plan.steps / self.horizon
+                entries = fitting(entries, each, budget.left(self.cost, self.seconds, self.trials))
             last = number == len(plans) - 1
             self.rung(entries, plan, last=last)
             kept = survivors(self.rungs[-1], plan.keep, shapes=number == 0)

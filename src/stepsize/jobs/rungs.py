@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from stepsize.jobs.suggestions import exponent_of, moved
+from stepsize.jobs.suggestions import moved
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, suggestion
 from stepsize.kernel.spec import Bound, Spec
 from stepsize.policies import Policy
@@ -22,6 +22,9 @@ from stepsize.schedules import Until
 from stepsize.strategy import Strategy
 
 Count = Annotated[int, Bound("at least 1", low=1)]
+
+BOUND = -0.5
+"""The power of the horizon by which the bound moves a rate, of any rule; docs/adr/0007 has what others are worth."""
 
 VIEWS: tuple[View, ...] = ("retimed", "prefix")
 
@@ -50,25 +53,41 @@ class RungPlan(Spec):
             raise ParameterError(f"RungPlan.seeds must be distinct, at least one, not {self.seeds!r}.")
 
 
-def halving(strategies: int, steps: int, seeds: Sequence[int], *, rungs: int = 3, eta: int = ETA) -> list[RungPlan]:
+def halving(
+    strategies: int, steps: int, seeds: Sequence[int], *, rungs: int = 3, eta: int = ETA, keep: int = ETA
+) -> list[RungPlan]:
     """Return the rungs of a synchronous halving of so many strategies, up to the full horizon of `steps`.
 
-    rungs: how many; each is `eta` times as long as the one before, and one in `eta` strategies goes on, two at least.
+    rungs: how many; each is `eta` times as long as the one before, and one in `keep` strategies goes on, two at least.
     seeds: the same on every rung.
 
-    Raises BudgetError when the first rung would be shorter than 10 steps.
+    Raises BudgetError when the first rung would be shorter than 10 steps, ParameterError for an `eta` or a `keep`
+    below 2.
 
     >>> [(rung.steps, rung.keep) for rung in halving(24, 900, (0, 1))]
     [(100, 8), (300, 3), (900, None)]
     """
+    if min(eta, keep) < 2:
+        raise ParameterError(f"eta and keep of a halving are at least 2, not {eta} and {keep}.")
     first = steps // eta ** (rungs - 1)
     if rungs < 1 or first < LEAST_RUNG:
         raise BudgetError(f"{rungs} rungs of {steps} steps begin with {first}, and need {LEAST_RUNG}; take fewer.")
     plans, field = [], strategies
     for power in range(rungs - 1, 0, -1):
-        field = max(min(2, field), -(-field // eta))
+        field = max(min(2, field), -(-field // keep))
         plans.append(RungPlan(steps // eta**power, tuple(seeds), field))
     return [*plans, RungPlan(steps, tuple(seeds))]
+
+
+def screening(strategies: int, steps: int, seeds: Sequence[int]) -> list[RungPlan]:
+    """Return one short rung, a ninth of the horizon, from which half of the strategies go on to the full one.
+
+    What chose it, and what it is worth, is in docs/adr/0007. Raises BudgetError as `halving` does.
+
+    >>> [(rung.steps, rung.keep) for rung in screening(24, 900, (0, 1))]
+    [(100, 12), (900, None)]
+    """
+    return halving(strategies, steps, seeds, rungs=2, eta=ETA * ETA, keep=2)
 
 
 def checked(view: str) -> View:
@@ -87,14 +106,7 @@ def retimed(strategy: Strategy, horizon: int, steps: int) -> Strategy:
     """Return `strategy`, tuned for `horizon` steps, as it runs in `steps`: whole, its rate moved by the bound."""
     if steps == horizon:
         return strategy
-    return strategy.scaled(moved(strategy.policy, horizon, steps, -0.5))
-
-
-def retimed_by_rule(strategy: Strategy, horizon: int, steps: int) -> Strategy:
-    """Return `strategy` as `retimed` does, by the power of the horizon that the best rate of its rule follows."""
-    if steps == horizon:
-        return strategy
-    return strategy.scaled(moved(strategy.policy, horizon, steps, exponent_of(strategy.rule)))
+    return strategy.scaled(moved(strategy.policy, horizon, steps, BOUND))
 
 
 def prefixed(strategy: Strategy, horizon: int, steps: int) -> Strategy:

@@ -12,6 +12,7 @@ from stepsize.kernel.optional import need, picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.results.curves import Curves
 from stepsize.results.sensitivity import Sensitivity, family_of, rates_a_family, sensitivities
+from stepsize.results.sentences import sentences
 from stepsize.strategy import Strategy
 
 View = Literal["retimed", "prefix"]
@@ -98,7 +99,8 @@ class Race(Spec):
     task: its name. steps: the full horizon. rungs: in order, the last at the full horizon.
     standings: of the last rung, best first, then those that a rung at the full horizon told apart before it.
     curves: the full record of the last rung.
-    agreement: Kendall's tau between the order of each earlier rung and the last, over the strategies that ran in both.
+    agreement: Kendall's tau between the order of each earlier rung and the first at the full horizon, or the last
+        rung, for one at the full horizon; over the strategies that ran in both.
     cost: in full trainings, of everything, tuning included. engine: which, and why. seconds: wall time.
     view: what a rung below the full horizon ran. selection: what a run is scored by.
     tuned: how many of the first rungs chose the rates, on seeds of their own; 0 when the rates were given.
@@ -142,6 +144,11 @@ class Race(Spec):
         ranked = [[rung.strategies[index].name for index in rung.order] for rung in self.rungs]
         return tuple(names.index(self.best.name) + 1 if self.best.name in names else 0 for names in ranked)
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the race says in sentences, and how far that may be trusted."""
+        return sentences(self)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the standings as plain rows, best first: one a strategy, its scores by seed at the end."""
         return [self._row(place + 1, standing) for place, standing in enumerate(self.standings)]
@@ -160,6 +167,10 @@ class Race(Spec):
             "tied": standing.tied, "chance": standing.chance, "diverged": standing.diverged, "decay": standing.decay,
             **{f"seed_{seed}": score for seed, score in self._scores(strategy.name)},
         }  # fmt: skip
+
+    def seeds_of(self, name: str) -> int:
+        """Return how many seeds the strategy called `name` is judged by: those of the last rung that it ran on."""
+        return len(self._scores(name))
 
     def _scores(self, name: str) -> list[tuple[int, float]]:
         """Return seed and score of a strategy on the last rung that it ran on."""

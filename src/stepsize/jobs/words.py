@@ -17,12 +17,15 @@ from stepsize.jobs.portfolio import label
 from stepsize.jobs.probes import Probe
 from stepsize.jobs.statistics import t_interval
 from stepsize.kernel.arrays import Floats
-from stepsize.results import Race, Standing
+from stepsize.results import Race, Rung, Standing
 from stepsize.results.sensitivity import CLOSE, family_of
 from stepsize.strategy import Strategy
 
 WEAK = 0.3
 """Below this agreement between two rungs the short runs said little about the long ones."""
+
+MANY = 10
+"""Fewer strategies than these, the best of a rung, differ by so little that their order on the next says nothing."""
 
 SHORT_HORIZON = 100
 """A shorter training deserves a warning."""
@@ -137,7 +140,7 @@ def warnings(found: Found) -> tuple[str, ...]:
     said += [
         f"Rung {number + 1} agrees little with the last one (Kendall's tau {tau:.2f}); a larger budget helps."
         for number, tau in enumerate(search.agreement)
-        if math.isfinite(tau) and tau < WEAK
+        if math.isfinite(tau) and tau < WEAK and _shared(search.rungs[number], search.rungs[-1]) >= MANY
     ]
     if final.steps < SHORT_HORIZON:
         said.append(f"{final.steps} steps are a short training: what is best in it is not what is best in a long one.")
@@ -145,6 +148,11 @@ def warnings(found: Found) -> tuple[str, ...]:
     if lost:
         said.append(f"{lost} of {len(search.rungs[0].strategies)} strategies diverged on the first rung.")
     return tuple(said)
+
+
+def _shared(first: Rung, second: Rung) -> int:
+    """Return how many strategies ran on both rungs."""
+    return len({each.name for each in first.strategies} & {each.name for each in second.strategies})
 
 
 def _edge(found: Found) -> str:
@@ -169,9 +177,10 @@ def more(found: Found, plans: Plan, larger: Plan | None, margin: float) -> str:
     if larger is None:
         return f"{done}, and there is no more thorough search."
     return (
-        f"{done}; a search of about {larger.cost:.0f} full trainings after its probes would race {larger.size.rules} "
-        f"rules instead of {plans.size.rules}, and try {larger.size.families} families at three rates instead of "
-        f"{plans.size.families}."
+        f"{done}; with about {larger.cost:.0f} full trainings after the probes it would race "
+        f"{_count(min(larger.size.rules, len(found.probes)), 'rule')} (now {min(plans.size.rules, len(found.probes))}), "
+        f"try {larger.size.families} families at three rates ({plans.size.families}) and run the finalists on "
+        f"{larger.size.fresh} fresh seeds ({plans.size.fresh})."
     )
 
 

@@ -66,8 +66,8 @@ def field_of(
     Raises ParameterError when strategies are given beside their parts, BudgetError when there is nothing to compare,
     and what is wrong with a name, a rate or a file.
     """
-    from stepsize.jobs.portfolio import candidate
     from stepsize.jobs.entries import read_strategies
+    from stepsize.jobs.portfolio import candidate
 
     if strategies is not None:
         parts = {"--rules": rules, "--policies": policies, "--rates": rates}

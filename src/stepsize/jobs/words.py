@@ -176,9 +176,10 @@ def more(found: Found, plans: Plan, larger: Plan | None, margin: float) -> str:
     done = "More seeds would not change the answer by more than 1 % of what training gains"
     if larger is None:
         return f"{done}, and there is no more thorough search."
+    rules = len(found.probes)
     return (
         f"{done}; with about {larger.cost:.0f} full trainings after the probes it would race "
-        f"{_count(min(larger.size.rules, len(found.probes)), 'rule')} (now {min(plans.size.rules, len(found.probes))}), "
+        f"{_count(min(larger.size.rules, rules), 'rule')} (now {min(plans.size.rules, rules)}), "
         f"try {larger.size.families} families at three rates ({plans.size.families}) and run the finalists on "
         f"{larger.size.fresh} fresh seeds ({plans.size.fresh})."
     )

@@ -12,7 +12,7 @@ import pytest
 
 from stepsize import load_task
 from stepsize.engines import Ensemble
-from stepsize.jobs import Journal, advise
+from stepsize.jobs import Journal, advise, advise_batches
 from stepsize.jobs.plans import CONFIRMING_SEED
 from stepsize.jobs.portfolio import candidates, label, variants
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
@@ -230,3 +230,27 @@ def test_more_seeds_are_bought_only_while_they_could_change_the_answer(task):
     found = advise(task, steps=60, budget=400, rules=(AdamW(),), policies=("constant", "cosine", "one_cycle"))
     assert found.cost < 400
     assert found.more
+
+
+def test_batch_sizes_train_on_as_many_samples_and_share_the_budget(task):
+    asked = {"rules": (AdamW(),), "policies": ("constant", "cosine")}
+    size = task.batch_size
+    found = advise_batches(task, (size, size // 2), steps=60, budget=60, **asked)
+    assert sorted(each.steps for each in found) == [60, 120]
+    assert found[0].score.mean <= found[1].score.mean
+    assert all(each.cost <= 30 for each in found)
+    alone = advise(task, steps=60, budget=30, **asked)
+    assert next(each for each in found if each.steps == 60).strategy == alone.strategy
+
+
+@pytest.mark.parametrize(
+    ("sizes", "error", "message"),
+    [
+        ((), ParameterError, "not .."),
+        ((8, 8), ParameterError, "distinct"),
+        ((64,), BudgetError, "too few; raise the steps"),
+    ],
+)
+def test_batch_sizes_that_cannot_be_compared_are_refused(task, sizes, error, message):
+    with pytest.raises(error, match=message):
+        advise_batches(task, sizes, steps=40)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -13,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from stepsize.cli import base
+from stepsize.kernel.errors import ParameterError
 from stepsize.policies import recipe
 from stepsize.results.io import dumps
 from stepsize.results.sentences import percent
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 @base.seed_option
 @click.option("--rules", type=base.Comma(), help="Update rules to try. Default: eight.")
 @click.option("--policies", type=base.Comma(), help="Policies to try. Default: all.")
+@click.option("--only-optimizer", metavar="RULE", help="The one rule to try, for those who will not change theirs.")
+@click.option("--weight-decay", type=base.Comma(), metavar="A,B,...", help="Try every rule at these weight decays.")
+@click.option("--batch-size", type=base.Comma(), metavar="A,B,...",
+              help="Try these batch sizes, each on as many samples and with an equal part of the budget.")  # fmt: skip
 @base.json_option
 @base.report_option
 @base.save_option
@@ -37,14 +43,21 @@ if TYPE_CHECKING:
 @base.workers_option
 def advise(
     task: str, *, steps: int | None, budget: str, seed: int, rules: list[str] | None, policies: list[str] | None,
+    only_optimizer: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
     as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, workers: Workers,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
     from stepsize.jobs.budgets import Budget
-    from stepsize.jobs.portfolio import POLICIES, RULES
+    from stepsize.jobs.portfolio import POLICIES, RULES, variants
 
-    chosen = list(RULES) if rules is None else base.rules_of(rules)
+    if only_optimizer is not None and rules is not None:
+        raise ParameterError("--only-optimizer names the one rule to try; leave --rules out.")
+    named = [only_optimizer] if only_optimizer is not None else rules
+    chosen = list(RULES) if named is None else base.rules_of(named)
+    if weight_decay is not None:
+        chosen = list(variants(chosen, "weight_decay", numbers("--weight-decay", weight_decay)))
+    sizes = None if batch_size is None else [_whole(size) for size in numbers("--batch-size", batch_size)]
     base.writable(report, save_to)
     problem = load_task(task)
     horizon = problem.steps if steps is None else steps
@@ -55,24 +68,41 @@ def advise(
     total = None if allowed.trainings is None else allowed.trainings * horizon
     with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
         with base.progress(total) as tell:
-            answer = jobs.advise(
-                problem,
-                steps=horizon,
-                budget=allowed,
-                seed=seed,
-                rules=chosen,
-                policies=names,
-                journal=kept,
-                progress=tell,
-                workers=workers,
+            asked: dict[str, Any] = {
+                "steps": horizon, "budget": allowed, "seed": seed, "rules": chosen, "policies": names,
+                "journal": kept, "progress": tell, "workers": workers,
+            }  # fmt: skip
+            answers = (
+                (jobs.advise(problem, **asked),) if sizes is None else jobs.advise_batches(problem, sizes, **asked)
             )
+        answer = answers[0]
         made = base.deliver(answer, save_to, report)
     if as_json:
         click.echo(dumps(answer))
         return
     show_advice(answer)
+    for other in answers[1:]:
+        said = f"Another batch size: {other.task}, {other.steps} steps, {other.strategy.name} reaches {other.score}."
+        base.out().print(said, markup=False, soft_wrap=True)
     for path in made:
         base.out().print(f"Wrote {path}", markup=False)
+
+
+def numbers(option: str, given: Sequence[str]) -> list[float]:
+    """Return the numbers of an option, or raise ParameterError for one that is not at least 0."""
+    try:
+        found = [float(each) for each in given]
+    except ValueError:
+        found = []
+    if not found or not all(0 <= each < math.inf for each in found):
+        raise ParameterError(f"{option} takes numbers of at least 0 with commas between them, not {','.join(given)!r}.")
+    return found
+
+
+def _whole(size: float) -> int:
+    if size != int(size):
+        raise ParameterError(f"a batch size is a whole number of samples, not {size:g}.")
+    return int(size)
 
 
 def show_advice(answer: Advice) -> None:

@@ -2,6 +2,7 @@
 
 from stepsize.jobs.advice import advise as advise
 from stepsize.jobs.base import Runner as Runner
+from stepsize.jobs.batches import advise_batches as advise_batches
 from stepsize.jobs.budgets import Budget as Budget
 from stepsize.jobs.fans import fan as fan
 from stepsize.jobs.finders import compare as compare

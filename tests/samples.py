@@ -64,13 +64,19 @@ def interval(values: np.ndarray) -> Interval:
 
 
 def standings(rung: Rung) -> tuple[Standing, ...]:
+    """Places, plausible in everything: who is near the best has a chance, and AdamW decays."""
     best = rung.scores[rung.order[0]]
+    likely = np.exp(-(rung.means - best.mean()) / 0.003)
+    chances = likely / likely.sum()
     found = []
     for place, i in enumerate(rung.order):
         diverged = int((~np.isfinite(rung.scores[i])).sum())
         behind = None if place == 0 or diverged else interval(rung.scores[i] - best)
         tied = place == 0 or (behind is not None and 0.0 in behind)
-        found.append(Standing(rung.strategies[i], interval(rung.scores[i]), behind, diverged, tied))
+        differences = () if behind is None else tuple((rung.scores[i] - best).tolist())
+        strategy, score = rung.strategies[i], interval(rung.scores[i])
+        decay = 0.01 * strategy.peak * STEPS if isinstance(strategy.rule, AdamW) else 0.0
+        found.append(Standing(strategy, score, behind, diverged, tied, differences, float(chances[i]), decay))
     return tuple(found)
 
 

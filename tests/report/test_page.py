@@ -93,7 +93,7 @@ def test_everything_the_advice_rests_on_is_there(page, advice):
         "Why", "Watch out", "Code to paste", "Standings", "Learning curves", "Range tests",
         "Schedules of the finalists", "Sensitivity to the peak rate", "Rungs", "How to repeat it",
     ]  # fmt: skip
-    assert found.tags.count("svg") == 1 + 1 + 3 + 6 + 1
+    assert found.tags.count("svg") == 2 + 1 + 3 + 6 + 1 + 1
     assert found.tags.count("figcaption") == found.tags.count("svg") == page.count('role="img" aria-label="')
     for fact in ("stepsize 0.1.0, numpy 2.4.6, torch 2.13.0", "1, 2, 11, 12, 13, 14, 15", "95.2 seconds", "0.71"):
         assert fact in found.text
@@ -180,6 +180,34 @@ def test_text_that_looks_like_markup_of_a_picture_is_left_alone(advice):
 
 def test_a_name_in_any_script_is_kept():
     assert "学習率 🚀" in Page(render(Strategy(SGD(), one_cycle(0.1, momentum=None), "学習率 🚀"))).text
+
+
+def test_a_race_says_what_it_is_worth(advice):
+    text = Page(render(advice.search)).text
+    for sentence in advice.search.sentences:
+        assert sentence in text
+    assert "Seed 11" in Page(render(advice.final)).text
+    assert "Total decay" in text
+    for each in advice.search.sensitivities:
+        assert f"{each.family} {each.best:.3g}" in text
+        assert str(each) in text
+
+
+def test_a_column_is_there_when_strategies_differ_in_it(advice):
+    """Seeds that were added to the leaders alone; weights that are drawn to zero by some alone."""
+    race = advice.final
+    (rung,) = race.rungs
+    leaders = [i for i, strategy in enumerate(rung.strategies) if strategy.name != race.standings[-1].strategy.name]
+    grown = replace(
+        rung, strategies=tuple(rung.strategies[i] for i in leaders), seeds=(*rung.seeds, 99),
+        scores=np.concatenate([rung.scores, rung.scores[:, :1]], axis=1)[leaders],
+    )  # fmt: skip
+    more = Page(render(replace(race, rungs=(rung, grown), agreement=(1.0,)))).text
+    heading = "Behind the best Seeds Total decay"
+    assert heading in more
+    assert heading not in Page(render(race)).text
+    still = replace(race, standings=tuple(replace(standing, decay=0.0) for standing in race.standings))
+    assert "Total decay" not in Page(render(still)).text
 
 
 def test_a_race_stands_alone(advice):

@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from stepsize.cli import base
+from stepsize.cli import base, places
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import recipe
 from stepsize.results.io import dumps
 from stepsize.results.sentences import percent
 
 if TYPE_CHECKING:
-    from stepsize.jobs.places import Workers
     from stepsize.results import Advice, Interval, Race
 
 
@@ -40,47 +38,48 @@ if TYPE_CHECKING:
 @base.report_option
 @base.save_option
 @base.journal_option
-@base.workers_option
+@places.place_options
 def advise(
     task: str, *, steps: int | None, budget: str, seed: int, rules: list[str] | None, policies: list[str] | None,
     only_optimizer: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
-    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, workers: Workers,
+    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, **place: Any,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
     from stepsize.jobs.budgets import Budget
-    from stepsize.jobs.portfolio import POLICIES, RULES, variants
+    from stepsize.jobs.portfolio import POLICIES, usual_rules, variants
 
+    places.check(**place)
     if only_optimizer is not None and rules is not None:
         raise ParameterError("--only-optimizer names the one rule to try; leave --rules out.")
     named = [only_optimizer] if only_optimizer is not None else rules
-    chosen = list(RULES) if named is None else base.rules_of(named)
-    if weight_decay is not None:
-        chosen = list(variants(chosen, "weight_decay", numbers("--weight-decay", weight_decay)))
+    chosen = None if named is None else base.rules_of(named)
+    decays = None if weight_decay is None else numbers("--weight-decay", weight_decay)
     sizes = None if batch_size is None else [_whole(size) for size in numbers("--batch-size", batch_size)]
     base.writable(report, save_to)
     problem = load_task(task)
-    horizon = problem.steps if steps is None else steps
+    tried = list(usual_rules(problem)) if chosen is None else chosen
     names = list(POLICIES) if policies is None else policies
     for name in names:
         recipe(name)
+    horizon = problem.steps if steps is None else steps
     allowed = Budget.of(budget)
+    asked: dict[str, Any] = {
+        "steps": horizon, "budget": allowed, "seed": seed, "policies": names,
+        "rules": tried if decays is None else variants(tried, "weight_decay", decays),
+    }  # fmt: skip
     total = None if allowed.trainings is None else allowed.trainings * horizon
     with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
-        with base.progress(total) as tell:
-            asked: dict[str, Any] = {
-                "steps": horizon, "budget": allowed, "seed": seed, "rules": chosen, "policies": names,
-                "journal": kept, "progress": tell, "workers": workers,
-            }  # fmt: skip
-            answers = (
-                (jobs.advise(problem, **asked),) if sizes is None else jobs.advise_batches(problem, sizes, **asked)
-            )
-        answer = answers[0]
-        made = base.deliver(answer, save_to, report)
+        with base.progress(total) as tell, places.runner(problem, kept, tell, place) as runner:
+            if sizes is None:
+                answers = (jobs.advise(problem, runner=runner, **asked),)
+            else:
+                answers = jobs.advise_batches(problem, sizes, runner=runner, **asked)
+        made = base.deliver(answers[0], save_to, report)
     if as_json:
-        click.echo(dumps(answer))
+        click.echo(dumps(answers[0]))
         return
-    show_advice(answer)
+    show_advice(answers[0])
     for other in answers[1:]:
         said = f"Another batch size: {other.task}, {other.steps} steps, {other.strategy.name} reaches {other.score}."
         base.out().print(said, markup=False, soft_wrap=True)
@@ -128,10 +127,10 @@ def show_advice(answer: Advice) -> None:
 def standings_table(race: Race) -> Table:
     """Return the standings of a race as a table that fits a terminal of 80 columns."""
     title = f"paired seeds, {race.steps} steps; ± is half of the 95 % t-interval"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for heading in ("strategy", "seeds", "validation loss", "behind the best", "", "chance"):
-        words = heading in {"strategy", ""}
-        table.add_column(heading, justify="left" if words else "right", no_wrap=heading == "strategy")
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("strategy", overflow="fold")
+    for heading in ("seeds", "validation loss", "behind the best", "", "chance"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for standing in race.standings:
         name = standing.strategy.name
         behind = "" if standing.behind is None else plus_minus(standing.behind, "+")

@@ -15,9 +15,13 @@ from stepsize.strategy import Strategy
 
 if TYPE_CHECKING:
     from stepsize.jobs import Runner
+    from stepsize.problems import Task
 
-RULES, POLICIES = ("AdamW", "Momentum"), ("constant", "cosine", "one_cycle")
+POLICIES = ("constant", "cosine", "one_cycle")
 """What races when nothing is named."""
+
+USUAL = 2
+"""Of the usual rules of advice, so many race when none are named."""
 
 RAMP = 4 * 280
 """Replica-steps of a range test, for the progress bar."""
@@ -59,15 +63,16 @@ class Field:
 
 
 def field_of(
-    strategies: str | None, rules: Sequence[str] | None, policies: Sequence[str] | None, rates: Sequence[str] | None
-) -> Field:
-    """Return who races, from the words of the command line.
+    task: Task, strategies: str | None, rules: Sequence[str] | None, policies: Sequence[str] | None,
+    rates: Sequence[str] | None,
+) -> Field:  # fmt: skip
+    """Return who races on a task, from the words of the command line.
 
     Raises ParameterError when strategies are given beside their parts, BudgetError when there is nothing to compare,
     and what is wrong with a name, a rate or a file.
     """
     from stepsize.jobs.entries import read_strategies
-    from stepsize.jobs.portfolio import candidate
+    from stepsize.jobs.portfolio import candidate, usual_rules
 
     if strategies is not None:
         parts = {"--rules": rules, "--policies": policies, "--rates": rates}
@@ -75,7 +80,7 @@ def field_of(
         if besides:
             raise ParameterError(f"--strategies says who races, and so does {besides[0]}; leave one of them away.")
         return _raced(Field(tuple(read_strategies(strategies))))
-    chosen = base.rules_of(list(RULES if rules is None else rules))
+    chosen = usual_rules(task)[:USUAL] if rules is None else base.rules_of(list(rules))
     names = tuple(POLICIES if policies is None else policies)
     for name in names:
         recipe(name)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stepsize.cli import base, live
+from stepsize.cli import base, live, places
 from stepsize.cli.advise import standings_table
-from stepsize.cli.fields import POLICIES, RULES, Field, field_of
+from stepsize.cli.fields import POLICIES, Field, field_of
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.results.io import dumps, write
 
@@ -31,6 +31,9 @@ TUNING = 1000
 
 NONE, SCREENING, HALVING = "none", "screening", "halving"
 
+HOW = ("seeds", "tune_seeds", "budget", "rungs", "view", "selection")
+"""The options that say how the race is run; what is left says where."""
+
 
 @click.command()
 @base.task_argument
@@ -40,7 +43,7 @@ NONE, SCREENING, HALVING = "none", "screening", "halving"
     metavar="FILE|LIST",
     help="Who races: a .toml or .json file, or a list such as 'AdamW one_cycle 0.01 0.03, SGD cosine 0.1'.",
 )
-@click.option("--rules", type=base.Comma(), help=f"Or: update rules to race. Default: {','.join(RULES)}.")
+@click.option("--rules", type=base.Comma(), help="Or: update rules to race. Default: AdamW,Momentum.")
 @click.option("--policies", type=base.Comma(), help=f"Policies to race. Default: {','.join(POLICIES)}.")
 @click.option("--rates", type=base.Comma(), help="Peak learning rates. Default: one each, from a range test per rule.")
 @click.option(
@@ -81,25 +84,31 @@ NONE, SCREENING, HALVING = "none", "screening", "halving"
 @base.report_option
 @base.save_option
 @base.journal_option
+@places.place_options
 def race(
     task: str, *, steps: int | None, strategies: str | None, rules: list[str] | None, policies: list[str] | None,
     rates: list[str] | None, as_json: bool, table: Path | None, tensorboard: Path | None, report: Path | None,
-    save_to: Path | None, journal: Path | None, **how: Any,
+    save_to: Path | None, journal: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Race strategies on TASK, at equal budget and on the same batches."""
     from stepsize import jobs, load_task
 
-    field = field_of(strategies, rules, policies, rates)
+    how = {name: options.pop(name) for name in HOW}
+    places.check(**options)
     if how["budget"] is not None:
         how["budget"] = jobs.Budget.of(how["budget"])
     base.writable(report, save_to, table)
     problem = load_task(task)
+    field = field_of(problem, strategies, rules, policies, rates)
     horizon = problem.steps if steps is None else steps
     settings = _settings(field, horizon, **how)
     total = field.updates + _updates(settings["plans"], field, settings["seeds"], horizon)
     with base.journaled(journal, f"race-{base.slug(task)}") as kept:
-        with live.tensorboard(tensorboard) as write_rung, live.board(total) as (tell, show):
-            runner = jobs.Runner(problem, journal=kept, progress=tell)
+        with (
+            live.tensorboard(tensorboard) as write_rung,
+            live.board(total) as (tell, show),
+            places.runner(problem, kept, tell, options) as runner,
+        ):
             record = _run(runner, field, horizon, _listening(kept, show, write_rung), settings)
         made = base.deliver(record, save_to, report)
         if table is not None:

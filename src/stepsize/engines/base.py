@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import StepsizeError, TaskError
+from stepsize.kernel.spec import NDArray
 from stepsize.problems import Task
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
@@ -76,6 +78,21 @@ def score_points(steps: int, every: int | None) -> list[int]:
     """Return after how many updates to score: every so many, and always at the end."""
     points = list(range(every, steps, every)) if every else []
     return [*points, steps]
+
+
+def end_the_dead(losses: NDArray, scores: NDArray, points: Sequence[int]) -> None:
+    """Write NaN over what was recorded of a trial after its first loss that is not finite.
+
+    losses: (steps, trials). scores: (points, trials), after so many updates each.
+    """
+    dead = np.logical_or.accumulate(~np.isfinite(losses), axis=0)
+    losses[1:][dead[:-1]] = np.nan
+    scores[dead[np.array(points) - 1]] = np.nan
+
+
+def glanced(task: Task) -> Task:
+    """Return `task` with two validation samples, so that a score costs next to nothing."""
+    return dataclasses.replace(task, validation=tuple(part[:2] for part in task.validation))
 
 
 def bound(trials: Sequence[Trial], steps: int) -> list[Trial]:

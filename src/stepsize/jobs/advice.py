@@ -24,7 +24,7 @@ from stepsize.jobs.ends import vertex
 from stepsize.jobs.journal import Journal
 from stepsize.jobs.places import Workers
 from stepsize.jobs.plans import Plan, larger, least, plan, probing
-from stepsize.jobs.portfolio import POLICIES, RULES, SPACING, at, label
+from stepsize.jobs.portfolio import POLICIES, SPACING, at, label, usual_rules
 from stepsize.jobs.probes import Probe, probe
 from stepsize.jobs.races import race
 from stepsize.jobs.rungs import RungPlan
@@ -57,7 +57,7 @@ def advise(
     steps: int | None = None,
     budget: Budget | float | str = BUDGET,
     seed: int = 0,
-    rules: Sequence[Rule] = RULES,
+    rules: Sequence[Rule] | None = None,
     policies: Sequence[str] = POLICIES,
     engine: Engine | None = None,
     journal: Journal | None = None,
@@ -69,8 +69,9 @@ def advise(
 
     steps: the horizon to advise for, optimizer updates; the task's own when not given. budget: for everything: full
         trainings (`120`), wall time (`"20min"`) or runs of any length (`"800 trials"`).
-    seed: of the whole search; the same seed gives the same advice. rules: what to try; one rule in several variants
-        counts as several (see `variants`). policies: names of recipes.
+    seed: of the whole search; the same seed gives the same advice. rules: what to try; the portfolio when not given, or
+        the rule that a training function follows. One rule in several variants counts as several (see `variants`).
+    policies: names of recipes.
     journal: keeps every finished wave, so that the same call goes on after an interruption. workers: see `Runner`.
     runner: to share an engine and a journal with other jobs.
 
@@ -82,6 +83,7 @@ def advise(
     machine may find something else.
     """
     horizon = task.steps if steps is None else steps
+    rules = usual_rules(task) if rules is None else rules
     allowed = Budget.of(budget)
     _askable(allowed, rules, policies, horizon)
     runner = runner or Runner(task, engine=engine, journal=journal, progress=progress, workers=workers)

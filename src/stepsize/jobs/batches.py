@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from stepsize.engines import Engine
 from stepsize.jobs.advice import BUDGET, advise
-from stepsize.jobs.base import Progress, Runner
+from stepsize.jobs.base import Runner
 from stepsize.jobs.budgets import Budget
-from stepsize.jobs.journal import Journal
-from stepsize.jobs.places import Workers
 from stepsize.jobs.plans import LEAST_HORIZON
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.problems import Task
@@ -24,17 +21,14 @@ def advise_batches(
     *,
     steps: int | None = None,
     budget: Budget | float | str = BUDGET,
-    engine: Engine | None = None,
-    journal: Journal | None = None,
-    progress: Progress | None = None,
-    workers: Workers = 1,
+    runner: Runner | None = None,
     **asked: Any,
 ) -> tuple[Advice, ...]:
     """Return the advice for each batch size, the lowest expected score first.
 
     sizes: in samples. Every one trains on as many samples as `steps` updates of the task's own batch size, so a size
         twice as large has half the updates. budget: for all of them, in equal parts; a full training is one of each
-        size's own. asked: what else `advise` takes.
+        size's own. runner: of `task`; its like runs every size. asked: what else `advise` takes.
 
     Raises BudgetError when a size leaves too few updates, ParameterError for sizes that are none.
 
@@ -51,7 +45,7 @@ def advise_batches(
             f"with batches of {short}, {horizon} steps of {task.batch_size} samples make {updates[short]} updates, "
             f"too few; raise the steps to {round(LEAST_HORIZON * short / task.batch_size)} or more."
         )
-    runner = Runner(task, engine=engine, journal=journal, progress=progress, workers=workers)
+    runner = runner or Runner(task)
     found = []
     for size in sizes:
         other = runner.on(replace(task, batch_size=size))

@@ -7,9 +7,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from stepsize.engines import FunctionTask
 from stepsize.jobs.suggestions import at_rate
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import LR, recipe
+from stepsize.problems import Task
 from stepsize.results import Suggestion
 from stepsize.rules import (
     Adagrad,
@@ -54,6 +56,12 @@ SPACING = 10 ** (1 / 3)
 
 PROBES = ("one_cycle", "linear_to_zero", "cosine")
 """The policies that a rule is tried out with, the first of them that is asked for."""
+
+
+def usual_rules(task: Task) -> tuple[Rule, ...]:
+    """Return the rules that are tried on a task when none are named: the portfolio, or that of a training function."""
+    own = task.rule if isinstance(task, FunctionTask) else None
+    return RULES if own is None else (own,)
 
 
 def policies_of(rule: Rule, names: Sequence[str]) -> tuple[str, ...]:

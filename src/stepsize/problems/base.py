@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,14 +41,18 @@ class Task:
     loss: `loss(model(inputs), targets)`, the mean over the batch, a scalar.
     train, validation: a pair of tensors (inputs, targets), a Dataset of such pairs, or a DataLoader over one; read into
         memory once.
-    batch_size: samples per update; a DataLoader brings its own.
+    batch_size: samples per forward pass; a DataLoader brings its own.
+    accumulate: forward passes per update (micro-batches); the loss and the gradient of an update are their means.
     steps: how long one full training is by default (steps, optimizer updates).
     name: how reports and journals call it.
 
     Watch out: a Dataset is read once, so a random augmentation inside it is frozen; put augmentation into the model.
+    A model with batch norm sees one micro-batch at a time, so with it `accumulate` is not a larger batch.
 
     Raises TaskError when the data cannot be read, or is smaller than a batch.
     """
+
+    opaque: ClassVar[bool] = False  # whether it is a closed box, without a model, a loss and data to look at
 
     model: Callable[[], Module]
     loss: Callable[[Tensor, Tensor], Tensor]
@@ -57,14 +61,17 @@ class Task:
     batch_size: int = 0
     steps: int = 500
     name: str = "task"
+    accumulate: int = 1
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         for part in ("model", "loss"):
             if not callable(getattr(self, part)):
                 raise TaskError(f"Task.{part} must be a function, not {getattr(self, part)!r}.")
-        if not isinstance(self.steps, int) or self.steps < 1:
-            raise TaskError(f"Task.steps must be a whole number of at least 1, not {self.steps!r}.")
+        for part in ("steps", "accumulate"):
+            value = getattr(self, part)
+            if not isinstance(value, int) or value < 1:
+                raise TaskError(f"Task.{part} must be a whole number of at least 1, not {value!r}.")
         size = self.batch_size or getattr(self.train, "batch_size", None) or 64
         if not isinstance(size, int):
             raise TaskError(f"Task.batch_size must be a whole number of at least 1, not {size!r}.")
@@ -75,24 +82,37 @@ class Task:
             raise TaskError(
                 f"Task.batch_size is {size}, but there are {len(self)} training samples; make it 1 to {len(self)}."
             )
+        if self.update_size > len(self):
+            raise TaskError(
+                f"Task.accumulate is {self.accumulate}: an update takes so many batches of {size}, "
+                f"{self.update_size} samples, but there are {len(self)}; make it 1 to {len(self) // size}."
+            )
 
     def __len__(self) -> int:
         """The number of training samples."""
         return len(self.train[0])
 
     @property
+    def update_size(self) -> int:
+        """Samples per update: `batch_size * accumulate`."""
+        return self.batch_size * self.accumulate
+
+    @property
     def batches_per_epoch(self) -> int:
-        """How many whole batches the training data holds; the remainder of an epoch is left out."""
-        return len(self) // self.batch_size
+        """How many whole updates the training data holds; the remainder of an epoch is left out."""
+        return len(self) // self.update_size
 
     def order(self, epoch: int, seed: int) -> Indices:
-        """Return the order of the samples in one epoch, (batches_per_epoch, batch_size) int64."""
+        """Return the order of the samples in one epoch, (batches_per_epoch, update_size) int64."""
         shuffled = seeds.generator(seed, "batches", epoch).permutation(len(self))
-        whole = self.batches_per_epoch * self.batch_size
-        return shuffled[:whole].reshape(-1, self.batch_size)
+        whole = self.batches_per_epoch * self.update_size
+        return shuffled[:whole].reshape(-1, self.update_size)
 
     def batch(self, step: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Return the inputs and targets that update number `step` of a trial with `seed` trains on."""
+        """Return the inputs and targets that update number `step` of a trial with `seed` trains on, all of them.
+
+        Its micro-batches are pieces of `batch_size` of it, in order.
+        """
         epoch, place = divmod(step, self.batches_per_epoch)
         rows = need("torch").from_numpy(self.order(epoch, seed)[place])
         inputs, targets = self.train
@@ -142,7 +162,7 @@ class Task:
                 "another ended; make a new module inside of it (copy.deepcopy of a trained one)."
             )
         with seeded(seeds.child(seed, "noise")):
-            loss = self._tried(model, self.batch(0, seed), "batch")
+            loss = self._tried(model, self._first(seed), "batch")
             with torch.no_grad():
                 self._tried(model.eval(), self.validation_batches()[0], "validation batch")
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
@@ -152,6 +172,10 @@ class Task:
                 f"the loss of {self.name!r} is {loss.item()} at the first step, before any update, so no learning rate "
                 "can train it. Look at the data (NaN, infinities), the initial weights and the loss function."
             )
+
+    def _first(self, seed: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = self.batch(0, seed)
+        return inputs[: self.batch_size], targets[: self.batch_size]
 
     def _tried(self, model: Module, batch: tuple[Tensor, Tensor], what: str) -> Any:
         inputs, targets = batch

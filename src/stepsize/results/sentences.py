@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from stepsize.results.race import Race
 
 WEAK = 0.3
-"""Below this agreement a rung said little about the end."""
+"""Below this agreement a rung did not tell those apart who went on from it."""
 
 UNEQUAL = 1.5
 """Total decays of one rule that differ by more than this factor are worth a word."""
@@ -61,7 +61,7 @@ def _rungs(race: Race) -> Iterator[str]:
     for rung, tau, place in zip(race.rungs, race.agreement, race.places, strict=False):
         if rung.steps == race.steps or not math.isfinite(tau):
             continue
-        weak = ", so it said little" if tau < WEAK else ""
+        weak = ", so it did not tell those apart" if tau < WEAK else ""
         best = f"; the winner was number {place} of {len(rung.strategies)} there" if place else ""
         shared = len({each.name for each in rung.strategies} & _full(race))
         yield (

@@ -57,7 +57,7 @@ def _check_batches(task: Task) -> None:
         same = all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         law(same, f"{task.name}: the batch of step {step} must be the same each time.")
         sizes = {len(part) for part in first}
-        law(sizes == {task.batch_size}, f"{task.name}: a batch must hold {task.batch_size} samples, not {sizes}.")
+        law(sizes == {task.update_size}, f"{task.name}: a batch must hold {task.update_size} samples, not {sizes}.")
     rows = task.order(0, 0).ravel()
     law(len(np.unique(rows)) == rows.size, f"{task.name}: an epoch must visit no sample twice.")
     law((rows >= 0).all() and (rows < len(task)).all(), f"{task.name}: an epoch must visit only samples that exist.")

@@ -72,7 +72,7 @@ def advise(
     with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
         with base.progress(total) as tell, places.runner(problem, kept, tell, place) as runner:
             if sizes is None:
-                answers = (jobs.advise(problem, runner=runner, **asked),)
+                answers: tuple[Advice, ...] = (jobs.advise(problem, runner=runner, **asked),)
             else:
                 answers = jobs.advise_batches(problem, sizes, runner=runner, **asked)
         made = base.deliver(answers[0], save_to, report)

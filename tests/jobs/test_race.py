@@ -158,6 +158,12 @@ def test_a_race_that_compares_nothing_is_refused_before_it_runs(task, arguments,
     assert engine.asked == []
 
 
+def test_a_strategy_whose_lengths_are_steps_is_raced_by_an_engine_that_measures_it_first():
+    field = [Strategy(SGD(), cosine(0.1), "a").over(40), Strategy(SGD(), constant(0.1), "b").over(40)]
+    record = race(load_task(f"{TINY}:perceptron"), field, steps=40, seeds=(0,), engine=Ensemble())
+    assert len(record.standings) == 2
+
+
 def test_a_prefix_rung_runs_the_first_part_of_the_long_run(task):
     engine = Recorder()
     field = [Strategy(SGD(), cosine(0.2), "cosine"), Strategy(SGD(), constant(0.1), "constant")]

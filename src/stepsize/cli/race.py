@@ -125,9 +125,10 @@ def _settings(
 ) -> dict[str, Any]:  # fmt: skip
     """Return how the race is run: the plans of its rungs, the seeds that tune and judge, and the rest.
 
-    Raises BudgetError when the run is too short for rungs.
+    Raises BudgetError when the run is too short for rungs, or the budget too small.
     """
     from stepsize.jobs import RungPlan, halving, screening
+    from stepsize.jobs.races import affordable
     from stepsize.jobs.rungs import ETA, LEAST_RUNG
 
     tuned = field.count > field.families > 1
@@ -140,6 +141,7 @@ def _settings(
     makers = {SCREENING: screening, HALVING: halving}
     run = tuning or judging
     plans = [RungPlan(horizon, run)] if rungs == NONE else makers[rungs](field.count, horizon, run)
+    affordable(budget, field.count, plans, judging if tuning else (), horizon)
     return {
         "plans": plans, "seeds": judging, "tuning": tuning, "budget": budget, "view": view, "selection": selection
     }  # fmt: skip

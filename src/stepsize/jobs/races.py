@@ -91,7 +91,7 @@ def race(
     _check(entries, plans, horizon, selection)
     runnable(entries, plans, horizon, checked(view))
     allowed = None if budget is None else Budget.of(budget)
-    _affordable(allowed, entries, plans, tuple(seeds) if tuning else (), horizon)
+    affordable(allowed, len(entries), plans, tuple(seeds) if tuning else (), horizon)
     runner = runner or Runner(task, engine=engine, journal=journal, progress=progress)
     climb = _Climb(runner, horizon, view, selection, stage, between, listen)
     climb.up(entries, plans, allowed)
@@ -138,13 +138,16 @@ def _distinct(strategies: Iterable[Strategy]) -> list[Strategy]:
     return entries
 
 
-def _affordable(
-    budget: Budget | None, entries: Sequence[Strategy], plans: Sequence[RungPlan], fresh: Sequence[int], horizon: int
+def affordable(
+    budget: Budget | None, count: int, plans: Sequence[RungPlan], fresh: Sequence[int], horizon: int
 ) -> None:
-    """Refuse a budget in trainings that does not pay for the rungs; `keep` is a lower bound of who goes on."""
+    """Raise BudgetError for a budget in trainings that does not pay for the rungs of `count` strategies.
+
+    fresh: the seeds that judge after the rungs. `keep` is a lower bound of who goes on.
+    """
     if budget is None or budget.trainings is None:
         return
-    count, cost = len(entries), 0.0
+    cost = 0.0
     for plan in plans:
         cost += count * len(plan.seeds) * plan.steps / horizon
         count = count if plan.keep is None else min(count, plan.keep)

@@ -11,7 +11,7 @@ import pytest
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^<!-- run: (.*) -->")
-NEEDS = {"fastai": "fastai", "composer": "composer"}
+NEEDS = {"cluster": "ray", "composer": "composer", "fastai": "fastai"}
 """Frameworks that the tests are not installed with."""
 
 

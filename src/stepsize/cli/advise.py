@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from stepsize.cli import base
+from stepsize.cli import base, places
 from stepsize.policies import recipe
 from stepsize.results.io import dumps
 
 if TYPE_CHECKING:
-    from stepsize.jobs.places import Workers
     from stepsize.results import Advice, Interval, Race
 
 
@@ -31,26 +30,28 @@ if TYPE_CHECKING:
 @base.report_option
 @base.save_option
 @base.journal_option
-@base.workers_option
+@places.place_options
 def advise(
     task: str, *, steps: int | None, budget: float, seed: int, rules: list[str] | None, policies: list[str] | None,
-    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, workers: Workers,
+    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, **place: Any,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
-    from stepsize.jobs.advice import POLICIES, RULES
+    from stepsize.jobs.advice import POLICIES, usual_rules
     from stepsize.jobs.plans import plan
 
-    chosen = list(RULES) if rules is None else base.rules_of(rules)
+    places.check(**place)
+    named = None if rules is None else base.rules_of(rules)
     base.writable(report, save_to)
     problem = load_task(task)
+    chosen = usual_rules(problem) if named is None else named
     horizon = problem.steps if steps is None else steps
     names = list(POLICIES) if policies is None else policies
     for name in names:
         recipe(name)
     total = plan(budget, len(chosen), len(names), horizon, seed).cost * horizon
     with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
-        with base.progress(total) as tell:
+        with base.progress(total) as tell, places.runner(problem, kept, tell, place) as runner:
             answer = jobs.advise(
                 problem,
                 steps=horizon,
@@ -58,9 +59,7 @@ def advise(
                 seed=seed,
                 rules=chosen,
                 policies=names,
-                journal=kept,
-                progress=tell,
-                workers=workers,
+                runner=runner,
             )
         made = base.deliver(answer, save_to, report)
     if as_json:

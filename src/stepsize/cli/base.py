@@ -154,7 +154,8 @@ def _lines(total: float) -> Tell:
 def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
     """Open the journal of a job, around the job and the writing of its result.
 
-    After Ctrl-C it says what is kept; after success it removes the journal that nobody asked for.
+    After Ctrl-C it says what is kept; after success it removes the journal that nobody asked for. A task that changed
+    is refused by a journal that was asked for; with another it is run anew, and a note says so.
 
     Raises FormatError for a folder with a journal of an earlier version.
     """
@@ -169,7 +170,7 @@ def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
         )
     finished = 0
     try:
-        with Journal(path, say=lambda sentence: click.echo(f"Note: {sentence}", err=True)) as journal:
+        with Journal(path, renew=None if folder else _note) as journal:
             try:
                 yield journal
             finally:
@@ -184,6 +185,10 @@ def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
         raise
     if folder is None:
         _remove(path)
+
+
+def _note(sentence: str) -> None:
+    click.echo(f"Note: {sentence}", err=True)
 
 
 def _remove(journal: Path) -> None:

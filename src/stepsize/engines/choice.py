@@ -10,6 +10,7 @@ from stepsize.engines import base
 from stepsize.engines.base import Engine
 from stepsize.engines.draws import Keys
 from stepsize.engines.ensemble import Ensemble, quiet
+from stepsize.engines.function import Function, FunctionTask
 from stepsize.engines.loop import Loop
 from stepsize.engines.replicas import Replicas
 from stepsize.kernel import seeds
@@ -36,6 +37,8 @@ def choose(task: Task, before: str | None = None) -> tuple[Engine, str]:
 
     Raises TaskError when the task cannot be trained at all, or when there is too little memory.
     """
+    if isinstance(task, FunctionTask):
+        return Function(), Function.label
     reason = refusal(task)
     ensemble, loop = Ensemble(), Loop()
     if reason is not None:

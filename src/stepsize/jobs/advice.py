@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from stepsize.engines import Engine
+from stepsize.engines import Engine, FunctionTask
 from stepsize.jobs import scripts, words
 from stepsize.jobs.base import Progress, Runner
 from stepsize.jobs.journal import Journal
@@ -62,19 +62,22 @@ def advise(
     steps: int | None = None,
     budget: float = BUDGET,
     seed: int = 0,
-    rules: Sequence[Rule] = RULES,
+    rules: Sequence[Rule] | None = None,
     policies: Sequence[str] = POLICIES,
     engine: Engine | None = None,
     journal: Journal | None = None,
     progress: Progress | None = None,
     workers: Workers = 1,
+    runner: Runner | None = None,
 ) -> Advice:
     """Return the strategy to train `task` with, and what it rests on.
 
     steps: the horizon to advise for, optimizer updates; the task's own when not given. budget: in full trainings,
         for everything.
-    seed: of the whole search; the same seed gives the same advice. rules: what to try. policies: names of recipes.
+    seed: of the whole search; the same seed gives the same advice. rules: what to try;
+        three common ones when not given, or the one that a training function follows. policies: names of recipes.
     journal: keeps every finished wave, so that the same call goes on after an interruption. workers: see `Runner`.
+    runner: to share all of these with other jobs, or to set limits of time and memory.
 
     Raises BudgetError when the budget or the horizon is too small, TaskError when nothing trains.
 
@@ -82,12 +85,13 @@ def advise(
     """
     began = time.perf_counter()
     horizon = task.steps if steps is None else steps
+    rules = usual_rules(task) if rules is None else rules
     if not rules or not policies:
         raise BudgetError("advice needs at least one rule and one policy to try.")
     for name in policies:
         recipe(name)
     plans = plan(budget, len(rules), len(policies), horizon, seed)
-    runner = Runner(task, engine=engine, journal=journal, progress=progress, workers=workers)
+    runner = runner or Runner(task, engine=engine, journal=journal, progress=progress, workers=workers)
     ramp = partial(range_test, task, steps=plans.ramp, seeds=plans.ramp_seeds, widen=False, curvature=False)
     sweeps = tuple(ramp(rule, runner=runner) for rule in rules)
     suggestions = tuple(suggest(sweep, "constant", horizon) for sweep in sweeps)
@@ -118,6 +122,12 @@ def advise(
         seconds=time.perf_counter() - began,
         versions=words.versions(),
     )
+
+
+def usual_rules(task: Task) -> tuple[Rule, ...]:
+    """Return the rules that are tried on a task when none are named."""
+    own = task.rule if isinstance(task, FunctionTask) else None
+    return RULES if own is None else (own,)
 
 
 def _search(

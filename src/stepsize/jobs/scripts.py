@@ -27,6 +27,19 @@ for step in drive(optimizer, policy, steps={steps}):
 print(f"validation loss {{task.score(model):.4f}}")
 """
 
+FUNCTION = """\
+from stepsize import Policy, Strategy, load_task
+from stepsize.rules import {rules}
+from stepsize.schedules import {kinds}
+
+task = {task}  # your training function
+policy = Policy(
+{policy}
+)
+record = task.run(Strategy({rule!r}, policy), steps={steps}, seed={seed})
+print(f"score {{record.final[0]:.4f}}")
+"""
+
 
 def script(task: Task, strategy: Strategy, steps: int, seed: int) -> str:
     """Return a script that trains `task` with `strategy` for `steps` updates and prints its validation loss.
@@ -34,18 +47,20 @@ def script(task: Task, strategy: Strategy, steps: int, seed: int) -> str:
     A task that was made in memory, by no name that `load_task` knows, is left for its author to fill in.
     """
     named = task.source or (task.name if task.name in TASKS else "")
-    name, arguments = torch_arguments(strategy.rule)
     policy = strategy.policy
     kinds = sorted({kind for _, schedule in policy.schedules for kind in _kinds(schedule)})
-    return TEMPLATE.format(
-        kinds=", ".join(kinds),
-        task=f"load_task({named!r})" if named else "...",
-        seed=seed,
-        optimizer=name,
-        arguments=", ".join(f"{key}={value!r}" for key, value in {**arguments, "lr": strategy.peak}.items()),
-        policy="\n".join(f"    {key}={schedule!r}," for key, schedule in policy.schedules),
-        steps=steps,
-    )
+    words: dict[str, object] = {
+        "kinds": ", ".join(kinds),
+        "task": f"load_task({named!r})" if named else "...",
+        "policy": "\n".join(f"    {key}={schedule!r}," for key, schedule in policy.schedules),
+        "seed": seed,
+        "steps": steps,
+    }
+    if task.opaque:
+        return FUNCTION.format(rules=type(strategy.rule).__name__, rule=strategy.rule, **words)
+    name, arguments = torch_arguments(strategy.rule)
+    listed = ", ".join(f"{key}={value!r}" for key, value in {**arguments, "lr": strategy.peak}.items())
+    return TEMPLATE.format(optimizer=name, arguments=listed, **words)
 
 
 def _kinds(schedule: Schedule) -> set[str]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,8 @@ class Task:
 
     Raises TaskError when the data cannot be read, or is smaller than a batch.
     """
+
+    opaque: ClassVar[bool] = False  # whether it is a closed box, without a model, a loss and data to look at
 
     model: Callable[[], Module]
     loss: Callable[[Tensor, Tensor], Tensor]

@@ -183,7 +183,7 @@ def test_a_task_whose_loss_is_nan_gets_no_advice():
 
 def test_a_model_that_cannot_be_vectorised_gets_advice_too():
     asked = {"steps": 40, "budget": 26, "rules": (SGD(),), "policies": ("constant", "cosine")}
-    found = advise(load_task(f"{TINY}:dropout"), **asked)
+    found = advise(load_task(f"{TINY}:branching"), **asked)
     assert "cannot be vectorised" in found.final.engine
     assert math.isfinite(found.score.mean)
 

@@ -11,8 +11,10 @@ from rich.panel import Panel
 from rich.table import Table
 
 from stepsize.cli import base
+from stepsize.kernel.errors import ParameterError
 from stepsize.policies import recipe
 from stepsize.results.io import dumps
+from stepsize.results.scripts import FRAMEWORKS
 
 if TYPE_CHECKING:
     from stepsize.jobs.places import Workers
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 @base.seed_option
 @click.option("--rules", type=base.Comma(), help="Update rules to try. Default: eight.")
 @click.option("--policies", type=base.Comma(), help="Policies to try. Default: all.")
+@click.option("--code", "framework", type=click.Choice(list(FRAMEWORKS)), default="torch", show_default=True,
+              help="The framework that the code to paste is for.")  # fmt: skip
 @base.json_option
 @base.report_option
 @base.save_option
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
 @base.workers_option
 def advise(
     task: str, *, steps: int | None, budget: str, seed: int, rules: list[str] | None, policies: list[str] | None,
-    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, workers: Workers,
+    framework: str, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, workers: Workers,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
@@ -67,13 +71,13 @@ def advise(
     if as_json:
         click.echo(dumps(answer))
         return
-    show_advice(answer)
+    show_advice(answer, framework)
     for path in made:
         base.out().print(f"Wrote {path}", markup=False)
 
 
-def show_advice(answer: Advice) -> None:
-    """Print the recommendation, why, and the code to paste."""
+def show_advice(answer: Advice, framework: str = "torch") -> None:
+    """Print the recommendation, why, what repeats it, and the code to paste."""
     console = base.out()
     lines = (
         f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {escape(answer.task)}",
@@ -88,8 +92,16 @@ def show_advice(answer: Advice) -> None:
     for sentence in answer.warnings:
         console.print(f"[yellow]careful:[/yellow] {escape(sentence)}", soft_wrap=True)
     console.print(answer.more, soft_wrap=True)
+    if answer.command:
+        console.print("\nThe command that repeats it:\n")
+        click.echo(answer.command)
+    try:
+        code = answer.code(framework)
+    except ParameterError as error:  # the answer has been paid for, and one that cannot be pasted is still one
+        console.print(f"\n[yellow]careful:[/yellow] {escape(str(error))}", soft_wrap=True)
+        return
     console.print("\nThe code to paste:\n")
-    click.echo(answer.code)
+    click.echo(code)
 
 
 def standings_table(race: Race) -> Table:

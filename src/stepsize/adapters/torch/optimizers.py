@@ -105,7 +105,7 @@ def rule_of(optimizer: torch.optim.Optimizer) -> Rule | None:
 
 
 def _at(rule: Rule, values: Mapping[str, float]) -> Rule:
-    """Return `rule` with other hyperparameters, each where it belongs: in a wrapper or in the rule that it is around."""
+    """Return `rule` with other hyperparameters, each where it belongs: in a wrapper or in the rule in it."""
     fields = rule.spec_fields()
     inside = {name: _at(value, values) for name, value in fields.items() if isinstance(value, Rule)}
     return replace(rule, **inside, **{name: values[name] for name in fields if name in values})
@@ -121,8 +121,9 @@ def _number(group: dict[str, Any], field: str) -> Any:
 def configuration(optimizer: Any) -> dict[str, Any]:
     """Return everything that an optimizer is, as plain data: "Adam" alone names three different methods.
 
-    framework, kind: such as "torch 2.13.0" and "AdamW". rule: of a `RuleOptimizer`. groups: for each its hyperparameters as they stand, `betas` a
-    list, and `parameters`, how many numbers it trains. JSON holds it, and `torch.load(weights_only=True)`.
+    framework, kind: such as "torch 2.13.0" and "AdamW". rule: of a `RuleOptimizer`, as it was made. groups: for each its
+    hyperparameters as they stand, `betas` a list, and `parameters`, how many numbers it trains. JSON holds it, and
+    `torch.load(weights_only=True)`.
 
     >>> configuration(torch.optim.SGD([torch.zeros(3)], lr=0.1))["groups"][0]["parameters"]
     3

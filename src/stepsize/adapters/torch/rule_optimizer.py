@@ -61,7 +61,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # torch overloads it
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step, and return what the closure returns; a group without any gradient stays as it is."""
         loss = None
         if closure is not None:
@@ -113,7 +113,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy of it needs, the rule among it."""
-        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]  # torch has no types for it
+        state: dict[str, Any] = super().__getstate__()
         return {**state, "rule": self.rule}
 
     def _over(self, parameters: Tensors) -> Rule:

@@ -121,8 +121,8 @@ def _number(group: dict[str, Any], field: str) -> Any:
 def configuration(optimizer: Any) -> dict[str, Any]:
     """Return everything that an optimizer is, as plain data: "Adam" alone names three different methods.
 
-    framework, kind: such as "torch 2.13.0" and "AdamW". rule: of a `RuleOptimizer`, as it was made. groups: for each its
-    hyperparameters as they stand, `betas` a list, and `parameters`, how many numbers it trains. JSON holds it, and
+    framework, kind: such as "torch 2.13.0" and "AdamW". rule: of a `RuleOptimizer`, as it was made. groups: for each
+    its hyperparameters as they stand, `betas` a list, and `parameters`, how many numbers it trains. JSON holds it, and
     `torch.load(weights_only=True)`.
 
     >>> configuration(torch.optim.SGD([torch.zeros(3)], lr=0.1))["groups"][0]["parameters"]

@@ -17,8 +17,8 @@ FRAMEWORKS = {each.title: each for each in (TORCH, LIGHTNING, TRANSFORMERS, OPTA
 def script(framework: str, task: str, strategy: Strategy, steps: int, seed: int) -> str:
     """Return a script in `framework` that trains `task` with `strategy`, and prints its validation loss.
 
-    task: its name as `load_task` takes it; one that was made in memory is left to be filled in. steps: optimizer updates.
-    seed: of the initial weights and the batches.
+    task: its name as `load_task` takes it; one that was made in memory is left to be filled in. steps: optimizer
+    updates. seed: of the initial weights and the batches.
 
     Raises ParameterError for an unknown framework, and for one that has no equal of the strategy's rule; SpecError for
     a schedule that is a function.

@@ -108,7 +108,7 @@ def test_equal_advice_has_equal_files(answer, tmp_path):
 
 
 def test_the_promise_holds_for_the_pasted_script(answer, tmp_path):
-    (tmp_path / "train.py").write_text("import torch\ntorch.set_num_threads(1)\n" + answer.code)
+    (tmp_path / "train.py").write_text("import torch\ntorch.set_num_threads(1)\n" + answer.code())
     done = subprocess.run(
         [sys.executable, "-W", "error", "train.py"], check=False, capture_output=True, text=True, cwd=tmp_path
     )
@@ -119,13 +119,26 @@ def test_the_promise_holds_for_the_pasted_script(answer, tmp_path):
 
 
 def test_the_pasted_script_is_short_and_says_nothing_of_this_machine(answer):
-    assert len(answer.code.splitlines()) <= 25
-    assert "second" not in answer.code
-    assert f"steps={answer.steps}" in answer.code
-    seeds = {int(seed) for seed in re.findall(r"seed=(\d+)", answer.code)}
-    used = set(answer.final.rungs[-1].seeds) | set(answer.search.rungs[-1].seeds)
+    code = answer.code()
+    assert len(code.splitlines()) <= 30
+    assert "second" not in code
+    assert f"steps={answer.steps}" in code
+    seeds = {int(seed) for seed in re.findall(r"seed=(\d+)", code)}
+    used = {*answer.final.rungs[-1].seeds, *answer.search.rungs[-1].seeds, *answer.scored_on}
     assert len(seeds) == 1
     assert not seeds & used
+    assert min(answer.scored_on) % 1000 == CONFIRMING_SEED
+
+
+def test_a_file_that_held_its_code_goes_on_loading(answer, tmp_path):
+    old = json.loads(dumps(answer))
+    old["value"] = {**old["value"], "code": "import torch\n"}
+    del old["value"]["scored_on"], old["value"]["command"]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    found = load(tmp_path / "old.json")
+    assert found.strategy == answer.strategy
+    assert (found.scored_on, found.command) == ((), "")
+    assert found.code().startswith("from stepsize import ")
 
 
 def test_an_interrupted_search_goes_on_and_gives_the_same_advice(task, answer, tmp_path):

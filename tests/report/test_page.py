@@ -87,7 +87,7 @@ def test_everything_the_advice_rests_on_is_there(page, advice):
     found = Page(page)
     for sentence in (*advice.reasons, *advice.warnings):
         assert sentence in found.text
-    assert html.escape(advice.code, quote=False) in page.replace("&#34;", '"')
+    assert html.escape(advice.code(), quote=False) in page.replace("&#34;", '"')
     titles = re.findall(r"<h2>(.*?)</h2>", page)
     assert titles == [
         "Why", "Watch out", "Code to paste", "Standings", "Learning curves", "Range tests",
@@ -156,7 +156,6 @@ def test_whatever_the_user_wrote_is_escaped(advice):
             advice,
             task=EVIL,
             strategy=evil,
-            code=EVIL,
             reasons=(EVIL,),
             warnings=(EVIL,),
             final=final,

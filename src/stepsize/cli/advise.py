@@ -16,6 +16,7 @@ from stepsize.cli import base, places
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import recipe
 from stepsize.results.io import dumps
+from stepsize.results.scripts import FRAMEWORKS
 from stepsize.results.sentences import percent
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 @click.option("--weight-decay", type=base.Comma(), metavar="A,B,...", help="Try every rule at these weight decays.")
 @click.option("--batch-size", type=base.Comma(), metavar="A,B,...",
               help="Try these batch sizes, each on as many samples and with an equal part of the budget.")  # fmt: skip
+@click.option("--code", "framework", type=click.Choice(list(FRAMEWORKS)), default="torch", show_default=True,
+              help="The framework that the code to paste is for.")  # fmt: skip
 @base.json_option
 @base.report_option
 @base.save_option
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 def advise(
     task: str, *, steps: int | None, budget: str, seed: int, rules: list[str] | None, policies: list[str] | None,
     only_optimizer: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
-    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, **place: Any,
+    framework: str, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, **place: Any,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
@@ -79,7 +82,7 @@ def advise(
     if as_json:
         click.echo(dumps(answers[0]))
         return
-    show_advice(answers[0])
+    show_advice(answers[0], framework)
     for other in answers[1:]:
         said = f"Another batch size: {other.task}, {other.steps} steps, {other.strategy.name} reaches {other.score}."
         base.out().print(said, markup=False, soft_wrap=True)
@@ -104,8 +107,8 @@ def _whole(size: float) -> int:
     return int(size)
 
 
-def show_advice(answer: Advice) -> None:
-    """Print the recommendation, why, and the code to paste."""
+def show_advice(answer: Advice, framework: str = "torch") -> None:
+    """Print the recommendation, why, what repeats it, and the code to paste."""
     console = base.out()
     lines = (
         f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {escape(answer.task)}",
@@ -120,8 +123,16 @@ def show_advice(answer: Advice) -> None:
     for sentence in answer.warnings:
         console.print(f"[yellow]careful:[/yellow] {escape(sentence)}", soft_wrap=True)
     console.print(answer.more, soft_wrap=True)
+    if answer.command:
+        console.print("\nThe command that repeats it:\n")
+        click.echo(answer.command)
+    try:
+        code = answer.code(framework)
+    except ParameterError as error:  # the answer has been paid for, and one that cannot be pasted is still one
+        console.print(f"\n[yellow]careful:[/yellow] {escape(str(error))}", soft_wrap=True)
+        return
     console.print("\nThe code to paste:\n")
-    click.echo(answer.code)
+    click.echo(code)
 
 
 def standings_table(race: Race) -> Table:

@@ -17,9 +17,10 @@ from functools import partial
 import numpy as np
 
 from stepsize.engines import Engine
-from stepsize.jobs import scripts, words
+from stepsize.jobs import words
 from stepsize.jobs.base import Progress, Runner
 from stepsize.jobs.budgets import Budget
+from stepsize.jobs.commands import command
 from stepsize.jobs.ends import vertex
 from stepsize.jobs.journal import Journal
 from stepsize.jobs.places import Workers
@@ -147,9 +148,11 @@ class _Search:
             promise=prediction_interval(scores),
             reasons=words.reasons(found),
             warnings=words.warnings(found),
-            code=scripts.script(self.runner.task, strategy.over(self.horizon), self.horizon, plans.confirming[-1] + 1),
             more=words.more(found, plans, larger(plans, len(self.rules), len(self.policies)), margin),
             start=start,
+            scored_on=plans.confirming,
+            command=self.command(final.task),
+            function=self.runner.task.opaque,
             sweeps=tuple(each.sweep for each in probes),
             suggestions=tuple(each.found for each in probes),
             search=search,
@@ -157,6 +160,12 @@ class _Search:
             cost=self.cost,
             seconds=time.perf_counter() - self.began,
             versions=words.versions(),
+        )
+
+    def command(self, task: str) -> str:
+        """Return the command line that asks for the same."""
+        return command(
+            task, steps=self.horizon, budget=self.budget, seed=self.seed, rules=self.rules, policies=self.policies
         )
 
     def probes(self) -> list[Probe]:

@@ -72,7 +72,7 @@ def advice_article(advice: Advice) -> Article:
         facts=_answer(advice),
         sections=(
             *why,
-            Section("Code to paste", (Code(advice.code),)),
+            Section("Code to paste", (Code(advice.code()),)),
             races.standings(advice.final),
             races.learning(advice.final.curves),
             *((Section("Range tests", (Gallery(tuple(ranges)),)),) if ranges else ()),
@@ -109,6 +109,7 @@ def _origin(advice: Advice) -> Facts:
             ("Engine", advice.final.engine or words.NONE),
             ("Cost", words.trainings(advice.cost)),
             ("Wall time", words.duration(advice.seconds)),
+            *([("Command", advice.command)] if advice.command else []),
         )
     )
 

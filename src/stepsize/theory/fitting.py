@@ -26,7 +26,7 @@ FREEDOM = 12.0
 """How far a parameter may move from the range of its starts, as a logarithm: a factor of 160 000."""
 
 EXPONENTS = (0.01, 5.0)
-"""The range of alpha."""
+"""The range of what a law raises something to the power of."""
 
 MARGIN = 3
 """Losses that are needed for each parameter."""
@@ -92,7 +92,8 @@ class _Objective:
     def begin(self, starts: Floats) -> Floats:
         """Return the free part of the starts, and hold the parameters to the neighbourhood of their range."""
         low, high = starts.min(axis=0) - FREEDOM, starts.max(axis=0) + FREEDOM
-        low[2], high[2] = np.log(EXPONENTS)
+        powers = [i for i, name in enumerate(self._law.parameters) if name in ("alpha", "beta", "gamma")]
+        low[powers], high[powers] = np.log(EXPONENTS)
         high[0] = self._logs.max()
         self._low, self._high = low[self._free], high[self._free]
         return floats(starts[:, self._free])

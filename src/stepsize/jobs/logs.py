@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import FormatError, ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, FormatError, ParameterError, suggestion
+from stepsize.results import LossCurve
 
 STEP = "step"
 
@@ -102,8 +103,8 @@ def _number(text: str | None) -> float:
 def rates_between(steps: Floats, rates: Floats, total: int, warmup: int = 0) -> Floats:
     """Return the rate of every update of a run from those of some, (total,).
 
-    steps, rates: of the rows, (rows,), steps rising. warmup: how many updates the rate rose for, linearly from 0 to that
-        of the first row after them; before the first row it is held otherwise.
+    steps, rates: of the rows, (rows,), steps rising. warmup: how many updates the rate rose for, linearly from 0 to
+        that of the first row after them; before the first row it is held otherwise.
     Between two rows it goes on a line, but for a jump, a change much larger than those beside it, which happens at the
     later row. After the last row it is held.
 
@@ -123,3 +124,59 @@ def rates_between(steps: Floats, rates: Floats, total: int, warmup: int = 0) -> 
     if warmup:
         table[:warmup] = table[warmup] * np.arange(warmup) / warmup
     return floats(table)
+
+
+def loss_curves(
+    path: str | os.PathLike[str], *, step: str = "step", lr: str = "lr", loss: str = "loss", run: str | None = None,
+    warmup: int = 0,
+) -> tuple[list[LossCurve], int]:  # fmt: skip
+    """Return the runs in a log of losses, and how many rows were left out.
+
+    step, lr, loss: what the columns are called; a row's loss is that of the batch of its step, so a run ends with the
+        update of its last row. run: the column that tells several runs apart. warmup: as in `rates_between`.
+
+    Raises FormatError for a file that is no such log, BudgetError for a run of a single row.
+    """
+    found, dropped = [], 0
+    for log in read_log(path, {STEP: step, "lr": lr, "loss": loss}, run=run):
+        if len(log.steps) < 2:
+            raise BudgetError(f"{path}: run {log.name!r} has one row; a curve needs more.")
+        rates = rates_between(log.steps, log.columns["lr"], int(log.steps[-1]) + 1, warmup)
+        found.append(LossCurve(log.name, rates, log.steps + 1, log.columns["loss"]))
+        dropped += log.dropped
+    return found, dropped
+
+
+class NormLog(NamedTuple):
+    """Recorded gradient norms.
+
+    steps: whose norms are known, (points,). norms: there. rates: of every update, or None without a column of them.
+    dropped: rows that were left out.
+    """
+
+    steps: Floats
+    norms: Floats
+    rates: Floats | None
+    dropped: int
+
+
+def read_norms(
+    path: str | os.PathLike[str], *, step: str = "step", norm: str = "grad_norm", lr: str = "lr",
+    total: int | None = None,
+) -> NormLog:  # fmt: skip
+    """Return the gradient norms in a log, and the rates where it has them.
+
+    step, norm, lr: what the columns are called; that of the rate may be missing. total: how long the run was.
+
+    Raises FormatError for a file that is no such log.
+    """
+    (log,) = read_log(path, {STEP: step, "norm": norm, "lr": lr}, optional=("lr",))
+    run = length_of(log.steps) if total is None else max(total, int(log.steps[-1]) + 1)
+    rates = rates_between(log.steps, log.columns["lr"], run) if "lr" in log.columns else None
+    return NormLog(log.steps, log.columns["norm"], rates, log.dropped)
+
+
+def length_of(steps: Floats) -> int:
+    """Return how long a run was whose log ends as it does: as far beyond the last row as rows are apart."""
+    apart = float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0
+    return math.ceil(float(steps[-1]) + apart)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from stepsize.diagnostics import record_norms
 from stepsize.engines import Engine
 from stepsize.jobs.base import Progress, Runner
+from stepsize.jobs.logs import length_of
 from stepsize.jobs.races import race
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
@@ -88,7 +89,7 @@ def refine(
     if norm not in POWER:
         raise ParameterError(f"norm must be 'l2' or 'l1', not {norm!r}.")
     at, found, lost = _cleaned(steps, norms)
-    run = _length(at, total)
+    run = _length(floats(steps), total)
     places = min(run, PLACES)
     grid = np.arange(places + 1) * run / places
     smooth = smoothed(resampled(at, found, grid), share)
@@ -126,9 +127,7 @@ def refine_task(
             "nothing to refine; give it a smaller rate."
         )
     rates = strategy.policy[LR].over(run).table(0, run)
-    found = refine(
-        np.arange(run), norms, total=run, norm=norm, rates=rates, share=share, name=task.source or task.name
-    )
+    found = refine(np.arange(run), norms, total=run, norm=norm, rates=rates, share=share, name=task.source or task.name)
     raced = _race(runner, strategy, found.policy[LR], run) if contest else None
     return replace(found, strategy=strategy, race=raced, warnings=(*found.warnings, *_edges(raced)))
 
@@ -159,8 +158,8 @@ def _cleaned(steps: npt.ArrayLike, norms: npt.ArrayLike) -> tuple[Floats, Floats
 
 
 def _length(at: Floats, total: int | None) -> int:
-    apart = float(np.median(np.diff(at)))
-    reached = math.ceil(at[-1] + (ENDS + 1) * apart)
+    """Return the length of the run, where the steps with norms cover it."""
+    reached = length_of(at)
     if total is None:
         return reached
     if total <= at[-1]:

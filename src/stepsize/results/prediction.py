@@ -86,7 +86,7 @@ class Prediction(Spec):
     name: of the logs or the task. steps: the horizon (steps, optimizer updates).
     runs: what the laws were fitted to. held_out: runs that were recorded to hold the laws to; may be empty.
     fits: one a law. forecasts: lowest predicted final loss first.
-    error: the largest error of a final loss, the median over the laws, on a run that they were not fitted to; infinite
+    error: the largest error of a final loss on a run that a law was not fitted to, the median over the laws; infinite
         where there is no such run. Schedules that lie closer are not ranked.
     verdict: which schedule is best, or why none is. warnings: sentences.
     """

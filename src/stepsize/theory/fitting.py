@@ -1,7 +1,7 @@
 """Fitting a law to recorded curves: Huber's loss on the logarithm of the losses, from several starts.
 
-Huber's loss with a bound of .001 is the authors' own [tissue2024scaling, luo2025multi]: an error of more than a thousandth of
-the loss counts by its size and not by its square, so that a spike in a curve moves nothing.
+Huber's loss with a bound of .001 is the authors' own [tissue2024scaling, luo2025multi]: an error of more than a
+thousandth of the loss counts by its size and not by its square, so that a spike in a curve moves nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stepsize.theory.laws import Law, Scale
 HUBER = 1e-3
 """Where an error of the logarithm stops counting by its square."""
 
-GLANCE, LONG, FINALISTS = 12, 300, 3
+GLANCE, LONG, FINALISTS = 12, 100, 2
 """Evaluations of each start, then of the best few of them, and how many these are."""
 
 FREEDOM = 12.0

@@ -1,6 +1,6 @@
 """Laws of the loss curve: what the loss of a run will be, as a function of its schedule.
 
-With the rates `eta[0], eta[1], ...`, the area `S(t)` under the first t of them, and a sum over every change of the rate,
+With the rates `eta[0], eta[1], ...`, the area `S(t)` under the first t of them, and a sum over every change of a rate,
 
 ::
 
@@ -12,18 +12,19 @@ With the rates `eta[0], eta[1], ...`, the area `S(t)` under the first t of them,
 
 where `drop[k] = eta[k-1] - eta[k]` and `D[k] = S(t) - S(k)` is the area since then. All have the same first part, what
 training at a constant rate does; they differ in what a decay gains, and how soon. Annealing counts in updates
-(`keep = exp(-1 / h)` is the authors' lambda), the other two in area. Functional counts decays alone; MultiPower also rises, of
-the warmup too, as the authors' fitting code does; Annealing counts the warmup as if it were at the peak.
+(`keep = exp(-1 / h)` is the authors' lambda), the other two in area. Functional counts decays alone; MultiPower rises
+too, those of the warmup, as the authors' fitting code does; Annealing counts the warmup as if it were at the peak.
 
 A law is fitted to recorded runs (`fit`) and then asked about other schedules. Parameters are all above 0.
 
-Watch out: each has five to seven parameters and no theory that fixes them; a run that is not like those that were fitted
-is an extrapolation. None was checked where the rate rises again after it fell.
+Watch out: each has five to seven parameters and no theory that fixes them; a run that is not like those that were
+fitted is an extrapolation. None was checked where the rate rises again after it fell.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -33,8 +34,14 @@ import numpy.typing as npt
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError
 
-MOST = 300
+MOST = 128
 """The most changes of the rate that are kept apart; neighbours are put together where there are more."""
+
+LEAST = 1e-12
+"""A rate of 0 counts as this share of the peak, where a law takes a power of it."""
+
+Guess = float | Callable[[float], float]
+"""A first guess of a parameter, or what makes it from that of alpha."""
 
 
 class Path(NamedTuple):
@@ -75,25 +82,30 @@ def path(table: npt.ArrayLike, at: npt.ArrayLike, most: int = MOST) -> Path:
         raise ParameterError("a schedule's table must be finite rates of at least 0, (T,), and not all 0.")
     if not (len(times) and times.min() >= 1 and times.max() <= len(rates)):
         raise ParameterError(f"losses are asked for after 1 to {len(rates)} updates, not at {times.tolist()[:5]}.")
-    areas = np.concatenate([[0.0], np.cumsum(rates)])
+    areas = floats(np.concatenate([[0.0], np.cumsum(rates)]))
     drops = rates[:-1] - rates[1:]
     groups = [_grouped(np.flatnonzero(side), rates, areas, most) for side in (drops > 0, drops < 0)]
     falls = [np.concatenate(each) for each in zip(*groups, strict=True)]
     order = np.argsort(falls[2], kind="stable")
-    return Path(times, areas[times.astype(np.int64)], *(each[order] for each in falls))
+    before = areas[times.astype(np.int64)]
+    if not before.all():
+        raise ParameterError(
+            "nothing was learned yet where all rates so far are 0; ask for losses after the first that is not."
+        )
+    return Path(times, before, *(each[order] for each in falls))
 
 
 def _grouped(changed: npt.NDArray[np.int64], rates: Floats, areas: Floats, most: int) -> tuple[Floats, ...]:
     """Return drops, rates, steps and areas of changes of one sign, neighbours put together into at most `most`."""
     sizes = rates[changed] - rates[changed + 1]
-    columns = (np.maximum(rates[changed + 1], 1e-12 * rates.max()), changed + 1.0, areas[changed + 1])
+    columns = (np.maximum(rates[changed + 1], LEAST * rates.max()), changed + 1.0, areas[changed + 1])
     if len(changed) <= most:
         return (sizes, *columns)
     shares = np.cumsum(np.abs(sizes)) - np.abs(sizes) / 2
     group = np.minimum((shares / np.abs(sizes).sum() * most).astype(np.int64), most - 1)
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     total = np.add.reduceat(sizes, starts)
-    return (total, *(np.add.reduceat(sizes * each, starts) / total for each in columns))
+    return (floats(total), *(floats(np.add.reduceat(sizes * each, starts) / total) for each in columns))
 
 
 def at_peak(table: npt.ArrayLike) -> Floats:
@@ -142,7 +154,7 @@ class Law(ABC):
         """Return logarithms to begin a fit from, (starts, parameters)."""
 
 
-def _starts(scale: Scale, *others: tuple[float, ...]) -> Floats:
+def _starts(scale: Scale, *others: tuple[Guess, ...]) -> Floats:
     """Return the first guesses: of the common part several, and of the other parameters each of `others`."""
     found = []
     for level in (0.5, 0.9):
@@ -268,9 +280,12 @@ class Functional(Law):
         paces = [1 / (share * scale.area) for share in (0.01, 0.1)]
 
         def amount(alpha: float) -> float:
-            return 0.5 * scale.fall / scale.rate * scale.area**alpha
+            return 0.5 * scale.fall / scale.rate / floor(alpha)
 
-        return _starts(scale, *((amount, lambda alpha: scale.area**-alpha, pace, 0.5) for pace in paces))
+        def floor(alpha: float) -> float:
+            return float(scale.area**-alpha)
+
+        return _starts(scale, *((amount, floor, pace, 0.5) for pace in paces))
 
 
 LAWS: dict[str, Law] = {law.name: law for law in (Annealing(), MultiPower(), Functional())}

@@ -73,7 +73,7 @@ def smoothed(norms: npt.ArrayLike, share: float = SHARE) -> Floats:
 def resampled(steps: npt.ArrayLike, norms: npt.ArrayLike, places: npt.ArrayLike) -> Floats:
     """Return norms that were recorded at `steps` at the steps `places` instead, by lines between their logarithms.
 
-    steps: rising, (points,). norms: above 0, (points,). places: (n,). Before the first and after the last they are held.
+    steps: rising, (points,). norms: above 0, (points,). places: (n,). Before the first and after the last, held.
 
     >>> resampled([0, 2], [1.0, 4.0], [0, 1, 2, 3]).round(6).tolist()
     [1.0, 2.0, 4.0, 4.0]

@@ -22,7 +22,7 @@ from stepsize.kernel.spec import Spec
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, Prediction, Refinement
 from stepsize.results.io import dumps, load
-from stepsize.schedules import Linear, Schedule, Table
+from stepsize.schedules import Schedule, Table
 from stepsize.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ SCHEDULES = "constant,cosine,linear_to_zero,wsd"
               help="A log that the laws are held to and not fitted to; may be repeated.")  # fmt: skip
 @click.option("--peak", type=float, help="Of the policies. Default: of the runs.")
 @click.option("--warmup", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Updates for which the rate of the logged runs rose from 0, where the log begins later.")  # fmt: skip
+              help="Updates in which the rate rose from 0, where the log begins after them.")  # fmt: skip
 @click.option("--skip", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
               help="The first part of each run, which is not fitted.")  # fmt: skip
 @click.option("--step-column", default="step", show_default=True, help="What the logs call the step.")
@@ -87,7 +87,7 @@ def _of_logs(files: list[Path], options: dict[str, Any]) -> Prediction:
     runs, dropped = _curves(files, options)
     held_out, _ = _curves(list(options["held_out"]), options)
     peak = options["peak"] or max(float(run.rates.max()) for run in runs)
-    asked = dict(_asked(name, peak, options) for name in options["schedules"])
+    asked = dict(_asked(name, peak, options, runs[0]) for name in options["schedules"])
     if dropped:
         click.echo(f"Note: {dropped} rows without a number in each column were left out.", err=True)
     return jobs.predict(
@@ -140,15 +140,16 @@ def _suggested(name: str, rule: str) -> float:
     return peak
 
 
-def _asked(name: str, peak: float, options: dict[str, Any]) -> tuple[str, Policy]:
-    """Return the name and the policy of one thing that is asked about."""
+def _asked(name: str, peak: float, options: dict[str, Any], run: LossCurve | None = None) -> tuple[str, Policy]:
+    """Return the name and the policy of one thing that is asked about; a policy by name has the warmup of `run`."""
+    from stepsize import jobs
+
     if name.endswith(".csv"):
         return Path(name).stem, _of_csv(Path(name), options)
     if name.endswith(".json"):
         return Path(name).stem, _of_json(Path(name))
-    schedule = recipe(name)(peak)[LR]
-    warmup = options["warmup"]
-    return name, Policy(**{LR: Linear(0.0, peak, warmup) >> schedule if warmup else schedule})
+    policy = recipe(name)(peak).only([LR])
+    return name, policy if run is None else jobs.led(policy, run)
 
 
 def _of_csv(file: Path, options: dict[str, Any]) -> Policy:
@@ -178,7 +179,7 @@ def _say(found: Prediction) -> None:
     console = base.out()
     console.print(forecasts_table(found))
     console.print(laws_table(found))
-    console.print(f"{found.verdict[0].upper()}{found.verdict[1:]}.", markup=False)
+    console.print(f"Verdict: {found.verdict}.", markup=False)
     for warning in found.warnings:
         console.print(f"Watch out: {warning}.", markup=False)
 
@@ -188,13 +189,12 @@ def forecasts_table(found: Prediction) -> Grid:
     table = Grid(
         title=f"predicted final losses after {found.steps} steps, median and range over {len(found.fits)} laws"
     )
-    measured = {run.name: float(run.losses[run.at > 0.97 * run.at[-1]].mean()) for run in found.held_out}
-    known = any(each.name in measured for each in found.forecasts)
-    for heading in ("schedule", "final loss", "lowest", "highest", *(("measured",) * known), ""):
+    measured = {each.name: run.final for each in found.forecasts if (run := found.measured(each)) is not None}
+    for heading in ("schedule", "final loss", "lowest", "highest", *(("recorded",) * bool(measured)), ""):
         table.add_column(heading, justify="left" if heading in ("schedule", "") else "right")
     for place, each in enumerate(found.forecasts):
         cells = [f"{value:.4f}" for value in (each.final.value, each.final.low, each.final.high)]
-        own = [f"{measured[each.name]:.4f}" if each.name in measured else ""] * known
+        own = [f"{measured[each.name]:.4f}" if each.name in measured else ""] * bool(measured)
         ranked = place > 0 and math.isfinite(found.error)
         table.add_row(each.name, *cells, *own, "not told apart" if ranked and each.tied else "")
     return table
@@ -203,7 +203,7 @@ def forecasts_table(found: Prediction) -> Grid:
 def laws_table(found: Prediction) -> Grid:
     """Return how well each law fits, and how wrong it is on runs that it was not fitted to."""
     table = Grid(title=f"laws fitted to {', '.join(run.name for run in found.runs)}")
-    for heading in ("law", "error where fitted", "error held out", "largest final error held out"):
+    for heading in ("law", "error where fitted", "error held out", "of the final loss, at most"):
         table.add_column(heading, justify="left" if heading == "law" else "right")
     for each in found.fits:
         cells = (each.error, each.curve_error, each.final_error)

@@ -7,6 +7,7 @@ from stepsize.jobs.finders import compare as compare
 from stepsize.jobs.journal import Journal as Journal
 from stepsize.jobs.logs import loss_curves as loss_curves
 from stepsize.jobs.logs import read_norms as read_norms
+from stepsize.jobs.predictions import led as led
 from stepsize.jobs.predictions import predict as predict
 from stepsize.jobs.races import RungPlan as RungPlan
 from stepsize.jobs.races import race as race

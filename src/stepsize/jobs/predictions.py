@@ -19,6 +19,8 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
 from stepsize.policies import LR, Policy
 from stepsize.results import Estimate, Forecast, LawFit, LossCurve, Prediction
+from stepsize.results.prediction import TAIL
+from stepsize.schedules import Table
 from stepsize.theory import LAWS, Law, Run, fit
 from stepsize.theory.fitting import falls
 
@@ -33,9 +35,6 @@ FEWEST = 12
 
 POINTS = 200
 """The moments of a predicted curve."""
-
-TAIL = 0.03
-"""The final loss of a recorded run is the mean over its last part, so that one noisy row decides nothing."""
 
 LONGER = 4.0
 """How many times as long as the longest recorded run a horizon may be for its schedules to be ranked."""
@@ -96,6 +95,22 @@ def predict(
         name, horizon, tuple(runs), tuple(held_out), fits, tuple(ranked), error,
         _verdict(ranked, error, reach), _warnings(recorded, told, reach),
     )  # fmt: skip
+
+
+def led(policy: Policy, run: LossCurve) -> Policy:
+    """Return a policy's rate with the warmup of a recorded run before it, scaled to its first rate.
+
+    So a schedule is compared with what was recorded, and not a warmup with none. A policy that does not begin at its
+    largest rate has a warmup of its own and is left as it is.
+    """
+    schedule, before = policy[LR], int(np.argmax(run.rates))
+    if not before or isinstance(schedule.steps, int):
+        return policy
+    rates = schedule.over(len(run.rates)).table(0, len(run.rates))
+    if rates[0] < rates.max():
+        return policy
+    warm = run.rates[:before] * (rates[0] / run.rates.max())
+    return Policy(**{LR: Table(tuple(warm.tolist()), before) >> schedule})
 
 
 def apart(first: Forecast, second: Forecast, error: float) -> bool:

@@ -61,14 +61,15 @@ def plot_prediction(found: Prediction, ax: Axes | None = None) -> Axes:
     """Draw the predicted curves, the median over the laws with their range, and the recorded ones as dots.
 
     found: what is drawn, of its schedules the seven best. ax: where; a new figure if not given.
-    A recorded run of the same name as a schedule has its colour; the others are grey.
+    A recorded run that followed one of the schedules has its colour; the others are grey.
     """
     ax = style.axes(ax, (8.6, 4.4))
     shown = found.forecasts[:MOST]
     inks = dict(zip((each.name for each in shown), style.PALETTE, strict=False))
+    followed = {id(run): inks[each.name] for each in shown if (run := found.measured(each)) is not None}
     marks = iter("os^Dv<>ph*" * 9)
     for run in (*found.runs, *found.held_out):
-        _recorded(ax, run, inks.get(run.name, style.QUIET), next(marks), held_out=run in found.held_out)
+        _recorded(ax, run, followed.get(id(run), style.QUIET), next(marks), held_out=run in found.held_out)
     for each in shown:
         _predicted(ax, each, inks[each.name])
     _limits(ax, found, shown)

@@ -50,7 +50,7 @@ def prediction_article(found: Prediction) -> Article:
         plot_prediction, found, label="Predicted and recorded loss against the step",
         caption="Lines are the median over the laws, shades their range, dots what was recorded.",
     )  # fmt: skip
-    verdict = Points((words.sentence(f"{found.verdict[0].upper()}{found.verdict[1:]}"),))
+    verdict = Points((words.sentence(found.verdict),))
     return Article(
         f"Prediction · {found.name} · {words.count(found.steps, 'step')}", "Predicted loss curves", facts,
         (

@@ -10,8 +10,14 @@ import numpy as np
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Score, Spec
-from stepsize.policies import Policy
+from stepsize.policies import LR, Policy
 from stepsize.results.sweep import Estimate
+
+TAIL = 0.03
+"""The final loss of a recorded run is the mean over its last part, so that one noisy row decides nothing."""
+
+SAME = 0.02
+"""Rates that differ by less than this share of the peak are the same schedule."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +46,11 @@ class LossCurve(Spec):
             raise ParameterError(
                 f"the moments of LossCurve {self.name!r} must rise, from 1 up to {len(self.rates)} updates."
             )
+
+    @property
+    def final(self) -> float:
+        """The mean loss over the last 3 % of the run."""
+        return float(self.losses[self.at > (1 - TAIL) * self.at[-1]].mean())
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,14 @@ class Prediction(Spec):
     error: Score
     verdict: str
     warnings: tuple[str, ...] = ()
+
+    def measured(self, forecast: Forecast) -> LossCurve | None:
+        """Return the recorded run that followed the schedule of a forecast, or None where there is none."""
+        rates = forecast.policy[LR].table(0, int(forecast.at[-1]))
+        for run in (*self.held_out, *self.runs):
+            if len(run.rates) == len(rates) and np.abs(run.rates - rates).max() <= SAME * rates.max():
+                return run
+        return None
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the recorded runs and the predicted curves with their spread; return the matplotlib Axes."""

@@ -12,8 +12,9 @@ With the rates `eta[0], eta[1], ...`, the area `S(t)` under the first t of them,
 
 where `drop[k] = eta[k-1] - eta[k]` and `D[k] = S(t) - S(k)` is the area since then. All have the same first part, what
 training at a constant rate does; they differ in what a decay gains, and how soon. Annealing counts in updates
-(`keep = exp(-1 / h)` is the authors' lambda), the other two in area. Functional counts decays alone; MultiPower rises
-too, those of the warmup, as the authors' fitting code does; Annealing counts the warmup as if it were at the peak.
+(`keep = exp(-1 / h)` is the authors' lambda), the other two in area. A warmup is no change: Annealing
+counts it as if it were at the peak, the others take its area and leave its rises out, so that schedules with other
+warmups can be compared.
 
 A law is fitted to recorded runs (`fit`) and then asked about other schedules. Parameters are all above 0.
 
@@ -97,8 +98,8 @@ def path(table: npt.ArrayLike, at: npt.ArrayLike, most: int = MOST) -> Path:
 
 def _grouped(changed: npt.NDArray[np.int64], rates: Floats, areas: Floats, most: int) -> tuple[Floats, ...]:
     """Return drops, rates, steps and areas of changes of one sign, neighbours put together into at most `most`."""
-    sizes = rates[changed] - rates[changed + 1]
-    columns = (np.maximum(rates[changed + 1], LEAST * rates.max()), changed + 1.0, areas[changed + 1])
+    sizes = floats(rates[changed] - rates[changed + 1])
+    columns = (floats(np.maximum(rates[changed + 1], LEAST * rates.max())), floats(changed + 1.0), areas[changed + 1])
     if len(changed) <= most:
         return (sizes, *columns)
     shares = np.cumsum(np.abs(sizes)) - np.abs(sizes) / 2
@@ -106,6 +107,11 @@ def _grouped(changed: npt.NDArray[np.int64], rates: Floats, areas: Floats, most:
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     total = np.add.reduceat(sizes, starts)
     return (floats(total), *(floats(np.add.reduceat(sizes * each, starts) / total) for each in columns))
+
+
+def _falls(seen: Path) -> Path:
+    kept = seen.drops > 0
+    return Path(seen.times, seen.areas, *(each[kept] for each in seen[2:]))
 
 
 def at_peak(table: npt.ArrayLike) -> Floats:
@@ -124,7 +130,6 @@ class Law(ABC):
     """
 
     name: ClassVar[str]
-    source: ClassVar[str]
     parameters: ClassVar[tuple[str, ...]]
 
     def path(self, table: npt.ArrayLike, at: npt.ArrayLike) -> Path:
@@ -177,7 +182,6 @@ class Annealing(Law):
     """
 
     name = "annealing"
-    source = "tissue2024scaling"
     parameters = ("L0", "A", "alpha", "C", "h")
 
     def path(self, table: npt.ArrayLike, at: npt.ArrayLike) -> Path:
@@ -200,10 +204,14 @@ class Annealing(Law):
         return _starts(scale, *((0.3 * scale.fall / (scale.rate * span), span) for span in spans))
 
 
+@dataclass(frozen=True)
 class MultiPower(Law):
-    """The multi-power law: a drop pays off as a power of the area since, the sooner the higher the rate after it is.
+    """The multi-power law: a drop pays off as a power of the area since, the sooner the lower the rate after it is.
 
     With `D` the area since the drop, its share is `1 - (1 + C * eta**-gamma * D) ** -beta` [luo2025multi, eq. 3].
+    rises: whether rises count too, as negative drops. The authors' fitting code counts those of the warmup, which adds
+        about `B * peak` to every loss, and their code that optimises schedules does not: parameters of the one mean
+        nothing in the other.
 
     Watch out: it overstates the gap between good schedules; on the authors' own curves it is twice too large.
 
@@ -213,8 +221,12 @@ class MultiPower(Law):
     """
 
     name = "multi-power"
-    source = "luo2025multi"
     parameters = ("L0", "A", "alpha", "B", "C", "beta", "gamma")
+    rises: bool = False
+
+    def path(self, table: npt.ArrayLike, at: npt.ArrayLike) -> Path:
+        """Return the schedule, with its falls alone unless rises count."""
+        return path(table, at) if self.rises else _falls(path(table, at))
 
     def gain(self, logs: Floats, seen: Path) -> tuple[Floats, Floats]:
         """Return `B` times the sum of the shares of the drops."""
@@ -250,14 +262,11 @@ class Functional(Law):
     """
 
     name = "functional"
-    source = "li2025functional"
     parameters = ("L0", "A", "alpha", "B", "F", "C", "gamma")
 
     def path(self, table: npt.ArrayLike, at: npt.ArrayLike) -> Path:
         """Return the schedule with its falls alone."""
-        seen = path(table, at)
-        falls = seen.drops > 0
-        return Path(seen.times, seen.areas, *(each[falls] for each in seen[2:]))
+        return _falls(path(table, at))
 
     def gain(self, logs: Floats, seen: Path) -> tuple[Floats, Floats]:
         """Return the sum over the falls of what each has gained."""

@@ -20,4 +20,5 @@ from stepsize.jobs.searches import find_rate as find_rate
 from stepsize.jobs.suggestions import at_rate as at_rate
 from stepsize.jobs.suggestions import peak as peak
 from stepsize.jobs.suggestions import suggest as suggest
+from stepsize.jobs.transfers import transferred as transferred
 from stepsize.jobs.values import value_test as value_test

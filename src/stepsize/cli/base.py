@@ -61,6 +61,9 @@ save_option = click.option(
 report_option = click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the report, one HTML file."
 )
+plot_option = click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf)."
+)
 
 
 class Comma(click.ParamType[list[str]]):

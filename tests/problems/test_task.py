@@ -217,7 +217,7 @@ def bad(loss):
         (lambda: bad(lambda outputs, targets: outputs.sum() * float("nan")), "nan at the first step.*no learning rate"),
         (
             lambda: task_of((X * float("inf"), Y)),
-            r"batch with sample \d+ of Task.train has the loss nan: \d+ of 20 samples have NaN or infinite inputs, the first is 0",
+            r"sample \d+ of Task.train has the loss nan: 20 of 20 samples have NaN or infinite inputs, the first is 0",
         ),
         (
             lambda: task_of(

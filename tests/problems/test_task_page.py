@@ -61,7 +61,7 @@ def test_the_example_of_a_leak_says_so(file, capsys):
 @pytest.mark.parametrize("file", [name for name in FILES if name != LEAKING], indirect=True)
 def test_advise_takes_an_example(file, tmp_path):
     kept = tmp_path / "advice.json"
-    words = ["--steps", "20", "--budget", "20", "--rules", "AdamW", "--policies", "constant", "--save", str(kept)]
+    words = ["--steps", "40", "--budget", "20", "--rules", "AdamW", "--policies", "constant", "--save", str(kept)]
     done = CliRunner().invoke(cli, ["advise", str(file), *words], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     advice = load(kept)

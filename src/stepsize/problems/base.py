@@ -63,7 +63,7 @@ class Task:
     """
 
     model: Callable[[], Module]
-    loss: Callable[[Tensor, Tensor], Tensor]  # None is replaced by what asks the model for it
+    loss: Any  # a function, or None, which is replaced by one that takes what the model computed
     train: Any
     validation: Any
     batch_size: int = 0
@@ -202,9 +202,9 @@ class Task:
         with seeded(seeds.child(seed, "noise")):
             loss = self._tried(model, self._first(seed), "first batch")
             with torch.no_grad():
-                first = self.validation_batches()[0]
-                self._tried(model.eval(), first, "first validation batch")
-                self._check_metric(model, first)
+                judged = self.validation_batches()[0]
+                self._tried(model.eval(), judged, "first validation batch")
+                self._check_metric(model, judged)
                 for part in ("train", "validation"):
                     self._check_rare(model, part)
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():

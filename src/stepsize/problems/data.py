@@ -37,7 +37,9 @@ def pair(data: Any, part: str) -> tuple[Tensor, Tensor]:
         raise TaskError(
             f"Task.{part}: the samples must be (input, target) pairs, one tensor each, not {brief(first)}. {MSG_FORMS}"
         )
-    return _fitting(found, part)
+    inputs, targets = found
+    _check(inputs, targets, part)
+    return inputs, targets
 
 
 def whole(data: Any, part: str) -> tuple[Columns, Tensor]:
@@ -49,7 +51,11 @@ def whole(data: Any, part: str) -> tuple[Columns, Tensor]:
     """
     found, _ = _parts(data, part)
     columns = found if isinstance(found, Columns) else Columns({str(i): each for i, each in enumerate(found)})
-    return _fitting((columns, columns[LABELS] if LABELS in columns else columns.values()[-1]), part)
+    if not columns.keys():
+        raise TaskError(f"Task.{part} is empty; it needs at least one column, and one sample.")
+    targets = columns[LABELS] if LABELS in columns else columns.values()[-1]
+    _check(columns, targets, part)
+    return columns, targets
 
 
 def _parts(data: Any, part: str) -> tuple[tuple[Tensor, ...] | Columns, Any]:
@@ -128,8 +134,7 @@ def _column(values: list[Any]) -> Any:
     return torch.stack([torch.as_tensor(value) for value in values])
 
 
-def _fitting(found: tuple[Any, Tensor], part: str) -> Any:
-    inputs, targets = found
+def _check(inputs: Tensor | Columns, targets: Tensor, part: str) -> None:
     tensors = [*(inputs.values() if isinstance(inputs, Columns) else [inputs]), targets]
     if not all(tensor.shape for tensor in tensors) or len({len(tensor) for tensor in tensors}) > 1:
         raise TaskError(
@@ -138,7 +143,6 @@ def _fitting(found: tuple[Any, Tensor], part: str) -> Any:
         )
     if not len(targets):
         raise TaskError(f"Task.{part} is empty: inputs of shape {_shape(inputs)}; it needs at least one sample.")
-    return inputs, targets
 
 
 def _shape(value: Any) -> Any:

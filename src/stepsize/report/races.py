@@ -9,6 +9,7 @@ from stepsize.plots import plot_curves, plot_policy, plot_race, plot_sensitivity
 from stepsize.plots.style import entitle, rate, short, thousands
 from stepsize.policies import LR
 from stepsize.report import words
+from stepsize.report.charts import learning_chart, sensitivity_chart, standings_chart
 from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Section, Table
 from stepsize.report.pictures import HALF, draw
 from stepsize.results import Curves, Race, Standing
@@ -57,6 +58,7 @@ def standings(race: Race) -> Section:
         label=f"Validation loss of {words.count(len(race.standings), 'strategy', 'strategies')}, best on top",
         caption=f"Mean validation loss over {seeds} with its 95 % interval, at {words.count(race.steps, 'step')}: "
         f"{race.best.name} is on top, and {ties} more {'is' if ties == 1 else 'are'} tied with it.",
+        chart=standings_chart(race),
     )  # fmt: skip
     head = ("Strategy", "Place", "Peak rate", "Validation loss", "95 % interval", "Behind the best")
     table = Table(
@@ -87,6 +89,7 @@ def learning(curves: Curves) -> Section:
                 plot_curves, curves,
                 label="Training and validation loss against the step, one line a strategy",
                 caption=f"Training loss, smoothed and averaged over seeds, of each strategy{dead}.",
+                chart=learning_chart(curves),
             ),
         ),
     )  # fmt: skip
@@ -125,6 +128,7 @@ def sensitivity(race: Race) -> Section:
         label="Validation loss against peak learning rate, one line a policy",
         caption=f"Validation loss after {thousands(first.steps)} steps for every peak rate that was tried"
         + (": a flat line forgives a wrong rate, a steep one does not." if several else "."),
+        chart=sensitivity_chart(race),
     )  # fmt: skip
     return Section("Sensitivity to the peak rate", (picture,))
 

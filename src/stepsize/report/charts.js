@@ -9,6 +9,20 @@
 
   const written = value => value == null ? "" : String(Number(value.toPrecision(4)));
 
+  // Round numbers between two ends; on a logarithmic axis decades, and what lies inside a few of them.
+  function ticks(low, high, log) {
+    for (const subs of log ? [[1], [1, 2, 5], [1, 2, 3, 4, 5, 6, 8]] : []) {
+      const found = [];
+      for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++) found.push(...subs.map(sub => Number(`${sub}e${e}`)));
+      const inside = found.filter(value => low <= value && value <= high);
+      if (inside.length > 2) return inside;
+    }
+    const rough = (high - low) / 4, size = 10 ** Math.floor(Math.log10(rough));
+    const step = size * [1, 2, 5, 10].find(sub => size * sub >= 0.999 * rough);
+    const first = Math.ceil(low / step);
+    return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(10)));
+  }
+
   // The number of a column at index i of x: a score holds until the next, a place has one of its own.
   function at(column, mark, i) {
     if (mark === "mean" || mark === "low" || mark === "high") return column.find(value => value != null);
@@ -30,6 +44,7 @@
       this.legend();
       this.draw();
       card.classList.add("live");
+      card.removeAttribute("tabindex");
       new ResizeObserver(() => this.plot.setSize(this.size())).observe(card);
     }
 
@@ -59,7 +74,7 @@
         const button = element(element(row, "th", { scope: "row" }), "button", { type: "button" });
         const key = element(button, "span", { className: "key" });
         key.style.borderTop = `3px ${line.dash.length ? line.dash[0] < 3 ? "dotted" : "dashed" : "solid"} ${line.color}`;
-        button.append(chart.names.length ? `${chart.names[i]}. ${line.name}` : line.name);
+        button.append(chart.names[i] ?? line.name);
         button.setAttribute("aria-pressed", true);
         button.addEventListener("click", () => this.toggle(i, button));
         return chart.heads.map(() => element(row, "td", { textContent: NONE }));
@@ -95,23 +110,28 @@
     }
 
     draw() {
-      const { chart } = this, side = chart.names.length > 0;
+      const { chart } = this, side = chart.names.length > 0, wide = this.size().width > 640;
       const series = chart.lines.flatMap((line, i) => chart.marks.map(mark => ({
         label: line.name, stroke: line.color, width: 1.8, dash: line.dash, show: !this.hidden.has(i), spanGaps: true,
         paths: mark === "line" || mark === "both" ? undefined : () => null,
         points: { show: ["dots", "both", "mean"].includes(mark), size: side ? 9 : 7, fill: line.color },
       })));
-      const x = { scale: "x", label: side ? undefined : chart.x_name, side: side ? 3 : 2, size: side ? 36 : 44, values: side
-        ? (_, splits) => splits.map(value => chart.names[value - 1] ?? "")
+      const x = { scale: "x", label: side ? undefined : chart.x_name, side: side ? 3 : 2, size: 44, values: side
+        ? (_, splits) => splits.map(value => wide ? chart.names[value - 1] ?? "" : value)
         : (_, splits) => splits.map(written) };
-      if (side) x.incrs = [1];
-      const y = { scale: "y", label: chart.y_name, side: side ? 2 : 3, size: side ? 44 : 60, values: (_, splits) => splits.map(written) };
+      const round = (plot, axis, low, high) => ticks(low, high, plot.scales[plot.axes[axis].scale].distr === 3);
+      const found = { splits: round, filter: (_, splits) => splits };
+      if (chart.rates) Object.assign(x, found);
+      if (side) Object.assign(x, { incrs: [1], space: 10, size: wide ? 20 + 7 * Math.max(...chart.names.map(name => name.length)) : 36 });
+      const y = { scale: "y", label: chart.y_name, side: side ? 2 : 3, size: side ? 44 : 60, values: (_, splits) => splits.map(written), ...found };
       const look = { stroke: INK, font: FONT, labelFont: FONT, labelSize: 18, grid: { stroke: GRID, width: 1 }, ticks: { stroke: GRID, width: 1 } };
       const scales = {
         x: { time: false, distr: chart.rates ? 3 : 1, ori: side ? 1 : 0, dir: side ? -1 : 1 },
         y: { distr: this.log ? 3 : 1, ori: side ? 0 : 1, range: () => this.range() },
       };
-      if (side) scales.x.range = [0.5, chart.x.length + 0.5];
+      const ends = [chart.x[0], chart.x.at(-1)];
+      if (side) scales.x.range = [0.5, ends[1] + 0.5];
+      if (chart.rates) scales.x.range = [ends[0] / 1.3, ends[1] * 1.3];
       this.plot?.destroy();
       this.plot = new uPlot({
         ...this.size(), scales, series: [{}, ...series], axes: [{ ...look, ...x }, { ...look, ...y }],
@@ -133,7 +153,7 @@
         ctx.strokeStyle = line.color;
         ctx.beginPath();
         chart.x.forEach((value, k) => {
-          const across = plot.valToPos(value, "x", true);
+          const across = Math.round(plot.valToPos(value, "x", true));
           if (low > 0 && line.columns[low][k] != null) {
             ctx.moveTo(plot.valToPos(clamp(line.columns[low][k]), "y", true), across);
             ctx.lineTo(plot.valToPos(clamp(line.columns[low + 1][k]), "y", true), across);
@@ -151,7 +171,7 @@
 
     fill(i) {
       const { chart } = this, side = chart.names.length > 0;
-      this.where.textContent = i == null || side ? chart.x_name : `${chart.x_name} ${written(chart.x[i])}`;
+      this.where.textContent = i == null || side ? chart.x_name : `${chart.x_name} ${written(chart.rates ? chart.x[i] : Math.round(chart.x[i]))}`;
       this.cells.forEach((cells, line) => cells.forEach((cell, j) => {
         const value = i == null && !side ? null : at(chart.lines[line].columns[j], chart.marks[j], i ?? 0);
         cell.textContent = value == null ? NONE : chart.marks[j] === "cross" ? "yes" : written(value);

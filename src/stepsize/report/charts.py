@@ -42,11 +42,11 @@ def learning_chart(curves: Curves) -> Chart | None:
             columns[1][np.searchsorted(x, curves.score_steps)] = line.scores
         finite = line.losses[np.isfinite(line.losses)]
         high = min(float(finite.max()), 1.5 * float(finite[0]))
-        found.append(_line(line.label, color, dash, columns, float(finite.min()), high))
+        found.append(_line(line.label, (color, dash), columns, (float(finite.min()), high)))
     low, high = min(line.low for line in found), max(line.high for line in found)
     return Chart(
-        tuple(map(float, x)), "step", "loss", ("training loss", "validation loss")[: 1 + scored], ("line", "dots")[: 1 + scored],
-        tuple(found), floor=max(low, 0.0), log=bool(low > 0 and high / low > 5),
+        tuple(x.tolist()), "step", "loss", ("training loss", "validation loss")[: 1 + scored],
+        ("line", "dots")[: 1 + scored], tuple(found), floor=max(low, 0.0), log=bool(low > 0 and high / low > 5),
     )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def standings_chart(race: Race) -> Chart | None:
     return Chart(
         tuple(map(float, range(1, len(shown) + 1))), "strategy", "validation loss", ("mean", "low", "high"),
         ("mean", "low", "high"), tuple(lines), floor=max(min(means) / 2, 0.0),
-        names=tuple(str(place + 1) for place, _ in shown),
+        names=tuple(f"{place + 1}. {line.name}" for (place, _), line in zip(shown, lines, strict=True)),
     )  # fmt: skip
 
 
@@ -75,8 +75,8 @@ def _standing(row: int, count: int, standing: Standing, limits: tuple[float, flo
         columns.append(column)
     ends = [value if math.isfinite(value) else score.mean for value in (score.low, score.high)]
     color = style.BLUE if row == 0 or standing.tied else style.QUIET
-    low, high = max(ends[0], limits[0]), min(ends[1], limits[1])
-    return _line(style.short(standing.strategy.name), color, "-", columns, low, high)
+    span = max(ends[0], limits[0]), min(ends[1], limits[1])
+    return _line(style.short(standing.strategy.name), (color, "-"), columns, span)
 
 
 def sensitivity_chart(race: Race) -> Chart | None:
@@ -85,29 +85,33 @@ def sensitivity_chart(race: Race) -> Chart | None:
     if not families:
         return None
     x = np.unique([rate for each in families for rate in each.rates])
+    died = any(not math.isfinite(score) for each in families for score in each.scores)
     inks = style.inks(len(families))
-    lines = [_family(each, x, *ink) for each, ink in zip(families, inks, strict=True)]
+    lines = [_family(each, x, ink, died=died) for each, ink in zip(families, inks, strict=True)]
     low, high = min(line.low for line in lines), max(line.high for line in lines)
-    died = any(value is not None for line in lines for value in line.columns[1])
     return Chart(
-        tuple(map(float, x)), "peak learning rate", "validation loss", ("validation loss", "diverged")[: 1 + died],
+        tuple(map(_rounded, x.tolist())), "peak learning rate", "validation loss", ("validation loss", "diverged")[: 1 + died],
         ("both", "cross")[: 1 + died], lines=tuple(lines), floor=max(low, 0.0), log=bool(low > 0 and high / low > 5),
         rates=True,
     )  # fmt: skip
 
 
-def _family(each: Sensitivity, x: Floats, color: str, dash: str) -> Line:
-    scores, died = np.full(len(x), np.nan), np.full(len(x), np.nan)
+def _family(each: Sensitivity, x: Floats, ink: tuple[str, str], *, died: bool) -> Line:
+    scores, crosses = np.full(len(x), np.nan), np.full(len(x), np.nan)
     at = np.searchsorted(x, each.rates)
     values = np.array(each.scores)
     scores[at] = values
-    died[at[~np.isfinite(values)]] = 1.0
+    crosses[at[~np.isfinite(values)]] = 1.0
     finite = values[np.isfinite(values)]
-    return _line(style.short(each.family), color, dash, (scores, died), float(finite.min()), float(finite.max()))
+    return _line(
+        style.short(each.family), ink, (scores, crosses)[: 1 + died], (float(finite.min()), float(finite.max()))
+    )
 
 
-def _line(name: str, color: str, dash: str, columns: Iterable[Floats], low: float, high: float) -> Line:
-    return Line(name, color, DASHES[dash], tuple(map(_column, columns)), _rounded(low), _rounded(high))
+def _line(name: str, ink: tuple[str, str], columns: Iterable[Floats], span: tuple[float, float]) -> Line:
+    """Return a line of `columns`. ink: its colour and dash. span: the y that it needs."""
+    low, high = map(_rounded, span)
+    return Line(name, ink[0], DASHES[ink[1]], tuple(map(_column, columns)), low, high)
 
 
 def _column(values: Floats) -> Column:

@@ -79,11 +79,12 @@ class Line:
 class Chart:
     """The numbers of a picture, for the page's script.
 
-    x: rising. lines: each with a column for every one of `heads`, the names of the numbers, which `marks` says how to
-    draw: "line", "dots" (and the last one holds until the next), "both", "cross" at the top, "mean" with "low" and "high".
+    x: rising. lines: each with a column for every one of `heads`, the names of the numbers.
+    marks: how a column is drawn: "line", "dots" (of which the last holds until the next), "both", "cross" at the top,
+        "mean" with "low" and "high".
     names: of every x, where it is a place and not a number; the chart then lies on its side.
-    floor: where a logarithmic y axis begins at the earliest; 0 where there can be none. log: whether one is shown first.
-    rates: whether x is a rate, on a logarithmic axis.
+    floor: where a logarithmic y axis begins at the earliest; 0 where there can be none.
+    log: whether one is shown first. rates: whether x is a rate, on a logarithmic axis.
     """
 
     x: tuple[float, ...]
@@ -107,8 +108,8 @@ class Chart:
 class Picture(Block):
     """A drawing.
 
-    svg: the markup. label: what a screen reader says. caption: one sentence on what is seen. chart: its numbers, if it is
-    to answer to the pointer.
+    svg: the markup. label: what a screen reader says. caption: one sentence on what is seen.
+    chart: its numbers, if it is to answer to the pointer.
     """
 
     kind: ClassVar[str] = "picture"

@@ -12,8 +12,9 @@ from stepsize.report import words
 from stepsize.report.charts import learning_chart, sensitivity_chart, standings_chart
 from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Section, Table
 from stepsize.report.pictures import HALF, draw
-from stepsize.results import Curves, Race, Standing
+from stepsize.results import Curves, Race, Sensitivity, Standing
 from stepsize.results.io import dumps
+from stepsize.results.sensitivity import rates_a_family
 from stepsize.strategy import Strategy
 
 POLICIES = 6
@@ -121,16 +122,26 @@ def _named_policy(strategy: Strategy, ax: Any) -> Any:
 
 def sensitivity(race: Race) -> Section:
     """Return how the score depends on the peak rate."""
-    first = race.rungs[0]
-    several = len({strategy.name.rpartition(" ")[0] for strategy in first.strategies}) < len(first.strategies)
+    rung, families = max(race.rungs, key=rates_a_family), race.sensitivities
+    several = any(len(each.rates) > 1 for each in families)
     picture = draw(
         plot_sensitivity, race,
         label="Validation loss against peak learning rate, one line a policy",
-        caption=f"Validation loss after {thousands(first.steps)} steps for every peak rate that was tried"
+        caption=f"Validation loss after {thousands(rung.steps)} steps for every peak rate that was tried"
         + (": a flat line forgives a wrong rate, a steep one does not." if several else "."),
         chart=sensitivity_chart(race),
     )  # fmt: skip
-    return Section("Sensitivity to the peak rate", (picture,))
+    head = ("Rule and policy", "Rates tried", "Best rate", "Within 5 % of the best", "Width")
+    table = Table(
+        "How far the peak rate may move, the best rule and policy first; * the best rate is the last that was tried",
+        head, tuple(map(_family, families)),
+    )  # fmt: skip
+    return Section("Sensitivity to the peak rate", (picture, table) if several else (picture,))
+
+
+def _family(each: Sensitivity) -> tuple[str, ...]:
+    best = rate(each.best) + "*" * bool(each.edge)
+    return each.family, str(len(each.rates)), best, f"{rate(each.low)} to {rate(each.high)}", str(each)
 
 
 def rungs(*races: Race) -> Section:

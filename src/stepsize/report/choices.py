@@ -56,7 +56,7 @@ def alternatives(advice: Advice) -> Section:
     others = [each.strategy for each in standings if each.strategy.name != advice.strategy.name]
     head = ("Strategy", "What it is", "Validation loss", "Loses, of what training gains", "Good rates")
     table = Table(
-        "The finalists on the seeds that chose the winner; good rates: how far the peak may move, in decades, within 5 % of its family's best",
+        "The finalists on the seeds that chose the winner; good rates: how wide the peaks within 5 % of the best are",
         head, tuple(_alternative(advice, each) for each in standings),
         frozenset(i for i, each in enumerate(standings) if each.tied), frozenset({0, 1}),
     )  # fmt: skip

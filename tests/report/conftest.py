@@ -43,4 +43,6 @@ def file(tmp_path_factory):
     """The page about the whole answer of a search."""
     import samples  # noqa: PLC0415
 
+    from stepsize.report import write_report  # noqa: PLC0415
+
     return write_report(tmp_path_factory.mktemp("page") / "report.html", samples.advice())

@@ -67,7 +67,6 @@ def test_a_click_hides_a_line_and_the_axis_follows(view):
 
 @pytest.mark.parametrize("title", ["Standings", "Learning curves", "Sensitivity to the peak rate"])
 def test_the_axis_is_switched_between_linear_and_logarithmic(view, title):
-    """The height of the pointer says the scale: halfway up a logarithmic axis is the geometric mean of its ends."""
     card = chart(view, title)
     button = card.get_by_role("button", name="Logarithmic")
     first = button.get_attribute("aria-pressed")
@@ -132,8 +131,7 @@ def test_on_paper_there_are_the_pictures_and_all_tables(view):
     assert printed.count(b"/S /Table") == tables == 5
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_axe_finds_nothing_wrong(browser, file, width, scheme):
     """Deque's axe-core: names, roles, headings, tables, contrast, of WCAG 2.2 AA and its best practice."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)

@@ -48,7 +48,9 @@ def test_the_library_is_whole_and_comes_with_its_licence(page):
     assert (VENDOR / "uPlot.iife.min.js").read_text().strip() in page
     assert (VENDOR / "uPlot.LICENSE").read_text().strip() in page
     library = hashlib.sha256((VENDOR / "uPlot.iife.min.js").read_bytes()).hexdigest()
-    assert library == "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"  # of uPlot 1.6.32, as published
+    assert (
+        library == "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"
+    )  # of uPlot 1.6.32, as published
 
 
 def test_a_page_without_a_chart_has_no_script():

@@ -91,8 +91,8 @@ def sensitivity_chart(race: Race) -> Chart | None:
     low, high = min(line.low for line in lines), max(line.high for line in lines)
     return Chart(
         tuple(map(_rounded, x.tolist())), "peak learning rate", "validation loss",
-        ("validation loss", "diverged")[: 1 + died], ("both", "cross")[: 1 + died], lines=tuple(lines), floor=max(low, 0.0), log=bool(low > 0 and high / low > 5),
-        rates=True,
+        ("validation loss", "diverged")[: 1 + died], ("both", "cross")[: 1 + died],
+        lines=tuple(lines), floor=max(low, 0.0), log=bool(low > 0 and high / low > 5), rates=True,
     )  # fmt: skip
 
 

@@ -187,5 +187,6 @@ def advice(*, task: str = "digits") -> Advice:
     return Advice(
         task, STEPS, 7, best.strategy, score, Interval(score.mean, score.mean - 0.008, score.mean + 0.008), reasons,
         warnings, sweeps, suggestions, search(), last, 107.4, 95.2,
-        (("stepsize", "0.1.0"), ("numpy", "2.4.6"), ("torch", "2.13.0")),
+        (("stepsize", "0.1.0"), ("numpy", "2.4.6"), ("torch", "2.13.0"), ("machine", "x86_64, 2 cores")),
+        more="With more budget it would run more seeds of both, until they separate.", start=2.3,
     )  # fmt: skip

@@ -1,9 +1,9 @@
 """Long runs from short ones: a strategy that was tuned for T0 steps, as it should be for T.
 
 The last-iterate bound [schaipp2025surprising] gives two ways. The *rate* is multiplied by the shift of the bound from
-the short table to the long one, about `sqrt(T0 / T)`. Or the rate stays, and the *cooldown* grows until the bound's best
-rate is what it was: then a run that has begun, or a checkpoint of its stable part, can go on. How much of the bound's
-exponent shows hangs on the rule, as in `find_rate` (docs/adr/0015).
+the short table to the long one, about `sqrt(T0 / T)`. Or the rate stays, and the *cooldown* grows until the bound's
+best rate is what it was: then a run that has begun, or a checkpoint of its stable part, can go on. How much of the
+bound's exponent shows hangs on the rule, as in `find_rate` (docs/adr/0015).
 """
 
 from __future__ import annotations

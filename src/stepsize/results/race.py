@@ -135,8 +135,13 @@ class Race(Spec):
 
     @property
     def sensitivities(self) -> tuple[Sensitivity, ...]:
-        """How much the rate matters to each family, on the first of the rungs with the most rates a family."""
-        return sensitivities(max(self.rungs, key=rates_a_family))
+        """How much the rate matters to each family, on the widest rung."""
+        return sensitivities(self.widest)
+
+    @property
+    def widest(self) -> Rung:
+        """The first of the rungs with the most rates a family."""
+        return max(self.rungs, key=rates_a_family)
 
     @property
     def places(self) -> tuple[int, ...]:

@@ -33,6 +33,7 @@ import torch
 
 from stepsize.adapters.torch import build_optimizer, drive
 from stepsize.engines import Ensemble, choose
+from stepsize.engines.base import glanced
 from stepsize.jobs import Runner, race
 from stepsize.kernel.optional import installed
 from stepsize.policies import one_cycle, recipe
@@ -82,7 +83,7 @@ def trials(count: int) -> list[Trial]:
 
 def ours(task: Task, steps: int, replicas: int, engine: Ensemble) -> Times:
     """Return the time that a step of one replica took; the scoring at the end is left out by taking two lengths."""
-    device, many = engine.device.type, trials(replicas)
+    task, device, many = glanced(task), engine.device.type, trials(replicas)
     began = now(device)
     engine.run(task, many, steps)
     between = now(device)
@@ -188,7 +189,7 @@ def measured(task: Task, replicas: int, options: argparse.Namespace, both: Calla
     """Return a line of the table: the medians of all rounds, the first left out, which warms up."""
     engine = Ensemble(options.size, device=options.device)
     size = min(replicas, engine.most(task, trials(1)[0]))
-    steps = max(2, WORK // replicas)
+    steps = max(3, WORK // replicas)
     calls: dict[str, Callable[[], Times]] = {
         "alone": lambda: peer(task, WORK, 0, options.device)[1],
         "ours": lambda: ours(task, steps, replicas, engine),

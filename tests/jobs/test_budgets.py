@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from stepsize.jobs.budgets import Budget, alpha_of, more_seeds
+from stepsize.jobs.budgets import Budget, alpha_of, more_seeds, undecided
 from stepsize.jobs.statistics import holm, p_values
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import constant
@@ -14,24 +14,45 @@ from stepsize.rules import SGD
 from stepsize.strategy import Strategy
 
 
-def places(*tied):
+def places(*lows):
+    """The best, and who lies behind it by at least so much; None for one that is told apart."""
     mean = Interval(1.0, 0.9, 1.1)
-    return [Standing(Strategy(SGD(), constant(0.1), str(i)), mean, None, 0, tied=t) for i, t in enumerate(tied)]
+    strategies = [Strategy(SGD(), constant(0.1), str(i)) for i in range(len(lows) + 1)]
+    found = [Standing(strategies[0], mean, None, 0, tied=True)]
+    for strategy, low in zip(strategies[1:], lows, strict=True):
+        behind = Interval(0.3, 0.1 if low is None else low, 0.6)
+        found.append(Standing(strategy, mean, behind, 0, tied=low is not None))
+    return found
 
 
 @pytest.mark.parametrize(
-    ("given", "trainings", "seconds"),
+    ("lows", "margin", "names"),
     [
-        (30, 30, None),
-        (2.5, 2.5, None),
-        ("30", 30, None),
-        ("90s", None, 90),
-        ("20min", None, 1200),
-        ("1.5 h", None, 5400),
+        ((-0.2, None), 0.0, "01"),
+        ((-0.2, -0.1, None), 0.0, "012"),
+        ((-0.2, -0.1, None), 0.15, "01"),
+        ((-0.2, -0.1), 0.3, "0"),
+        ((None, None), 0.0, "0"),
     ],
 )
-def test_a_budget_is_trainings_or_time(given, trainings, seconds):
-    assert (Budget.of(given).trainings, Budget.of(given).seconds) == (trainings, seconds)
+def test_undecided_are_those_who_may_still_be_better_by_the_margin(lows, margin, names):
+    assert "".join(each.strategy.name for each in undecided(places(*lows), margin)) == names
+
+
+@pytest.mark.parametrize(
+    ("given", "fields"),
+    [
+        (30, {"trainings": 30}),
+        (2.5, {"trainings": 2.5}),
+        ("30", {"trainings": 30}),
+        ("90s", {"seconds": 90}),
+        ("20min", {"seconds": 1200}),
+        ("1.5 h", {"seconds": 5400}),
+        ("800 trials", {"trials": 800}),
+    ],
+)
+def test_a_budget_is_trainings_or_time_or_trials(given, fields):
+    assert Budget.of(given) == Budget(**fields)
     assert Budget.of(Budget.of(given)) == Budget.of(given)
 
 
@@ -42,33 +63,25 @@ def test_a_budget_that_is_none_is_refused(given):
 
 
 @pytest.mark.parametrize("fields", [{}, {"trainings": 1.0, "seconds": 1.0}])
-def test_a_budget_is_one_of_the_two(fields):
-    with pytest.raises(ParameterError, match="one of the two"):
+def test_a_budget_is_one_of_the_three(fields):
+    with pytest.raises(ParameterError, match="one of the three"):
         Budget(**fields)
 
 
 def test_what_is_left_of_a_time_is_counted_at_the_pace_so_far():
-    assert Budget.of(30).left(12, 1e9) == 18
-    assert Budget.of("100s").left(10, 40) == pytest.approx(15)
-    assert Budget.of("100s").left(10, 140) < 0
-    assert Budget.of("100s").left(0, 0) == math.inf
+    assert Budget.of(30).left(12, 1e9, 7) == 18
+    assert Budget.of("100s").left(10, 40, 7) == pytest.approx(15)
+    assert Budget.of("100s").left(10, 140, 7) < 0
+    assert Budget.of("100s").left(0, 0, 7) == math.inf
+    assert Budget.of("100 trials").left(10, 40, 7) == 93
 
 
 @pytest.mark.parametrize(
-    ("tied", "seeds", "left", "more"),
-    [
-        ((True, False, False), 3, 100, 0),
-        ((True, True, False), 3, 100, 1),
-        ((True, True, False), 8, 100, 4),
-        ((True, True, True), 8, 10, 3),
-        ((True, True, True), 8, 2.9, 0),
-        ((True, True), 1, 100, 1),
-        ((True, True), 4, -5, 0),
-        ((False, False), 4, 100, 0),
-    ],
+    ("leaders", "seeds", "left", "more"),
+    [(1, 3, 100, 0), (2, 3, 100, 1), (2, 8, 100, 4), (3, 8, 10, 3), (3, 8, 2.9, 0), (2, 1, 100, 1), (2, 4, -5, 0)],
 )
-def test_more_seeds_are_bought_for_ties_as_far_as_the_budget_goes(tied, seeds, left, more):
-    assert more_seeds(places(*tied), seeds, left) == more
+def test_more_seeds_are_bought_for_the_undecided_as_far_as_the_budget_goes(leaders, seeds, left, more):
+    assert more_seeds(leaders, seeds, left) == more
 
 
 def test_the_parts_of_alpha_add_up_to_it():

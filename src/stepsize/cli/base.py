@@ -61,6 +61,9 @@ save_option = click.option(
 report_option = click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the report, one HTML file."
 )
+plot_option = click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf)."
+)
 
 
 class Comma(click.ParamType[list[str]]):
@@ -116,10 +119,10 @@ def numbers_of(words: list[str], what: str, allowed: str = "a number") -> list[f
 
 
 @contextmanager
-def progress(total: float) -> Iterator[Tell]:
-    """Show how far a job of about `total` replica-steps is, on standard error.
+def progress(total: float | None) -> Iterator[Tell]:
+    """Show how far a job of about `total` replica-steps is, or of an unknown number, on standard error.
 
-    Where there is no terminal, print a line every tenth.
+    Where there is no terminal, print a line every tenth, or for every stage.
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
@@ -136,8 +139,10 @@ def progress(total: float) -> Iterator[Tell]:
         yield tell
 
 
-def lines(total: float) -> Tell:
-    """Return who prints a line every tenth of about `total` replica-steps, on standard error."""
+def lines(total: float | None) -> Tell:
+    """Return who prints a line every tenth of about `total` replica-steps, or every stage, on standard error."""
+    if total is None:
+        return _stages()
     done, said = 0, -1
 
     def tell(stage: str, updates: int) -> None:
@@ -147,6 +152,18 @@ def lines(total: float) -> Tell:
         if tenth > said:
             said = tenth
             click.echo(f"{10 * tenth:3d}%  {stage}", err=True)
+
+    return tell
+
+
+def _stages() -> Tell:
+    said = ""
+
+    def tell(stage: str, updates: int) -> None:  # noqa: ARG001  (nobody knows of how many)
+        nonlocal said
+        if stage != said:
+            said = stage
+            click.echo(stage, err=True)
 
     return tell
 

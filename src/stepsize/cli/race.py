@@ -176,12 +176,14 @@ def _run(runner: Runner, field: Field, horizon: int, listen: Listen, settings: d
 
 def _rest(budget: Budget, trainings: float, seconds: float) -> Budget:
     """Return what the range tests have left of a budget; raise BudgetError when that is nothing."""
-    given, spent = (budget.trainings, trainings) if budget.seconds is None else (budget.seconds, seconds)
-    left = (given or 0.0) - spent
-    if left <= 0:
-        unit = "full trainings" if budget.seconds is None else "seconds"
+    unit, given, spent = "full trainings", budget.trainings, trainings
+    if budget.seconds is not None:
+        unit, given, spent = "seconds", budget.seconds, seconds
+    if given is None:  # in runs, of which a range test is none
+        return budget
+    if given <= spent:
         raise BudgetError(f"the range tests alone cost {spent:.1f} {unit} of a budget of {given:g}; give --rates.")
-    return replace(budget, **{"trainings" if budget.seconds is None else "seconds": left})
+    return replace(budget, **{"seconds" if budget.seconds is not None else "trainings": given - spent})
 
 
 def _listening(journal: Journal, *others: Listen) -> Listen:

@@ -13,6 +13,7 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import StepsizeError, TaskError
 from stepsize.kernel.spec import NDArray
 from stepsize.problems import Task
+from stepsize.problems.checks import told
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
 
@@ -71,7 +72,7 @@ def blamed(task: Task, step: int) -> Iterator[None]:
     except StepsizeError:
         raise
     except Exception as error:  # whatever the user's code raises is told in one line, and keeps its own trace
-        raise TaskError(f"{task.name!r} fails at update {step}: {type(error).__name__}: {error}") from error
+        raise TaskError(f"{task.name!r} fails at update {step}: {told(error)}") from error
 
 
 def score_points(steps: int, every: int | None) -> list[int]:

@@ -124,7 +124,7 @@ class Loop:
         with torch.no_grad():
             for piece, (x, y) in enumerate(task.validation_batches(), task.accumulate):
                 with Draws(key, piece):
-                    total += task.loss(model(self._to(x)), self._to(y)).item() * len(x)
+                    total += float(task.judge(model(self._to(x)), self._to(y))) * len(x)
         model.train()
         return total / len(task.validation[0])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from stepsize.problems import Task
 
 Tensors = dict[str, torch.Tensor]
 Batch = tuple[torch.Tensor, torch.Tensor]
+"""Inputs and targets; inputs of several names are `problems.Columns`, which are cut and moved as a tensor is."""
+
+Measure = Callable[[Any, torch.Tensor], torch.Tensor]
 
 
 class Replicas:
@@ -42,8 +46,8 @@ class Replicas:
         }
         self._data = [self._to(tensor) for tensor in task.train]
         self._epoch: tuple[int, torch.Tensor] | None = None
-        self._train = vmap(self._loss, in_dims=(0, 0, 0, None, 0), randomness="error")
-        self._evaluate = vmap(self._loss, in_dims=(0, 0, 0, None, None), randomness="error")
+        self._train = vmap(partial(self._value, of=task.loss), in_dims=(0, 0, 0, None, 0), randomness="error")
+        self._evaluate = vmap(partial(self._value, of=task.judge), in_dims=(0, 0, 0, None, None), randomness="error")
 
     def _to(self, tensor: torch.Tensor) -> torch.Tensor:
         floating = tensor.is_floating_point()
@@ -54,13 +58,13 @@ class Replicas:
         pieces = torch.split(rows, [shape.numel() for shape in self._shapes.values()], dim=1)
         return {name: piece.view(-1, *shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
 
-    def _loss(
-        self, parameters: Tensors, buffers: Tensors, key: torch.Tensor, piece: int, batch: Batch
+    def _value(
+        self, parameters: Tensors, buffers: Tensors, key: torch.Tensor, piece: int, batch: Batch, *, of: Measure
     ) -> tuple[torch.Tensor, Tensors]:
         x, y = batch
         with Draws(key, piece, mapped=True):
             outputs = functional_call(self._model, {**parameters, **buffers}, (x,))
-            return self._task.loss(outputs, y).reshape(()), buffers
+            return of(outputs, y).reshape(()), buffers
 
     def batch(self, step: int) -> Batch:
         """Return the batch of each replica at `step`, (replicas, batch, ...)."""

@@ -81,14 +81,14 @@ class Journal:
             )
         self._renew(f"{what}, so its trials are run anew.")
 
-    def engine(self, task: str) -> str | None:
-        """Return the label of the engine that was chosen for the task with this fingerprint, if one was."""
+    def choice(self, task: str) -> str | None:
+        """Return which engine was chosen for the task with this fingerprint, and why, if one was."""
         kept = self._store.task(f"engine for {task}")
-        return None if kept is None else kept["engine"]
+        return None if kept is None else kept["choice"]
 
-    def keep_engine(self, task: str, label: str) -> None:
-        """Note which engine was chosen for the task with this fingerprint."""
-        self._store.keep_task(f"engine for {task}", {"engine": label})
+    def keep_choice(self, task: str, why: str) -> None:
+        """Note which engine was chosen for the task with this fingerprint, and why."""
+        self._store.keep_task(f"engine for {task}", {"choice": why})
 
     def get(
         self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str

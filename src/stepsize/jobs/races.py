@@ -15,7 +15,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.jobs.base import Progress, Runner
-from stepsize.jobs.budgets import Budget, alpha_of, fitting, more_seeds
+from stepsize.jobs.budgets import Budget, alpha_of, fitting, more_seeds, undecided
 from stepsize.jobs.journal import Journal
 from stepsize.jobs.rungs import RungPlan, best_rates, checked, on_rung, runnable, survivors
 from stepsize.jobs.statistics import CONFIDENCE, kendall, standings
@@ -26,14 +26,11 @@ from stepsize.results import Curves, Race, Rung, Standing
 from stepsize.results.race import Selection, View
 from stepsize.strategy import Strategy, Trial
 
-Widen = Callable[[Rung], list[Strategy]]
-"""Looks at the first rung, and returns more strategies to run on it, such as rates beyond an edge; or none."""
+Between = Callable[[Rung, list[Strategy]], list[Strategy]]
+"""Told of a rung that is done and of who goes on from it, best first; returns who does, such as other rates too."""
 
 Listen = Callable[[Rung, Curves], None]
 """Told of every rung that is done."""
-
-WIDENINGS = 2
-"""How often a first rung may be widened."""
 
 SCORES = 20
 """How often the last rung is scored along the way, for the learning curves; every rung, to select the best."""
@@ -57,7 +54,8 @@ def race(
     progress: Progress | None = None,
     runner: Runner | None = None,
     stage: str = "rung",
-    widen: Widen | None = None,
+    between: Between | None = None,
+    margin: float = 0.0,
     listen: Listen | None = None,
 ) -> Race:
     """Race `strategies` on `task` and return the record.
@@ -70,12 +68,13 @@ def race(
         `tune_seeds` they are where the rates are chosen, on their own seeds.
     view: what a shorter rung runs: "retimed", whole schedules in fewer steps, or "prefix", the first part of the long
         run. selection: what a run is scored by: its "last" iterate, or the "best" of 20 checkpoints.
-    budget: for everything: full trainings (30), or time ("20min"). Where it does not pay for the next rung, fewer
-        strategies go on. Once the rungs are done, it buys seeds for those who are tied for the best, until they
-        separate or it ends.
+    budget: for everything: full trainings (30), time ("20min") or runs ("800 trials"). Where it does not pay for the
+        next rung, fewer strategies go on. Once the rungs are done, it buys seeds for those who are tied for the best,
+        until they separate or it ends.
     journal: keeps every finished wave, so that the same call goes on after an interruption.
     runner: to share an engine and a journal with other jobs. stage: what progress calls a rung.
-    widen: asked after the first of several rungs for strategies that should have run on it too; see `Widen`.
+    between: asked after every rung but the last who goes on, such as the survivors at more rates; see `Between`.
+    margin: a difference in score that no seeds are bought for.
     listen: told of every rung that is done.
 
     Raises BudgetError when there is nothing to compare, or the rungs alone cost more than the budget; ParameterError
@@ -94,11 +93,11 @@ def race(
     allowed = None if budget is None else Budget.of(budget)
     affordable(allowed, len(entries), plans, tuple(seeds) if tuning else (), horizon)
     runner = runner or Runner(task, engine=engine, journal=journal, progress=progress)
-    climb = _Climb(runner, horizon, view, selection, stage, widen, listen)
+    climb = _Climb(runner, horizon, view, selection, stage, between, listen)
     climb.up(entries, plans, allowed)
     if tuning:
         climb.rung(best_rates(climb.rungs[-1]), RungPlan(horizon, tuple(seeds)), last=True)
-    places, looks = _looks(climb, allowed)
+    places, looks = _looks(climb, allowed, margin)
     done = climb.rungs
     return Race(
         task.source or task.name, horizon, tuple(done), places, climb.curves,
@@ -178,9 +177,10 @@ class _Climb:
     view: View
     selection: Selection
     stage: str
-    widen: Widen | None
+    between: Between | None
     listen: Listen | None
     rungs: list[Rung] = field(default_factory=list)
+    trials: int = 0
     curves: Curves = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,15 +201,15 @@ class _Climb:
         for number, plan in enumerate(plans):
             if number and budget is not None:
                 each = len(plan.seeds) * plan.steps / self.horizon
-                entries = fitting(entries, each, budget.left(self.cost, self.seconds))
-            self.rung(entries, plan, last=number == len(plans) - 1)
-            entries = survivors(self.rungs[-1], plan.keep, shapes=number == 0)
+                entries = fitting(entries, each, budget.left(self.cost, self.seconds, self.trials))
+            last = number == len(plans) - 1
+            self.rung(entries, plan, last=last)
+            kept = survivors(self.rungs[-1], plan.keep, shapes=number == 0)
+            entries = kept if last or self.between is None else self.between(self.rungs[-1], kept)
 
     def rung(self, entries: Sequence[Strategy], plan: RungPlan, *, last: bool) -> None:
         """Run one rung and keep it."""
         rung, curves = self.run(entries, plan, f"{self.stage} {len(self.rungs) + 1}", last=last)
-        if not self.rungs and self.widen is not None and not last:
-            rung = self._widened(rung, self.widen, plan)
         self.keep(rung, curves)
 
     def keep(self, rung: Rung, curves: Curves) -> None:
@@ -223,22 +223,12 @@ class _Climb:
         """Run strategies as this race's view has them on a rung of this length."""
         runners = [on_rung(strategy, self.horizon, plan.steps, self.view) for strategy in entries]
         trials = [Trial(strategy, seed) for strategy in runners for seed in plan.seeds]
+        self.trials += len(trials)
         told = f"{stage}: {len(entries)} strategies, {plan.steps} steps"
         often = max(1, plan.steps // SCORES) if last or self.selection == "best" else None
         curves = self.runner.run(told, trials, plan.steps, score_every=often)
         table = scores(curves, self.selection).reshape(len(entries), len(plan.seeds))
         return Rung(plan.steps, tuple(entries), plan.seeds, table), curves
-
-    def _widened(self, rung: Rung, widen: Widen, plan: RungPlan) -> Rung:
-        """Return a rung with the strategies that `widen` asks for, run on the same seeds."""
-        for _ in range(WIDENINGS):
-            more = widen(rung)
-            if not more:
-                break
-            added, _ = self.run(more, plan, f"{self.stage} 1, widened", last=False)
-            table = np.concatenate([rung.scores, added.scores])
-            rung = Rung(rung.steps, (*rung.strategies, *added.strategies), rung.seeds, table)
-        return rung
 
 
 def scores(curves: Curves, selection: Selection) -> Floats:
@@ -248,7 +238,7 @@ def scores(curves: Curves, selection: Selection) -> Floats:
     return np.where(np.isfinite(curves.final), np.fmin.reduce(curves.scores, axis=0), np.inf)
 
 
-def _looks(climb: _Climb, budget: Budget | None) -> tuple[tuple[Standing, ...], int]:
+def _looks(climb: _Climb, budget: Budget | None, margin: float) -> tuple[tuple[Standing, ...], int]:
     """Return the standings, after as many more seeds for the leaders as the budget buys, and how often it bought any.
 
     Every look at the standings has its own part of the 5 % (`alpha_of`).
@@ -261,11 +251,12 @@ def _looks(climb: _Climb, budget: Budget | None) -> tuple[tuple[Standing, ...], 
     while True:
         rung = climb.rungs[-1]
         places = standings(rung, alpha_of(look, alpha))
-        more = more_seeds(places, len(rung.seeds), budget.left(climb.cost, climb.seconds))
+        open_ones = undecided(places, margin)
+        more = more_seeds(len(open_ones), len(rung.seeds), budget.left(climb.cost, climb.seconds, climb.trials))
         if not more:
             return _joined(places, told_apart), look - 1
-        told_apart = [standing for standing in places if not standing.tied] + told_apart
-        _add_seeds(climb, [standing.strategy.name for standing in places if standing.tied], more)
+        told_apart = [standing for standing in places if standing not in open_ones] + told_apart
+        _add_seeds(climb, [standing.strategy.name for standing in open_ones], more)
         look += 1
 
 

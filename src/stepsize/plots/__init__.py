@@ -8,6 +8,9 @@ from stepsize.plots.landscapes import plot_basins as plot_basins
 from stepsize.plots.landscapes import plot_paths as plot_paths
 from stepsize.plots.landscapes import plot_rates as plot_rates
 from stepsize.plots.landscapes import side_by_side as side_by_side
+from stepsize.plots.laws import plot_norms as plot_norms
+from stepsize.plots.laws import plot_prediction as plot_prediction
+from stepsize.plots.laws import plot_refinement as plot_refinement
 from stepsize.plots.races import plot_race as plot_race
 from stepsize.plots.races import plot_sensitivity as plot_sensitivity
 from stepsize.plots.routes import plot_coordinates as plot_coordinates

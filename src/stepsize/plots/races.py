@@ -53,7 +53,7 @@ def plot_sensitivity(race: Race, ax: Axes | None = None) -> Axes:
     for each, (color, dash) in zip(groups, style.inks(len(groups)), strict=True):
         _family(ax, each, color, dash)
     style.log_rates(ax)
-    steps = style.thousands(race.rungs[0].steps)
+    steps = style.thousands(race.widest.steps)
     title = f"How much the peak rate matters, after {steps} steps"
     style.dress(ax, title=title, x="peak learning rate", y="validation loss")
     _stretch(ax, [score for each in groups for score in each.scores])

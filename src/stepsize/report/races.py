@@ -10,6 +10,7 @@ from stepsize.plots import plot_chances, plot_curves, plot_policy, plot_race, pl
 from stepsize.plots.style import entitle, rate, short, thousands
 from stepsize.policies import LR
 from stepsize.report import words
+from stepsize.report.charts import learning_chart, sensitivity_chart, standings_chart
 from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Points, Section, Table
 from stepsize.report.pictures import HALF, draw
 from stepsize.results import Curves, Race, Sensitivity, Standing
@@ -63,6 +64,7 @@ def standings(race: Race) -> Section:
         label=f"Validation loss of {words.count(len(race.standings), 'strategy', 'strategies')}, best on top",
         caption=f"Mean validation loss over {seeds} with its 95 % interval, at {words.count(race.steps, 'step')}: "
         f"{race.best.name} is on top, and {ties} more {'is' if ties == 1 else 'are'} tied with it.",
+        chart=standings_chart(race),
     )  # fmt: skip
     head, rows = _columns(race)
     table = Table(
@@ -129,6 +131,7 @@ def learning(curves: Curves) -> Section:
                 plot_curves, curves,
                 label="Training and validation loss against the step, one line a strategy",
                 caption=f"Training loss, smoothed and averaged over seeds, of each strategy{dead}.",
+                chart=learning_chart(curves),
             ),
         ),
     )  # fmt: skip
@@ -165,8 +168,9 @@ def sensitivity(race: Race) -> Section:
     picture = draw(
         plot_sensitivity, race,
         label="Validation loss against peak learning rate, one line a policy",
-        caption=f"Validation loss after {thousands(race.rungs[0].steps)} steps for every peak rate that was tried"
+        caption=f"Validation loss after {thousands(race.widest.steps)} steps for every peak rate that was tried"
         + (": a flat line forgives a wrong rate, a steep one does not." if several else "."),
+        chart=sensitivity_chart(race),
     )  # fmt: skip
     return Section("Sensitivity to the peak rate", (picture, *((_widths(found),) if several else ())))
 

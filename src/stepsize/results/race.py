@@ -11,7 +11,7 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.optional import need, picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.results.curves import Curves
-from stepsize.results.sensitivity import Sensitivity, family_of, sensitivities
+from stepsize.results.sensitivity import Sensitivity, family_of, rates_a_family, sensitivities
 from stepsize.results.sentences import sentences
 from stepsize.strategy import Strategy
 
@@ -135,8 +135,13 @@ class Race(Spec):
 
     @property
     def sensitivities(self) -> tuple[Sensitivity, ...]:
-        """How much the rate matters to each family, on the first rung, which has the most rates."""
-        return sensitivities(self.rungs[0])
+        """How much the rate matters to each family, on the widest rung."""
+        return sensitivities(self.widest)
+
+    @property
+    def widest(self) -> Rung:
+        """The first of the rungs with the most rates a family."""
+        return max(self.rungs, key=rates_a_family)
 
     @property
     def places(self) -> tuple[int, ...]:

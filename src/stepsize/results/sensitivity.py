@@ -87,6 +87,12 @@ def sensitivities(rung: Rung) -> tuple[Sensitivity, ...]:
     return tuple(sorted((each for each in found if math.isfinite(min(each.scores))), key=lambda each: min(each.scores)))
 
 
+def rates_a_family(rung: Rung) -> int:
+    """Return at how many rates the family with the most of them ran."""
+    families = [family_of(strategy) for strategy in rung.strategies]
+    return max(map(families.count, families), default=0)
+
+
 def _sensitivity(family: str, rung: Rung, members: list[int]) -> Sensitivity:
     order = sorted(members, key=lambda index: rung.strategies[index].peak)
     rates = np.array([rung.strategies[index].peak for index in order])

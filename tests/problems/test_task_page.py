@@ -1,0 +1,69 @@
+"""The page on tasks: each of its examples is a whole task file of at most 15 lines, which `stepsize advise` takes."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stepsize import load, load_task
+from stepsize.cli.main import cli
+from stepsize.problems import doubts
+from stepsize.testing import check_task
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "task.md"
+SECTIONS = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FILES = {section.partition("\n")[0]: BLOCK.findall(section) for section in SECTIONS}
+LEAKING = "What is looked at before anything runs"
+
+
+@pytest.fixture
+def file(request, tmp_path, monkeypatch):
+    """The example of a section as a file, with the module that it imports beside it."""
+    *others, text = FILES[request.param]
+    for other in others:
+        (tmp_path / other.partition("\n")[0].removeprefix("# ")).write_text(other)
+    monkeypatch.delitem(sys.modules, "mytask", raising=False)
+    monkeypatch.delitem(sys.modules, "mymodule", raising=False)
+    path = tmp_path / "mytask.py"
+    path.write_text(text)
+    return path
+
+
+every = pytest.mark.parametrize("file", FILES, indirect=True)
+
+
+def test_the_page_has_an_example_in_each_section():
+    assert len(FILES) == 7
+    assert all(files for files in FILES.values())
+
+
+@every
+def test_an_example_is_a_task_of_at_most_15_lines(file):
+    assert len(file.read_text().splitlines()) <= 15
+    check_task(load_task(str(file)))
+
+
+@pytest.mark.parametrize("file", [name for name in FILES if name != LEAKING], indirect=True)
+def test_nothing_is_doubtful_in_an_example(file):
+    assert doubts(load_task(str(file))) == ()
+
+
+@pytest.mark.parametrize("file", [LEAKING], indirect=True)
+def test_the_example_of_a_leak_says_so(file, capsys):
+    runpy.run_path(str(file), run_name="__main__")
+    assert "(100%) are training samples too" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("file", [name for name in FILES if name != LEAKING], indirect=True)
+def test_advise_takes_an_example(file, tmp_path):
+    kept = tmp_path / "advice.json"
+    words = ["--steps", "40", "--budget", "20", "--rules", "AdamW", "--policies", "constant", "--save", str(kept)]
+    done = CliRunner().invoke(cli, ["advise", str(file), *words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    advice = load(kept)
+    assert advice.final.rungs[0].means[0] == pytest.approx(advice.final.standings[0].score.mean)
+    assert (advice.score.mean < 0) == (load_task(str(file)).mode == "max")

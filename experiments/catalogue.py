@@ -13,6 +13,7 @@ from experiments import (
     reddi,
     schedules,
     sensitivity,
+    transfer,
 )
 from experiments.base import Experiment
 
@@ -31,6 +32,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         oscillation.EXPERIMENT,
         escape.EXPERIMENT,
         horizon.EXPERIMENT,
+        transfer.EXPERIMENT,
         rates.SMALL_RATE,
         rates.LARGE_RATE,
         decay_speed.QUICK_DECAY,

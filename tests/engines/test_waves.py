@@ -234,12 +234,13 @@ def test_else_as_much_work_of_both_is_timed(monkeypatch, together, kind):
 def test_a_task_stays_with_the_engine_that_ran_it_before(monkeypatch):
     asked = timed(monkeypatch, 1e-3, 4e-4)
     for kind in (Ensemble, Loop):
-        engine, why = choose(task_of(), kind().label)
+        said = f"{kind().label}: for some reason"
+        engine, why = choose(task_of(), said)
         assert isinstance(engine, kind)
-        assert why == f"{engine.label}: as before"
-    assert isinstance(choose(task_of("branching"), Ensemble().label)[0], Loop)
+        assert why == said
+    assert isinstance(choose(task_of("branching"), f"{Ensemble().label}: for some reason")[0], Loop)
     assert not asked
-    assert isinstance(choose(task_of(), "an engine of old")[0], Ensemble)
+    assert isinstance(choose(task_of(), "an engine of old: for some reason")[0], Ensemble)
 
 
 def test_large_replicas_run_in_the_loop_untimed(monkeypatch):

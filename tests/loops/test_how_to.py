@@ -13,7 +13,7 @@ PAGES = [
 ]  # its blocks are files, one by one: tests/problems/test_task_page.py
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^<!-- run: (.*) -->")
-NEEDS = {"fastai": "fastai", "composer": "composer"}
+NEEDS = {"cluster": "ray", "composer": "composer", "fastai": "fastai"}
 """Frameworks that the tests are not installed with."""
 
 

@@ -10,10 +10,13 @@ from stepsize.cli.advise import advise
 from stepsize.cli.figures import figures
 from stepsize.cli.landscape import landscape
 from stepsize.cli.listing import listing
+from stepsize.cli.predict import predict
 from stepsize.cli.race import race
 from stepsize.cli.range_test import range_test
+from stepsize.cli.refine import refine
 from stepsize.cli.report import report
 from stepsize.cli.show import show
+from stepsize.cli.watch import watch
 from stepsize.kernel.errors import StepsizeError
 
 WRONG_INPUT, INTERRUPTED = 2, 130
@@ -28,7 +31,9 @@ def cli() -> None:
     """
 
 
-for command in (advise, race, range_test, landscape, show, listing, report, figures):
+for command in (
+    advise, race, watch, range_test, refine, predict, landscape, show, listing, report, figures,
+):  # fmt: skip
     cli.add_command(command)
 
 

@@ -12,6 +12,7 @@
 
 from stepsize.diagnostics.curvature import adam_preconditioner as adam_preconditioner
 from stepsize.diagnostics.curvature import sharpness as sharpness
+from stepsize.diagnostics.norms import record_norms as record_norms
 from stepsize.diagnostics.slices import filter_normalised as filter_normalised
 from stepsize.diagnostics.slices import line as line
 from stepsize.diagnostics.slices import plane as plane

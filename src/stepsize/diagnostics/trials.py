@@ -65,7 +65,7 @@ def record_steps(
                 p.register_hook(lambda gradient, p=p: look(p, gradient))  # type: ignore[no-untyped-call]  # torch has no types for it
         return compare
 
-    _run(task, trial, steps, watch, dtype)
+    watched(task, trial, steps, watch, dtype)
     return log.sizes(trial.strategy.rule.title)
 
 
@@ -85,7 +85,7 @@ def record_trail(
         trails.append(Trail(model, most))
         return trails[-1].record
 
-    _run(task, trial, steps, watch, dtype)
+    watched(task, trial, steps, watch, dtype)
     return kept[-1], trails[-1]
 
 
@@ -97,7 +97,8 @@ def _keeps(rows: Mapping[str, Floats], steps: int) -> list[float]:
     return [1.0] * steps if left is None else [float(value) for value in left[:, 0]]
 
 
-def _run(task: Task, trial: Trial, steps: int, watch: Watch, dtype: torch.dtype) -> None:
+def watched(task: Task, trial: Trial, steps: int, watch: Watch, dtype: torch.dtype) -> None:
+    """Run `trial` in the plain loop, in the precision `dtype`, with its model watched."""
     after: list[Callable[[], None]] = []
 
     def build() -> torch.nn.Module:

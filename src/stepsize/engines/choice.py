@@ -10,6 +10,7 @@ from stepsize.engines import base
 from stepsize.engines.base import Engine
 from stepsize.engines.draws import Keys
 from stepsize.engines.ensemble import Ensemble, quiet
+from stepsize.engines.function import Function, FunctionTask
 from stepsize.engines.loop import Loop
 from stepsize.engines.replicas import Replicas
 from stepsize.kernel import seeds
@@ -30,19 +31,21 @@ CLEAR = 0.7
 def choose(task: Task, before: str | None = None) -> tuple[Engine, str]:
     """Return the ensemble where the model can be vectorised and that is faster, else the loop, and why in one line.
 
-    before: the label of the engine that ran this task before; it runs it again, and nothing is timed.
+    before: the line that was returned for this task before; its engine runs it again, and nothing is timed.
 
     Watch out: near the border, and on a busy machine, the next call may choose the other engine.
 
     Raises TaskError when the task cannot be trained at all, or when there is too little memory.
     """
+    if isinstance(task, FunctionTask):
+        return Function(), Function.label
     reason = refusal(task)
     ensemble, loop = Ensemble(), Loop()
     if reason is not None:
         return loop, f"{loop.label}: the model cannot be vectorised ({reason})"
-    if before in {ensemble.label, loop.label}:
-        engine: Engine = ensemble if before == ensemble.label else loop
-        return engine, f"{engine.label}: as before"
+    for engine in (ensemble, loop):
+        if before is not None and before.startswith(f"{engine.label}: "):
+            return engine, before
     size = ensemble.most(task, _trials(1)[0])
     if size == 1:
         return loop, f"{loop.label}: replicas of this size do not gain from each other's company"

@@ -21,10 +21,11 @@ from stepsize.engines import base, memory
 from stepsize.engines.inplace import Row, Update, rows
 from stepsize.engines.replicas import Replicas
 from stepsize.kernel.errors import ParameterError
+from stepsize.policies import constant
 from stepsize.problems import Task
 from stepsize.results.curves import Curves
 from stepsize.rules.base import Slots
-from stepsize.strategy import Trial
+from stepsize.strategy import Strategy, Trial
 
 UPDATE_BLOCK = 1 << 17
 """Elements that the rule updates at once, on a CPU: they stay in the cache from one operation to the next."""
@@ -105,7 +106,9 @@ class Ensemble:
         return known[key]
 
     def _need(self, task: Task, trial: Trial) -> int:
-        return memory.each(lambda count: self._wave(task, [trial] * count, 1, None, None))
+        rule = trial.strategy.rule
+        one = Trial(Strategy(rule, constant(rule.lr)), trial.seed)  # a policy of its own may need more steps than one
+        return memory.each(lambda count: self._wave(task, [one] * count, 1, None, None))
 
     def _wave(
         self, task: Task, trials: Sequence[Trial], steps: int, score_every: int | None, progress: base.Progress | None

@@ -59,7 +59,7 @@ class Processes:
     @property
     def label(self) -> str:
         """Where waves run, in a few words."""
-        return f"in {self.count} worker processes"
+        return f"in {self.count} worker process{'' if self.count == 1 else 'es'}"
 
     @property
     def free(self) -> int:

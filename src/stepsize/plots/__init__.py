@@ -8,11 +8,16 @@ from stepsize.plots.landscapes import plot_basins as plot_basins
 from stepsize.plots.landscapes import plot_paths as plot_paths
 from stepsize.plots.landscapes import plot_rates as plot_rates
 from stepsize.plots.landscapes import side_by_side as side_by_side
+from stepsize.plots.laws import plot_norms as plot_norms
+from stepsize.plots.laws import plot_prediction as plot_prediction
+from stepsize.plots.laws import plot_refinement as plot_refinement
 from stepsize.plots.races import plot_race as plot_race
 from stepsize.plots.races import plot_sensitivity as plot_sensitivity
 from stepsize.plots.routes import plot_coordinates as plot_coordinates
 from stepsize.plots.routes import plot_profile as plot_profile
 from stepsize.plots.routes import plot_routes as plot_routes
+from stepsize.plots.rungs import plot_chances as plot_chances
+from stepsize.plots.rungs import plot_rungs as plot_rungs
 from stepsize.plots.schedules import plot_policy as plot_policy
 from stepsize.plots.schedules import plot_schedule as plot_schedule
 from stepsize.plots.schedules import plot_schedules as plot_schedules

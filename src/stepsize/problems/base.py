@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,8 @@ class Task:
 
     Raises TaskError when the data cannot be read, or is smaller than a batch.
     """
+
+    opaque: ClassVar[bool] = False  # whether it is a closed box, without a model, a loss and data to look at
 
     model: Callable[[], Module]
     loss: Any  # a function, or None, which is replaced by one that takes what the model computed

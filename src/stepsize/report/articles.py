@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import zip_longest
+from typing import Any
 
 from stepsize.kernel.spec import Spec
 from stepsize.plots import plot_policy, plot_schedule
 from stepsize.plots.style import rate
 from stepsize.policies import Policy
-from stepsize.report import descents, looks, races, sweeps, words
+from stepsize.report import descents, laws, looks, races, sweeps, words
+from stepsize.report.choices import alternatives, lead, untried
 from stepsize.report.parts import Article, Code, Facts, Gallery, Points, Section
 from stepsize.report.pictures import draw
-from stepsize.results import Advice, Curves, Descent, Race, Slice, StepSizes, Suggestion, Sweep
+from stepsize.results import (
+    Advice,
+    Curves,
+    Descent,
+    Prediction,
+    Race,
+    Refinement,
+    Slice,
+    StepSizes,
+    Suggestion,
+    Sweep,
+)
 from stepsize.results.io import dumps
 from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy
+
+MACHINE = "machine"
+"""What the versions of an advice call the hardware."""
 
 
 def articles(results: tuple[Spec, ...]) -> tuple[Article, ...]:
@@ -32,22 +49,13 @@ def articles(results: tuple[Spec, ...]) -> tuple[Article, ...]:
 
 def article(result: Spec) -> Article:
     """Return the article of any result but a sweep."""
+    for kind, write in WRITERS.items():
+        if isinstance(result, kind):
+            return write(result)
     match result:
-        case Advice():
-            found = advice_article(result)
-        case Race():
-            found = races.race_article(result)
-        case Suggestion():
-            found = sweeps.suggestion_article(result)
         case Curves():
             facts = Facts((("Trials", str(len(result.trials))), ("Engine", result.engine or words.NONE)))
             found = Article("Record", words.count(len(result.trials), "trial"), facts, (races.learning(result),))
-        case Descent():
-            found = descents.descent_article(result)
-        case Slice():
-            found = looks.slice_article(result)
-        case StepSizes():
-            found = looks.step_sizes_article(result)
         case Strategy():
             facts = Facts((("Peak learning rate", rate(result.peak)), *words.policy_facts(result.policy)))
             blocks = (races.policy_picture(result), races.strategy_json(result))
@@ -70,15 +78,18 @@ def advice_article(advice: Advice) -> Article:
         above=f"Advice · task {advice.task} · {words.count(advice.steps, 'step')}",
         title=advice.strategy.name,
         facts=_answer(advice),
+        lead=lead(advice),
         sections=(
             *why,
-            Section("Code to paste", (Code(advice.code),)),
+            alternatives(advice),
+            Section("Code to paste", (Code(advice.code()),)),
             races.standings(advice.final),
             races.learning(advice.final.curves),
             *((Section("Range tests", (Gallery(tuple(ranges)),)),) if ranges else ()),
             races.policies(advice.final),
             races.sensitivity(advice.search),
             races.rungs(advice.search, advice.final),
+            untried(advice),
             Section("How to repeat it", (_origin(advice), races.strategy_json(advice.strategy))),
         ),
     )
@@ -100,15 +111,18 @@ def _answer(advice: Advice) -> Facts:
 
 def _origin(advice: Advice) -> Facts:
     """Return what the numbers depend on."""
+    versions = [(name, version) for name, version in advice.versions if name != MACHINE]
     seeds = sorted({seed for race in (advice.search, advice.final) for rung in race.rungs for seed in rung.seeds})
     return Facts(
         (
             ("Seed of the search", str(advice.seed)),
             ("Seeds of the runs", ", ".join(map(str, seeds))),
-            ("Versions", ", ".join(f"{name} {version}" for name, version in advice.versions) or words.NONE),
+            ("Versions", ", ".join(f"{name} {version}" for name, version in versions) or words.NONE),
+            ("Hardware", dict(advice.versions).get(MACHINE, words.NONE)),
             ("Engine", advice.final.engine or words.NONE),
             ("Cost", words.trainings(advice.cost)),
             ("Wall time", words.duration(advice.seconds)),
+            *([("Command", advice.command)] if advice.command else []),
         )
     )
 
@@ -123,3 +137,16 @@ def _moves(value: Policy | Schedule) -> Article:
     json = Code(dumps(value, indent=2), f"The {value.noun} as JSON")
     title = "Policy" if isinstance(value, Policy) else type(value).__name__
     return Article(value.noun.capitalize(), title, facts, (Section("Against the step", (picture, json)),))
+
+
+WRITERS: dict[type[Spec], Callable[[Any], Article]] = {
+    Advice: advice_article,
+    Race: races.race_article,
+    Suggestion: sweeps.suggestion_article,
+    Descent: descents.descent_article,
+    Slice: looks.slice_article,
+    StepSizes: looks.step_sizes_article,
+    Refinement: laws.refinement_article,
+    Prediction: laws.prediction_article,
+}
+"""What writes the article of a kind that has one of its own."""

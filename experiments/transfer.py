@@ -1,0 +1,159 @@
+"""From short runs to long ones: a rate that was tuned in an eighth of the run, moved by the bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from experiments.base import Experiment, Measured, Setup, exact, paired, ratio
+from experiments.contests import grid
+from experiments.figures import draw_lines, panels
+from experiments.horizon import best_rate, convex
+from experiments.records import Check, Row
+from experiments.tasks import NOISY, diabetes, digits_conv, noisy_digits
+from stepsize.engines import Ensemble
+from stepsize.jobs import transferred
+from stepsize.jobs.statistics import t_interval
+from stepsize.kernel.arrays import Floats
+from stepsize.policies import Policy, linear_to_zero, wsd
+from stepsize.problems import Task
+from stepsize.rules import SGD, AdamW, Rule
+from stepsize.strategy import Strategy, Trial
+
+SHORT, FACTOR, TWICE = 250, 8, 2
+"""The run that is tuned, and how many times as long the runs are that the rate moves to, or the cooldown grows in."""
+
+CLOSE, NO_WORSE = 1.05, 1.02
+"""What "as good as one tuned there" allows, and what "no worse" does."""
+
+COOLDOWN = "20%"
+
+
+def noisy_conv() -> Task:
+    """The convolution net on the digits with label noise."""
+    return replace(noisy_digits(), model=digits_conv().model, name="noisy-conv")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task and a rule, with the ends of the grid of rates."""
+
+    task: Callable[[], Task]
+    rule: Rule
+    low: float
+    high: float
+
+
+CASES = {
+    "softmax regression, SGD": Case(convex, SGD(), 0.04, 40.96),
+    "perceptron, SGD": Case(noisy_digits, SGD(), 0.02, 5.12),
+    "convolution net, SGD": Case(noisy_conv, SGD(), 0.005, 2.56),
+    "regression, SGD": Case(diabetes, SGD(), 0.002, 1.024),
+    "perceptron, AdamW": Case(noisy_digits, AdamW(), 2e-4, 0.1024),
+}
+
+Runs = dict[str, Floats]
+"""The final losses on the fresh seeds, (seeds,), by what ran."""
+
+
+def stable(peak: float) -> Policy:
+    """Return a constant rate with a short linear cooldown."""
+    return wsd(peak, cooldown=COOLDOWN, shape="linear")
+
+
+def tuned(setup: Setup, name: str, policy: Callable[[float], Policy], steps: int) -> tuple[float, Floats]:
+    """Return the best peak of a policy on the tuning seeds, and the mean loss of each rate of the grid."""
+    case, seeds = CASES[name], setup.seeds(0, 6)
+    rates = rates_of(setup, name)
+    trials = [Trial(Strategy(case.rule, policy(rate)), seed) for rate in rates.tolist() for seed in seeds]
+    stage = f"{name}: tuning in {steps} steps"
+    losses = Ensemble().run(case.task(), trials, steps, progress=setup.progress(stage)).final
+    means = losses.reshape(len(rates), len(seeds)).mean(axis=1)
+    return 10 ** best_rate(rates, means), means
+
+
+def rates_of(setup: Setup, name: str) -> Floats:
+    """Return the grid of a case."""
+    return grid(CASES[name].low, CASES[name].high, setup.pick(2.0, 8.0))
+
+
+def fresh(setup: Setup, name: str, strategies: dict[str, Strategy], steps: int) -> Runs:
+    """Return the final losses of strategies on fresh seeds."""
+    seeds = setup.seeds(100, 10)
+    trials = [Trial(strategy, seed) for strategy in strategies.values() for seed in seeds]
+    stage = f"{name}: {steps} steps on fresh seeds"
+    found = Ensemble().run(CASES[name].task(), trials, steps, progress=setup.progress(stage)).final
+    return dict(zip(strategies, found.reshape(len(strategies), len(seeds)), strict=True))
+
+
+def rates(setup: Setup, name: str) -> tuple[Runs, dict[str, float], dict[str, tuple[Floats, Floats]]]:
+    """Return the losses of the long run at each rate, these rates, and the two tuned curves."""
+    rule, short = CASES[name].rule, setup.pick(SHORT, 16)
+    long = FACTOR * short
+    first, near = tuned(setup, name, linear_to_zero, short)
+    last, far = tuned(setup, name, linear_to_zero, long)
+    source = Strategy(rule, linear_to_zero(first))
+    move = partial(transferred, source, short, long)
+    strategies = {
+        "tuned there": Strategy(rule, linear_to_zero(last)), "kept": source,
+        "moved by the bound": move(exponent=-0.5), "moved as for its rule": move(),
+    }  # fmt: skip
+    curves = {f"{short} steps": (rates_of(setup, name), near), f"{long} steps": (rates_of(setup, name), far)}
+    peaks = {what: strategy.peak for what, strategy in strategies.items()}
+    return fresh(setup, name, strategies, long), peaks, curves
+
+
+def cooldowns(setup: Setup, name: str) -> Runs:
+    """Return the losses of a run twice as long at the rate of the short one, with its cooldown and a longer one."""
+    short = setup.pick(SHORT, 16)
+    peak, _ = tuned(setup, name, stable, short)
+    source = Strategy(CASES[name].rule, stable(peak))
+    longer = transferred(source, short, TWICE * short, by="cooldown")
+    return fresh(setup, name, {"kept": source, "longer": longer}, TWICE * short)
+
+
+def measure(setup: Setup) -> Measured:
+    """Tune in short runs, move, and compare with what is tuned in the long run."""
+    rows, checks = [], []
+    names = list(CASES)[: setup.pick(len(CASES), 2)]
+    figure, axes = panels(len(names), width=3.4)
+    for ax, name in zip(axes, names, strict=True):
+        found, peaks, curves = rates(setup, name)
+        for what, losses in found.items():
+            rows.append(Row(f"{name}, {what}", "peak rate", exact(peaks[what])))
+            rows.append(Row(f"{name}, {what}", "validation loss", t_interval(losses)))
+        checks += [
+            Check(f"{name}: the loss at the rate {what}, over that at the rate tuned in the long run",
+                  ratio(found[what], found["tuned there"]), high=CLOSE)
+            for what in ("moved by the bound", "moved as for its rule")
+        ]  # fmt: skip
+        checks.append(
+            Check(f"{name}: the loss at the rate moved as for its rule, over that at the rate kept",
+                  ratio(found["moved as for its rule"], found["kept"]), high=NO_WORSE)
+        )  # fmt: skip
+        longer = cooldowns(setup, name)
+        rows += [Row(f"{name}, cooldown {what}", "validation loss", t_interval(x)) for what, x in longer.items()]
+        checks.append(
+            Check(f"{name}: at the same rate in {TWICE} times the steps, the loss with a longer cooldown over that "
+                  f"with {COOLDOWN}", ratio(longer["longer"], longer["kept"]), high=1.0)
+        )  # fmt: skip
+        least = min(float(values.min()) for _, values in curves.values())
+        lines = {what: (x, np.where(y < 3 * least, y, np.nan)) for what, (x, y) in curves.items()}
+        draw_lines(ax, lines, title=name, x="peak learning rate", y="validation loss", rates=True, key=ax is axes[-1])
+    short = setup.pick(SHORT, 16)
+    return Measured(
+        f"{NOISY}, softmax regression, a perceptron 64-64-10 and a small convolution net, and the diabetes data with a "
+        f"perceptron 10-32-1; batch 32; linear decay to zero tuned in {short} and {FACTOR * short} steps on a grid of "
+        f"factor {setup.pick(2, 8)} with a parabola, wsd with a linear cooldown tuned in {setup.pick(SHORT, 16)} steps",
+        paired(setup.seeds(100, 10)), rows, checks, figure,
+    )  # fmt: skip
+
+
+EXPERIMENT = Experiment(
+    "transfer",
+    "A strategy that was tuned in short runs is right for a long one when the bound moves its rate, or its cooldown.",
+    "schaipp2025surprising, sec. 5", measure,
+)  # fmt: skip

@@ -1,0 +1,53 @@
+"""The gradient norms of a trial, update by update: what a schedule is refined from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from stepsize.diagnostics.trials import watched
+from stepsize.kernel.arrays import Floats
+from stepsize.problems import Task
+from stepsize.strategy import Trial
+
+
+class Norms(NamedTuple):
+    """Norms of each batch's gradient, all parameters together, before the update: L2 and L1, each (steps,) float64."""
+
+    l2: Floats
+    l1: Floats
+
+
+def record_norms(
+    task: Task, trial: Trial, steps: int, *, dtype: torch.dtype = torch.float32,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Norms:  # fmt: skip
+    """Run `trial` on `task` for `steps` updates, and return the norms of its gradients.
+
+    dtype: of the parameters. progress: told of every update. Once the run has diverged the norms are not finite.
+    """
+    sums: list[tuple[float, float]] = []
+
+    def watch(model: torch.nn.Module) -> Callable[[], None]:
+        now = [0.0, 0.0]
+
+        def look(gradient: torch.Tensor) -> None:
+            now[0] += float(gradient.detach().double().square().sum())
+            now[1] += float(gradient.detach().double().abs().sum())
+
+        def close() -> None:
+            sums.append((now[0], now[1]))
+            now[:] = [0.0, 0.0]
+            progress(1)
+
+        for p in model.parameters():
+            if p.requires_grad:
+                p.register_hook(look)  # type: ignore[no-untyped-call]  # torch has no types for it
+        return close
+
+    watched(task, trial, steps, watch, dtype)
+    squares, sizes = np.array(sums, dtype=np.float64).reshape(-1, 2).T
+    return Norms(np.sqrt(squares), sizes)

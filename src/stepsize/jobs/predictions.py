@@ -1,0 +1,249 @@
+"""Predicting loss curves: the curves of schedules that were not run, by several laws, from a recorded few.
+
+Each law is fitted to all recorded runs, and held to account on runs that it was not fitted to: those that are given for
+that, or each recorded run in turn, with the law fitted to the others. What is told of a schedule is the median over
+the laws with their spread, and two schedules are ranked only where all laws agree on their order and they lie further
+apart than the error: the largest of a final loss that a law made on such runs, the median over the laws
+(docs/adr/0019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from stepsize.kernel.arrays import Floats, floats
+from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.policies import LR, Policy
+from stepsize.results import Estimate, Forecast, LawFit, LossCurve, Prediction
+from stepsize.results.prediction import TAIL
+from stepsize.schedules import Table
+from stepsize.theory import LAWS, Law, Run, fit
+from stepsize.theory.fitting import falls
+
+SKIP = 0.05
+"""The first part of a run that is not fitted: the laws say nothing of it."""
+
+ROWS = 150
+"""The most losses of one run that are fitted; more are averaged in bins."""
+
+FEWEST = 12
+"""The fewest losses of one run."""
+
+POINTS = 200
+"""The moments of a predicted curve."""
+
+LONGER = 4.0
+"""How many times as long as the longest recorded run a horizon may be for its schedules to be ranked."""
+
+RISES = 0.02
+"""A rate that rises by more than this share of its peak after it fell is what no law here was checked on."""
+
+
+class _Fitted(NamedTuple):
+    """A law with its parameters, and the curves that were held out of it: (run, what it says of it)."""
+
+    law: Law
+    values: Floats
+    error: float
+    told: tuple[tuple[Run, Floats], ...]
+
+
+def predict(
+    runs: Sequence[LossCurve], schedules: Mapping[str, Policy], *, steps: int | None = None,
+    laws: Sequence[str] | None = None, held_out: Sequence[LossCurve] = (), skip: float = SKIP, name: str = "logs",
+    fixed: Mapping[str, Mapping[str, float]] | None = None,
+) -> Prediction:  # fmt: skip
+    """Return what the laws say of `schedules`, fitted to the recorded `runs`.
+
+    runs: recorded curves, best of two or more schedules, one of which decays. schedules: what is asked about, by name;
+        at a rate near that of the runs. steps: the horizon (steps, optimizer updates) of what is not bound yet; the
+        longest run's when not given.
+    laws: their names; all when not given. held_out: runs that the laws are held to and not fitted to.
+    skip: the first part of each run that is left out, besides its warmup. fixed: parameters of a law that are known, by
+        the names of the law and the parameter.
+
+    Raises ParameterError for a law that is not there, a rate that rises again after it fell, or losses of 0 or below;
+    BudgetError for too few losses or no schedule.
+
+    Watch out: the laws were made for the training loss of language models that see no sample twice. Where a model fits
+    its training data by heart, or where the loss is held out and rises, they mean nothing.
+
+    Source: [tissue2024scaling, luo2025multi, li2025functional].
+    """
+    chosen = _laws(laws)
+    if not schedules:
+        raise BudgetError("nothing is asked about; name a schedule.")
+    recorded, kept = [_run(each, skip) for each in runs], [_run(each, skip) for each in held_out]
+    if not recorded:
+        raise BudgetError("a prediction needs a recorded run, and better three: a constant rate, a decay, a drop.")
+    horizon = steps or max(len(run.table) for run in recorded)
+    bound = {each: _bound(each, policy, horizon) for each, policy in schedules.items()}
+    fitted = [_fitted(law, recorded, kept, (fixed or {}).get(law.name, {})) for law in chosen]
+    fits = tuple(_law_fit(each) for each in fitted)
+    error = float(np.median([each.final_error for each in fits]))
+    told = [_forecast(each, policy, fitted) for each, policy in bound.items()]
+    told.sort(key=lambda each: each.final.value)
+    longest = max(len(run.table) for run in (*recorded, *kept))
+    reach = max(float(each.at[-1]) for each in told) / longest
+    limit = error if reach <= LONGER else math.inf
+    ranked = [_marked(each, told[0], limit) for each in told]
+    return Prediction(
+        name, horizon, tuple(runs), tuple(held_out), fits, tuple(ranked), error,
+        _verdict(ranked, error, reach), _warnings(recorded, told, reach),
+    )  # fmt: skip
+
+
+def led(policy: Policy, run: LossCurve) -> Policy:
+    """Return a policy's rate with the warmup of a recorded run before it, scaled to its first rate.
+
+    So a schedule is compared with what was recorded, and not a warmup with none. A policy that does not begin at its
+    largest rate has a warmup of its own and is left as it is.
+    """
+    schedule, before = policy[LR], int(np.argmax(run.rates))
+    if not before or isinstance(schedule.steps, int):
+        return policy
+    rates = schedule.over(len(run.rates)).table(0, len(run.rates))
+    if rates[0] < rates.max():
+        return policy
+    warm = run.rates[:before] * (rates[0] / run.rates.max())
+    return Policy(**{LR: Table(tuple(warm.tolist()), before) >> schedule})
+
+
+def apart(first: Forecast, second: Forecast, error: float) -> bool:
+    """Return whether two forecasts can be ranked: all laws agree on the order, and they differ by more than `error`."""
+    differences = first.losses[:, -1] - second.losses[:, -1]
+    agree = bool((differences > 0).all() or (differences < 0).all())
+    return agree and abs(first.final.value - second.final.value) > error
+
+
+def _laws(names: Sequence[str] | None) -> list[Law]:
+    for name in names or ():
+        if name not in LAWS:
+            raise ParameterError(f"no law is called {name!r}. {suggestion(name, LAWS)}")
+    chosen = [LAWS[name] for name in (LAWS if names is None else dict.fromkeys(names))]
+    if not chosen:
+        raise ParameterError(f"a prediction needs at least one law. {suggestion('', LAWS)}")
+    return chosen
+
+
+def _run(curve: LossCurve, skip: float) -> Run:
+    """Return what is fitted of a curve: what comes after its warmup and its first part, in at most ROWS bins."""
+    _refuse_rise(curve.name, curve.rates)
+    if not (curve.losses > 0).all() or not np.isfinite(curve.losses).all():
+        worst = float(curve.losses[~((curve.losses > 0) & np.isfinite(curve.losses))][0])
+        raise ParameterError(f"run {curve.name!r} has a loss of {worst:g}; the laws are of finite losses above 0.")
+    late = curve.at > max(int(curve.rates.argmax()), skip * len(curve.rates))
+    if late.sum() < FEWEST:
+        raise BudgetError(
+            f"run {curve.name!r} has {int(late.sum())} losses after its warmup, too few to fit a law to; log at least "
+            f"{FEWEST}."
+        )
+    rows = np.stack([curve.at[late], curve.losses[late]])
+    edges = np.linspace(0, rows.shape[1], min(ROWS, rows.shape[1]) + 1).astype(np.int64)
+    at, losses = np.add.reduceat(rows, edges[:-1], axis=1) / np.diff(edges)
+    return Run(floats(curve.rates), floats(np.floor(at)), floats(losses))
+
+
+def _refuse_rise(name: str, table: Floats) -> None:
+    after = floats(table)[int(np.argmax(table)) :]
+    if (after - np.minimum.accumulate(after)).max() > RISES * after.max():
+        raise ParameterError(
+            f"the rate of {name!r} rises again after it fell, and no law here was checked on that; give schedules that "
+            "only fall after their warmup."
+        )
+
+
+def _bound(name: str, policy: Policy, horizon: int) -> Policy:
+    schedule = policy[LR]
+    own = schedule.steps
+    bound = policy.over(own if isinstance(own, int) else horizon)
+    _refuse_rise(name, bound[LR].table(0, int(bound[LR].steps)))
+    return bound
+
+
+def _fitted(law: Law, runs: Sequence[Run], held_out: Sequence[Run], fixed: Mapping[str, float]) -> _Fitted:
+    """Return a law fitted to `runs`, with what it says of the runs that it was not fitted to."""
+    values = fit(law, runs, fixed)
+    error = float(np.mean(np.concatenate([np.abs(law(values, run.table, run.at) - run.losses) for run in runs])))
+    if held_out:
+        told = [(run, law(values, run.table, run.at)) for run in held_out]
+    else:
+        told = [(run, law(fit(law, rest, fixed), run.table, run.at)) for run, rest in _turns(runs)]
+    return _Fitted(law, values, error, tuple(told))
+
+
+def _turns(runs: Sequence[Run]) -> Iterable[tuple[Run, Sequence[Run]]]:
+    """Return each run with the others, where those still have a decay to learn from."""
+    for i, run in enumerate(runs):
+        rest = [*runs[:i], *runs[i + 1 :]]
+        if any(falls(other.table) for other in rest):
+            yield run, rest
+
+
+def _end(run: Run, losses: Floats) -> float:
+    """Return the mean of `losses` over the last part of a run."""
+    return float(losses[run.at > (1 - TAIL) * run.at[-1]].mean())
+
+
+def _law_fit(fitted: _Fitted) -> LawFit:
+    curve = [float(np.mean(np.abs(told - run.losses))) for run, told in fitted.told]
+    final = [abs(_end(run, told) - _end(run, run.losses)) for run, told in fitted.told]
+    values = tuple(zip(fitted.law.parameters, fitted.values.tolist(), strict=True))
+    known = float(np.mean(curve)) if curve else math.nan
+    return LawFit(fitted.law.name, values, fitted.error, known, max(final, default=math.inf))
+
+
+def _forecast(name: str, policy: Policy, fitted: Sequence[_Fitted]) -> Forecast:
+    run = int(policy[LR].steps)
+    table = policy[LR].table(0, run)
+    first = max(1, int(table.argmax()), round(SKIP * run))
+    at = np.unique(np.linspace(first, run, POINTS).round())
+    losses = np.stack([each.law(each.values, table, at) for each in fitted])
+    return Forecast(name, policy, at, losses, Estimate.of(losses[:, -1]), tied=False)
+
+
+def _marked(each: Forecast, best: Forecast, error: float) -> Forecast:
+    tied = each is not best and not apart(each, best, error)
+    return Forecast(each.name, each.policy, each.at, each.losses, each.final, tied)
+
+
+def _verdict(told: Sequence[Forecast], error: float, reach: float) -> str:
+    """Return in a sentence which schedule is predicted best, or why none is."""
+    best, tied = told[0], [each.name for each in told if each.tied]
+    if len(told) == 1:
+        low, high = f"{best.final.low:.4g}", f"{best.final.high:.4g}"
+        return f"{best.name} is predicted to end at {best.final.value:.4g} ({low} to {high} over the laws)"
+    if math.isinf(error):
+        return "no ranking: no run was held out, so the error of these predictions is not known"
+    if reach > LONGER:
+        return (
+            f"no ranking: the horizon is {reach:.3g} times the longest recorded run, and beyond {LONGER:g} times the "
+            "error is not known"
+        )
+    if tied:
+        return (
+            f"no schedule is predicted best: {', '.join(tied)} cannot be told from {best.name}, within an error of "
+            f"{error:.2g} or because the laws disagree"
+        )
+    return f"{best.name} is predicted best, by more than the error of {error:.2g}"
+
+
+def _warnings(runs: Sequence[Run], told: Sequence[Forecast], reach: float) -> tuple[str, ...]:
+    said = []
+    if len(runs) == 1:
+        said.append("one run alone: with one schedule no law is reliably best, and their spread is all that is known")
+    if reach > 1:
+        said.append(f"the horizon is {reach:.3g} times the longest recorded run; the error is that of shorter runs")
+    peaks = [float(run.table.max()) for run in runs]
+    far = [
+        each.name for each in told
+        if not min(peaks) / 1.5 <= float(each.policy[LR](each.at).max()) <= 1.5 * max(peaks)
+    ]  # fmt: skip
+    if far:
+        tried = f"{min(peaks):.3g} to {max(peaks):.3g}"
+        said.append(f"the peak of {', '.join(far)} is far from those of the recorded runs, {tried}")
+    return tuple(said)

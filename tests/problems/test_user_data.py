@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from stepsize import Task
+from stepsize import FunctionTask, Task
 from stepsize.engines import Ensemble, Loop
 from stepsize.engines.choice import refusal
 from stepsize.engines.identity import difference, identity
@@ -283,6 +283,10 @@ def test_shared_samples_and_few_are_doubts():
     assert doubts(task_of(validation=(X[:20], (Y[:20] + 1) % 4))) == ()  # the same inputs with other targets
     assert doubts(task_of(SAMPLES, SAMPLES_V, Owns, None)) == ()
     assert "40 of 40" in doubts(task_of(SAMPLES, SAMPLES, Owns, None))[0]
+
+
+def test_a_training_function_shows_no_data_to_doubt():
+    assert doubts(FunctionTask(print)) == ()
 
 
 def test_a_share_below_a_hundredth_is_chance():

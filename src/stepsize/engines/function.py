@@ -71,6 +71,8 @@ class FunctionTask(Task):
     validation: Any = field(init=False, default=None, repr=False)
     batch_size: int = field(init=False, default=0, repr=False)
     accumulate: int = field(init=False, default=1, repr=False)
+    metric: Any = field(init=False, default=None, repr=False)
+    mode: str = field(init=False, default="min", repr=False)
     steps: int = 500
     name: str = ""
     source: str = field(default="", repr=False)

@@ -17,7 +17,9 @@ FEW = 10
 
 
 def doubts(task: Task) -> tuple[str, ...]:
-    """Return what to be careful of in the data of `task`, a sentence each."""
+    """Return what to be careful of in the data of `task`, a sentence each; of data that it does not show, nothing."""
+    if task.opaque:
+        return ()
     return tuple(sentence for sentence in (leaks(task), few(task)) if sentence)
 
 

@@ -33,7 +33,7 @@ from stepsize.jobs.statistics import prediction_interval, t_interval
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.policies import recipe
-from stepsize.problems import Task
+from stepsize.problems import Task, doubts
 from stepsize.results import Advice, Race, Rung
 from stepsize.results.sensitivity import family_of
 from stepsize.rules import Rule
@@ -147,7 +147,7 @@ class _Search:
             score=t_interval(scores),
             promise=prediction_interval(scores),
             reasons=words.reasons(found),
-            warnings=words.warnings(found),
+            warnings=(*doubts(self.runner.task), *words.warnings(found)),
             more=words.more(found, plans, larger(plans, len(self.rules), len(self.policies)), margin),
             start=start,
             scored_on=plans.confirming,

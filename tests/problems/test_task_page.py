@@ -1,5 +1,6 @@
 """The page on tasks: each of its examples is a whole task file of at most 15 lines, which `stepsize advise` takes."""
 
+import math
 import re
 import runpy
 import sys
@@ -73,7 +74,7 @@ def test_an_example_trains_and_its_score_falls(file):
 
 @pytest.mark.parametrize("file", ["A Lightning module", "A metric in place of the loss"], indirect=True)
 def test_advise_takes_an_example(file, tmp_path):
-    """A score is minimised, so of accuracies, which are negative, the best is the lowest."""
+    """It finds what is better than a guess at two classes; an accuracy is a negative score."""
     kept = tmp_path / "advice.json"
     words = [
         "--steps",
@@ -90,5 +91,7 @@ def test_advise_takes_an_example(file, tmp_path):
     done = CliRunner().invoke(cli, ["advise", str(file), "--save", str(kept), *words], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     advice = load(kept)
-    assert advice.final.standings[0].score.mean == pytest.approx(advice.final.rungs[0].means.min())
-    assert (advice.score.mean < 0) == (load_task(str(file)).mode == "max")
+    if load_task(str(file)).mode == "max":
+        assert -1 <= advice.score.mean < -0.75
+    else:
+        assert 0 < advice.score.mean < math.log(2)

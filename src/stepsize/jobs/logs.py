@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import BudgetError, FormatError, ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, FormatError, ParameterError
 from stepsize.results import LossCurve
 
 STEP = "step"
@@ -51,8 +51,8 @@ def read_log(
     for name in (*wanted.values(), *(() if run is None else (run,))):
         if name not in head:
             raise FormatError(
-                f"{file} has no column {name!r}; it has {', '.join(map(repr, head))}. {suggestion(name, head)} "
-                "The options ending in -column say what yours are called."
+                f"{file} has no column {name!r}; it has {', '.join(map(repr, head))}. Say what yours "
+                "is called, on the command line by the option that ends in -column."
             )
     groups: dict[str, list[dict[str, str]]] = {}
     for row in rows:

@@ -2,8 +2,8 @@
 
 The last-iterate bound [schaipp2025surprising] gives two ways. The *rate* is multiplied by the shift of the bound from
 the short table to the long one, about `sqrt(T0 / T)`. Or the rate stays, and the *cooldown* grows until the bound's
-best rate is what it was: then a run that has begun, or a checkpoint of its stable part, can go on. How much of the
-bound's exponent shows hangs on the rule, as in `find_rate` (docs/adr/0015).
+best rate is what it was: then a run that has begun, or a checkpoint of its stable part, can go on. Rules that find
+their own scale, or decay by themselves, keep their rate, and Lion's falls faster, as in `find_rate` (docs/adr/0015).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from stepsize.jobs.suggestions import exponent_of
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import LR, Policy
+from stepsize.rules import Rule
 from stepsize.schedules import Chain, Constant, Schedule, Segment, with_horizon
 from stepsize.schedules.base import whole_steps
 from stepsize.strategy import Strategy
@@ -29,6 +30,9 @@ FARTHEST = 16
 COLD = 0.5
 """A schedule whose last rates are above this share of its peak has no cooldown, and there the bound fails."""
 
+BOUND = -0.5
+"""The power of the horizon that the best rate follows by the bound."""
+
 SLACK = 0.05
 """How much of the factor may be missing where the whole run is a cooldown already."""
 
@@ -39,14 +43,16 @@ def transferred(
     """Return `strategy`, tuned for runs of `source` steps, for a run of `target` steps, bound to it.
 
     by: "rate" moves the peak; "cooldown" keeps it, and makes the cooldown longer instead.
-    exponent: the power of the horizon that the best rate follows; that of the rule when not given, -0.5 is the bound's.
+    exponent: the power of the horizon that the best rate follows. When not given -0.5, the bound's; -5/6 for Lion, and
+        0 for rules that find their own scale.
 
     Raises ParameterError where it is not known to hold: for a shorter run, for one more than 16 times as long, for a
     schedule without a cooldown, and with "cooldown" for a schedule that is not a constant rate before a decay, or for a
     horizon that no cooldown makes up for.
 
-    Watch out: it moves the rate and says nothing of the loss. A run that overfits wants another length, not another
-    rate, and with gradient norms that fall along the run the bound has another shape.
+    Watch out: it moves the rate and says nothing of the loss. Over a factor of 8 the moved rate lost up to 4 % to one
+    tuned there, on five small tasks; a longer cooldown at the same rate helped on none of them (docs/experiments.md),
+    though it does in the paper's long runs.
 
     Source: [schaipp2025surprising].
 
@@ -56,12 +62,12 @@ def transferred(
     >>> wsd = Strategy(SGD(), Policy(lr=Constant(0.1) >> Linear(0.1, 0.0, "20%")))
     >>> round(transferred(wsd, 4000, 8000).peak, 4)
     0.0794
-    >>> transferred(wsd, 4000, 8000, by="cooldown", exponent=-0.5).policy["lr"]
+    >>> transferred(wsd, 4000, 8000, by="cooldown").policy["lr"]
     Constant(level=0.1, steps=2938) >> Linear(start=0.1, end=0.0, steps=5062)
     """
     short, long = whole_steps(source), whole_steps(target)
     _check_lengths(short, long)
-    power = exponent_of(strategy.rule) if exponent is None else exponent
+    power = _exponent(strategy.rule) if exponent is None else exponent
     before, after = _over(strategy.policy, short, short), _over(strategy.policy, short, long)
     _check_cooldown(before[LR].table(0, short))
     factor = _factor(before, after, power)
@@ -72,6 +78,12 @@ def transferred(
     else:
         raise ParameterError(f"by must be 'rate' or 'cooldown', not {by!r}.")
     return replace(strategy, policy=policy, name="")
+
+
+def _exponent(rule: Rule) -> float:
+    """Return the power of the horizon: none where a rule has none, else the bound's, or the rule's where it is more."""
+    own = exponent_of(rule)
+    return min(own, BOUND) if own else 0.0
 
 
 def _check_lengths(short: int, long: int) -> None:
@@ -114,7 +126,7 @@ def _stretched(name: str, schedule: Schedule, short: int, run: int) -> Schedule:
 def _factor(before: Policy, after: Policy, exponent: float) -> float:
     """Return by what the peak is multiplied."""
     short, long = int(before[LR].steps), int(after[LR].steps)
-    return float(shift(before[LR].table(0, short), after[LR].table(0, long)) ** (exponent / -0.5))
+    return float(shift(before[LR].table(0, short), after[LR].table(0, long)) ** (exponent / BOUND))
 
 
 def _cooled(schedule: Schedule, run: int, factor: float) -> Schedule:

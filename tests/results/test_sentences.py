@@ -52,14 +52,24 @@ def test_the_selection_is_always_said():
 def test_rungs_say_their_view_their_agreement_and_the_winners_place():
     race = samples.search()
     (sentence,) = said(race, "Kendall's tau")
-    assert "The rung of 100 steps (whole schedules in fewer steps) agrees with the full length by 0.71" in sentence
+    assert "On the rung of 100 steps (whole schedules in fewer steps) its order agrees with the full length" in sentence
+    assert "by 0.71" in sentence
     assert "over the 16 strategies" in sentence
     assert "number 1 of 90" in sentence
     assert "did not tell those apart" not in sentence
     (weak,) = said(replace(race, view="prefix", agreement=(0.1,)), "Kendall's tau")
     assert "(the first part of the long runs)" in weak
     assert "did not tell those apart" in weak
-    assert not said(replace(race, agreement=(np.nan,)), "Kendall's tau")
+    unknown = replace(race, agreement=(np.nan,))
+    assert not said(unknown, "Kendall's tau")
+    assert said(unknown, "steps) the winner was number 1 of 90.")
+
+
+def test_an_agreement_over_two_strategies_is_not_said():
+    race = samples.search()
+    first, second = race.rungs
+    two = replace(second, strategies=second.strategies[:2], scores=second.scores[:2])
+    assert not said(replace(race, rungs=(first, two)), "Kendall's tau")
 
 
 def test_seeds_that_tuned_and_seeds_that_were_added_are_named():
@@ -69,6 +79,7 @@ def test_seeds_that_tuned_and_seeds_that_were_added_are_named():
     tuned = replace(race, tuned=1, rungs=(first, replace(second, seeds=(4, 9))), looks=2)
     assert said(tuned, "chosen on seeds 1, 2, and are judged on seeds 4, 9")
     assert said(tuned, "added 2 times")
+    assert said(tuned, "comparisons and looks")
 
 
 def test_a_best_rate_at_an_end_is_flagged_for_those_who_got_far():

@@ -32,16 +32,16 @@ _EXTRAS = {
 
 
 def need(package: str) -> Any:
-    """Import `package` and return it, or raise MissingPackageError that says which extra brings it."""
+    """Import `package` and return it, or raise MissingPackageError that says what to install."""
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         root = package.partition(".")[0]
         if error.name is not None and error.name.partition(".")[0] != root:
             raise
-        extra = _EXTRAS.get(root, root)
+        wanted = f"'stepsize[{_EXTRAS[root]}]'" if root in _EXTRAS else root
         raise MissingPackageError(
-            f"this needs the package {root!r}, which is not installed. Install it: pip install 'stepsize[{extra}]'"
+            f"this needs the package {root!r}, which is not installed. Install it: pip install {wanted}"
         ) from error
 
 

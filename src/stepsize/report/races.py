@@ -15,6 +15,7 @@ from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Points
 from stepsize.report.pictures import HALF, draw
 from stepsize.results import Curves, Race, Sensitivity, Standing
 from stepsize.results.io import dumps
+from stepsize.results.sentences import numbers
 from stepsize.strategy import Strategy
 
 POLICIES = 6
@@ -198,8 +199,7 @@ def rungs(*races: Race) -> Section:
         for i, rung in enumerate(race.rungs):
             agreement = f"{race.agreement[i]:.2f}" if i < len(race.agreement) else words.NONE
             best = rung.strategies[rung.order[0]].name
-            seeds = ", ".join(map(str, rung.seeds))
-            shape = (thousands(rung.steps), str(len(rung.strategies)), seeds, agreement, best)
+            shape = (thousands(rung.steps), str(len(rung.strategies)), numbers(rung.seeds), agreement, best)
             rows.append((str(len(rows) + 1), *shape))
         if len(race.rungs) > 1:
             pictures.append(_places(race))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from stepsize.results.sensitivity import family_of
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 WEAK = 0.3
 """Below this agreement a rung did not tell those apart who went on from it."""
+
+FEWEST = 3
+"""Over fewer strategies an agreement says nothing."""
 
 UNEQUAL = 1.5
 """Total decays of one rule that differ by more than this factor are worth a word."""
@@ -31,13 +34,14 @@ def _winner(race: Race) -> Iterator[str]:
         return
     chance = f", with a chance of {percent(best.chance)} to be the best" if math.isfinite(best.chance) else ""
     yield f"{best.strategy.name} has the lowest mean validation loss, {best.score.mean:.4g}{chance}."
+    looks = " and looks" if race.looks else ""
     ties = [standing.strategy.name for standing in others if standing.tied]
     if ties and len(race.rungs[-1].seeds) < 2:
         yield "One seed tells nothing apart; run at least three."
     elif ties:
-        yield f"It cannot be told from {_listed(ties)} (Holm's correction, 5 % over all comparisons)."
+        yield f"It cannot be told from {_listed(ties)} (Holm's correction, 5 % over all comparisons{looks})."
     elif others:
-        yield "It is told apart from all others (Holm's correction, 5 % over all comparisons)."
+        yield f"It is told apart from all others (Holm's correction, 5 % over all comparisons{looks})."
 
 
 def _scored(race: Race) -> Iterator[str]:
@@ -50,24 +54,25 @@ def _scored(race: Race) -> Iterator[str]:
 def _seeds(race: Race) -> Iterator[str]:
     if race.tuned:
         chosen, judged = race.rungs[race.tuned - 1].seeds, race.rungs[race.tuned].seeds
-        yield f"Rates were chosen on seeds {_numbers(chosen)}, and are judged on seeds {_numbers(judged)}."
+        yield f"Rates were chosen on seeds {numbers(chosen)}, and are judged on seeds {numbers(judged)}."
     if race.looks:
         times = "once" if race.looks == 1 else f"{race.looks} times"
-        yield f"Seeds for the leaders were added {times}; every look at the standings had its own part of the 5 %."
+        yield f"Seeds for the leaders were added {times}, and every look at the standings has its part of the 5 %."
 
 
 def _rungs(race: Race) -> Iterator[str]:
     what = {"retimed": "whole schedules in fewer steps", "prefix": "the first part of the long runs"}[race.view]
     for rung, tau, place in zip(race.rungs, race.agreement, race.places, strict=False):
-        if rung.steps == race.steps or not math.isfinite(tau):
-            continue
-        weak = ", so it did not tell those apart" if tau < WEAK else ""
-        best = f"; the winner was number {place} of {len(rung.strategies)} there" if place else ""
         shared = len({each.name for each in rung.strategies} & _full(race))
-        yield (
-            f"The rung of {rung.steps} steps ({what}) agrees with the full length by {tau:.2f} (Kendall's tau, over "
-            f"the {shared} strategies that ran in both){weak}{best}."
-        )
+        if rung.steps == race.steps:
+            continue
+        said = [f"the winner was number {place} of {len(rung.strategies)}"] if place else []
+        if math.isfinite(tau) and shared >= FEWEST:
+            weak = ", so it did not tell those apart" if tau < WEAK else ""
+            agrees = f"its order agrees with the full length by {tau:.2f} (Kendall's tau, over the {shared} "
+            said = [f"{agrees}strategies that ran in both){weak}", *said]
+        if said:
+            yield f"On the rung of {rung.steps} steps ({what}) {'; '.join(said)}."
 
 
 def _full(race: Race) -> set[str]:
@@ -108,14 +113,19 @@ def percent(chance: float) -> str:
     return "<1 %" if rounded < 1 else ">99 %" if rounded > 99 else f"{rounded} %"
 
 
-def _numbers(seeds: tuple[int, ...]) -> str:
-    """Return seeds as they are written: 0 to 4, or 3, 8, 1001.
+def numbers(seeds: Sequence[int]) -> str:
+    """Return seeds as they are written, three or more in a row by their ends.
 
-    >>> _numbers((0, 1, 2)), _numbers((4, 9)), _numbers((7,))
-    ('0 to 2', '4, 9', '7')
+    >>> numbers((0, 1, 2)), numbers((4, 9)), numbers((0, 1, 2, 3, 1004, 1005))
+    ('0 to 2', '4, 9', '0 to 3, 1004, 1005')
     """
-    whole = len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[0] + len(seeds)))
-    return f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds))
+    rows: list[list[int]] = []
+    for seed in seeds:
+        if rows and seed == rows[-1][-1] + 1:
+            rows[-1].append(seed)
+        else:
+            rows.append([seed])
+    return ", ".join(f"{row[0]} to {row[-1]}" if len(row) > 2 else ", ".join(map(str, row)) for row in rows)
 
 
 def _listed(names: list[str]) -> str:

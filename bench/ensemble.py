@@ -33,7 +33,6 @@ import torch
 
 from stepsize.adapters.torch import build_optimizer, drive
 from stepsize.engines import Ensemble, choose
-from stepsize.engines.base import glanced
 from stepsize.jobs import Runner, race
 from stepsize.kernel.optional import installed
 from stepsize.policies import one_cycle, recipe
@@ -82,13 +81,11 @@ def trials(count: int) -> list[Trial]:
 
 
 def ours(task: Task, steps: int, replicas: int, engine: Ensemble) -> Times:
-    """Return the time that a step of one replica took; the scoring at the end is left out by taking two lengths."""
-    task, device, many = glanced(task), engine.device.type, trials(replicas)
-    began = now(device)
-    engine.run(task, many, steps)
-    between = now(device)
-    engine.run(task, many, 3 * steps)
-    return (now(device) - between - (between - began)) / (2 * steps * replicas)
+    """Return the time that a step of a replica took, without the first of a wave, and the last with its score."""
+    marks: list[Times] = []
+    engine.run(task, trials(replicas), steps, progress=lambda _: marks.append(now(engine.device.type)))
+    waves = np.reshape(marks, (-1, steps, 2))
+    return (waves[:, -2] - waves[:, 0]).sum(0) / ((steps - 2) * replicas)
 
 
 def now(device: str) -> Times:
@@ -189,14 +186,14 @@ def measured(task: Task, replicas: int, options: argparse.Namespace, both: Calla
     """Return a line of the table: the medians of all rounds, the first left out, which warms up."""
     engine = Ensemble(options.size, device=options.device)
     size = min(replicas, engine.most(task, trials(1)[0]))
-    steps = max(3, WORK // replicas)
+    steps = max(4, WORK // replicas) + 2
     calls: dict[str, Callable[[], Times]] = {
         "alone": lambda: peer(task, WORK, 0, options.device)[1],
         "ours": lambda: ours(task, steps, replicas, engine),
         "two": lambda: both(WORK),
     }
     if installed("jax") and installed("optax") and replicas <= options.jax:
-        calls["jax"] = in_jax(task, replicas, 3 * steps)
+        calls["jax"] = in_jax(task, replicas, steps)
     rounds: list[dict[str, Times]] = [
         {name: call() for name, call in calls.items()} for _ in range(options.rounds + 1)
     ][1:]

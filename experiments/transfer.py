@@ -166,14 +166,13 @@ def measure_cooldowns(setup: Setup) -> Measured:
         rows.append(Row(f"{name}, cooldown longer", "share of the run", exact(share)))
         rows += [Row(f"{name}, cooldown {what}", "validation loss", t_interval(x)) for what, x in found.items()]
         drawn[name] = ratio(found["longer"], found["kept"])
-        checks.append(
-            Check(f"{name}: the loss with the longer cooldown, over that with {COOLDOWN}", drawn[name], high=1.0)
-        )
+        says = f"{name}: the loss with the longer cooldown, over that with {COOLDOWN}"
+        checks.append(Check(says, drawn[name], high=1.0))
     figure, (ax,) = panels(1, width=5.5)
     draw_intervals(ax, drawn, title="A longer cooldown in twice the steps", x="loss over that with 20 %", at=1.0)
     return Measured(
-        f"{SETTING}; wsd with a linear cooldown of {COOLDOWN}, its rate tuned in {setup.pick(SHORT, 16)} steps and kept "
-        f"in {TWICE} times as many",
+        f"{SETTING}; wsd with a linear cooldown of {COOLDOWN}, its rate tuned in {setup.pick(SHORT, 16)} steps and "
+        f"kept in {TWICE} times as many",
         paired(setup.seeds(100, 10)), rows, checks, figure,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Predictions: right on curves that a law made, held to what was not fitted, and refused where they cannot be ranked."""
+"""Predictions: right on curves that a law made, held to what was not fitted, and unranked where they must be."""
 
 import math
 from dataclasses import replace

@@ -153,5 +153,5 @@ def test_other_hyperparameters_stay_as_they_were():
 
 def test_a_run_that_diverges_is_refused():
     explosive = replace(tiny(), model=lambda: nn.Linear(6, 3), loss=lambda p, _: (p**2).mean())
-    with pytest.raises(TaskError, match="diverges on .* give it a smaller rate"):
+    with pytest.raises(TaskError, match=r"diverges on .* give it a smaller rate"):
         refine_task(explosive, Strategy(SGD(), linear_to_zero(1e9)), steps=40)

@@ -1,4 +1,4 @@
-"""The how-to pages are programs: every `python` block of a page runs, in order, in one namespace."""
+"""The how-to pages and those of the laws are programs: every `python` block of a page runs, in order, in one namespace."""
 
 import os
 import re
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to").glob("*.md"))
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [*sorted((DOCS / "how-to").glob("*.md")), DOCS / "refine.md", DOCS / "predict.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^<!-- run: (.*) -->")
 NEEDS = {"fastai": "fastai", "composer": "composer"}

@@ -1,9 +1,9 @@
 """Long runs from short ones: a strategy that was tuned for T0 steps, as it should be for T.
 
 The last-iterate bound [schaipp2025surprising] gives two ways. The *rate* is multiplied by the shift of the bound from
-the short table to the long one, about `sqrt(T0 / T)`. Or the rate stays, and the *cooldown* grows until the bound's best
-rate is what it was: then a run that has begun, or a checkpoint of its stable part, can go on. Rules that find their own
-scale, or decay by themselves, keep their rate, and Lion's falls faster, as in `find_rate` (docs/adr/0015).
+the short table to the long one, about `sqrt(T0 / T)`. Or the rate stays, and the *cooldown* grows until the bound's
+best rate is what it was: then a run that has begun, or a checkpoint of its stable part, can go on. Rules that find
+their own scale, or decay by themselves, keep their rate, and Lion's falls faster, as in `find_rate` (docs/adr/0015).
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ def transferred(
     """Return `strategy`, tuned for runs of `source` steps, for a run of `target` steps, bound to it.
 
     by: "rate" moves the peak; "cooldown" keeps it, and makes the cooldown longer instead.
-    exponent: the power of the horizon that the best rate follows. When not given -0.5, the bound's; -5/6 for Lion, and 0
-        for rules that find their own scale.
+    exponent: the power of the horizon that the best rate follows. When not given -0.5, the bound's; -5/6 for Lion, and
+        0 for rules that find their own scale.
 
     Raises ParameterError where it is not known to hold: for a shorter run, for one more than 16 times as long, for a
     schedule without a cooldown, and with "cooldown" for a schedule that is not a constant rate before a decay, or for a
     horizon that no cooldown makes up for.
 
     Watch out: it moves the rate and says nothing of the loss. Over a factor of 8 the moved rate lost up to 4 % to one
-    tuned there, on five small tasks; a longer cooldown at the same rate helped on none of them (docs/experiments.md),
-    though it does in the paper's long runs.
+    tuned there, on five small tasks; a longer cooldown at the same rate in twice the steps helped on one of them,
+    by 0.3 %, and cost up to 7 % (docs/experiments.md), though it helps in the paper's long runs.
 
     Source: [schaipp2025surprising].
 
@@ -61,7 +61,7 @@ def transferred(
     >>> from stepsize.schedules import Constant, Linear
     >>> wsd = Strategy(SGD(), Policy(lr=Constant(0.1) >> Linear(0.1, 0.0, "20%")))
     >>> round(transferred(wsd, 4000, 8000).peak, 4)
-    0.0794
+    0.0708
     >>> transferred(wsd, 4000, 8000, by="cooldown").policy["lr"]
     Constant(level=0.1, steps=2938) >> Linear(start=0.1, end=0.0, steps=5062)
     """

@@ -1,43 +1,71 @@
-"""Time per replica-step of the ensemble against a plain `torch.optim` loop; and how far a replica strays from it.
+"""Time per replica-step of the ensemble against loops of `torch.optim`, two processes of them, and JAX.
 
-    python bench/ensemble.py [--tasks digits digits-cnn] [--batches 16 64] [--replicas 8 32 128] [--device cpu]
+    python bench/ensemble.py [--tasks digits digits-cnn stdlib-text] [--batches 16 64] [--replicas 8 32 128 512]
+        [--rounds 5] [--size WAVE] [--race] [--device cpu]
 
 The peer trains one model after the other with torch.optim.AdamW and its own default path, on the same batches, in turn
 with ours in one run. A ratio of 0.25 means that a replica-step costs a quarter of the peer's step. Only ratios are
-evidence: machines are noisy.
+evidence: machines are noisy. All but the two processes share one core and one thread, and a ratio over what is there
+too is of processor time, which other processes disturb less; over the two processes it is of the time on the wall.
+
+--size: replicas in a wave; by default the ensemble's own choice. --race: 12 schedules x 6 rates x 8 seeds at full
+length, timed whole, against as many loops, of which 8 are run.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import multiprocessing
+import os
 import statistics
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
 
+if __name__ == "__main__":  # before torch and JAX start their threads
+    os.environ.update(OMP_NUM_THREADS="1", XLA_FLAGS="--xla_cpu_multi_thread_eigen=false", JAX_PLATFORMS="cpu")
+
+import numpy as np
 import torch
 
 from stepsize.adapters.torch import build_optimizer, drive
-from stepsize.engines.ensemble import Ensemble
-from stepsize.policies import one_cycle
+from stepsize.engines import Ensemble, choose
+from stepsize.engines.base import glanced
+from stepsize.jobs import Runner, race
+from stepsize.kernel.optional import installed
+from stepsize.policies import one_cycle, recipe
 from stepsize.problems import Task, load_task
 from stepsize.rules import AdamW
 from stepsize.strategy import Strategy, Trial
 
 STRATEGY = Strategy(AdamW(), one_cycle(0.003), "AdamW one_cycle")
+Times = np.ndarray
+"""Processor time and time on the wall, (2,) seconds."""
+
+WORK = 256
+"""Replica-steps of a timing, at least."""
+
+SCHEDULES = [
+    "constant", "cosine", "linear_to_zero", "one_cycle", "warmup_cosine", "wsd", "step_decay", "exponential_decay",
+    "polynomial_decay", "triangular", "restarts", "inverse_sqrt",
+]  # fmt: skip
+RATES = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]
 
 
 def peer(
     task: Task, steps: int, seed: int, device: str, dtype: torch.dtype = torch.float32
-) -> tuple[list[float], float]:
-    """Return the losses of one model trained with torch.optim, and the seconds a step took."""
+) -> tuple[list[float], Times]:
+    """Return the losses of one model trained with torch.optim, and the time that a step took."""
     model = task.build(seed).to(device=device, dtype=dtype)
     optimizer = build_optimizer(model, STRATEGY)
     data = [part.to(device, dtype) if part.is_floating_point() else part.to(device) for part in task.train]
     epochs = range(steps // task.batches_per_epoch + 1)
     order = [torch.from_numpy(rows).to(device) for epoch in epochs for rows in task.order(epoch, seed)]
     losses = []
-    synchronize(device)
-    began = time.perf_counter()
+    began = now(device)
     for step in drive(optimizer, STRATEGY.policy, steps):
         inputs, targets = (part[order[step]] for part in data)
         optimizer.zero_grad()
@@ -45,73 +73,194 @@ def peer(
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
-    synchronize(device)
-    seconds = time.perf_counter() - began
-    return torch.stack(losses).tolist(), seconds / steps
+    return torch.stack(losses).tolist(), (now(device) - began) / steps
 
 
-def ours(task: Task, steps: int, replicas: int, device: str) -> float:
-    """Return the seconds that a step of one replica took; the scoring at the end is left out by taking two lengths."""
-    engine = Ensemble(size=replicas, device=device)
-    trials = [Trial(STRATEGY, seed % 16) for seed in range(replicas)]
-    short, long = (engine.run(task, trials, length).seconds for length in (steps, 3 * steps))
-    return (long - short) / (2 * steps) / replicas
+def trials(count: int) -> list[Trial]:
+    """Return so many trials, of at most 16 seeds."""
+    return [Trial(STRATEGY, seed % 16) for seed in range(count)]
 
 
-def synchronize(device: str) -> None:
-    """Wait for the device, so that the clock sees its work."""
+def ours(task: Task, steps: int, replicas: int, engine: Ensemble) -> Times:
+    """Return the time that a step of one replica took; the scoring at the end is left out by taking two lengths."""
+    task, device, many = glanced(task), engine.device.type, trials(replicas)
+    began = now(device)
+    engine.run(task, many, steps)
+    between = now(device)
+    engine.run(task, many, 3 * steps)
+    return (now(device) - between - (between - began)) / (2 * steps * replicas)
+
+
+def now(device: str) -> Times:
+    """Return the processor time of this process and the time on the wall, in seconds, once the device is done."""
     if device == "cuda":
         torch.cuda.synchronize()
+        return np.array([time.perf_counter()] * 2)
+    return np.array([time.process_time(), time.perf_counter()])
 
 
 def stray(task: Task, steps: int = 200) -> float:
     """Return the largest relative difference in loss of replicas to the same trials run alone, float64 on the CPU."""
-    trials = [Trial(STRATEGY, seed) for seed in range(4)]
-    together = Ensemble(dtype=torch.float64, device="cpu").run(task, trials, steps)
+    four = trials(4)
+    together = Ensemble(dtype=torch.float64, device="cpu").run(task, four, steps)
     worst = 0.0
-    for trial in trials:
+    for trial in four:
         alone, _ = peer(task, steps, trial.seed, "cpu", torch.float64)
         column = together.losses[:, trial.seed].astype(float)
         worst = max([worst, *(abs(a - b) / abs(b) for a, b in zip(column, alone, strict=True))])
     return worst
 
 
-def measured(task: Task, replicas: int, options: argparse.Namespace) -> str:
+def loops(pipe: Connection, name: str, batch: int) -> None:
+    """Run peers when told, for so many steps, and say how long it took: the life of one of the two processes."""
+    torch.set_num_threads(1)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    task = dataclasses.replace(load_task(name), batch_size=batch)
+    peer(task, 5, 0, "cpu")
+    pipe.send("ready")
+    while steps := pipe.recv():
+        pipe.send(peer(task, steps, 0, "cpu")[1])
+
+
+@contextmanager
+def two_processes(task: Task) -> Iterator[Callable[[int], Times]]:
+    """Yield what gives the time per step of two processes of loops, each of so many steps."""
+    context = multiprocessing.get_context("spawn")
+    pipes = []
+    for _ in range(2):
+        here, there = context.Pipe()
+        context.Process(target=loops, args=(there, task.name, task.batch_size), daemon=True).start()
+        pipes.append(here)
+    for pipe in pipes:
+        pipe.recv()
+
+    def run(steps: int) -> Times:
+        for pipe in pipes:
+            pipe.send(steps)
+        return np.mean([pipe.recv() for pipe in pipes], axis=0) / 2
+
+    yield run
+    for pipe in pipes:
+        pipe.send(0)
+
+
+def grown(pipe: Connection, name: str, batch: int, replicas: int, size: int | None) -> None:
+    """Say by how many KiB this process grew in some steps, beyond a step of the peer's loop."""
+    task = dataclasses.replace(load_task(name), batch_size=batch)
+    peer(task, 1, 0, "cpu")
+    before = most_memory()
+    Ensemble(size).run(task, trials(replicas), 3)
+    pipe.send(most_memory() - before)
+
+
+def most_memory() -> int:
+    """Return the KiB of RAM that this process has had at most."""
+    words = Path("/proc/self/status").read_text(encoding="ascii").split()
+    return int(words[words.index("VmHWM:") + 1])
+
+
+def memory(task: Task, replicas: int, size: int | None) -> float:
+    """Return the MiB that a fresh process grows by."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    context.Process(target=grown, args=(there, task.name, task.batch_size, replicas, size), daemon=True).start()
+    return float(here.recv()) / 2**10
+
+
+def in_jax(task: Task, replicas: int, steps: int) -> Callable[[], Times]:
+    """Return what gives the time per replica-step of JAX, after holding its first losses to torch's."""
+    from ensemble_jax import Training
+
+    training = Training(task, STRATEGY, [trial.seed for trial in trials(replicas)], steps)
+    first, _ = peer(task, 1, 0, "cpu")
+    losses = training.run()
+    if abs(losses[0, 0] - first[0]) > 1e-4:
+        raise SystemExit(f"the model in JAX is another one: its first loss is {losses[0, 0]}, torch's {first[0]}")
+
+    def run() -> Times:
+        began = now("cpu")
+        training.run()
+        return (now("cpu") - began) / steps / replicas
+
+    return run
+
+
+def measured(task: Task, replicas: int, options: argparse.Namespace, both: Callable[[int], Times]) -> str:
     """Return a line of the table: the medians of all rounds, the first left out, which warms up."""
-    ratios, theirs, mine = [], [], []
-    for round_ in range(options.rounds + 1):
-        _, a = peer(task, 5 * options.steps, 0, options.device)
-        b = ours(task, options.steps, replicas, options.device)
-        if round_:
-            ratios.append(b / a)
-            theirs.append(1e3 * a)
-            mine.append(1e3 * b)
-    ratio, a, b = (statistics.median(values) for values in (ratios, theirs, mine))
-    found = f"{ratio:.3f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    return f"{task.name:12s} {task.batch_size:5d} {replicas:8d} {a:13.3f} {b:20.4f}   {found} {1 / ratio:7.1f}"
+    engine = Ensemble(options.size, device=options.device)
+    size = min(replicas, engine.most(task, trials(1)[0]))
+    steps = max(3, WORK // replicas)
+    calls: dict[str, Callable[[], Times]] = {
+        "alone": lambda: peer(task, WORK, 0, options.device)[1],
+        "ours": lambda: ours(task, steps, replicas, engine),
+        "two": lambda: both(WORK),
+    }
+    if installed("jax") and installed("optax") and replicas <= options.jax:
+        calls["jax"] = in_jax(task, replicas, 3 * steps)
+    rounds: list[dict[str, Times]] = [
+        {name: call() for name, call in calls.items()} for _ in range(options.rounds + 1)
+    ][1:]
+    cells = [_ratio(rounds, "alone", 0), _ratio(rounds, "two", 1), _ratio(rounds, "jax", 0) if "jax" in calls else ""]
+    held = f"{memory(task, replicas, options.size):.0f}"
+    return f"| {task.name} | {task.batch_size} | {replicas} | {size} | {' | '.join(cells)} | {held} |"
+
+
+def _ratio(rounds: list[dict[str, Times]], other: str, clock: int) -> str:
+    values = [found["ours"][clock] / found[other][clock] for found in rounds]
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def whole_race(name: str) -> None:
+    """Print what a race of 576 trainings takes, over as many loops; and the choice that comes before it."""
+    task = load_task(name)
+    field = [Strategy(AdamW(), recipe(schedule)(rate)) for schedule in SCHEDULES for rate in RATES]
+    began = now("cpu")
+    engine, why = choose(task)
+    chosen = now("cpu")
+    samples = [peer(task, task.steps, seed, "cpu")[1] for seed in range(4)]
+    start = now("cpu")
+    found = race(task, field, seeds=range(8), runner=Runner(task, engine=engine))
+    took = now("cpu") - start
+    samples += [peer(task, task.steps, seed, "cpu")[1] for seed in range(4, 8)]
+    loops_take = np.mean(samples, axis=0) * task.steps * len(field) * 8
+    died = int((found.curves.died_at >= 0).sum())
+    print(f"{name}, {len(field) * 8} trainings of {task.steps} updates, {died} of them diverged: {why}")
+    mine, theirs, before = took[0], loops_take[0], (chosen - began)[0]
+    print(
+        f"processor time {mine:.0f} s, and {before:.1f} s to choose; as many loops {theirs:.0f} s: {mine / theirs:.2f}"
+    )
 
 
 def main() -> None:
-    """Print a table: replicas, seconds of both, their ratio, and how much faster."""
+    """Print a table: replicas, their waves, the ratios to the peers, and the memory."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tasks", nargs="+", default=["digits", "digits-cnn"])
+    parser.add_argument("--tasks", nargs="+", default=["digits", "digits-cnn", "stdlib-text"])
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])
-    parser.add_argument("--replicas", type=int, nargs="+", default=[8, 32, 128])
+    parser.add_argument("--replicas", type=int, nargs="*", default=[8, 32, 128, 512])
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--jax", type=int, default=128, help="the most replicas in JAX")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--race", action="store_true")
     options = parser.parse_args()
-    print(f"{options.device}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    print(f"medians of {options.rounds} rounds, peer and ours in turn")
-    print("task         batch replicas  peer ms/step  ours ms/replica-step  ratio (range)       times faster")
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    print(f"{options.device}, torch {torch.__version__}, medians of {options.rounds} rounds, peers and ours in turn\n")
+    if options.race:
+        for name in options.tasks:
+            whole_race(name)
+        return
+    print("| task | batch | replicas | in a wave | over a loop | over two processes of loops | over JAX | MiB |")
+    print("|---|---|---|---|---|---|---|---|")
     for name in options.tasks:
         for batch in options.batches:
             task = dataclasses.replace(load_task(name), batch_size=batch)
-            for replicas in options.replicas:
-                print(measured(task, replicas, options), flush=True)
+            with two_processes(task) as both:
+                for replicas in options.replicas:
+                    print(measured(task, replicas, options, both), flush=True)
     if options.device == "cpu" and "digits" in options.tasks:
         worst = stray(load_task("digits"))
-        print(f"largest relative difference in loss of a replica to its solo run, 200 steps, float64: {worst:.1e}")
+        print(f"\nlargest relative difference in loss of a replica to its solo run, 200 steps, float64: {worst:.1e}")
 
 
 if __name__ == "__main__":

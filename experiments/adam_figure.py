@@ -116,7 +116,7 @@ def images(setup: Setup) -> Measured:
 
 
 def words(setup: Setup) -> Measured:
-    """Measure the right panel, in the plain loop: dropout draws random numbers, which the ensemble does not."""
+    """Measure the right panel, in the plain loop."""
     figure, axes = panels(2)
     rows, checks = [], []
     epochs = setup.pick(5, 1)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stepsize.adapters.torch import as_lr_scheduler as as_lr_scheduler
     from stepsize.adapters.torch import build_optimizer as build_optimizer
     from stepsize.adapters.torch import drive as drive
+    from stepsize.engines.function import FunctionTask as FunctionTask
     from stepsize.jobs import advise as advise
     from stepsize.jobs import race as race
     from stepsize.jobs import range_test as range_test
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from stepsize.report import write_report as write_report
 
 _LATER = {
+    "FunctionTask": "engines.function",
     "RangeTest": "adapters.torch",
     "advise": "jobs",
     "as_lr_scheduler": "adapters.torch",

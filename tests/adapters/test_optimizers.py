@@ -1,4 +1,4 @@
-"""`build_optimizer`: what torch makes of a rule is the rule, and what torch does not have is refused."""
+"""`build_optimizer`: what torch makes of a rule is the rule, and what torch does not have is stepped by ours."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stepsize import rules
-from stepsize.adapters.torch import build_optimizer
+from stepsize.adapters.torch import RuleOptimizer, build_optimizer, torch_arguments
 from stepsize.adapters.torch.optimizers import TWINS, rule_of
 from stepsize.kernel.errors import DriveError
 
@@ -45,18 +45,21 @@ def test_torchs_optimizer_is_the_rule(kind, make):
 
 
 @pytest.mark.parametrize("kind", TWINS, ids=lambda kind: kind.__name__)
-def test_a_switch_that_torch_does_not_have_is_refused(kind):
+def test_a_switch_that_torch_does_not_have_makes_no_twin(kind):
     taken = {"centered"}
     switches = [field.name for field in dataclasses.fields(kind) if field.type in ("bool", bool)]
     for name in set(switches) - taken:
+        rule = kind(**{name: not getattr(kind(), name)})
         with pytest.raises(DriveError, match=f"has no {name}="):
-            build_optimizer([torch.nn.Parameter(torch.ones(1))], kind(**{name: not getattr(kind(), name)}))
+            torch_arguments(rule)
+        assert build_optimizer([torch.nn.Parameter(torch.ones(1))], rule).rule == rule
 
 
 @pytest.mark.parametrize("rule", [rules.Lion(), rules.DoG(), rules.Muon(), rules.ClipNorm(rules.SGD())])
-def test_a_rule_that_torch_does_not_have_is_refused(rule):
-    with pytest.raises(DriveError, match=r"torch\.optim has no .*run it in an engine"):
-        build_optimizer([torch.nn.Parameter(torch.ones(1))], rule)
+def test_a_rule_that_torch_does_not_have_is_stepped_by_ours(rule):
+    with pytest.raises(DriveError, match=r"torch\.optim has no .*build_optimizer makes one"):
+        torch_arguments(rule)
+    assert isinstance(build_optimizer([torch.nn.Parameter(torch.ones(1))], rule), RuleOptimizer)
 
 
 @pytest.mark.parametrize("kind", TWINS)

@@ -1,4 +1,4 @@
-"""The modules of bench/range_test, which are no package: a folder that Python runs."""
+"""The modules of a benchmark, which are no package: `test_range_test.py` tests the folder bench/range_test."""
 
 import sys
 from importlib import import_module
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "bench" / "range_test"
+BENCH = Path(__file__).parents[2] / "bench"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _found():
-    """Let the modules find each other, and forget them afterwards: their names are plain words."""
+def _found(request):
+    """Let the modules of the folder find each other, and forget them afterwards: their names are plain words."""
     pytest.importorskip("torch")
     pytest.importorskip("sklearn")
-    before = set(sys.modules)
-    sys.path.insert(0, str(FOLDER))
+    modules, path = set(sys.modules), sys.path.copy()
+    sys.path.insert(0, str(BENCH / request.path.stem.removeprefix("test_")))
     yield
-    sys.path.remove(str(FOLDER))
-    for name in set(sys.modules) - before:
-        if str(FOLDER) in str(getattr(sys.modules[name], "__file__", "")):
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if str(BENCH) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
 
 

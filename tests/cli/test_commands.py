@@ -26,10 +26,25 @@ def test_advise_prints_the_recommendation_and_leaves_nothing_behind(stepsize, fo
     done = stepsize(*ADVISE)
     assert done.code == 0
     assert "recommendation" in done.out
-    assert "for step in drive(optimizer, policy, steps=40):" in done.out
+    assert "for step in drive(optimizer, strategy.policy, steps=40):" in done.out
+    asked = "stepsize advise ../tiny.py --steps 40 --budget 26 --seed 0 --rules SGD --policies constant,cosine"
+    assert asked in done.out.splitlines()
     assert "paired seeds" in done.out
     assert re.search(r"^ *(80|90|100)%  confirming", done.err, re.MULTILINE)
     assert files(folder) == set()
+
+
+def test_advise_prints_the_code_for_another_framework(stepsize):
+    done = stepsize(*ADVISE, "--code", "optax")
+    assert "optimizer = transformation(strategy, steps=40)" in done.out
+
+
+def test_an_advice_that_a_framework_has_no_code_for_is_printed_all_the_same(stepsize):
+    done = stepsize(*(word if word != "SGD" else "Lion" for word in ADVISE), "--code", "optax")
+    assert done.code == 0
+    assert "recommendation" in done.out
+    assert "does not run in optax: optax's parts do not make Lion" in done.out
+    assert "The code to paste" not in done.out
 
 
 def test_advise_writes_what_it_was_asked_for(stepsize, folder):

@@ -157,3 +157,49 @@ def test_an_error_in_the_middle_leaves_the_old_file_whole(refused, folder):
     Path("page.html").write_text("old")
     refused("report", "nowhere.json", "--out", "page.html")
     assert Path("page.html").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--strategies", "AdamW cosine"), "the peak rate is missing"),
+        (("--strategies", "AdamW cosine 0.1"), "at least two strategies, not 1"),
+        (("--strategies", "AdamW cosine 0.1 0.2, cosine 0.1"), "called 'AdamW cosine 0.1' already"),
+        (("--strategies", "nowhere.toml"), "cannot read nowhere.toml"),
+        (
+            ("--strategies", "AdamW cosine 0.1 0.2", "--rates", "0.1"),
+            "--strategies says who races, and so does --rates",
+        ),
+        (("--budget", "soon"), "a budget is .*such as 20min.*not 'soon'"),
+        (("--budget", "-3"), "a budget is .*not '-3'"),
+        (("--budget", "0s"), "a budget is"),
+        (("--rates", "0.1,0.2", "--budget", "3"), "budget of 3 full trainings is too small"),
+        (("--rates", "0.1", "--tune-seeds", "2"), "nothing to"),
+        (("--rates", "0.1", "--steps", "40", "--rungs", "halving"), "begin with 4, and need 10"),
+        (("--rates", "0.1", "--view", "prefx"), "'prefx' is not one of"),
+        (("--rates", "0.1", "--selection", "first"), "'first' is not one of"),
+        (("--rates", "0.1", "--csv", "/proc/none/a.csv"), "cannot write /proc/none/a.csv"),
+    ],
+)
+def test_a_race_that_makes_no_sense_is_one_line(refused, arguments, message):
+    assert re.search(message, refused("race", "../tiny.py", *arguments))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"strategies are a list"),
+        ("strategies = []", r"strategies are a list"),
+        ('[[strategies]]\nrule = "AdamW"\npolicy = "cosine"\nlr = 0.1\nepochs = 3', r"at \$.strategies\[0\].*'epochs'"),
+        ('[[strategies]]\nrule = "AdmaW"\npolicy = "cosine"\nlr = 0.1', "Did you mean 'AdamW'"),
+        pytest.param(
+            '[[strategies]]\nrule = "SGD"\npolicy.kind = "Policy"\npolicy.lr = {kind = "Constant", level = 0.1}\n'
+            'policy.momentum = {kind = "Constant", level = 0.9}',
+            "SGD has no hyperparameter 'momentum'",
+        ),
+        ("[[strategies]", "is not TOML"),
+    ],
+)
+def test_a_file_of_strategies_that_is_wrong_is_one_line(refused, folder, text, message):
+    (folder / "field.toml").write_text(text)
+    assert re.search(message, refused("race", "../tiny.py", "--strategies", "field.toml"))

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stepsize import load_task
 from stepsize.engines import Ensemble, Loop
-from stepsize.engines.ensemble import Replicas
+from stepsize.engines.replicas import Replicas
 from stepsize.policies import Policy
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import (

@@ -147,7 +147,7 @@ class Hanging(Playing):
 def test_a_wave_that_hangs_is_ended_and_its_bad_trial_found(task, monkeypatch):
     monkeypatch.setattr(dispatch, "LOOK", 0.0)
     pool = Hanging(lambda seeds: ("hang", "") if 1 in seeds else None)
-    runner = Runner(task, engine=Ensemble(3), pool=pool, wave_seconds=0.0)
+    runner = Runner(task, engine=Ensemble(3), pool=pool, time_limit=0.0)
     curves = runner.run("stage", trials(), STEPS)
     assert list(np.isfinite(curves.final)) == [True, False, True, True, True, True]
     assert runner.failures == {trials()[1]: "it ran for longer than its 0 seconds"}

@@ -64,8 +64,8 @@ def field():
     ]
 
 
-def run(task, path, engine, *, steps=STEPS, seeds=SEEDS, strategies=None):
-    with Journal(path) as journal:
+def run(task, path, engine, *, steps=STEPS, seeds=SEEDS, strategies=None, renew=None):
+    with Journal(path, renew=renew) as journal:
         return race(task, strategies or field(), steps=steps, seeds=seeds, engine=engine, journal=journal)
 
 
@@ -163,19 +163,27 @@ def changed(task, **fields):
     ],
     ids=["train", "validation", "batch size", "loss", "model"],
 )
-def test_a_changed_task_never_meets_old_numbers_and_says_what_changed(task, tmp_path, fields, differs):
+def test_a_changed_task_is_refused_or_run_anew_and_what_changed_is_said(task, tmp_path, fields, differs):
     if "data" in fields.values():
         x, y = task.train
         fields = dict.fromkeys(fields, (x * 1.001, y))
-    run(task, tmp_path / "j.sqlite", Counting())
-    engine = Counting()
-    with pytest.warns(
-        UserWarning, match=rf"batchnorm is not what it was .*another {differs}\), so its trials are run anew"
-    ):
-        run(changed(task, **fields), tmp_path / "j.sqlite", engine)
+    run(task, tmp_path / "j", Counting())
+    engine, told = Counting(), []
+    with pytest.raises(JournalError, match=rf"batchnorm is not what it was .*another {differs}\), .* another folder"):
+        run(changed(task, **fields), tmp_path / "j", engine)
+    assert engine.runs == 0
+    run(changed(task, **fields), tmp_path / "j", engine, renew=told.append)
     assert engine.runs == WAVES
-    run(changed(task, **fields), tmp_path / "j.sqlite", engine)
+    run(changed(task, **fields), tmp_path / "j", engine)
     assert engine.runs == WAVES
+    assert len(told) == 1
+    assert told[0].endswith("so its trials are run anew.")
+
+
+def test_a_task_that_never_ran_may_be_changed(task, tmp_path):
+    with Journal(tmp_path / "j") as journal:
+        first = journal.recognise(task)
+        assert journal.recognise(changed(task, batch_size=8)) != first
 
 
 def test_a_task_that_is_only_called_otherwise_is_the_same(task, whole, tmp_path):
@@ -261,6 +269,15 @@ def test_a_newer_journal_is_refused_and_left_as_it_was(tmp_path):
         Journal(tmp_path / "j")
 
 
+def test_a_journal_whose_making_was_cut_off_is_made_again(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "TABLES", f"{store.TABLES} SELECT 1 FROM nowhere;")  # noqa: S608  (our own words)
+        with pytest.raises(FormatError, match="no such table: nowhere"):
+            Journal(tmp_path)
+    with Journal(tmp_path) as journal:
+        assert len(journal) == 0
+
+
 def test_a_second_driver_is_refused_until_the_first_has_closed(tmp_path):
     with (
         Journal(tmp_path / "j"),
@@ -322,5 +339,17 @@ def test_the_status_says_how_far_a_race_is_while_it_runs(task, tmp_path, monkeyp
 
 def test_no_journal_has_no_status(tmp_path):
     with pytest.raises(FormatError, match="not a journal"):
-        status(tmp_path)
+        status(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resumed_job_stays_with_the_engine_that_it_began_with(task, tmp_path, monkeypatch):
+    """The choice is by the clock, and the trials of one engine are not those of another."""
+    ratios = [2.0, 0.5]
+    monkeypatch.setattr("stepsize.engines.choice.ratio_of_times", lambda task, size: ratios.pop(0))
+    for _ in range(2):
+        with Journal(tmp_path / "journal") as journal:
+            runner = Runner(task, journal=journal)
+            assert isinstance(runner.engine, Loop)
+            assert runner.why.endswith("64 replicas at once would take 2.0 times as long")
+    assert isinstance(Runner(task).engine, Ensemble)

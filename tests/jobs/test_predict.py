@@ -1,4 +1,4 @@
-"""Predictions: right on curves that a law made, held to what was not fitted, and unranked where they must be."""
+"""Predictions: right on curves that a law made, held to what was not fitted, refused where they cannot be ranked."""
 
 import math
 from dataclasses import replace

@@ -7,8 +7,9 @@ import pytest
 
 from stepsize import load_task
 from stepsize.engines import Ensemble, Loop
-from stepsize.jobs import RungPlan, Runner, race, range_test
-from stepsize.jobs.races import retimed
+from stepsize.jobs import RungPlan, Runner, halving, race, range_test
+from stepsize.jobs.rungs import retimed
+from stepsize.jobs.statistics import kendall
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.policies import constant, cosine, recipe
 from stepsize.results.io import dumps, loads
@@ -143,6 +144,11 @@ def test_when_everything_diverges_there_is_still_a_record(task):
         ({"strategies": strategies(0.1, 0.1)}, ParameterError, "two strategies are called 'constant 0.1'"),
         ({"rungs": (RungPlan(10, (0,)),)}, ParameterError, "full horizon of 40 steps, not 10"),
         ({"rungs": ()}, ParameterError, "not 0"),
+        ({"view": "prefixed"}, ParameterError, "no view of a rung is called 'prefixed'. Did you mean 'prefix'"),
+        ({"selection": "first"}, ParameterError, "no selection is called 'first'. Allowed: best, last"),
+        ({"tune_seeds": (5, 0)}, ParameterError, "seed 0 both chooses the rates and judges them"),
+        ({"budget": 5}, BudgetError, "budget of 5 full trainings is too small: the rungs alone cost 6.0"),
+        ({"budget": "soon"}, ParameterError, "full trainings above 0, such as 30, a time.*not 'soon'"),
     ],
 )
 def test_a_race_that_compares_nothing_is_refused_before_it_runs(task, arguments, error, message):
@@ -152,10 +158,120 @@ def test_a_race_that_compares_nothing_is_refused_before_it_runs(task, arguments,
     assert engine.asked == []
 
 
-@pytest.mark.parametrize("fields", [{"seeds": ()}, {"seeds": (1, 1)}, {"steps": 0}, {"steps": 2.5}])
-def test_a_rung_that_runs_nothing_is_refused(fields):
-    with pytest.raises(ParameterError):
-        RungPlan(**{"steps": 10, "seeds": (0,), **fields})
+def test_a_strategy_whose_lengths_are_steps_is_raced_by_an_engine_that_measures_it_first():
+    field = [Strategy(SGD(), cosine(0.1), "a").over(40), Strategy(SGD(), constant(0.1), "b").over(40)]
+    record = race(load_task(f"{TINY}:perceptron"), field, steps=40, seeds=(0,), engine=Ensemble())
+    assert len(record.standings) == 2
+
+
+def test_a_prefix_rung_runs_the_first_part_of_the_long_run(task):
+    engine = Recorder()
+    field = [Strategy(SGD(), cosine(0.2), "cosine"), Strategy(SGD(), constant(0.1), "constant")]
+    rungs = (RungPlan(10, (0,)), RungPlan(40, (0, 1)))
+    record = race(task, field, steps=40, rungs=rungs, view="prefix", engine=engine)
+    for trial in engine.asked[0][0]:
+        strategy = next(each for each in field if each.name == trial.strategy.name)
+        assert trial.strategy.over(10).table(0, 10)["lr"].tolist() == strategy.over(40).table(0, 10)["lr"].tolist()
+    assert record.view == "prefix"
+    assert record.rungs[0].strategies == tuple(field)
+
+
+def test_the_best_checkpoint_is_the_lowest_score_along_the_way(task):
+    field = strategies(0.3, 3.0)
+    last, best = (race(task, field, steps=40, selection=how, engine=Ensemble()) for how in ("last", "best"))
+    lowest = np.nanmin(last.curves.scores, axis=0).reshape(4, 3)
+    assert best.rungs[0].scores.tolist() == lowest.tolist()
+    assert (best.rungs[0].scores < last.rungs[0].scores).any()
+    assert (last.selection, best.selection) == ("last", "best")
+
+
+def test_the_best_checkpoint_of_a_run_that_diverged_is_none():
+    regression = load_task(f"{TINY}:regression")
+    field = [Strategy(SGD(), constant(30.0), "wild"), *strategies(0.01, names=("constant",))]
+    record = race(regression, field, steps=40, seeds=(0,), selection="best", engine=Ensemble())
+    assert np.isfinite(record.curves.scores[0, 0])
+    assert record.standings[-1].diverged == 1
+
+
+def test_the_rates_are_tuned_on_seeds_that_do_not_judge(task):
+    engine = Recorder()
+    field = strategies(0.001, 0.03, 0.3)
+    record = race(task, field, steps=40, seeds=(0, 1), tune_seeds=(7, 8, 9), engine=engine)
+    tuning, judging = record.rungs
+    assert (tuning.seeds, judging.seeds, record.tuned) == ((7, 8, 9), (0, 1), 1)
+    for family in ("constant", "cosine"):
+        ranked = [tuning.strategies[i].name for i in tuning.order if tuning.strategies[i].name.startswith(family)]
+        assert [s.name for s in judging.strategies if s.name.startswith(family)] == ranked[:1]
+    assert record.cost == pytest.approx(6 * 3 + 2 * 2)
+    assert len(record.agreement) == 1
+
+
+def test_rungs_may_tune_the_rates(task):
+    field = strategies(0.001, 0.03, 0.3)
+    rungs = halving(len(field), 40, (7, 8), rungs=2)
+    record = race(task, field, steps=40, seeds=(0, 1), tune_seeds=(7, 8), rungs=rungs, engine=Ensemble())
+    assert [rung.steps for rung in record.rungs] == [13, 40, 40]
+    assert (record.tuned, record.rungs[-1].seeds) == (2, (0, 1))
+
+
+def test_a_budget_adds_seeds_for_the_leaders_until_it_ends(task):
+    equals = [Strategy(SGD(), constant(0.03), "a"), Strategy(SGD(), constant(0.03), "b")]
+    field = [*equals, *strategies(1.0, names=("constant",))]
+    record = race(task, field, steps=40, seeds=range(4, 8), budget=23, engine=Ensemble())
+    assert [len(rung.seeds) for rung in record.rungs] == [4, 6, 9]
+    assert record.rungs[-1].seeds == tuple(range(4, 13))
+    assert record.looks == 2
+    assert record.cost == 3 * 4 + 2 * 2 + 2 * 3
+    assert {s.strategy.name for s in record.standings} == {s.name for s in field}
+    assert [s.strategy.name for s in record.standings][-1] == "constant 1"
+    assert record.indistinguishable == tuple(equals)
+    assert sum(s.chance for s in record.standings) == pytest.approx(1)
+
+
+def test_the_seeds_that_are_added_are_those_of_a_longer_race(task):
+    equals = [Strategy(SGD(), constant(0.1), "a"), Strategy(SGD(), cosine(0.1), "b")]
+    grown = race(task, equals, steps=40, seeds=(0, 1), budget=6, engine=Ensemble())
+    whole = race(task, equals, steps=40, seeds=(0, 1, 2), engine=Ensemble())
+    assert grown.rungs[-1].seeds == whole.rungs[-1].seeds
+    np.testing.assert_allclose(grown.rungs[-1].scores, whole.rungs[-1].scores, rtol=1e-6)
+    assert grown.curves.trials == whole.curves.trials
+    np.testing.assert_allclose(grown.curves.final, whole.curves.final, rtol=1e-6)
+
+
+def test_a_budget_that_is_not_needed_is_not_spent(task):
+    field = [Strategy(SGD(), constant(0.03), "good"), Strategy(SGD(), constant(1.0), "bad")]
+    record = race(task, field, steps=40, seeds=range(4), budget="1h", engine=Ensemble())
+    assert (record.looks, record.cost) == (0, 8)
+    assert [s.tied for s in record.standings] == [True, False]
+
+
+def test_a_budget_that_does_not_pay_for_every_shape_sends_fewer_on(task):
+    field = strategies(0.03, 0.3, names=("constant", "cosine", "linear_to_zero"))
+    rungs = (RungPlan(10, (0,), 2), RungPlan(40, (0, 1)))
+    free = race(task, field, steps=40, rungs=rungs, engine=Ensemble())
+    bound = race(task, field, steps=40, rungs=rungs, engine=Ensemble(), budget=5.5)
+    assert [len(rung.strategies) for rung in free.rungs] == [6, 3]
+    assert [len(rung.strategies) for rung in bound.rungs] == [6, 2]
+    assert bound.cost == 5.5
+
+
+def test_every_rung_is_told(task):
+    heard = []
+    rungs = (RungPlan(10, (0,), 2), RungPlan(40, (0, 1)))
+    record = race(
+        task, strategies(0.03, 0.3), steps=40, rungs=rungs, engine=Ensemble(),
+        listen=lambda rung, curves: heard.append((rung, curves.steps)),
+    )  # fmt: skip
+    assert heard == [(record.rungs[0], 10), (record.rungs[1], 40)]
+
+
+def test_agreement_is_with_the_end_and_the_places_are_the_winners(task):
+    rungs = (RungPlan(10, (0, 1)), RungPlan(20, (0, 1), 3), RungPlan(40, (0, 1)))
+    record = race(task, strategies(0.01, 0.1, 1.0), steps=40, rungs=rungs, engine=Ensemble())
+    assert record.agreement == tuple(kendall(rung, record.rungs[-1]) for rung in record.rungs[:2])
+    places = [[r.strategies[i].name for i in r.order].index(record.best.name) + 1 for r in record.rungs]
+    assert record.places == tuple(places)
+    assert record.places[-1] == 1
 
 
 def test_one_seed_is_a_race_that_tells_nothing_apart(task):
@@ -200,6 +316,6 @@ def test_a_task_that_cannot_be_trained_is_refused_before_anything_runs():
 
 
 def test_the_runner_says_why_the_engine_was_chosen(task):
-    assert Runner(task).why == "ensemble of up to 64 replicas on cpu: the model can be vectorised"
+    assert Runner(task).why == "ensemble on cpu: the model can be vectorised, and replicas at once are faster"
     assert Runner(task, engine=Loop()).why == "plain loop, one trial at a time: as asked"
-    assert "cannot be vectorised" in Runner(load_task(f"{TINY}:dropout")).why
+    assert "cannot be vectorised" in Runner(load_task(f"{TINY}:branching")).why

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import samples
 
-from stepsize.plots import plot_race, plot_sensitivity, style
+from stepsize.plots import plot_chances, plot_race, plot_rungs, plot_sensitivity, style
 from stepsize.results import Interval
 
 
@@ -95,7 +95,7 @@ def test_sensitivity_marks_the_rates_that_diverged():
     ax = plot_sensitivity(samples.search())
     crosses = [line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata())]
     assert crosses
-    assert ax.get_legend().get_title().get_text() == "cross: diverged"
+    assert ax.get_legend().get_title().get_text().splitlines()[-1] == "cross: diverged"
 
 
 def test_a_name_of_one_word_is_its_own_group():
@@ -104,3 +104,56 @@ def test_a_name_of_one_word_is_its_own_group():
     named = tuple(replace(s, name="mine") for s in rung.strategies)
     ax = plot_sensitivity(replace(race, rungs=(replace(rung, strategies=named),)))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mine"]
+
+
+def test_sensitivity_has_a_bar_of_the_rates_within_five_percent_and_a_triangle_at_an_end():
+    race = samples.search()
+    shown = race.sensitivities[:8]
+    ax = plot_sensitivity(race)
+    bars = [tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() == 6]
+    assert bars == [(each.low, each.high) for each in shown if each.high > each.low]
+    assert not [line for line in ax.lines if line.get_marker() in ("<", ">")]
+    first, best = race.rungs[0], shown[0]
+    low = [i for i, s in enumerate(first.strategies) if not s.name.startswith(best.family) or s.peak <= best.best]
+    cut = replace(first, strategies=tuple(first.strategies[i] for i in low), scores=first.scores[low])
+    ax = plot_sensitivity(replace(race, rungs=(cut, *race.rungs[1:])))
+    triangles = [(line.get_marker(), line.get_xdata()[0]) for line in ax.lines if line.get_marker() in ("<", ">")]
+    assert triangles == [(">", best.best)]
+    assert "triangle: best at an end" in ax.get_legend().get_title().get_text()
+
+
+def test_rungs_have_a_line_a_strategy_and_a_cross_where_it_went_out():
+    race = samples.search()
+    ax = plot_rungs(race)
+    ax.figure.draw_without_rendering()
+    first, second = race.rungs
+    assert sum(line.get_marker() == "x" for line in ax.lines) == len(first.strategies) - len(second.strategies)
+    lines = {line.get_label(): line for line in ax.lines if line.get_marker() == "o"}
+    assert set(lines) == {strategy.name for strategy in first.strategies}
+    for place, index in enumerate(second.order):
+        name = second.strategies[index].name
+        assert list(lines[name].get_xdata()) == [0, 1]
+        assert lines[name].get_ydata()[1] == place + 1
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["100 steps\n2 seeds", "400 steps\n2 seeds"]
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert named == [second.strategies[i].name for i in second.order[:8]]
+
+
+def test_all_that_diverged_share_the_last_place():
+    race = samples.final()
+    scores = race.rungs[0].scores.copy()
+    scores[-2:] = np.inf
+    ax = plot_rungs(replace(race, rungs=(replace(race.rungs[0], scores=scores),)))
+    assert sorted(line.get_ydata()[0] for line in ax.lines) == [1, 2, 3, 4, 5, 5]
+
+
+def test_chances_are_bars_in_the_order_of_the_standings():
+    race = samples.final()
+    ax = plot_chances(race)
+    shown = race.standings[:5]
+    assert [bar.get_width() for bar in ax.patches] == [standing.chance for standing in shown]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [standing.strategy.name for standing in shown]
+    assert texts(ax)[-1] == "<1 %"
+    alone = tuple(replace(standing, chance=np.nan) for standing in race.standings)
+    assert not plot_chances(replace(race, standings=alone)).patches

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import nn
 
@@ -192,3 +194,130 @@ def nan_loss() -> stepsize.Task:
         return nn.functional.cross_entropy(outputs, targets) * float("nan")
 
     return stepsize.Task(lambda: nn.Linear(FEATURES, CLASSES), loss, data(), data(40), 16, 40, "nan-loss")
+
+
+def convolution() -> stepsize.Task:
+    """Batch norm and group norm, and a dropout of whole channels."""
+    return classify(
+        lambda: nn.Sequential(
+            nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 4, 2, padding=1), nn.BatchNorm2d(4), nn.Tanh(), nn.Dropout2d(0.2),
+            nn.Conv2d(4, 4, 2), nn.GroupNorm(2, 4), nn.Tanh(), nn.Flatten(), nn.Linear(24, CLASSES),
+        ),
+        name="convolution",
+    )  # fmt: skip
+
+
+class Shared(nn.Module):
+    """One dropout in two places, a functional one, and attention with dropped weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.hidden, self.head = nn.Linear(1, 6), nn.Linear(6, 6), nn.Linear(6, CLASSES)
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, x):
+        tokens = self.drop(self.embed(x.unsqueeze(-1)))
+        p = 0.1 if self.training else 0.0
+        attended = nn.functional.scaled_dot_product_attention(tokens, tokens, tokens, dropout_p=p, is_causal=True)
+        hidden = torch.tanh(self.hidden(self.drop(attended))).mean(1)
+        return self.head(nn.functional.dropout(hidden, 0.1, self.training))
+
+
+def shared() -> stepsize.Task:
+    return classify(Shared, name="shared")
+
+
+class Layers(nn.Module):
+    """A recurrent layer of torch over the features as a sequence, and its last output."""
+
+    def __init__(self, kind: type[nn.RNNBase], **options) -> None:
+        super().__init__()
+        self.layers = kind(1, 4, batch_first=True, **options)
+        self.head = nn.Linear(8 if options.get("bidirectional") else 4, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.layers(x.unsqueeze(-1))[0][:, -1])
+
+
+def lstm() -> stepsize.Task:
+    return classify(lambda: Layers(nn.LSTM, num_layers=2, dropout=0.2), name="lstm")
+
+
+def gru() -> stepsize.Task:
+    return classify(lambda: Layers(nn.GRU, bidirectional=True), name="gru")
+
+
+def rnn() -> stepsize.Task:
+    return classify(lambda: Layers(nn.RNN, bias=False), name="rnn")
+
+
+class Cells(nn.Module):
+    """The three cells of torch, step by step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.simple, self.gated, self.long = nn.RNNCell(1, 3), nn.GRUCell(3, 3), nn.LSTMCell(3, 3)
+        self.head = nn.Linear(3, CLASSES)
+
+    def forward(self, x):
+        first = second = third = None
+        for now in x.split(1, dim=1):
+            first = self.simple(now, first)
+            second = self.gated(first, second)
+            third = self.long(second, third)
+        return self.head(third[0])
+
+
+def cells() -> stepsize.Task:
+    return classify(Cells, name="cells")
+
+
+def words(x: torch.Tensor) -> torch.Tensor:
+    return (x * 2 + 4).long().clamp(0, 8)
+
+
+class Embedded(nn.Module):
+    """Words, a table of them that is also the head, and a bag of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.bag = nn.Embedding(9, 4, padding_idx=0), nn.EmbeddingBag(9, 4, mode="mean")
+        self.head = nn.Linear(4, 9, bias=False)
+        self.head.weight = self.words.weight
+
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.words(tokens).mean(1) + self.bag(tokens)))[:, :CLASSES]
+
+
+def embedded() -> stepsize.Task:
+    (x, y), (xv, yv) = data(), data(40)
+    return stepsize.Task(Embedded, nn.functional.cross_entropy, (words(x), y), (words(xv), yv), 16, 40, "embedded")
+
+
+def encoder() -> stepsize.Task:
+    """torch's own transformer layer, without dropout inside of its attention."""
+    return classify(lambda: Encoder(0.0), name="encoder")
+
+
+def dropped_encoder() -> stepsize.Task:
+    """The same with dropout, of which a part is inside of its attention."""
+    return classify(lambda: Encoder(0.1), name="dropped-encoder")
+
+
+class Encoder(nn.Module):
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Linear(1, 4), nn.Linear(4, CLASSES)
+        self.layer = nn.TransformerEncoderLayer(4, 2, 8, dropout, batch_first=True)
+
+    def forward(self, x):
+        return self.head(self.layer(self.embed(x.unsqueeze(-1))).mean(1))
+
+
+def accumulated() -> stepsize.Task:
+    """An update takes three micro-batches."""
+    return dataclasses.replace(perceptron(), batch_size=8, accumulate=3)
+
+
+def accumulated_dropout() -> stepsize.Task:
+    return dataclasses.replace(dropout(), batch_size=8, accumulate=2)

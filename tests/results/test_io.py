@@ -27,6 +27,7 @@ from stepsize.results import (
     Race,
     Refinement,
     Rung,
+    Sensitivity,
     Sharpness,
     Slice,
     Standing,
@@ -59,8 +60,8 @@ SWEEP = Sweep("digits", SGD(), np.geomspace(1e-5, 10, 6), np.full((6, 2), np.nan
 CLEAR = Suggestion(Estimate(1e-3, 1e-4, 1e-2), Estimate(0.1, 0.05, math.inf), clear=True, reason="a", smooth=np.eye(2))
 UNCLEAR = Suggestion(None, None, clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
 ADVICE = Advice(
-    "digits", 40, 0, STRATEGIES[0], INTERVAL, INTERVAL, ("because",), (), "code\n", (SWEEP,), (CLEAR, UNCLEAR),
-    RACE, RACE, 12.5, 60.0, (("stepsize", "0.1"), ("torch", "2.13")),
+    "digits", 40, 0, STRATEGIES[0], INTERVAL, INTERVAL, ("because",), (), (SWEEP,), (CLEAR, UNCLEAR),
+    RACE, RACE, 12.5, 60.0, (("stepsize", "0.1"), ("torch", "2.13")), "more", 2.3, (3, 4), "stepsize advise digits",
 )  # fmt: skip
 SLICE = Slice(
     "directions", ("a", "b"), np.arange(3.0), np.arange(2.0), np.array([[1, np.inf, np.nan], [0, 1, 2]]), 1.0,
@@ -87,6 +88,7 @@ VALUES = [
     REFINED, LOSSES, LAW, TOLD, PREDICTED,
     CURVES, INTERVAL, RUNG, *STANDINGS, RACE, SWEEP, CLEAR, UNCLEAR, CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0],
     SLICE, SIZES, Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),
+    Sensitivity("AdamW cosine", (0.1, 1.0), (0.5, math.inf), 0.1, 0.1, 0.2, at_least=True, edge="lowest"),
     DESCENT, Outcome(STRATEGIES[0], INTERVAL, None, Interval(math.inf, 3.0, math.inf), 0, 2),
 ]  # fmt: skip
 

@@ -1,10 +1,13 @@
 """What a record says about itself: deaths, final scores, orders, intervals."""
 
 import math
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from stepsize.kernel.errors import MissingPackageError
 from stepsize.policies import Policy
 from stepsize.results import Curves, Estimate, Interval, Race, Rung, Standing
 from stepsize.rules import SGD
@@ -79,3 +82,36 @@ def test_an_interval_and_an_estimate_print_as_a_person_writes_them():
 
 def test_an_estimate_is_the_median_with_the_range():
     assert Estimate.of(np.array([3.0, 1.0, 2.0, 10.0])) == Estimate(2.5, 1.0, 10.0)
+
+
+def test_the_rows_of_a_race_are_its_standings():
+    rung = Rung(10, STRATEGIES[:2], (4, 7), np.array([[1.0, 3.0], [np.inf, 0.5]]))
+    first = Standing(STRATEGIES[0], Interval(2, 1, 3), None, 0, tied=True, chance=1.0)
+    last = Standing(STRATEGIES[1], Interval(np.inf, -np.inf, np.inf), None, 1, tied=False, decay=0.5)
+    race = Race("task", 10, (rung,), (first, last), curves([[1]], [[1.0]]), (), 1.0, "loop", 1.0)
+    rows = race.rows()
+    assert [row["place"] for row in rows] == [1, 2]
+    assert [row["strategy"] for row in rows] == [s.name for s in STRATEGIES[:2]]
+    assert (rows[0]["score"], rows[0]["score_low"], rows[0]["behind"], rows[0]["chance"]) == (2, 1, None, 1.0)
+    assert [(row["seed_4"], row["seed_7"]) for row in rows] == [(1.0, 3.0), (np.inf, 0.5)]
+    assert [row["diverged"] for row in rows] == [0, 1]
+    assert rows[1]["decay"] == 0.5
+    assert race.indistinguishable == (STRATEGIES[0],)
+
+
+def test_the_frame_of_a_race_is_pandas_or_says_what_to_install(monkeypatch):
+    race = Race("task", 2, (), (), curves([[1]], [[1.0]]), (), 1.0, "loop", 1.0)
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=lambda rows: ("frame", rows)))
+    assert race.frame() == ("frame", [])
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingPackageError, match="pandas"):
+        race.frame()
+
+
+def test_the_places_of_the_winner_are_on_every_rung():
+    first = Rung(5, STRATEGIES[:2], (0,), np.array([[1.0], [0.5]]))
+    last = Rung(10, STRATEGIES[:1], (0,), np.array([[1.0]]))
+    without = Rung(10, STRATEGIES[1:2], (0,), np.array([[1.0]]))
+    standing = Standing(STRATEGIES[0], Interval(1, 0, 2), None, 0, tied=True)
+    race = Race("task", 10, (first, without, last), (standing,), curves([[1]], [[1.0]]), (), 1.0, "loop", 1.0)
+    assert race.places == (2, 0, 1)

@@ -2,77 +2,113 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from stepsize.cli import base
+from stepsize.cli import base, places
+from stepsize.kernel.errors import ParameterError
 from stepsize.policies import recipe
 from stepsize.results.io import dumps
+from stepsize.results.scripts import FRAMEWORKS
+from stepsize.results.sentences import percent
 
 if TYPE_CHECKING:
-    from stepsize.jobs.places import Workers
     from stepsize.results import Advice, Interval, Race
 
 
 @click.command()
 @base.task_argument
 @base.steps_option
-@click.option("--budget", type=click.FloatRange(min=0, min_open=True), default=120.0, show_default=True,
-              help="For the whole search, in full trainings.")  # fmt: skip
+@click.option("--budget", default="120", show_default=True,
+              help="For the whole search: full trainings, or a time such as 20min, or 800 trials.")  # fmt: skip
 @base.seed_option
-@click.option("--rules", type=base.Comma(), help="Update rules to try. Default: AdamW,Momentum,RMSProp.")
+@click.option("--rules", type=base.Comma(), help="Update rules to try. Default: eight.")
 @click.option("--policies", type=base.Comma(), help="Policies to try. Default: all.")
+@click.option("--only-optimizer", metavar="RULE", help="The one rule to try, for those who will not change theirs.")
+@click.option("--weight-decay", type=base.Comma(), metavar="A,B,...", help="Try every rule at these weight decays.")
+@click.option("--batch-size", type=base.Comma(), metavar="A,B,...",
+              help="Try these batch sizes, each on as many samples and with an equal part of the budget.")  # fmt: skip
+@click.option("--code", "framework", type=click.Choice(list(FRAMEWORKS)), default="torch", show_default=True,
+              help="The framework that the code to paste is for.")  # fmt: skip
 @base.json_option
 @base.report_option
 @base.save_option
 @base.journal_option
-@base.workers_option
+@places.place_options
 def advise(
-    task: str, *, steps: int | None, budget: float, seed: int, rules: list[str] | None, policies: list[str] | None,
-    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, workers: Workers,
+    task: str, *, steps: int | None, budget: str, seed: int, rules: list[str] | None, policies: list[str] | None,
+    only_optimizer: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
+    framework: str, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, **place: Any,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
-    from stepsize.jobs.advice import POLICIES, RULES
-    from stepsize.jobs.plans import plan
+    from stepsize.jobs.budgets import Budget
+    from stepsize.jobs.portfolio import POLICIES, usual_rules, variants
 
-    chosen = list(RULES) if rules is None else base.rules_of(rules)
+    places.check(**place)
+    if only_optimizer is not None and rules is not None:
+        raise ParameterError("--only-optimizer names the one rule to try; leave --rules out.")
+    named = [only_optimizer] if only_optimizer is not None else rules
+    chosen = None if named is None else base.rules_of(named)
+    decays = None if weight_decay is None else numbers("--weight-decay", weight_decay)
+    sizes = None if batch_size is None else [_whole(size) for size in numbers("--batch-size", batch_size)]
     base.writable(report, save_to)
     problem = load_task(task)
-    horizon = problem.steps if steps is None else steps
+    tried = list(usual_rules(problem)) if chosen is None else chosen
     names = list(POLICIES) if policies is None else policies
     for name in names:
         recipe(name)
-    total = plan(budget, len(chosen), len(names), horizon, seed).cost * horizon
+    horizon = problem.steps if steps is None else steps
+    allowed = Budget.of(budget)
+    asked: dict[str, Any] = {
+        "steps": horizon, "budget": allowed, "seed": seed, "policies": names,
+        "rules": tried if decays is None else variants(tried, "weight_decay", decays),
+    }  # fmt: skip
+    total = None if allowed.trainings is None else allowed.trainings * horizon
     with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
-        with base.progress(total) as tell:
-            answer = jobs.advise(
-                problem,
-                steps=horizon,
-                budget=budget,
-                seed=seed,
-                rules=chosen,
-                policies=names,
-                journal=kept,
-                progress=tell,
-                workers=workers,
-            )
-        made = base.deliver(answer, save_to, report)
+        with base.progress(total) as tell, places.runner(problem, kept, tell, place) as runner:
+            if sizes is None:
+                answers: tuple[Advice, ...] = (jobs.advise(problem, runner=runner, **asked),)
+            else:
+                answers = jobs.advise_batches(problem, sizes, runner=runner, **asked)
+        made = base.deliver(answers[0], save_to, report)
     if as_json:
-        click.echo(dumps(answer))
+        click.echo(dumps(answers[0]))
         return
-    show_advice(answer)
+    show_advice(answers[0], framework)
+    for other in answers[1:]:
+        said = f"Another batch size: {other.task}, {other.steps} steps, {other.strategy.name} reaches {other.score}."
+        base.out().print(said, markup=False, soft_wrap=True)
     for path in made:
         base.out().print(f"Wrote {path}", markup=False)
 
 
-def show_advice(answer: Advice) -> None:
-    """Print the recommendation, why, and the code to paste."""
+def numbers(option: str, given: Sequence[str]) -> list[float]:
+    """Return the numbers of an option, or raise ParameterError for one that is not at least 0."""
+    try:
+        found = [float(each) for each in given]
+    except ValueError:
+        found = []
+    if not found or not all(0 <= each < math.inf for each in found):
+        raise ParameterError(f"{option} takes numbers of at least 0 with commas between them, not {','.join(given)!r}.")
+    return found
+
+
+def _whole(size: float) -> int:
+    if size != int(size):
+        raise ParameterError(f"a batch size is a whole number of samples, not {size:g}.")
+    return int(size)
+
+
+def show_advice(answer: Advice, framework: str = "torch") -> None:
+    """Print the recommendation, why, what repeats it, and the code to paste."""
     console = base.out()
     lines = (
         f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {escape(answer.task)}",
@@ -86,22 +122,42 @@ def show_advice(answer: Advice) -> None:
         console.print(f"- {escape(sentence)}", soft_wrap=True)
     for sentence in answer.warnings:
         console.print(f"[yellow]careful:[/yellow] {escape(sentence)}", soft_wrap=True)
+    console.print(answer.more, soft_wrap=True)
+    if answer.command:
+        console.print("\nThe command that repeats it:\n")
+        click.echo(answer.command)
+    try:
+        code = answer.code(framework)
+    except ParameterError as error:  # the answer has been paid for, and one that cannot be pasted is still one
+        console.print(f"\n[yellow]careful:[/yellow] {escape(str(error))}", soft_wrap=True)
+        return
     console.print("\nThe code to paste:\n")
-    click.echo(answer.code)
+    click.echo(code)
 
 
 def standings_table(race: Race) -> Table:
-    """Return the standings of a race's last rung as a table."""
-    table = Table(title=f"{len(race.rungs[-1].seeds)} paired seeds, {race.steps} steps; 95 % t-intervals")
-    for heading, right in (("strategy", False), ("validation loss", True), ("behind the best", True), ("", False)):
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "strategy")
+    """Return the standings of a race as a table that fits a terminal of 80 columns."""
+    title = f"paired seeds, {race.steps} steps; ± is half of the 95 % t-interval"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("strategy", overflow="fold")
+    for heading in ("seeds", "validation loss", "behind the best", "", "chance"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for standing in race.standings:
-        behind = "" if standing.behind is None else signed(standing.behind)
-        score = f"diverged on {standing.diverged}" if standing.diverged else str(standing.score)
-        table.add_row(standing.strategy.name, score, behind, "tied" if standing.tied and standing.behind else "")
+        name = standing.strategy.name
+        behind = "" if standing.behind is None else plus_minus(standing.behind, "+")
+        score = f"diverged on {standing.diverged}" if standing.diverged else plus_minus(standing.score)
+        chance = percent(standing.chance) if math.isfinite(standing.chance) else ""
+        tied = "tied" if standing.tied and standing.behind else ""
+        table.add_row(escape(name), str(race.seeds_of(name)), score, behind, tied, chance)
     return table
 
 
-def signed(difference: Interval) -> str:
-    """Return a paired difference with its interval, signs shown."""
-    return f"{difference.mean:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+def plus_minus(interval: Interval, sign: str = "") -> str:
+    """Return a mean with half of its interval; alone where that is not known.
+
+    >>> from stepsize.results import Interval
+    >>> plus_minus(Interval(0.1, 0.08, 0.12), "+")
+    '+0.1000 ± 0.0200'
+    """
+    half = (interval.high - interval.low) / 2
+    return f"{interval.mean:{sign}.4f}" + (f" ± {half:.4f}" if math.isfinite(half) else "")

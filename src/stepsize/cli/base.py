@@ -119,14 +119,14 @@ def numbers_of(words: list[str], what: str, allowed: str = "a number") -> list[f
 
 
 @contextmanager
-def progress(total: float) -> Iterator[Tell]:
-    """Show how far a job of about `total` replica-steps is, on standard error.
+def progress(total: float | None) -> Iterator[Tell]:
+    """Show how far a job of about `total` replica-steps is, or of an unknown number, on standard error.
 
-    Where there is no terminal, print a line every tenth.
+    Where there is no terminal, print a line every tenth, or for every stage.
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield _lines(total)
+        yield lines(total)
         return
     words, left = TextColumn("{task.description}"), TimeRemainingColumn()
     columns = (words, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), left)
@@ -139,16 +139,31 @@ def progress(total: float) -> Iterator[Tell]:
         yield tell
 
 
-def _lines(total: float) -> Tell:
+def lines(total: float | None) -> Tell:
+    """Return who prints a line every tenth of about `total` replica-steps, or every stage, on standard error."""
+    if total is None:
+        return _stages()
     done, said = 0, -1
 
     def tell(stage: str, updates: int) -> None:
         nonlocal done, said
         done += updates
-        tenth = int(10 * done / total)
+        tenth = min(10, int(10 * done / total))
         if tenth > said:
             said = tenth
-            click.echo(f"{min(100, 10 * tenth):3d}%  {stage}", err=True)
+            click.echo(f"{10 * tenth:3d}%  {stage}", err=True)
+
+    return tell
+
+
+def _stages() -> Tell:
+    said = ""
+
+    def tell(stage: str, updates: int) -> None:  # noqa: ARG001  (nobody knows of how many)
+        nonlocal said
+        if stage != said:
+            said = stage
+            click.echo(stage, err=True)
 
     return tell
 
@@ -157,7 +172,8 @@ def _lines(total: float) -> Tell:
 def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
     """Open the journal of a job, around the job and the writing of its result.
 
-    After Ctrl-C it says what is kept; after success it removes the journal that nobody asked for.
+    After Ctrl-C it says what is kept; after success it removes the journal that nobody asked for. A task that changed
+    is refused by a journal that was asked for; with another it is run anew, and a note says so.
 
     Raises FormatError for a folder with a journal of an earlier version.
     """
@@ -172,7 +188,7 @@ def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
         )
     finished = 0
     try:
-        with Journal(path, say=lambda sentence: click.echo(f"Note: {sentence}", err=True)) as journal:
+        with Journal(path, renew=None if folder else _note) as journal:
             try:
                 yield journal
             finally:
@@ -187,6 +203,10 @@ def journaled(folder: Path | None, name: str) -> Iterator[Journal]:
         raise
     if folder is None:
         _remove(path)
+
+
+def _note(sentence: str) -> None:
+    click.echo(f"Note: {sentence}", err=True)
 
 
 def _remove(journal: Path) -> None:

@@ -128,7 +128,7 @@ def strategy_of(text: str) -> Strategy:
     words = text.split()
     if len(words) != 3:
         raise SpecError(MSG_STRATEGY.format(text))
-    from stepsize.jobs.advice import candidate
+    from stepsize.jobs.portfolio import candidate
 
     (rule,), (rate,) = base.rules_of(words[:1]), base.rates_of(words[2:])
     return candidate(rule, words[1], rate)

@@ -2,70 +2,219 @@
 
 from __future__ import annotations
 
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from stepsize.cli import base
+from stepsize.cli import base, live, places
 from stepsize.cli.advise import standings_table
-from stepsize.kernel.errors import BudgetError
-from stepsize.policies import recipe
-from stepsize.results.io import dumps
-from stepsize.strategy import Strategy
+from stepsize.cli.fields import POLICIES, Field, field_of
+from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.results.io import dumps, write
 
-RAMP = 4 * 280
-"""Replica-steps of a range test, for the progress bar."""
+if TYPE_CHECKING:
+    from stepsize.jobs import Budget, Journal, RungPlan, Runner
+    from stepsize.jobs.races import Listen
+    from stepsize.results import Curves, Race, Rung
+
+SCREENED = 8
+"""From so many strategies on, a race begins with a short rung."""
+
+TUNING = 1000
+"""The first of the seeds that choose the rates; those that judge begin with 0."""
+
+NONE, SCREENING, HALVING = "none", "screening", "halving"
+
+HOW = ("seeds", "tune_seeds", "budget", "rungs", "view", "selection")
+"""The options that say how the race is run; what is left says where."""
 
 
 @click.command()
 @base.task_argument
 @base.steps_option
-@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Paired seeds per strategy.")
-@click.option("--rules", type=base.Comma(), default="AdamW,Momentum", show_default=True, help="Update rules to race.")
 @click.option(
-    "--policies", type=base.Comma(), default="constant,cosine,one_cycle", show_default=True, help="Policies to race."
+    "--strategies",
+    metavar="FILE|LIST",
+    help="Who races: a .toml or .json file, or a list such as 'AdamW one_cycle 0.01 0.03, SGD cosine 0.1'.",
 )
+@click.option("--rules", type=base.Comma(), help="Or: update rules to race. Default: AdamW,Momentum.")
+@click.option("--policies", type=base.Comma(), help=f"Policies to race. Default: {','.join(POLICIES)}.")
 @click.option("--rates", type=base.Comma(), help="Peak learning rates. Default: one each, from a range test per rule.")
+@click.option(
+    "--seeds", type=click.IntRange(1, TUNING), default=3, show_default=True, help="Paired seeds per strategy."
+)
+@click.option(
+    "--tune-seeds",
+    type=click.IntRange(0, 1000),
+    help="Other seeds, on which the best rate of each rule and policy is chosen. Default: as many, where there are "
+    "several rates; 0: race every rate.",
+)
+@click.option(
+    "--budget", help="For everything: full trainings (30) or time (20min). Adds seeds until the leaders separate."
+)
+@click.option(
+    "--rungs",
+    type=click.Choice([NONE, SCREENING, HALVING]),
+    help="Short runs first: a ninth, from which half goes on; or a ninth and a third, from which a third does. "
+    f"Default: screening, from {SCREENED} strategies on.",
+)
+@click.option(
+    "--view",
+    type=click.Choice(["retimed", "prefix"]),
+    default="retimed",
+    show_default=True,
+    help="What a short rung runs: whole schedules in fewer steps, or the first part of the long run.",
+)
+@click.option(
+    "--selection",
+    type=click.Choice(["last", "best"]),
+    default="last",
+    show_default=True,
+    help="What a run is scored by: its last iterate, or its best checkpoint.",
+)
 @base.json_option
+@click.option("--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write the standings as CSV.")
+@click.option("--tensorboard", type=click.Path(file_okay=False, path_type=Path), help="Folder for TensorBoard's logs.")
 @base.report_option
 @base.save_option
 @base.journal_option
+@places.place_options
 def race(
-    task: str, *, steps: int | None, seeds: int, rules: list[str], policies: list[str], rates: list[str] | None,
-    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
+    task: str, *, steps: int | None, strategies: str | None, rules: list[str] | None, policies: list[str] | None,
+    rates: list[str] | None, as_json: bool, table: Path | None, tensorboard: Path | None, report: Path | None,
+    save_to: Path | None, journal: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Race rules x policies x rates on TASK, at equal budget and on the same batches."""
+    """Race strategies on TASK, at equal budget and on the same batches."""
     from stepsize import jobs, load_task
-    from stepsize.jobs.advice import candidate, candidates
 
-    chosen = base.rules_of(rules)
-    peaks = None if rates is None else base.rates_of(rates)
-    for name in policies:
-        recipe(name)
-    count = len(chosen) * len(policies) * len(peaks or [1])
-    if count < 2:
-        raise BudgetError(f"a race needs at least two strategies, not {count}; name more rules, policies or rates.")
-    base.writable(report, save_to)
+    how = {name: options.pop(name) for name in HOW}
+    places.check(**options)
+    if how["budget"] is not None:
+        how["budget"] = jobs.Budget.of(how["budget"])
+    base.writable(report, save_to, table)
     problem = load_task(task)
+    field = field_of(problem, strategies, rules, policies, rates)
     horizon = problem.steps if steps is None else steps
-    total = count * seeds * horizon + (0 if peaks else len(chosen) * RAMP)
-    field: list[Strategy] = []
+    settings = _settings(field, horizon, **how)
+    total = field.updates + _updates(settings["plans"], field, settings["seeds"], horizon)
     with base.journaled(journal, f"race-{base.slug(task)}") as kept:
-        with base.progress(total) as tell:
-            runner = jobs.Runner(problem, journal=kept, progress=tell)
-            for rule in chosen:
-                if peaks is None:
-                    found = jobs.suggest(jobs.range_test(problem, rule, runner=runner))
-                    field += candidates(rule, found, policies, 1, horizon)
-                else:
-                    field += [candidate(rule, name, peak) for name in policies for peak in peaks]
-            record = jobs.race(problem, field, steps=horizon, seeds=range(seeds), runner=runner)
+        with (
+            live.tensorboard(tensorboard) as write_rung,
+            live.board(total) as (tell, show),
+            places.runner(problem, kept, tell, options) as runner,
+        ):
+            record = _run(runner, field, horizon, _listening(kept, show, write_rung), settings)
         made = base.deliver(record, save_to, report)
+        if table is not None:
+            made.append(write(table, rows_as_csv(record.rows())))
     if as_json:
         click.echo(dumps(record))
-        return
+    else:
+        show_race(record, made)
+
+
+def _settings(
+    field: Field, horizon: int, *, seeds: int, tune_seeds: int | None, budget: Budget | None, rungs: str | None,
+    view: str, selection: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Return how the race is run: the plans of its rungs, the seeds that tune and judge, and the rest.
+
+    Raises BudgetError when the run is too short for rungs, or the budget too small.
+    """
+    from stepsize.jobs import RungPlan, halving, screening
+    from stepsize.jobs.races import affordable
+    from stepsize.jobs.rungs import ETA, LEAST_RUNG
+
+    tuned = field.count > field.families > 1
+    if tune_seeds and not tuned:
+        raise ParameterError("--tune-seeds chooses among several rates of two or more policies; there is nothing to.")
+    tuning = tuple(range(TUNING, TUNING + (seeds if tune_seeds is None else tune_seeds))) if tuned else ()
+    judging = tuple(range(seeds))
+    if rungs is None:
+        rungs = SCREENING if field.count >= SCREENED and horizon >= LEAST_RUNG * ETA**2 else NONE
+    makers = {SCREENING: screening, HALVING: halving}
+    run = tuning or judging
+    plans = [RungPlan(horizon, run)] if rungs == NONE else makers[rungs](field.count, horizon, run)
+    affordable(budget, field.count, plans, judging if tuning else (), horizon)
+    return {
+        "plans": plans, "seeds": judging, "tuning": tuning, "budget": budget, "view": view, "selection": selection
+    }  # fmt: skip
+
+
+def _updates(plans: Sequence[RungPlan], field: Field, seeds: Sequence[int], horizon: int) -> int:
+    """Return about how many replica-steps the rungs are."""
+    count, found = field.count, 0
+    for plan in plans:
+        found += count * len(plan.seeds) * plan.steps
+        count = count if plan.keep is None else min(count, plan.keep)
+    judged = () if plans[-1].seeds == tuple(seeds) else seeds
+    return found + field.families * len(judged) * horizon
+
+
+def _run(runner: Runner, field: Field, horizon: int, listen: Listen, settings: dict[str, Any]) -> Race:
+    """Run the range tests and the race, and return its record with the cost of both."""
+    from stepsize import jobs
+
+    began = time.perf_counter()
+    entries = field.strategies(runner, horizon)
+    spent = runner.updates / horizon
+    budget = settings["budget"]
+    record = jobs.race(
+        runner.task, entries, steps=horizon, seeds=settings["seeds"], tune_seeds=settings["tuning"],
+        rungs=settings["plans"], view=settings["view"], selection=settings["selection"],
+        budget=None if budget is None else _rest(budget, spent, time.perf_counter() - began),
+        runner=runner, listen=listen,
+    )  # fmt: skip
+    return replace(record, cost=record.cost + spent, seconds=time.perf_counter() - began)
+
+
+def _rest(budget: Budget, trainings: float, seconds: float) -> Budget:
+    """Return what the range tests have left of a budget; raise BudgetError when that is nothing."""
+    unit, given, spent = "full trainings", budget.trainings, trainings
+    if budget.seconds is not None:
+        unit, given, spent = "seconds", budget.seconds, seconds
+    if given is None:  # in runs, of which a range test is none
+        return budget
+    if given <= spent:
+        raise BudgetError(f"the range tests alone cost {spent:.1f} {unit} of a budget of {given:g}; give --rates.")
+    return replace(budget, **{"seconds" if budget.seconds is not None else "trainings": given - spent})
+
+
+def _listening(journal: Journal, *others: Listen) -> Listen:
+    """Return who tells all of them of a rung, and the journal in a line, for `stepsize watch`."""
+    rungs: list[Rung] = []
+
+    def listen(rung: Rung, curves: Curves) -> None:
+        rungs.append(rung)
+        journal.report(live.told(len(rungs), rung), 1, 1)
+        for other in others:
+            other(rung, curves)
+
+    return listen
+
+
+def rows_as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows as CSV; a row may lack a column."""
+    text = StringIO(newline="")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def show_race(record: Race, made: Sequence[Path]) -> None:
+    """Print the standings, what they rest on, and what was written."""
     console = base.out()
     console.print(standings_table(record))
-    console.print(f"Cost: {runner.updates / horizon:.1f} full trainings. {record.engine}.", markup=False)
+    for sentence in record.sentences:
+        console.print(sentence, markup=False, soft_wrap=True)
+    console.print(f"Cost: {record.cost:.1f} full trainings. {record.engine}.", markup=False, soft_wrap=True)
     for path in made:
         console.print(f"Wrote {path}", markup=False)

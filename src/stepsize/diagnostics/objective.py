@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.dropout import _DropoutNd
 
 from stepsize.kernel.errors import TaskError
+from stepsize.problems import Columns
 from stepsize.problems.base import seeded
 
 Batches = Iterable[tuple[Any, torch.Tensor]]
@@ -98,7 +99,7 @@ def _read(batches: Batches, device: torch.device) -> list[tuple[Any, torch.Tenso
     for batch in batches:
         if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[1], torch.Tensor):
             raise TaskError(f"a batch must be a pair (inputs, targets of a tensor), not {type(batch).__name__}.")
-        found.append(tuple(part.to(device) if isinstance(part, torch.Tensor) else part for part in batch))
+        found.append(tuple(part.to(device) if isinstance(part, torch.Tensor | Columns) else part for part in batch))
     if not found:
         raise TaskError("there are no batches to take the loss over; give at least one pair (inputs, targets).")
     return found  # type: ignore[return-value]  # pairs, as was just checked

@@ -44,16 +44,19 @@ def record_steps(
 
     def watch(model: torch.nn.Module) -> Callable[[], None]:
         step = 0
-        found: list[tuple[torch.nn.Parameter, torch.Tensor, torch.Tensor]] = []
+        found: dict[torch.nn.Parameter, tuple[torch.Tensor, torch.Tensor]] = {}
 
         def look(p: torch.nn.Parameter, gradient: torch.Tensor) -> None:
             if log.due(step):  # between the gradient and the update, which reads it and writes p
-                found.append((p, p.detach().clone(), gradient.detach()))
+                old, before = found.get(p) or (p.detach().clone(), torch.zeros_like(p))
+                found[p] = old, before + gradient.detach()  # of several micro-batches, their sum
 
         def compare() -> None:
             nonlocal step
             if found:
-                log.add(step, [Move(old, p.detach(), g, keeps[step]) for p, old, g in found], [float(lr[step])])
+                log.add(
+                    step, [Move(old, p.detach(), g, keeps[step]) for p, (old, g) in found.items()], [float(lr[step])]
+                )
                 found.clear()
             step += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -10,7 +11,9 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import StepsizeError, TaskError
+from stepsize.kernel.spec import NDArray
 from stepsize.problems import Task
+from stepsize.problems.checks import told
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
 
@@ -69,13 +72,28 @@ def blamed(task: Task, step: int) -> Iterator[None]:
     except StepsizeError:
         raise
     except Exception as error:  # whatever the user's code raises is told in one line, and keeps its own trace
-        raise TaskError(f"{task.name!r} fails at update {step}: {type(error).__name__}: {error}") from error
+        raise TaskError(f"{task.name!r} fails at update {step}: {told(error)}") from error
 
 
 def score_points(steps: int, every: int | None) -> list[int]:
     """Return after how many updates to score: every so many, and always at the end."""
     points = list(range(every, steps, every)) if every else []
     return [*points, steps]
+
+
+def end_the_dead(losses: NDArray, scores: NDArray, points: Sequence[int]) -> None:
+    """Write NaN over what was recorded of a trial after its first loss that is not finite.
+
+    losses: (steps, trials). scores: (points, trials), after so many updates each.
+    """
+    dead = np.logical_or.accumulate(~np.isfinite(losses), axis=0)
+    losses[1:][dead[:-1]] = np.nan
+    scores[dead[np.array(points) - 1]] = np.nan
+
+
+def glanced(task: Task) -> Task:
+    """Return `task` with two validation samples, so that a score costs next to nothing."""
+    return dataclasses.replace(task, validation=tuple(part[:2] for part in task.validation))
 
 
 def bound(trials: Sequence[Trial], steps: int) -> list[Trial]:

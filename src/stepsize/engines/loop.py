@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 
 from stepsize.engines import base
+from stepsize.engines.draws import Draws, Keys
 from stepsize.engines.inplace import Row, Update, rows
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats
@@ -18,6 +21,8 @@ from stepsize.problems.base import seeded
 from stepsize.results.curves import Curves
 from stepsize.rules import Rule
 from stepsize.strategy import Trial
+
+Gradients = list[torch.Tensor | None]
 
 
 class Loop:
@@ -59,36 +64,67 @@ class Loop:
         points = base.score_points(steps, score_every)
         table = base.coefficients(base.bound([trial], steps), 0, steps)
         weights = _Weights(trial.strategy.rule, parameters, table)
-        losses: list[float] = []
-        scores: list[float] = []
+        losses, scores, keys = [], [], Keys([trial.seed])  # type: tuple[list[float], list[float], Keys]
         with seeded(seeds.child(trial.seed, "noise")):
             for step, now in enumerate(weights.rows):
-                x, y = (self._to(tensor) for tensor in task.batch(step, trial.seed))
+                key = keys(step)[0]
                 with base.blamed(task, step):
-                    loss = task.loss(model(x), y)
-                    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-                weights.update(gradients, loss.detach(), now)
+                    gradients, loss = self.gradient(task, model, parameters, task.batch(step, trial.seed), key)
+                weights.update(gradients, loss, now)
                 losses.append(loss.item())
                 if step + 1 in points:
                     with base.blamed(task, step), weights.read_out():
-                        scores.append(self._score(task, model))
+                        scores.append(self._score(task, model, key))
                 if progress is not None:
                     progress(1)
-        return Curves(
-            (trial,), steps, torch.tensor(losses, dtype=self.dtype).numpy()[:, None], np.array(points),
-            np.array(scores)[:, None], time.perf_counter() - began, self.label,
-        )  # fmt: skip
+                if not math.isfinite(losses[-1]):
+                    break
+        if progress is not None and len(losses) < steps:
+            progress(steps - len(losses))
+        return self._record(trial, losses, points, scores, began)
+
+    def _record(
+        self, trial: Trial, losses: list[float], points: list[int], scores: list[float], began: float
+    ) -> Curves:
+        """Return what was recorded, filled up with NaN where it ends early."""
+        steps = points[-1]
+        whole = torch.tensor([*losses, *[math.nan] * (steps - len(losses))], dtype=self.dtype).numpy()[:, None]
+        judged = np.array([*scores, *[math.nan] * (len(points) - len(scores))])[:, None]
+        base.end_the_dead(whole, judged, points)
+        seconds = time.perf_counter() - began
+        return Curves((trial,), steps, whole, np.array(points), judged, seconds, self.label)
+
+    def gradient(
+        self, task: Task, model: torch.nn.Module, parameters: Sequence[torch.nn.Parameter],
+        batch: tuple[torch.Tensor, torch.Tensor], key: torch.Tensor,
+    ) -> tuple[Gradients, torch.Tensor]:  # fmt: skip
+        """Return the mean gradient and the mean loss of the micro-batches of `batch`."""
+        total: Gradients = [None] * len(parameters)
+        losses: Any = 0.0
+        for piece, (x, y) in enumerate(
+            zip(*(torch.split(self._to(part), task.batch_size) for part in batch), strict=True)
+        ):
+            with Draws(key, piece):
+                loss = task.loss(model(x), y)
+            loss = loss / task.accumulate if task.accumulate > 1 else loss
+            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+            total = [
+                old if new is None else new if old is None else old + new for old, new in zip(total, found, strict=True)
+            ]
+            losses = losses + loss.detach()
+        return total, losses
 
     def _to(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
-    def _score(self, task: Task, model: torch.nn.Module) -> float:
+    def _score(self, task: Task, model: torch.nn.Module, key: torch.Tensor) -> float:
         """Return what `task.score` does, with the data in the precision of this engine."""
         total = 0.0
         model.eval()
         with torch.no_grad():
-            for x, y in task.validation_batches():
-                total += task.loss(model(self._to(x)), self._to(y)).item() * len(x)
+            for piece, (x, y) in enumerate(task.validation_batches(), task.accumulate):
+                with Draws(key, piece):
+                    total += float(task.judge(model(self._to(x)), self._to(y))) * len(x)
         model.train()
         return total / len(task.validation[0])
 
@@ -109,7 +145,7 @@ class _Weights:
         self._update.expect(table, self._row, self._slots)
         self.rows = rows(table, self._row)
 
-    def update(self, gradients: Sequence[torch.Tensor | None], loss: torch.Tensor, c: Row) -> None:
+    def update(self, gradients: Gradients, loss: torch.Tensor, c: Row) -> None:
         """Take one step; what the loss did not use stays as it is, as in `torch.optim`."""
         known = zip(gradients, self._parameters, strict=True)
         gradient = torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in known]).unsqueeze(0)
@@ -120,7 +156,7 @@ class _Weights:
         self._write(self._row)
 
     @contextmanager
-    def _kept(self, gradients: Sequence[torch.Tensor | None]) -> Iterator[None]:
+    def _kept(self, gradients: Gradients) -> Iterator[None]:
         """Put back what belongs to parameters without a gradient."""
         if all(g is not None for g in gradients):
             yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ def packed(task: Task) -> Parcel:
     Raises TaskError when it has no source and cannot be pickled.
     """
     if task.source:
-        changed = {part: getattr(task, part) for part in ("batch_size", "steps", "name") if hasattr(task, part)}
+        given = {each.name for each in fields(task) if each.init} & {"batch_size", "accumulate", "steps", "name"}
+        changed = {part: getattr(task, part) for part in given}
         return Parcel(_absolute(task.source), changed=changed, parts=identity(task))
     try:
         return Parcel("", pickle.dumps(task))

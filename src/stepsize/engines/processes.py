@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from stepsize.engines.machine import available, cores
 from stepsize.engines.parcels import Parcel, packed
 from stepsize.engines.pools import Order, Outcome, Tell
 from stepsize.engines.worker import READY, work
@@ -58,7 +59,7 @@ class Processes:
     @property
     def label(self) -> str:
         """Where waves run, in a few words."""
-        return f"in {self.count} worker processes"
+        return f"in {self.count} worker process{'' if self.count == 1 else 'es'}"
 
     @property
     def free(self) -> int:
@@ -206,18 +207,3 @@ def _kill(workers: list[_Worker]) -> None:
     for worker in workers:
         worker.process.join()
         worker.pipe.close()
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
-
-
-def available() -> float:
-    """Bytes of RAM that are available; infinity where that cannot be read."""
-    try:
-        words = Path("/proc/meminfo").read_text(encoding="ascii").split()
-        return 1024.0 * int(words[words.index("MemAvailable:") + 1])
-    except (OSError, ValueError):
-        return float("inf")

@@ -30,8 +30,9 @@ class Runner:
     engine: chosen for the task when not given. why: one line that says which engine runs, where, and why.
     workers: 1 runs everything in this process, more in as many worker processes; "auto" takes them after the first
         wave, where cores are to spare and enough is left to do. pool: another place where waves run.
-    wave_seconds: how long a wave may take before its worker is killed; when not given, a generous multiple of what the
-        finished ones took. Nothing can end a wave that hangs in this process.
+    time_limit: seconds that a wave may take before its worker is killed; when not given, a generous multiple of what
+        the finished ones took. memory_limit: bytes of RAM that a worker may grow to, see `Processes`. With either of
+        them the waves run in worker processes, in one where none were asked for, as nothing can end a wave in this one.
     updates: replica-steps asked for so far, whether they were run now or read from the journal.
     failures: what went wrong with each trial that failed. Its losses are NaN and its scores inf, and the others go on;
         the journal notes the reason, and another run tries it again.
@@ -52,18 +53,28 @@ class Runner:
         progress: Progress | None = None,
         workers: Workers = 1,
         pool: Pool | None = None,
-        wave_seconds: float | None = None,
+        time_limit: float | None = None,
+        memory_limit: float | None = None,
     ) -> None:
-        self._place = Place(workers, pool)
+        limited = time_limit is not None or memory_limit is not None
+        self._place = Place(workers, pool, apart=limited, memory=memory_limit)
         task.check()
         self.task = task
-        self.engine, self._why = choose(task) if engine is None else (engine, f"{engine.label}: as asked")
         self.updates = 0
         self.failures: dict[Trial, str] = {}
         self._journal = journal
         self._fingerprint = "" if journal is None else journal.recognise(task)
+        self.engine, self._why = self._chosen() if engine is None else (engine, f"{engine.label}: as asked")
         self._progress = progress
-        self._clock = Clock(wave_seconds)
+        self._clock = Clock(time_limit)
+
+    def _chosen(self) -> tuple[Engine, str]:
+        """Choose an engine, the one that the journal began with if there is one: its trials are of that engine."""
+        if self._journal is None:
+            return choose(self.task)
+        engine, why = choose(self.task, self._journal.choice(self._fingerprint))
+        self._journal.keep_choice(self._fingerprint, why)
+        return engine, why
 
     @property
     def why(self) -> str:

@@ -29,7 +29,7 @@ def lowest(fan: Sweep) -> tuple[Floats, str]:
         rate = fan.rates[place]
         return floats([]), f"the optimum is at the edge: it lies beyond the {which} rate of the fan, {rate:.2g}"
     x = np.log10(floats(fan.rates))
-    return 10 ** floats([_vertex(x, column) for column in losses.T]), ""
+    return 10 ** floats([vertex(x, column) for column in losses.T]), ""
 
 
 def edge(fan: Sweep) -> int:
@@ -68,7 +68,7 @@ def _little(end: float, start: float) -> bool:
     return start - end < LEAST_DROP * abs(start)
 
 
-def _vertex(x: Floats, y: Floats) -> float:
+def vertex(x: Floats, y: Floats) -> float:
     """Return where the parabola through the lowest of `y` and its neighbours has its vertex; at an edge, the edge."""
     place = int(y.argmin())
     if place in (0, len(x) - 1):

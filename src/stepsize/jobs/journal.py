@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import metadata
@@ -27,6 +26,7 @@ import numpy as np
 
 from stepsize.engines.identity import difference, fingerprint, identity
 from stepsize.jobs.store import Store
+from stepsize.kernel.errors import JournalError
 from stepsize.kernel.spec import encode
 from stepsize.problems import Task
 from stepsize.results import Curves
@@ -39,17 +39,17 @@ BEAT = 1.0
 class Journal:
     """Finished trials in a folder; use it as a context manager.
 
-    say: told, in a sentence, when the journal holds trials of the same task as it was before a change; by default it
-        is a warning.
+    renew: what to do about a task that has changed since the journal was written: it is refused, unless there is
+        somebody to tell so in a sentence, such as `print`; then its trials are run anew.
 
     Raises FormatError when the folder holds something else, or a newer journal; JournalError when another process holds
-    it, or when it cannot be written.
+    it, or when it cannot be written, and for a task that has changed.
     """
 
-    def __init__(self, path: str | Path, *, say: Callable[[str], None] | None = None) -> None:
+    def __init__(self, path: str | Path, *, renew: Callable[[str], None] | None = None) -> None:
         self.path = Path(path)
         self._store = Store(self.path)
-        self._say = say or _warn
+        self._renew = renew
         self._beat = 0.0
 
     def __len__(self) -> int:
@@ -57,9 +57,11 @@ class Journal:
         return self._store.count("trials")
 
     def recognise(self, task: Task, *, variant: bool = False) -> str:
-        """Return the fingerprint of `task`, and say so if its name stood for another task before.
+        """Return the fingerprint of `task`.
 
         variant: whether it is made from another task on purpose, such as by another batch size.
+
+        Raises JournalError for a task that is not what it was, if any trial is finished and nobody is to be told.
         """
         parts = identity(task)
         found = fingerprint(parts)
@@ -67,13 +69,26 @@ class Journal:
             return found
         name, now = task.source or task.name, {**parts, **_versions()}
         before = self._store.task(name)
-        if before is not None and before != now:
-            self._say(
-                f"{name} is not what it was when {self.path} was written (another {difference(before, now)}), so its "
-                "trials are run anew. What was finished before stays, for the task as it was."
-            )
+        if before is not None and before != now and len(self):
+            self._changed(f"{name} is not what it was when {self.path} was written (another {difference(before, now)})")
         self._store.keep_task(name, now)
         return found
+
+    def _changed(self, what: str) -> None:
+        if self._renew is None:
+            raise JournalError(
+                f"{what}, so its finished trials say nothing of it now. Name another folder, or undo that."
+            )
+        self._renew(f"{what}, so its trials are run anew.")
+
+    def choice(self, task: str) -> str | None:
+        """Return which engine was chosen for the task with this fingerprint, and why, if one was."""
+        kept = self._store.task(f"engine for {task}")
+        return None if kept is None else kept["choice"]
+
+    def keep_choice(self, task: str, why: str) -> None:
+        """Note which engine was chosen for the task with this fingerprint, and why."""
+        self._store.keep_task(f"engine for {task}", {"choice": why})
 
     def get(
         self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str
@@ -138,7 +153,3 @@ def trial_key(task: str, trial: Trial, steps: int, score_every: int | None, engi
 @cache
 def _versions() -> dict[str, str]:
     return {f"version of {package}": metadata.version(package) for package in ("stepsize", "torch")}
-
-
-def _warn(sentence: str) -> None:
-    warnings.warn(sentence, stacklevel=4)

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import Literal
 
+from stepsize.engines.machine import available, cores
 from stepsize.engines.parcels import packed
 from stepsize.engines.pools import Inline, Order, Outcome, Pool
-from stepsize.engines.processes import Processes, available, cores
+from stepsize.engines.processes import Processes
 from stepsize.kernel.errors import ParameterError, TaskError
 
 Workers = int | Literal["auto"]
@@ -27,13 +28,19 @@ class Place:
     """Where waves run; shared by all runners of a job.
 
     workers: 1 is this process, more are worker processes, "auto" begins here and looks. pool: given by the user.
+    apart: whether this process must run no wave, since nothing could end it. memory: see `Processes`.
     """
 
-    def __init__(self, workers: Workers = 1, pool: Pool | None = None) -> None:
+    def __init__(
+        self, workers: Workers = 1, pool: Pool | None = None, *, apart: bool = False, memory: float | None = None
+    ) -> None:
         if workers != "auto" and (not isinstance(workers, int) or workers < 1):
             raise ParameterError(f'workers must be a whole number of at least 1, or "auto", not {workers!r}.')
-        self.pool = pool or (Inline() if workers in ("auto", 1) else Processes(int(workers)))
-        self._looking = workers == "auto" and pool is None
+        if pool is not None and memory is not None:
+            raise ParameterError("a limit of memory belongs to the pool that was given: Processes(count, memory=...).")
+        count = 1 if workers == "auto" else int(workers)
+        self.pool = pool or (Inline() if count == 1 and not apart else Processes(count, memory=memory))
+        self._looking = workers == "auto" and pool is None and not apart
 
     def poll(self, seconds: float) -> tuple[list[Outcome], float, float]:
         """Return what ended, the wall time that it took, and how many cores this process used meanwhile."""

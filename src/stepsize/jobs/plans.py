@@ -1,16 +1,18 @@
-"""How advice spends its budget: how many rates per rule and policy, which rungs, how many fresh seeds.
+"""How advice spends its budget: how deep the probes, how many rules, which rungs, how many fresh seeds.
 
-The budget is counted in full trainings: runs of one model over the full horizon. Everything is paid from it, the
-range tests included.
+The budget is counted in full trainings: runs of one model over the full horizon. Everything is paid from it. The
+probes come first; what they leave decides on the rest.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stepsize.jobs.races import WIDENINGS, RungPlan
+from stepsize.jobs.probes import Depth
 from stepsize.jobs.range_tests import ramp_steps
+from stepsize.jobs.rungs import RungPlan
 from stepsize.kernel.errors import BudgetError
 from stepsize.theory.ramps import HIGH, LOW
 
@@ -18,10 +20,16 @@ LEAST_HORIZON = 40
 """The shortest run whose quarter is still a run."""
 
 LEAST_RAMP = 70
-"""The shortest range test, where the horizon is shorter still: ten steps a decade."""
+"""The shortest ramp, where a quarter of the horizon is shorter still: ten steps a decade."""
 
-RATES = (1, 3, 5, 7)
-"""How many rates per rule and policy are worth having; more lie closer than the noise tells apart."""
+SHORT, HALF, PROBED = 4, 2, 8
+"""The first rung runs a quarter of the horizon, the second a half; the first fan of a probe an eighth."""
+
+LEAST_FAN = 8
+"""The shortest run of a fan, optimizer updates."""
+
+FOR_PROBES = 0.25
+"""The share of a budget that deep probes may cost; where they cost more, the probes are shallow."""
 
 FRESH_SEED, CONFIRMING_SEED, BLOCK = 500, 600, 1000
 """Each `seed` owns a block of 1 000 trial seeds: the search has its start, and these are where the others begin."""
@@ -30,89 +38,119 @@ FRESH_SEED, CONFIRMING_SEED, BLOCK = 500, 600, 1000
 class Size(NamedTuple):
     """How thorough a search is.
 
-    short, full: seeds on the rungs below the full horizon, and on it. ramp: seeds of a range test.
+    rules: how many are kept after the probes. short, half, full: seeds on the three rungs. families: how many go on to
+    the second rung at three rates each. last: how many strategies go on to the full horizon. tuned: how many families
+    have their rate set between the rates that ran, before it.
     finalists: how many run again, on `fresh` seeds; the winner then on as many others.
     """
 
+    rules: int
     short: int
+    families: int
+    half: int
+    last: int
+    tuned: int
     full: int
-    ramp: int
     finalists: int
     fresh: int
 
 
-SIZES = (Size(1, 2, 2, 2, 3), Size(1, 3, 4, 3, 5), Size(2, 3, 4, 4, 5), Size(3, 4, 4, 5, 8))
+SIZES = (
+    Size(1, 1, 2, 1, 2, 1, 1, 2, 2),
+    Size(1, 1, 2, 1, 2, 1, 1, 2, 3),
+    Size(2, 1, 3, 1, 3, 1, 1, 2, 3),
+    Size(2, 1, 4, 1, 4, 2, 2, 3, 3),
+    Size(3, 1, 6, 1, 6, 2, 2, 3, 4),
+    Size(4, 1, 8, 1, 8, 3, 2, 4, 5),
+    Size(4, 2, 10, 2, 8, 3, 3, 4, 6),
+    Size(6, 3, 16, 2, 12, 4, 4, 6, 10),
+)
 """From the least to the most thorough."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a budget buys.
+    """What a budget buys, after the probes.
 
-    ramp: steps of a range test. ramp_seeds: its seeds. rates: how many per rule and policy. rungs: of the search.
-    finalists: how many are run again on `fresh` seeds, which choose the winner. confirming: the seeds that choose
-        nothing, on which the winner shows what to expect of it.
-    cost: in full trainings, at most.
+    size: how thorough it is. rungs: of the search. fresh: the seeds that the finalists run on, which choose the winner.
+    confirming: the seeds that choose nothing, on which the winner shows what to expect of it.
+    cost: in full trainings, at most. trials: how many runs, of any length, at most.
     """
 
-    ramp: int
-    ramp_seeds: tuple[int, ...]
-    rates: int
+    size: Size
     rungs: tuple[RungPlan, ...]
-    finalists: int
     fresh: tuple[int, ...]
     confirming: tuple[int, ...]
     cost: float
+    trials: int
 
 
-def plan(budget: float, rules: int, policies: int, steps: int, seed: int) -> Plan:
-    """Return the most thorough plan for `rules` x `policies` that `budget` full trainings of `steps` updates pay for.
+def probing(budget: float, rules: int, horizon: int, seed: int) -> Depth:
+    """Return how deep `rules` are probed: by fans of an eighth and of a quarter of the horizon, or the first alone."""
+    ramp = max(LEAST_RAMP, min(ramp_steps(LOW, HIGH), horizon // SHORT))
+    first = max(LEAST_FAN, horizon // PROBED)
+    lengths = (first, max(2 * first, horizon // SHORT))
+    deep = Depth(ramp, lengths, (seed * BLOCK,))
+    if rules * deep.updates <= FOR_PROBES * budget * horizon:
+        return deep
+    return Depth(ramp, lengths[:1], deep.seeds)
 
-    Three rates come first, then more seeds, then more rates.
 
-    Raises BudgetError when even the least one costs more, or when the horizon is too short to be cut into rungs.
+def least(rules: int, policies: int, horizon: int) -> float:
+    """Return what the least search costs, in full trainings, its probes included.
+
+    Raises BudgetError when the horizon is too short to be cut into rungs.
     """
-    if steps < LEAST_HORIZON:
+    if horizon < LEAST_HORIZON:
         raise BudgetError(
-            f"{steps} steps are too short a training to compare schedules in; give it at least {LEAST_HORIZON}."
+            f"{horizon} steps are too short a training to compare schedules in; give it at least {LEAST_HORIZON}."
         )
-    found = [
-        _plan(rates, size, rules=rules, policies=policies, steps=steps, seed=seed) for rates in RATES for size in SIZES
-    ]
-    affordable = [each for each in found if each.cost <= budget]
-    if not affordable:
-        raise BudgetError(
-            f"a budget of {budget:g} full trainings is too small for {rules} rules x {policies} policies: "
-            f"the least plan costs {min(each.cost for each in found):.1f}. "
-            f"Raise the budget, or name fewer rules or policies."
-        )
-    return max(affordable, key=lambda each: (min(each.rates, 3), len(each.fresh), each.cost))
+    return rules * probing(0, rules, horizon, 0).updates / horizon + plans(rules, policies, horizon, 0)[0].cost
 
 
-def _plan(rates: int, size: Size, *, rules: int, policies: int, steps: int, seed: int) -> Plan:
+def plan(left: float, rules: int, policies: int, horizon: int, seed: int, *, trials: float = math.inf) -> Plan:
+    """Return the most thorough plan for `rules` x `policies` that `left` full trainings and `trials` runs pay for.
+
+    The least one where nothing is: whoever asks has made sure of that before the probes, which may cost a little more
+    than they should.
+    """
+    found = plans(rules, policies, horizon, seed)
+    return next((each for each in reversed(found) if each.cost <= left and each.trials <= trials), found[0])
+
+
+def larger(found: Plan, rules: int, policies: int) -> Plan | None:
+    """Return the next more thorough plan; None after the most thorough."""
+    horizon, seed = found.rungs[-1].steps, found.rungs[-1].seeds[0] // BLOCK
+    sizes = SIZES[SIZES.index(found.size) + 1 :]
+    return _plan(sizes[0], rules, policies, horizon, seed) if sizes else None
+
+
+def plans(rules: int, policies: int, horizon: int, seed: int) -> list[Plan]:
+    """Return a plan of every size, from the least to the most thorough."""
+    return [_plan(size, rules, policies, horizon, seed) for size in SIZES]
+
+
+def _plan(size: Size, rules: int, policies: int, horizon: int, seed: int) -> Plan:
     first = seed * BLOCK
-    field = rules * policies * rates
-    middle, top = max(policies, field // 4), max(size.finalists, field // 12)
-    short = tuple(range(first, first + size.short))
+    field = min(rules, size.rules) * policies
+    families = min(field, size.families)
+    # The first rung also keeps the best of every shape of schedule, each at one rate; edges may add a rate a family.
+    second = min(field, families + policies) + 2 * families
+    last = min(second, size.last) + size.tuned
+    seeds = [tuple(range(first, first + count)) for count in (size.short, size.half, size.full)]
     rungs = (
-        RungPlan(steps // 4, short, min(field, middle)),
-        RungPlan(steps // 2, short, min(field, top)),
-        RungPlan(steps, tuple(range(first, first + size.full))),
+        RungPlan(horizon // SHORT, seeds[0], families),
+        RungPlan(horizon // HALF, seeds[1], min(second, size.last)),
+        RungPlan(horizon, seeds[2]),
     )
-    ramp = min(ramp_steps(LOW, HIGH), max(LEAST_RAMP, steps))
-    # The first rung also keeps the best of every family, so up to `policies` more go on than it says.
-    fields = (field, min(field, middle + policies), min(field, top))
-    updates = sum(count * rung.steps * len(rung.seeds) for count, rung in zip(fields, rungs, strict=True))
-    updates += rules * ramp * size.ramp
-    if rates > 1:
-        updates += WIDENINGS * rules * policies * rungs[0].steps * len(short)
+    final = (min(size.finalists, last) + 1) * size.fresh
+    runs = [count * len(rung.seeds) for count, rung in zip((field, second, last), rungs, strict=True)]
+    updates = sum(count * rung.steps for count, rung in zip(runs, rungs, strict=True))
     return Plan(
-        ramp=ramp,
-        ramp_seeds=tuple(range(first, first + size.ramp)),
-        rates=rates,
+        size=size,
         rungs=rungs,
-        finalists=size.finalists,
         fresh=tuple(range(first + FRESH_SEED, first + FRESH_SEED + size.fresh)),
         confirming=tuple(range(first + CONFIRMING_SEED, first + CONFIRMING_SEED + size.fresh)),
-        cost=updates / steps + (size.finalists + 2) * size.fresh,
+        cost=updates / horizon + final + size.fresh,
+        trials=sum(runs) + final + size.fresh,
     )

@@ -55,7 +55,8 @@ def range_test(
         updates; 40 a decade when not given. spacing: how it climbs; Smith's own is linear, and shows little of the
         small rates. seeds: replicas with their own weights and batches, trained at once.
     widen: run again over a wider range, up to 3 times, where the loss does not rise at the end or no rate is small
-        enough. curvature: also measure the largest stable rate by the curvature of the initial weights.
+        enough. curvature: also measure the largest stable rate by the curvature of the initial weights, where
+        they can be looked at.
     runner: to share an engine and a journal with other jobs.
 
     Raises ParameterError for an empty range, BudgetError for a ramp too short to be read.
@@ -78,7 +79,8 @@ def range_test(
         longer = round(length * math.log(ends[1] / ends[0]) / math.log(high / low))
         again = _ramp(runner, rule, climb(*ends), longer, seeds)
         sweep = replace(again, cost=sweep.cost + again.cost, seconds=sweep.seconds + again.seconds)
-    return replace(sweep, limits=stable_rates(task, rule, seeds)) if curvature else sweep
+    look = curvature and not task.opaque
+    return replace(sweep, limits=stable_rates(task, rule, seeds)) if look else sweep
 
 
 def _ramp(runner: Runner, rule: Rule, climb: Exponential | Linear, length: int, seeds: Sequence[int]) -> Sweep:

@@ -96,14 +96,14 @@ def find_rate(
         task, rule, low=low, high=high, steps=ramp_steps, seeds=seeds, curvature=curvature, runner=runner
     )  # fmt: skip
     ramp = replace(ramp, horizon=horizon)
-    centre = _centre(ramp, policy, length)
+    centre = centre_of(ramp, policy, length)
     if centre is None:
         return ramp
     allowed = int(budget * horizon) * len(seeds)
     return _search(Fans(runner, rule, policy, tuple(seeds)), ramp, centre, length, allowed)
 
 
-def _centre(ramp: Sweep, policy: Policy, steps: int) -> float | None:
+def centre_of(ramp: Sweep, policy: Policy, steps: int) -> float | None:
     """Return where to look after a ramp: what it points to, or a tenth of where it diverged, or None if it is flat."""
     bounds = read(ramp)
     if bounds.flaw == "too fast":
@@ -136,17 +136,18 @@ def _search(run: Fans, ramp: Sweep, centre: float, length: int, allowed: int) ->
 
 @dataclass(frozen=True)
 class Fans:
-    """Fans of one rule and one policy on the same seeds."""
+    """Fans of one rule and one policy on the same seeds; `more` is how many rates are added beyond an edge, at most."""
 
     runner: Runner
     rule: Rule
     policy: Policy
     seeds: tuple[int, ...]
+    more: int = MOST_MORE
 
     def around(self, centre: float, spacing: float, steps: int) -> Sweep:
         """Return a fan of three rates around `centre`, and as many more as it takes until the best is between two."""
         found = self._at([centre * 10 ** (spacing * place) for place in (-1, 0, 1)], steps)
-        for _ in range(MOST_MORE):
+        for _ in range(self.more):
             side = edge(found)
             if side == 0:
                 break

@@ -94,8 +94,8 @@ class Store:
         try:
             self._check(_version(base), _tables(base))
             base.execute("PRAGMA journal_mode=WAL")
-            base.executescript(TABLES)
-            base.execute(f"PRAGMA user_version={VERSION}")
+            if _version(base) < VERSION:  # all of it or nothing: a driver may be killed here too
+                base.executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT")
         except sqlite3.Error as error:
             base.close()
             if full(error):
@@ -219,13 +219,13 @@ class Store:
         self._lock.release()
 
 
-def status(folder: Path) -> list[Stage]:
+def status(folder: str | Path) -> list[Stage]:
     """Return how far a job is that keeps its journal in `folder`, stage by stage; the job may be running.
 
     Raises FormatError when there is no journal.
     """
     try:
-        base = sqlite3.connect(f"{(folder / FILE).absolute().as_uri()}?mode=ro", uri=True)
+        base = sqlite3.connect(f"{(Path(folder) / FILE).absolute().as_uri()}?mode=ro", uri=True)
         rows = base.execute("SELECT stage, done, total, began, beat FROM status ORDER BY number").fetchall()
         base.close()
     except sqlite3.Error as error:

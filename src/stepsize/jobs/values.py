@@ -125,6 +125,8 @@ def _batches(
 ) -> list[Curves]:
     """Return the runs of each batch size, with as many samples."""
     task, found = runner.task, []
+    if task.opaque:
+        raise ParameterError(f"the batch size of {task.name!r} is its training function's own affair; change it there.")
     for size in sizes:
         if size != int(size):
             raise ParameterError(f"a batch size is a whole number, not {size!r}.")

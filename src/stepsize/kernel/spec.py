@@ -78,6 +78,8 @@ class Spec:
     """
 
     noun: ClassVar[str] = "value"
+    former: ClassVar[tuple[str, ...]] = ()
+    """Fields that an earlier version wrote, which `decode` leaves out."""
 
     def __post_init__(self) -> None:
         """Put every field into its canonical form; then `validate`."""
@@ -283,8 +285,9 @@ class Catalogue:
         if not isinstance(data, Mapping):
             noun = getattr(family, "noun", "value")
             raise SpecError(f'at {path}: a {noun} is written {{"kind": ...}}, not {brief(data)}.')
-        given = {str(name): item for name, item in data.items() if name != "kind"}
         cls = self.kind(data.get("kind"), family, path)
+        former = cast("type[Spec]", cls).former
+        given = {str(name): item for name, item in data.items() if name != "kind" and name not in former}
         wanted = cast("type[Spec]", cls).spec_hints(given)
         _refuse_unknown(given, wanted, cls, path)
         arguments = {name: self._field(item, wanted[name], f"{path}.{name}") for name, item in given.items()}

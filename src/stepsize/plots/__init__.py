@@ -16,6 +16,8 @@ from stepsize.plots.races import plot_sensitivity as plot_sensitivity
 from stepsize.plots.routes import plot_coordinates as plot_coordinates
 from stepsize.plots.routes import plot_profile as plot_profile
 from stepsize.plots.routes import plot_routes as plot_routes
+from stepsize.plots.rungs import plot_chances as plot_chances
+from stepsize.plots.rungs import plot_rungs as plot_rungs
 from stepsize.plots.schedules import plot_policy as plot_policy
 from stepsize.plots.schedules import plot_schedule as plot_schedule
 from stepsize.plots.schedules import plot_schedules as plot_schedules

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,17 @@ MOST = 12
 """The most strategies that one picture tells apart."""
 
 
+class Line(NamedTuple):
+    """One strategy's curve.
+
+    label: its name, and how many seeds diverged. losses: smoothed training loss, (bins,). scores: (points,).
+    """
+
+    label: str
+    losses: Floats
+    scores: Floats
+
+
 def plot_curves(curves: Curves, ax: Axes | None = None, names: Sequence[str] | None = None) -> Axes:
     """Draw learning curves: the smoothed training loss of each strategy, averaged over its seeds.
 
@@ -34,23 +45,33 @@ def plot_curves(curves: Curves, ax: Axes | None = None, names: Sequence[str] | N
     did, it is drawn as far as half of them lived.
     """
     ax = style.axes(ax)
+    steps, lines = lines_of(curves, names)
+    scored = len(curves.score_steps) > 1
+    for line, (color, dash) in zip(lines, style.inks(len(lines)), strict=True):
+        ax.plot(steps, line.losses, color=color, linestyle=dash, linewidth=1.6, label=style.plain(line.label))
+        if scored:
+            ax.plot(curves.score_steps, line.scores, "o", color=color, markersize=5, markeredgecolor="white")
+    _scale(ax, [line.losses for line in lines])
+    count = "one strategy" if len(lines) == 1 else f"{len(lines)} strategies"
+    style.dress(ax, title=f"Learning curves of {count}", x="step", y="loss")
+    if lines:
+        style.legend(ax, title="line: training loss" + ("\ndots: validation loss" if scored else ""))
+    return ax
+
+
+def lines_of(curves: Curves, names: Sequence[str] | None = None) -> tuple[Floats, list[Line]]:
+    """Return what `plot_curves` draws: the steps (bins,), and a line for each strategy, in its order."""
     groups = _groups(curves)
     chosen = [name for name in names if name in groups] if names is not None else _best(curves, groups)[:MOST]
     steps, losses = style.binned(curves.losses, BINS)
     smooth = _smooth(losses)
-    drawn = [_drawn(groups[name], curves.died_at) for name in chosen]
-    lines = [style.middle(smooth[:, columns]) for columns in drawn]
-    for name, columns, line, (color, dash) in zip(chosen, drawn, lines, style.inks(len(chosen)), strict=True):
-        label = _label(name, curves.died_at[groups[name]])
-        ax.plot(steps, line, color=color, linestyle=dash, linewidth=1.6, label=label)
-        _scores(ax, curves, columns, color)
-    _scale(ax, lines)
-    scored = len(curves.score_steps) > 1
-    count = "one strategy" if len(chosen) == 1 else f"{len(chosen)} strategies"
-    style.dress(ax, title=f"Learning curves of {count}", x="step", y="loss")
-    if chosen:
-        style.legend(ax, title="line: training loss" + ("\ndots: validation loss" if scored else ""))
-    return ax
+    return steps, [_line(curves, name, groups[name], smooth) for name in chosen]
+
+
+def _line(curves: Curves, name: str, columns: list[int], smooth: Floats) -> Line:
+    drawn = _drawn(columns, curves.died_at)
+    scores = style.middle(np.asarray(curves.scores, dtype=np.float64)[:, drawn])
+    return Line(_label(name, curves.died_at[columns]), style.middle(smooth[:, drawn]), scores)
 
 
 def _groups(curves: Curves) -> dict[str, list[int]]:
@@ -87,14 +108,7 @@ def _smooth(losses: Floats) -> Floats:
 def _label(name: str, died_at: NDArray) -> str:
     dead = int((died_at >= 0).sum())
     note = "" if not dead else " (diverged)" if dead == len(died_at) else f" ({dead} of {len(died_at)} diverged)"
-    return style.plain(style.short(name)) + note
-
-
-def _scores(ax: Axes, curves: Curves, columns: list[int], color: str) -> None:
-    if len(curves.score_steps) < 2:
-        return
-    scores = style.middle(np.asarray(curves.scores, dtype=np.float64)[:, columns])
-    ax.plot(curves.score_steps, scores, "o", color=color, markersize=5, markeredgecolor="white")
+    return style.short(name) + note
 
 
 def _scale(ax: Axes, lines: list[Floats]) -> None:

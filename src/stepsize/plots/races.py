@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stepsize.plots import style
-from stepsize.results import Race, Standing
+from stepsize.results import Race, Sensitivity, Standing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,28 +45,49 @@ def plot_sensitivity(race: Race, ax: Axes | None = None) -> Axes:
     """Draw the score against the peak learning rate, for every strategy of the first rung.
 
     race: the first rung is the widest. ax: where; a new figure if not given. One line for each rule and policy, which
-    is the strategy's name without its last word; the best 8 are drawn. A rate that diverged is a cross at the top.
+    is the strategy's name without its last word; the best 8 are drawn. A bar spans the rates within 5 % of a line's
+    best. A triangle is a best rate at an end of those tried, a cross at the top a rate that diverged.
     """
     ax = style.axes(ax)
-    groups = _by_policy(race)
-    for (name, points), (color, dash) in zip(groups, style.inks(len(groups)), strict=True):
-        alive = [(x, y) for x, y in points if np.isfinite(y)]
-        dead = [x for x, y in points if not np.isfinite(y)]
-        label = style.plain(style.short(name))
-        ax.plot(*_columns(alive), color=color, linestyle=dash, linewidth=1.6, marker="o", markersize=5, label=label)
-        ax.plot(
-            dead, [0.97] * len(dead), color=color, linestyle="none", marker="x", markersize=7, markeredgewidth=2,
-            transform=ax.get_xaxis_transform(),
-        )  # fmt: skip
+    groups = race.sensitivities[:GROUPS]
+    for each, (color, dash) in zip(groups, style.inks(len(groups)), strict=True):
+        _family(ax, each, color, dash)
     style.log_rates(ax)
-    steps = style.thousands(race.rungs[0].steps)
+    steps = style.thousands(race.widest.steps)
     title = f"How much the peak rate matters, after {steps} steps"
     style.dress(ax, title=title, x="peak learning rate", y="validation loss")
-    _stretch(ax, [y for _, points in groups for _, y in points])
+    _stretch(ax, [score for each in groups for score in each.scores])
     if groups:
-        crosses = any(not np.isfinite(y) for _, points in groups for _, y in points)
-        style.legend(ax, title="cross: diverged" if crosses else None)
+        style.legend(ax, title="\n".join(_marks(groups)) or None)
     return ax
+
+
+def _family(ax: Axes, each: Sensitivity, color: str, dash: str) -> None:
+    """Draw the scores of one family, the rates that are nearly as good as its best, and the ends."""
+    points = list(zip(each.rates, each.scores, strict=True))
+    alive = [(x, y) for x, y in points if np.isfinite(y)]
+    dead = [x for x, y in points if not np.isfinite(y)]
+    label = style.plain(style.short(each.family))
+    ax.plot(*_columns(alive), color=color, linestyle=dash, linewidth=1.6, marker="o", markersize=5, label=label)
+    ax.plot(
+        dead, [0.97] * len(dead), color=color, linestyle="none", marker="x", markersize=7, markeredgewidth=2,
+        transform=ax.get_xaxis_transform(),
+    )  # fmt: skip
+    if each.high > each.low:
+        ax.plot([each.low, each.high], [each.limit] * 2, color=color, linewidth=6, alpha=0.25, solid_capstyle="butt")
+    if each.edge:
+        marker = "<" if each.edge == "lowest" else ">"
+        ax.plot([each.best], [min(each.scores)], color=color, linestyle="none", marker=marker, markersize=10)
+
+
+def _marks(groups: Sequence[Sensitivity]) -> list[str]:
+    """Return what the marks of a sensitivity picture mean, as far as they are there."""
+    crosses = any(not np.isfinite(score) for each in groups for score in each.scores)
+    found = (
+        ("bar: within 5 % of the best", any(each.high > each.low for each in groups)),
+        ("triangle: best at an end", any(each.edge for each in groups)), ("cross: diverged", crosses),
+    )  # fmt: skip
+    return [words for words, there in found if there]
 
 
 def _title(race: Race) -> str:
@@ -122,17 +143,6 @@ def _key(ax: Axes) -> None:
             text, xy=(0.0, 1.0), xycoords="axes fraction", xytext=(x, 4), textcoords="offset points",
             fontsize=style.SMALL, color=color, annotation_clip=False,
         )  # fmt: skip
-
-
-def _by_policy(race: Race) -> list[tuple[str, Points]]:
-    """Return (peak rate, score) of the first rung for each rule and policy, rising in rate; the best groups first."""
-    rung = race.rungs[0]
-    groups: dict[str, Points] = {}
-    for strategy, mean in zip(rung.strategies, rung.means, strict=True):
-        name = strategy.name.rpartition(" ")[0] or strategy.name
-        groups.setdefault(name, []).append((strategy.peak, float(mean)))
-    ranked = sorted(groups.items(), key=lambda item: min(y if np.isfinite(y) else np.inf for _, y in item[1]))
-    return [(name, sorted(points)) for name, points in ranked[:GROUPS]]
 
 
 def _columns(points: Points) -> tuple[list[float], list[float]]:

@@ -7,17 +7,20 @@ weights and the same batches, whichever strategy trains them, and any batch can 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from stepsize.kernel import seeds
-from stepsize.kernel.errors import TaskError, brief
+from stepsize.kernel.errors import StepsizeError, TaskError
 from stepsize.kernel.optional import need
+from stepsize.problems import checks
+from stepsize.problems.data import pair, whole
 
 Indices = npt.NDArray[np.int64]
 Module = Any
@@ -38,61 +41,111 @@ class Task:
     """A model, a loss and data.
 
     model: returns a new `torch.nn.Module`; called once per seed, with torch's generator seeded.
-    loss: `loss(model(inputs), targets)`, the mean over the batch, a scalar.
-    train, validation: a pair of tensors (inputs, targets), a Dataset of such pairs, or a DataLoader over one; read into
-        memory once.
-    batch_size: samples per update; a DataLoader brings its own.
+    loss: `loss(model(inputs), targets)`, the mean over the batch, a scalar. None: the model computes it from whole
+        samples, in its `training_step(batch, 0)` (Lightning), or else in `model(**batch)` (transformers) or
+        `model(*batch)`; what it returns is the loss, or has it as `loss`.
+    train, validation: a pair (inputs, targets) of tensors or NumPy arrays, a Dataset of such pairs, or a DataLoader
+        over one; read into memory once. Inputs may be a dict of them, and so may whole samples. Of NumPy, floats become
+        float32 and whole numbers int64.
+    batch_size: samples per forward pass; a DataLoader brings its own.
+    accumulate: forward passes per update (micro-batches); the loss and the gradient of an update are their means.
     steps: how long one full training is by default (steps, optimizer updates).
     name: how reports and journals call it.
+    metric: `metric(model(inputs), targets)`, the mean over the batch, a number; the score in place of the loss.
+    mode: "min", or "max" for a metric that is to be large. Scores are minimised everywhere, so of such a metric they
+        are the negative: an accuracy of 0.9 is a score of -0.9 in every result.
 
-    Watch out: a Dataset is read once, so a random augmentation inside it is frozen; put augmentation into the model.
+    Watch out: the score is a mean over pieces of the validation data; the F1 or AUC of pieces is not that of the whole.
+    A Dataset is read once, so a random augmentation inside it is frozen; put augmentation into the model.
+    A model with batch norm sees one micro-batch at a time, so with it `accumulate` is not a larger batch.
 
     Raises TaskError when the data cannot be read, or is smaller than a batch.
     """
 
+    opaque: ClassVar[bool] = False  # whether it is a closed box, without a model, a loss and data to look at
+
     model: Callable[[], Module]
-    loss: Callable[[Tensor, Tensor], Tensor]
+    loss: Any  # a function, or None, which is replaced by one that takes what the model computed
     train: Any
     validation: Any
     batch_size: int = 0
     steps: int = 500
     name: str = "task"
+    accumulate: int = 1
+    metric: Callable[[Tensor, Tensor], Any] | None = None
+    mode: str = "min"
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        for part in ("model", "loss"):
-            if not callable(getattr(self, part)):
-                raise TaskError(f"Task.{part} must be a function, not {getattr(self, part)!r}.")
-        if not isinstance(self.steps, int) or self.steps < 1:
-            raise TaskError(f"Task.steps must be a whole number of at least 1, not {self.steps!r}.")
+        self._check_functions()
+        for part in ("steps", "accumulate"):
+            value = getattr(self, part)
+            if not isinstance(value, int) or value < 1:
+                raise TaskError(f"Task.{part} must be a whole number of at least 1, not {value!r}.")
         size = self.batch_size or getattr(self.train, "batch_size", None) or 64
         if not isinstance(size, int):
             raise TaskError(f"Task.batch_size must be a whole number of at least 1, not {size!r}.")
         object.__setattr__(self, "batch_size", size)
-        for part in ("train", "validation"):
-            object.__setattr__(self, part, _tensors(getattr(self, part), part))
+        self._read()
         if not 1 <= size <= len(self):
             raise TaskError(
                 f"Task.batch_size is {size}, but there are {len(self)} training samples; make it 1 to {len(self)}."
             )
+        if self.update_size > len(self):
+            raise TaskError(
+                f"Task.accumulate is {self.accumulate}: an update takes so many batches of {size}, "
+                f"{self.update_size} samples, but there are {len(self)}; make it 1 to {len(self) // size}."
+            )
+
+    def _check_functions(self) -> None:
+        for part in ("model", "loss", "metric"):
+            value = getattr(self, part)
+            if not callable(value) and (value is not None or part == "model"):
+                raise TaskError(f"Task.{part} must be a function, not {value!r}.")
+        if isinstance(self.model, need("torch").nn.Module):
+            raise TaskError(
+                f"Task.model must be a function that returns a new module, not the {type(self.model).__name__} itself, "
+                "which one run would leave trained to the next: Task(model=lambda: ...)."
+            )
+        if self.mode not in {"min", "max"}:
+            raise TaskError(f'Task.mode must be "min" or "max", not {self.mode!r}.')
+        if self.mode == "max" and self.metric is None:
+            raise TaskError('Task.mode is "max", but there is no Task.metric, and a loss is minimised; give a metric.')
+
+    def _read(self) -> None:
+        for part in ("train", "validation"):
+            read = whole if self.loss is None else pair
+            object.__setattr__(self, part, read(getattr(self, part), part))
+        if self.loss is None:
+            own = need("stepsize.problems.own")
+            object.__setattr__(self, "model", own.Whole(self.model))
+            object.__setattr__(self, "loss", own.own_loss)
 
     def __len__(self) -> int:
         """The number of training samples."""
         return len(self.train[0])
 
     @property
+    def update_size(self) -> int:
+        """Samples per update: `batch_size * accumulate`."""
+        return self.batch_size * self.accumulate
+
+    @property
     def batches_per_epoch(self) -> int:
-        """How many whole batches the training data holds; the remainder of an epoch is left out."""
-        return len(self) // self.batch_size
+        """How many whole updates the training data holds; the remainder of an epoch is left out."""
+        return len(self) // self.update_size
 
     def order(self, epoch: int, seed: int) -> Indices:
-        """Return the order of the samples in one epoch, (batches_per_epoch, batch_size) int64."""
+        """Return the order of the samples in one epoch, (batches_per_epoch, update_size) int64."""
         shuffled = seeds.generator(seed, "batches", epoch).permutation(len(self))
-        whole = self.batches_per_epoch * self.batch_size
-        return shuffled[:whole].reshape(-1, self.batch_size)
+        whole = self.batches_per_epoch * self.update_size
+        return shuffled[:whole].reshape(-1, self.update_size)
 
     def batch(self, step: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Return the inputs and targets that update number `step` of a trial with `seed` trains on."""
+        """Return the inputs and targets that update number `step` of a trial with `seed` trains on, all of them.
+
+        Its micro-batches are pieces of `batch_size` of it, in order.
+        """
         epoch, place = divmod(step, self.batches_per_epoch)
         rows = need("torch").from_numpy(self.order(epoch, seed)[place])
         inputs, targets = self.train
@@ -108,16 +161,23 @@ class Task:
         return model
 
     def score(self, model: Module) -> float:
-        """Return the validation loss of `model` in evaluation mode, the mean over samples; lower is better."""
+        """Return the mean of `judge` over the validation samples, `model` in evaluation mode; lower is better."""
         torch = need("torch")
         was_training = model.training
         model.eval()
         total = 0.0
         with torch.no_grad():
             for inputs, targets in self.validation_batches():
-                total += float(self.loss(model(inputs), targets)) * len(inputs)
+                total += float(self.judge(model(inputs), targets)) * len(inputs)
         model.train(was_training)
         return total / len(self.validation[0])
+
+    def judge(self, outputs: Any, targets: Tensor) -> Any:
+        """Return what a score is the mean of: the loss or the metric, the metric's negative with mode "max"."""
+        if self.metric is None:
+            return self.loss(outputs, targets)
+        found = self.metric(outputs, targets)
+        return -found if self.mode == "max" else found
 
     def validation_batches(self, size: int = 512) -> list[tuple[Tensor, Tensor]]:
         """Return the validation data in pieces of at most `size` samples."""
@@ -142,9 +202,13 @@ class Task:
                 "another ended; make a new module inside of it (copy.deepcopy of a trained one)."
             )
         with seeded(seeds.child(seed, "noise")):
-            loss = self._tried(model, self.batch(0, seed), "batch")
+            loss = self._tried(model, self._first(seed), "first batch")
             with torch.no_grad():
-                self._tried(model.eval(), self.validation_batches()[0], "validation batch")
+                judged = self.validation_batches()[0]
+                self._tried(model.eval(), judged, "first validation batch")
+                self._check_metric(model, judged)
+                for part in ("train", "validation"):
+                    self._check_rare(model, part)
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
             raise TaskError(f"the loss of {self.name!r} must be one floating-point number, not {loss!r}.")
         if not math.isfinite(loss.item()):
@@ -153,50 +217,44 @@ class Task:
                 "can train it. Look at the data (NaN, infinities), the initial weights and the loss function."
             )
 
+    def _first(self, seed: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = self.batch(0, seed)
+        return inputs[: self.batch_size], targets[: self.batch_size]
+
+    def _check_metric(self, model: Module, batch: tuple[Tensor, Tensor]) -> None:
+        if self.metric is None:
+            return
+        try:
+            found = self.judge(model(batch[0]), batch[1])
+            float(found)
+        except Exception as error:
+            raise TaskError(
+                f"the metric of {self.name!r} must be one number: {type(error).__name__}: {error}"
+            ) from error
+
+    def _check_rare(self, model: Module, part: str) -> None:
+        """Try the samples of a part that no model may have a place for, each in a batch with others."""
+        inputs, targets = data = getattr(self, part)
+        for row, broken in checks.suspects(data):
+            rows = need("torch").arange(min(self.batch_size, len(targets)))
+            rows[0] = row
+            what = f"batch with sample {row} of Task.{part}"
+            loss = self._tried(model, (inputs[rows], targets[rows]), what)
+            if broken and not math.isfinite(float(loss)):
+                raise TaskError(
+                    f"the {what} has the loss {float(loss)}: {broken}. Drop such samples, or fill in what is missing."
+                )
+
     def _tried(self, model: Module, batch: tuple[Tensor, Tensor], what: str) -> Any:
         inputs, targets = batch
+        outputs = None
         try:
-            return self.loss(model(inputs), targets)
+            with warnings.catch_warnings():  # a loss that broadcasts is another loss
+                warnings.filterwarnings("error", r"Using a (target|input) size", UserWarning)
+                outputs = model(inputs)
+                return self.loss(outputs, targets)
+        except StepsizeError:
+            raise
         except Exception as error:
-            raise TaskError(f"the first {what} of {self.name!r} fails: {type(error).__name__}: {error}") from error
-
-
-def _tensors(data: Any, part: str) -> tuple[Tensor, Tensor]:
-    torch = need("torch")
-    collate = torch.utils.data.default_collate
-    if isinstance(data, torch.utils.data.DataLoader):
-        data, collate = data.dataset, data.collate_fn if data.batch_size is not None else collate
-    if not isinstance(data, tuple | list) or not _is_pair(data):
-        if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
-            raise TaskError(
-                f"Task.{part} must be a pair of tensors, a Dataset with a length, or a DataLoader over one, "
-                f"not {type(data).__name__}."
-            )
-        data = _stack([data[i] for i in range(len(data))], part, collate)
-    inputs, targets = data
-    if not inputs.dim() or not targets.dim() or len(inputs) != len(targets) or not len(inputs):
-        raise TaskError(
-            f"Task.{part} has inputs of shape {tuple(inputs.shape)} and targets of shape {tuple(targets.shape)}; "
-            "it needs as many of both, at least one, samples first."
-        )
-    return inputs.detach(), targets.detach()
-
-
-def _is_pair(data: Any) -> bool:
-    torch = need("torch")
-    return len(data) == 2 and all(isinstance(each, torch.Tensor) for each in data)
-
-
-def _stack(samples: list[Any], part: str, collate: Callable[[list[Any]], Any]) -> Any:
-    if not samples:
-        raise TaskError(f"Task.{part} is empty; it needs at least one sample.")
-    try:
-        found = collate(samples)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TaskError(f"Task.{part}: the samples must be (input, target) pairs of one shape ({error}).") from None
-    if not isinstance(found, tuple | list) or not _is_pair(found):
-        raise TaskError(
-            f"Task.{part}: the samples must be (input, target) pairs, one tensor each, not {brief(samples[0])}. Wrap "
-            "the Dataset in one that returns such pairs, or pass two tensors (of NumPy arrays: torch.from_numpy)."
-        )
-    return found
+            said = checks.told(error) + checks.hint(error, batch, outputs)
+            raise TaskError(f"the {what} of {self.name!r} fails: {said}") from error

@@ -20,7 +20,8 @@ FUNCTION = "task"
 MSG_WRITE = (
     "A task file defines a function that returns a stepsize.Task:\n"
     "  def task():\n"
-    "      return stepsize.Task(model=make_model, loss=loss, train=(x, y), validation=(xv, yv))"
+    "      return stepsize.Task(model=make_model, loss=loss, train=(x, y), validation=(xv, yv))\n"
+    "or stepsize.FunctionTask(train), with a training function of your own (docs/how-to/function.md)."
 )
 
 

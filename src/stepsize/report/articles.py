@@ -11,6 +11,7 @@ from stepsize.plots import plot_policy, plot_schedule
 from stepsize.plots.style import rate
 from stepsize.policies import Policy
 from stepsize.report import descents, laws, looks, races, sweeps, words
+from stepsize.report.choices import alternatives, lead, untried
 from stepsize.report.parts import Article, Code, Facts, Gallery, Points, Section
 from stepsize.report.pictures import draw
 from stepsize.results import (
@@ -28,6 +29,9 @@ from stepsize.results import (
 from stepsize.results.io import dumps
 from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy
+
+MACHINE = "machine"
+"""What the versions of an advice call the hardware."""
 
 
 def articles(results: tuple[Spec, ...]) -> tuple[Article, ...]:
@@ -74,15 +78,18 @@ def advice_article(advice: Advice) -> Article:
         above=f"Advice · task {advice.task} · {words.count(advice.steps, 'step')}",
         title=advice.strategy.name,
         facts=_answer(advice),
+        lead=lead(advice),
         sections=(
             *why,
-            Section("Code to paste", (Code(advice.code),)),
+            alternatives(advice),
+            Section("Code to paste", (Code(advice.code()),)),
             races.standings(advice.final),
             races.learning(advice.final.curves),
             *((Section("Range tests", (Gallery(tuple(ranges)),)),) if ranges else ()),
             races.policies(advice.final),
             races.sensitivity(advice.search),
             races.rungs(advice.search, advice.final),
+            untried(advice),
             Section("How to repeat it", (_origin(advice), races.strategy_json(advice.strategy))),
         ),
     )
@@ -104,15 +111,18 @@ def _answer(advice: Advice) -> Facts:
 
 def _origin(advice: Advice) -> Facts:
     """Return what the numbers depend on."""
+    versions = [(name, version) for name, version in advice.versions if name != MACHINE]
     seeds = sorted({seed for race in (advice.search, advice.final) for rung in race.rungs for seed in rung.seeds})
     return Facts(
         (
             ("Seed of the search", str(advice.seed)),
             ("Seeds of the runs", ", ".join(map(str, seeds))),
-            ("Versions", ", ".join(f"{name} {version}" for name, version in advice.versions) or words.NONE),
+            ("Versions", ", ".join(f"{name} {version}" for name, version in versions) or words.NONE),
+            ("Hardware", dict(advice.versions).get(MACHINE, words.NONE)),
             ("Engine", advice.final.engine or words.NONE),
             ("Cost", words.trainings(advice.cost)),
             ("Wall time", words.duration(advice.seconds)),
+            *([("Command", advice.command)] if advice.command else []),
         )
     )
 

@@ -1,12 +1,14 @@
-"""The page itself: HTML that needs no script and no network, the same bytes for the same results."""
+"""The page itself: HTML that can be read without script or network, the same bytes for the same results."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import platform
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import need
@@ -14,6 +16,17 @@ from stepsize.kernel.spec import Spec
 from stepsize.report.articles import articles
 from stepsize.report.pictures import PLACE
 from stepsize.results.io import write
+
+HERE = Path(__file__).parent
+SCRIPTS = ("vendor/uPlot.LICENSE", "vendor/uPlot.iife.min.js", "charts.js")
+"""What the page's one script is made of, in order."""
+
+
+class Script(NamedTuple):
+    """The page's script, and its hash, by which the page's policy allows it and nothing else."""
+
+    text: Any
+    hash: str
 
 
 def render(*results: Spec) -> str:
@@ -28,7 +41,9 @@ def render(*results: Spec) -> str:
         raise ParameterError("a report needs at least one result: render(advice).")
     found = articles(results)
     title = found[0].title if len(found) == 1 else f"{len(found)} results"
-    page: str = _environment().get_template("page.html.jinja").render(title=title, articles=found, machine=machine())
+    template = _environment().get_template("page.html.jinja")
+    script = _script() if any(each.live for each in found) else None
+    page: str = template.render(title=title, articles=found, machine=machine(), script=script)
     return page
 
 
@@ -48,6 +63,14 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {processors}, Python {platform.python_version()}"
 
 
+def _script() -> Script:
+    """Return uPlot, under its licence, and what makes charts of the page's pictures with it."""
+    licence, library, own = ((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    text = f"\n/*\n{licence.strip()}\n*/\n{library.strip()}\n{own.strip()}\n"
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Script(need("markupsafe").Markup(text), f"sha256-{digest}")
+
+
 def _environment() -> Any:
     jinja2 = need("jinja2")
     markup = need("markupsafe").Markup
@@ -59,7 +82,7 @@ def _environment() -> Any:
         return head + markup(svg.removeprefix("<svg").replace(PLACE, f"p{next(numbers)}-"))
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
     )  # fmt: skip
     environment.globals["inline"] = inline

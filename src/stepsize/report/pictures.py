@@ -8,7 +8,7 @@ from typing import Any
 
 from stepsize.plots.images import image
 from stepsize.plots.style import axes
-from stepsize.report.parts import Picture
+from stepsize.report.parts import Chart, Picture
 
 PLACE = "\ue000"
 """Stands before every id until the page numbers its pictures, so that two pictures never share one."""
@@ -18,18 +18,19 @@ HALF = (4.6, 3.1)
 
 
 def draw(
-    function: Callable[..., Any], *args: Any, label: str, caption: str, size: tuple[float, float] | None = None
-) -> Picture:
+    function: Callable[..., Any], *args: Any, label: str, caption: str, size: tuple[float, float] | None = None,
+    chart: Chart | None = None,
+) -> Picture:  # fmt: skip
     """Return what a plot function draws, as a picture.
 
     function, args: called with `ax` too when a `size` is given (inches). The user's matplotlib settings do not reach
-    the page. label: for a screen reader. caption: one sentence on what is seen.
+    the page. label: for a screen reader. caption: one sentence on what is seen. chart: the same in numbers.
     """
 
     def drawn() -> Any:
         return function(*args) if size is None else function(*args, ax=axes(None, size))
 
-    return Picture(_clean(image(drawn).decode()), label, caption)
+    return Picture(_clean(image(drawn).decode()), label, caption, chart)
 
 
 def _clean(svg: str) -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from stepsize.plots import plot_curves, plot_policy, plot_race, plot_sensitivity
+from stepsize.plots import plot_chances, plot_curves, plot_policy, plot_race, plot_rungs, plot_sensitivity
 from stepsize.plots.style import entitle, rate, short, thousands
 from stepsize.policies import LR
 from stepsize.report import words
-from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Section, Table
+from stepsize.report.charts import learning_chart, sensitivity_chart, standings_chart
+from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Points, Section, Table
 from stepsize.report.pictures import HALF, draw
-from stepsize.results import Curves, Race, Standing
+from stepsize.results import Curves, Race, Sensitivity, Standing
 from stepsize.results.io import dumps
 from stepsize.strategy import Strategy
 
 POLICIES = 6
 """The most policies that are drawn, best first."""
+
+MANY = 12
+"""From more seeds on, the differences seed by seed are left to the JSON."""
 
 
 def race_article(race: Race) -> Article:
@@ -31,12 +36,14 @@ def race_article(race: Race) -> Article:
                 *words.policy_facts(bound(best.strategy, race.steps).policy),
                 ("Validation loss", words.mean_and_span(best.score)),
                 ("Strategies tried", str(tried(race))),
-                ("Cost", words.trainings(race.cost)),
+                ("Scored by", {"last": "the last iterate", "best": "the best checkpoint"}[race.selection]),
+                ("Cost, tuning included", words.trainings(race.cost)),
                 ("Wall time", words.duration(race.seconds)),
                 ("Engine", race.engine or words.NONE),
             )
         ),
         sections=(
+            Section("What the race says", (Points(race.sentences),)),
             standings(race), learning(race.curves), policies(race), sensitivity(race), rungs(race),
             Section("Specification", (strategy_json(best.strategy),)),
         ),
@@ -49,7 +56,7 @@ def tried(race: Race) -> int:
 
 
 def standings(race: Race) -> Section:
-    """Return the last rung's picture and table."""
+    """Return the standings: their pictures, the table, and the differences seed by seed."""
     seeds = words.count(len(race.rungs[-1].seeds), "seed")
     ties = sum(standing.tied for standing in race.standings[1:])
     picture = draw(
@@ -57,14 +64,40 @@ def standings(race: Race) -> Section:
         label=f"Validation loss of {words.count(len(race.standings), 'strategy', 'strategies')}, best on top",
         caption=f"Mean validation loss over {seeds} with its 95 % interval, at {words.count(race.steps, 'step')}: "
         f"{race.best.name} is on top, and {ties} more {'is' if ties == 1 else 'are'} tied with it.",
+        chart=standings_chart(race),
     )  # fmt: skip
-    head = ("Strategy", "Place", "Peak rate", "Validation loss", "95 % interval", "Behind the best")
+    head, rows = _columns(race)
     table = Table(
-        f"Standings on {seeds}, best first; tied: the difference to the best, paired by seed, may well be zero", head,
-        tuple(_standing(place, standing) for place, standing in enumerate(race.standings)),
+        f"Standings on {seeds}, best first; tied: the difference to the best, paired by seed, may well be zero "
+        "(with Holm's correction, so an interval by itself may leave zero out)", head, rows,
         frozenset(i for i, s in enumerate(race.standings) if i == 0 or s.tied), frozenset({0, 1}),
     )  # fmt: skip
-    return Section("Standings", (picture, table))
+    return Section("Standings", (picture, *_chances(race), table, *_differences(race)))
+
+
+def _chances(race: Race) -> tuple[Picture, ...]:
+    """Return how likely each is the best; nothing for a single seed, or a field of one."""
+    known = [standing for standing in race.standings if math.isfinite(standing.chance) and not standing.diverged]
+    if len(known) < 2:
+        return ()
+    caption = (
+        f"The probability of each strategy to have the lowest mean, of this field of {len(known)}; many rates of one "
+        "family share what is theirs."
+    )
+    return (draw(plot_chances, race, label="Probability to be the best, one bar a strategy", caption=caption),)
+
+
+def _columns(race: Race) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Return the head and the rows of the standings; seeds and total decay have a column where strategies differ."""
+    head = ("Strategy", "Place", "Peak rate", "Validation loss", "95 % interval", "Behind the best")
+    columns = [_standing(place, standing) for place, standing in enumerate(race.standings)]
+    more = {
+        "Seeds": [str(race.seeds_of(standing.strategy.name)) for standing in race.standings],
+        "Total decay": [rate(standing.decay) if standing.decay else words.NONE for standing in race.standings],
+    }
+    extra = {name: cells for name, cells in more.items() if len(set(cells)) > 1}
+    rows = tuple((*row, *(cells[i] for cells in extra.values())) for i, row in enumerate(columns))
+    return (*head, *extra), rows
 
 
 def _standing(place: int, standing: Standing) -> tuple[str, ...]:
@@ -74,6 +107,17 @@ def _standing(place: int, standing: Standing) -> tuple[str, ...]:
     score, strategy = standing.score, standing.strategy
     behind = words.difference(standing.behind)
     return strategy.name, note, rate(strategy.peak), words.loss(score.mean), words.span(score), behind
+
+
+def _differences(race: Race) -> tuple[Table, ...]:
+    """Return the raw differences to the best of those who ran on all of the last seeds, seed by seed."""
+    seeds = race.rungs[-1].seeds
+    rows = [each for each in race.standings if len(each.differences) == len(seeds)]
+    if not rows or len(seeds) > MANY:
+        return ()
+    head = ("Behind the best", *(f"Seed {seed}" for seed in seeds))
+    cells = tuple((each.strategy.name, *map(rate, each.differences)) for each in rows)
+    return (Table("Validation loss minus that of the best on the same seed", head, cells),)
 
 
 def learning(curves: Curves) -> Section:
@@ -87,6 +131,7 @@ def learning(curves: Curves) -> Section:
                 plot_curves, curves,
                 label="Training and validation loss against the step, one line a strategy",
                 caption=f"Training loss, smoothed and averaged over seeds, of each strategy{dead}.",
+                chart=learning_chart(curves),
             ),
         ),
     )  # fmt: skip
@@ -118,20 +163,37 @@ def _named_policy(strategy: Strategy, ax: Any) -> Any:
 
 def sensitivity(race: Race) -> Section:
     """Return how the score depends on the peak rate."""
-    first = race.rungs[0]
-    several = len({strategy.name.rpartition(" ")[0] for strategy in first.strategies}) < len(first.strategies)
+    found = race.sensitivities
+    several = any(len(each.rates) > 1 for each in found)
     picture = draw(
         plot_sensitivity, race,
         label="Validation loss against peak learning rate, one line a policy",
-        caption=f"Validation loss after {thousands(first.steps)} steps for every peak rate that was tried"
+        caption=f"Validation loss after {thousands(race.widest.steps)} steps for every peak rate that was tried"
         + (": a flat line forgives a wrong rate, a steep one does not." if several else "."),
+        chart=sensitivity_chart(race),
     )  # fmt: skip
-    return Section("Sensitivity to the peak rate", (picture,))
+    return Section("Sensitivity to the peak rate", (picture, *((_widths(found),) if several else ())))
+
+
+def _widths(found: Sequence[Sensitivity]) -> Table:
+    """Return how wide the good rates of each family are; with a column for those whose best is at an end."""
+    careful = any(each.edge for each in found)
+    head = ("Family", "Best rate", "From", "To", "Width", *(("Careful",) if careful else ()))
+    rows = tuple(
+        (
+            each.family, rate(each.best), rate(each.low), rate(each.high), str(each),
+            *((f"the best is the {each.edge} that was tried" if each.edge else "",) if careful else ()),
+        )
+        for each in found
+    )  # fmt: skip
+    caption = "The rates of each rule and policy whose score is within 5 % of its best, and how wide they are"
+    return Table(caption, head, rows, words=frozenset({0, 4, 5}))
 
 
 def rungs(*races: Race) -> Section:
-    """Return the rungs of races that followed each other, as one table."""
+    """Return the rungs of races that followed each other, as a picture of each and one table."""
     rows: list[tuple[str, ...]] = []
+    pictures: list[Picture] = []
     for race in races:
         for i, rung in enumerate(race.rungs):
             agreement = f"{race.agreement[i]:.2f}" if i < len(race.agreement) else words.NONE
@@ -139,11 +201,20 @@ def rungs(*races: Race) -> Section:
             seeds = ", ".join(map(str, rung.seeds))
             shape = (thousands(rung.steps), str(len(rung.strategies)), seeds, agreement, best)
             rows.append((str(len(rows) + 1), *shape))
+        if len(race.rungs) > 1:
+            pictures.append(_places(race))
     caption = (
-        "The rungs in order; agreement is Kendall's tau with the order of the next rung (1: the same, 0: unrelated)"
+        "The rungs in order; agreement is Kendall's tau with the order at the full length, over the strategies that "
+        "ran in both (1: the same, 0: unrelated)"
     )
     head = ("Rung", "Steps", "Strategies", "Seeds", "Agreement", "Best")
-    return Section("Rungs", (Table(caption, head, tuple(rows), words=frozenset({5})),))
+    return Section("Rungs", (*pictures, Table(caption, head, tuple(rows), words=frozenset({5}))))
+
+
+def _places(race: Race) -> Picture:
+    view = {"retimed": "whole schedules in fewer steps", "prefix": "the first part of the long runs"}[race.view]
+    caption = f"The place of every strategy on every rung; a rung below the full length ran {view}."
+    return draw(plot_rungs, race, label="Places of the strategies over the rungs", caption=caption)
 
 
 def strategy_json(strategy: Strategy) -> Code:

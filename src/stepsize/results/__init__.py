@@ -17,6 +17,7 @@ from stepsize.results.race import Race as Race
 from stepsize.results.race import Rung as Rung
 from stepsize.results.race import Standing as Standing
 from stepsize.results.refinement import Refinement as Refinement
+from stepsize.results.sensitivity import Sensitivity as Sensitivity
 from stepsize.results.step_sizes import StepSizes as StepSizes
 from stepsize.results.sweep import Estimate as Estimate
 from stepsize.results.sweep import Suggestion as Suggestion

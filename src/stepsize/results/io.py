@@ -19,6 +19,7 @@ from stepsize.results.descent import Descent, Outcome
 from stepsize.results.prediction import Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.race import Interval, Race, Rung, Standing
 from stepsize.results.refinement import Refinement
+from stepsize.results.sensitivity import Sensitivity
 from stepsize.results.step_sizes import StepSizes
 from stepsize.results.sweep import Estimate, Suggestion, Sweep
 from stepsize.strategy import Strategy, Trial
@@ -43,7 +44,7 @@ CATALOGUE = Catalogue(
         *_concrete(landscapes, landscapes.Landscape),
         *_concrete(noise, noise.Noise),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
-        Curves, Sweep, Estimate, Suggestion, Interval, Rung, Standing, Race, Advice,
+        Curves, Sweep, Estimate, Suggestion, Interval, Rung, Standing, Race, Sensitivity, Advice,
         Descent, Outcome, Sharpness, Slice, StepSizes,
         Refinement, LossCurve, LawFit, Forecast, Prediction,
     ]

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.optional import picture
+from stepsize.kernel.optional import need, picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.results.curves import Curves
+from stepsize.results.sensitivity import Sensitivity, family_of, rates_a_family, sensitivities
+from stepsize.results.sentences import sentences
 from stepsize.strategy import Strategy
+
+View = Literal["retimed", "prefix"]
+"""What a rung below the full horizon runs: whole schedules in fewer steps, or the first part of the long run."""
+
+Selection = Literal["last", "best"]
+"""What a run is scored by: the last iterate, or the best of the checkpoints along the way."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,9 @@ class Interval(Spec):
 class Rung(Spec):
     """One round of a race: all its strategies, the same seeds, the same number of updates.
 
-    steps: the length of every run of this rung; each schedule was complete in it.
-    strategies: who ran, with the rates of the full horizon (a shorter rung moves them by the bound).
-    seeds: the paired seeds. scores: final validation losses, (strategies, seeds) float64; inf where a run diverged.
+    steps: the length of every run of this rung. strategies: who ran, with the rates of the full horizon (a shorter
+        rung that is retimed moves them).
+    seeds: the paired seeds. scores: validation losses, (strategies, seeds) float64; inf where a run diverged.
     """
 
     noun: ClassVar[str] = "rung"
@@ -60,12 +68,16 @@ class Rung(Spec):
 
 @dataclass(frozen=True)
 class Standing(Spec):
-    """The place of one strategy in the last rung.
+    """The place of one strategy.
 
     score: the mean validation loss with the t-interval of the mean.
     behind: the paired difference to the best, with its t-interval; None for the best itself and for a strategy that
         diverged.
-    diverged: how many seeds diverged. tied: whether the difference to the best cannot be told from zero.
+    diverged: how many seeds diverged. tied: whether it belongs to the indistinguishable set: its difference to the best
+        cannot be told from zero, with Holm's correction for as many comparisons as there are.
+    differences: to the best, seed by seed; empty where `behind` is None.
+    chance: the probability that it is the best of the field; NaN with a single seed.
+    decay: the sum of rate times weight decay over the run; 0 for a rule without weight decay.
     """
 
     noun: ClassVar[str] = "standing"
@@ -75,6 +87,9 @@ class Standing(Spec):
     behind: Interval | None
     diverged: int
     tied: bool
+    differences: tuple[Score, ...] = ()
+    chance: Score = float("nan")
+    decay: Score = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +97,14 @@ class Race(Spec):
     """The record of a race.
 
     task: its name. steps: the full horizon. rungs: in order, the last at the full horizon.
-    standings: of the last rung, best first. curves: the full record of the last rung.
-    agreement: Kendall's tau between the order of each earlier rung and the next, over the strategies that ran in both.
-    cost: in full trainings. engine: which, and why. seconds: wall time.
+    standings: of the last rung, best first, then those that a rung at the full horizon told apart before it.
+    curves: the full record of the last rung.
+    agreement: Kendall's tau between the order of each earlier rung and the first at the full horizon, or the last
+        rung, for one at the full horizon; over the strategies that ran in both.
+    cost: in full trainings, of everything, tuning included. engine: which, and why. seconds: wall time.
+    view: what a rung below the full horizon ran. selection: what a run is scored by.
+    tuned: how many of the first rungs chose the rates, on seeds of their own; 0 when the rates were given.
+    looks: how often more seeds were added until the leaders separated.
     """
 
     noun: ClassVar[str] = "race"
@@ -98,11 +118,72 @@ class Race(Spec):
     cost: float
     engine: str
     seconds: float
+    view: View = "retimed"
+    selection: Selection = "last"
+    tuned: int = 0
+    looks: int = 0
 
     @property
     def best(self) -> Strategy:
         """The strategy with the lowest mean score of the last rung."""
         return self.standings[0].strategy
+
+    @property
+    def indistinguishable(self) -> tuple[Strategy, ...]:
+        """The best, and who cannot be told from it."""
+        return tuple(standing.strategy for standing in self.standings if standing.tied)
+
+    @property
+    def sensitivities(self) -> tuple[Sensitivity, ...]:
+        """How much the rate matters to each family, on the widest rung."""
+        return sensitivities(self.widest)
+
+    @property
+    def widest(self) -> Rung:
+        """The first of the rungs with the most rates a family."""
+        return max(self.rungs, key=rates_a_family)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The place of the winner on each rung, from 1; 0 where it did not run."""
+        ranked = [[rung.strategies[index].name for index in rung.order] for rung in self.rungs]
+        return tuple(names.index(self.best.name) + 1 if self.best.name in names else 0 for names in ranked)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the race says in sentences, and how far that may be trusted."""
+        return sentences(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the standings as plain rows, best first: one a strategy, its scores by seed at the end."""
+        return [self._row(place + 1, standing) for place, standing in enumerate(self.standings)]
+
+    def frame(self) -> Any:
+        """Return `rows` as a pandas DataFrame; raise MissingPackageError without pandas."""
+        return need("pandas").DataFrame(self.rows())
+
+    def _row(self, place: int, standing: Standing) -> dict[str, Any]:
+        strategy, behind = standing.strategy, standing.behind
+        low, mean, high = (None,) * 3 if behind is None else (behind.low, behind.mean, behind.high)
+        return {
+            "place": place, "strategy": strategy.name, "family": family_of(strategy), "rule": strategy.rule.title,
+            "peak": strategy.peak, "steps": self.steps, "score": standing.score.mean, "score_low": standing.score.low,
+            "score_high": standing.score.high, "behind": mean, "behind_low": low, "behind_high": high,
+            "tied": standing.tied, "chance": standing.chance, "diverged": standing.diverged, "decay": standing.decay,
+            **{f"seed_{seed}": score for seed, score in self._scores(strategy.name)},
+        }  # fmt: skip
+
+    def seeds_of(self, name: str) -> int:
+        """Return how many seeds the strategy called `name` is judged by: those of the last rung that it ran on."""
+        return len(self._scores(name))
+
+    def _scores(self, name: str) -> list[tuple[int, float]]:
+        """Return seed and score of a strategy on the last rung that it ran on."""
+        for rung in reversed(self.rungs):
+            for strategy, scores in zip(rung.strategies, rung.scores.tolist(), strict=True):
+                if strategy.name == name:
+                    return list(zip(rung.seeds, scores, strict=True))
+        return []
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the standings with their intervals and return the matplotlib Axes."""

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated, Any, ClassVar, get_args, get_origin
 
+import numpy as np
+
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import Spec, hints
@@ -92,6 +94,18 @@ class Rule(Spec, ABC):
         return self
 
     @property
+    def elementwise(self) -> bool:
+        """Whether each number moves by itself: no norm, no loss, no shape, no number of the whole row, no wrapper."""
+        row = np.zeros((2, 3))
+        plain = self.core is self and not self.takes_loss and not self.per_tensor
+        return plain and all(slot.shape == row.shape for slot in self.init(row, np))
+
+    @property
+    def averages(self) -> bool:
+        """Whether it is evaluated at other weights than it trains; see `readout`."""
+        return type(self).readout is not Rule.readout
+
+    @property
     def form(self) -> tuple[Any, ...]:
         """What two rules must share to be the rows of one array: all but their hyperparameters."""
         rest = {name: value for name, value in self.spec_fields().items() if name not in self.hyperparameters}
@@ -141,6 +155,11 @@ class PerTensor(Rule):
     def core(self) -> Rule:
         """The rule of each tensor."""
         return self.rule
+
+    @property
+    def averages(self) -> bool:
+        """Whether the rule does."""
+        return self.rule.averages
 
     def init(self, p: Array, xp: Any) -> Slots:
         """Return the slots of the first tensor, then those of the second, and so on."""

@@ -56,6 +56,11 @@ class Wrapper(Rule):
         """The rule that all wrappers are around."""
         return self.rule.core
 
+    @property
+    def averages(self) -> bool:
+        """Whether the rule in it does."""
+        return self.rule.averages
+
     def over(self, shapes: Sequence[Shape]) -> Rule:
         """Return this wrapper around the rule for tensors of these shapes; itself it sees the whole row."""
         return replace(self, rule=self.rule.over(shapes))
@@ -171,6 +176,11 @@ class DecoupledDecay(Wrapper):
 @dataclass(frozen=True)
 class Average(Wrapper):
     """A running average of where the rule evaluates: `a += w_k * (p - a)`, from `a = x_0`; the readout is a."""
+
+    @property
+    def averages(self) -> bool:
+        """It does."""
+        return True
 
     def init(self, p: Array, xp: Any) -> Slots:
         """Return the average, and the slots of the rule."""

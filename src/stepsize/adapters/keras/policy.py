@@ -307,8 +307,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
 
 def _elementwise(rule: Rule) -> None:
     """Raise DriveError for a rule that looks at more than one number at a time, which Keras's update cannot show it."""
-    slots = rule.init(np.zeros((2, 3)), np)
-    if rule.core is not rule or rule.takes_loss or rule.per_tensor or any(slot.shape != (2, 3) for slot in slots):
+    if not rule.elementwise:
         raise DriveError(
             f"KerasOptimizer updates one variable at a time, and {rule.title} looks at the whole model, keeps a number "
             "of it, or is wrapped around a rule. Take the rule by itself (Keras clips by clipnorm= and averages by "

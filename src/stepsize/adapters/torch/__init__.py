@@ -19,6 +19,7 @@ from stepsize.adapters.torch.optimizers import configuration as configuration
 from stepsize.adapters.torch.optimizers import torch_arguments as torch_arguments
 from stepsize.adapters.torch.range_test import RangeTest as RangeTest
 from stepsize.adapters.torch.range_test import climb as climb
+from stepsize.adapters.torch.rule_optimizer import RuleOptimizer as RuleOptimizer
 from stepsize.adapters.torch.scheduler import AttachedLR as AttachedLR
 from stepsize.adapters.torch.scheduler import PolicyLR as PolicyLR
 from stepsize.adapters.torch.scheduler import as_lr_scheduler as as_lr_scheduler

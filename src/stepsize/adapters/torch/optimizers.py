@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from stepsize import rules
 from stepsize.adapters.torch.groups import BETAS, plain
+from stepsize.adapters.torch.rule_optimizer import RuleOptimizer
 from stepsize.kernel.errors import DriveError
 from stepsize.rules import Rule
 from stepsize.strategy import Strategy
@@ -44,7 +47,7 @@ def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
     """
     kind = type(rule)
     if kind not in TWINS:
-        raise DriveError(f"torch.optim has no {rule.title}; run it in an engine of stepsize.")
+        raise DriveError(f"torch.optim has no {rule.title}; build_optimizer makes one of it.")
     name, fields, more = TWINS[kind]
     fields = ("lr", "weight_decay", *fields)
     usual = kind()
@@ -52,7 +55,7 @@ def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
         if field not in fields and value != getattr(usual, field):
             raise DriveError(
                 f"torch.optim.{name} has no {field}={value!r} of {rule!r}: its convention is {field}="
-                f"{getattr(usual, field)!r}. Take that one, or run the rule in an engine of stepsize."
+                f"{getattr(usual, field)!r}. build_optimizer makes one of the rule as it is."
             )
     given = {field: getattr(rule, field) for field in fields}
     if set(PAIR) <= set(given):
@@ -64,10 +67,19 @@ def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.O
     """Return the torch optimizer of a strategy or a rule, with every hyperparameter of the rule.
 
     parameters: what a torch optimizer takes, or a module.
+
+    It is the class of `torch.optim` that is the rule, and where there is none a `RuleOptimizer`, which steps the rule
+    itself. `drive` moves the hyperparameters of both.
+
+    Watch out: what is scored at an average (Schedule-Free, EMA) is evaluated inside of `optimizer.averaged()`.
     """
     rule = strategy.rule if isinstance(strategy, Strategy) else strategy
-    name, arguments = torch_arguments(rule)
-    found = parameters.parameters() if isinstance(parameters, torch.nn.Module) else parameters
+    found = list(parameters.parameters()) if isinstance(parameters, torch.nn.Module) else parameters
+    try:
+        name, arguments = torch_arguments(rule)
+    except DriveError:
+        trained = [p for p in found if p.requires_grad] if isinstance(parameters, torch.nn.Module) else found
+        return RuleOptimizer(trained, rule)
     optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(found, **arguments)
     return optimizer
 
@@ -79,6 +91,8 @@ def rule_of(optimizer: torch.optim.Optimizer) -> Rule | None:
     True
     """
     group = {**optimizer.param_groups[0]}
+    if isinstance(optimizer, RuleOptimizer):
+        return _at(optimizer.rule, {name: float(group[name]) for name in optimizer.rule.hyperparameters})
     name = type(optimizer).__name__
     if "lr" not in group or not group["params"]:
         return None
@@ -88,6 +102,13 @@ def rule_of(optimizer: torch.optim.Optimizer) -> Rule | None:
             continue
         return kind(**{field: _number(group, field) for field in ("lr", "weight_decay", *fields)})
     return None
+
+
+def _at(rule: Rule, values: Mapping[str, float]) -> Rule:
+    """Return `rule` with other hyperparameters, each where it belongs: in a wrapper or in the rule in it."""
+    fields = rule.spec_fields()
+    inside = {name: _at(value, values) for name, value in fields.items() if isinstance(value, Rule)}
+    return replace(rule, **inside, **{name: values[name] for name in fields if name in values})
 
 
 def _number(group: dict[str, Any], field: str) -> Any:
@@ -100,8 +121,9 @@ def _number(group: dict[str, Any], field: str) -> Any:
 def configuration(optimizer: Any) -> dict[str, Any]:
     """Return everything that an optimizer is, as plain data: "Adam" alone names three different methods.
 
-    framework, kind: such as "torch 2.13.0" and "AdamW". groups: for each its hyperparameters as they stand, `betas` a
-    list, and `parameters`, how many numbers it trains. JSON holds it, and `torch.load(weights_only=True)`.
+    framework, kind: such as "torch 2.13.0" and "AdamW". rule: of a `RuleOptimizer`, as it was made. groups: for each
+    its hyperparameters as they stand, `betas` a list, and `parameters`, how many numbers it trains. JSON holds it, and
+    `torch.load(weights_only=True)`.
 
     >>> configuration(torch.optim.SGD([torch.zeros(3)], lr=0.1))["groups"][0]["parameters"]
     3
@@ -110,6 +132,7 @@ def configuration(optimizer: Any) -> dict[str, Any]:
     return {
         "framework": f"torch {torch.__version__}",
         "kind": type(found).__name__,
+        **({"rule": repr(found.rule)} if isinstance(found, RuleOptimizer) else {}),
         "groups": [_recorded(group) for group in found.param_groups],
     }
 

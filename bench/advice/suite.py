@@ -1,0 +1,20 @@
+"""The tasks of bench/range_test, and the helpers that this benchmark shares with it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "range_test"))  # last: truth, peers, ours and table are ours
+
+from files import read, write
+from runs import SIZE, start
+from tasks import HALVES, PROBLEMS, SEEDS, Problem, half
+
+FINDERS = Path(__file__).parents[1] / "range_test" / "suggestions.json"
+"""What the peers of bench/range_test suggest."""
+
+BUDGETS = (30.0, 60.0, 120.0)
+"""What a search may cost, in full trainings: ours, and Optuna's."""
+
+__all__ = ["BUDGETS", "FINDERS", "HALVES", "PROBLEMS", "SEEDS", "SIZE", "Problem", "half", "read", "start", "write"]

@@ -1,0 +1,84 @@
+"""`stepsize watch DIR`: how far a running job is, read from its journal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from stepsize.cli import base
+from stepsize.kernel.errors import FormatError
+
+if TYPE_CHECKING:
+    from stepsize.jobs.looks import Look
+
+SILENT = 60.0
+"""Seconds without a sign of life after which a job on another machine is said to be silent."""
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between looks.")
+@click.option("--once", is_flag=True, help="Look once. So it does where there is no terminal.")
+def watch(folder: Path, *, every: float, once: bool) -> None:
+    """Show how far the job is that keeps its journal in DIR: stages, leaders, failures, time left.
+
+    It only reads; the job may run, have ended, or have been killed.
+    """
+    from stepsize.jobs.looks import look
+
+    console, found = base.out(), look(folder)
+    if once or not console.is_terminal:
+        console.print(shown(found, time.time()))
+        return
+    with Live(shown(found, time.time()), console=console, auto_refresh=False) as view:
+        while found.running is not False:
+            time.sleep(every)
+            try:
+                found = look(folder)
+            except FormatError:  # a journal that nobody asked for is removed when its job is done
+                break
+            view.update(shown(found, time.time()), refresh=True)
+
+
+def shown(found: Look, now: float) -> Group:
+    """Return a look as a table and a line."""
+    table = Table(box=None, pad_edge=False)
+    for heading, right in (("stage", False), ("waves", True), ("took", True)):
+        table.add_column(heading, justify="right" if right else "left")
+    for stage in found.stages:
+        waves = f"{stage.done} of {stage.total}" if stage.total > 1 or stage.done < stage.total else ""
+        table.add_row(escape(stage.stage), waves, clock(stage.beat - stage.began))
+    failed = [Text(f"failed: {trial}: {reason}", style="yellow") for trial, reason in found.failures]
+    return Group(table, *failed, Text(said(found, now)))
+
+
+def said(found: Look, now: float) -> str:
+    """Return in a line how many trials are finished, how long the stage still takes, and whether the job lives."""
+    parts = [f"{found.trials} trials are finished"]
+    if found.running is False:
+        return f"{parts[0]}; its process has ended."
+    if found.left:
+        parts.append(f"about {clock(found.left)} left of this stage")
+    silent = now - max((stage.beat for stage in found.stages), default=now)
+    if silent > SILENT:
+        parts.append(f"no sign of life for {clock(silent)}")
+    return f"{'; '.join(parts)}."
+
+
+def clock(seconds: float) -> str:
+    """Return a time as hours, minutes and seconds.
+
+    >>> clock(5.4), clock(3725)
+    ('0:05', '1:02:05')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

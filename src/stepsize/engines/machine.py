@@ -1,0 +1,31 @@
+"""What this machine has to give: processor cores, and memory that is free."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def available() -> float:
+    """Bytes of RAM that are available, within the limit of a container where there is one; infinity if unreadable."""
+    found = [float("inf")]
+    words = _words("/proc/meminfo")
+    if "MemAvailable:" in words:  # with what the system only caches; in kB
+        found.append(1024.0 * int(words[words.index("MemAvailable:") + 1]))
+    limit, used = (_words(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    if limit and used and limit[0].isdigit():
+        found.append(max(0.0, float(limit[0]) - float(used[0])))
+    return min(found)
+
+
+def _words(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="ascii").split()
+    except OSError:
+        return []

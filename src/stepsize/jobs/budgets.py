@@ -1,0 +1,90 @@
+"""The budget of a race, and when it buys more seeds: a decision from the standings alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.spec import Positive, Spec
+from stepsize.results import Standing
+from stepsize.strategy import Strategy
+
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_TRIALS = "trials"
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(s|min|h|trials)?")
+
+
+@dataclass(frozen=True)
+class Budget(Spec):
+    """What a job may cost: full trainings, seconds of wall time, or trials, runs of any length; one of the three."""
+
+    trainings: Positive | None = None
+    seconds: Positive | None = None
+    trials: Positive | None = None
+
+    def validate(self) -> None:
+        """Refuse several, and none."""
+        if sum(each is not None for each in (self.trainings, self.seconds, self.trials)) != 1:
+            raise ParameterError("a budget is in full trainings, in seconds or in trials: give one of the three.")
+
+    @staticmethod
+    def of(given: Budget | float | str) -> Budget:
+        """Return a budget as it is written: full trainings, `30`; time, `"20min"`, `"90s"`, `"2h"`; or `"800 trials"`.
+
+        Raises ParameterError for anything else.
+
+        >>> Budget.of("20min").seconds, Budget.of("30").trainings, Budget.of("800 trials").trials
+        (1200.0, 30.0, 800.0)
+        """
+        if isinstance(given, Budget):
+            return given
+        match = _AMOUNT.fullmatch(str(given).strip())
+        if match is None or not float(match[1]) > 0:
+            raise ParameterError(
+                f"a budget is a number of full trainings above 0, such as 30, a time, such as 20min, 90s or 2h, or "
+                f"a number of runs, such as 800 trials, not {given!r}."
+            )
+        amount = float(match[1])
+        if match[2] == _TRIALS:
+            return Budget(trials=amount)
+        return Budget(seconds=amount * _UNITS[match[2]]) if match[2] else Budget(trainings=amount)
+
+    def left(self, trainings: float, seconds: float, trials: int) -> float:
+        """Return how many full trainings are left after `trainings`, which took `seconds` and were `trials` runs."""
+        if self.seconds is not None:
+            return (self.seconds - seconds) * trainings / seconds if seconds > 0 else math.inf
+        return self.trainings - trainings if self.trainings is not None else (self.trials or 0.0) - trials
+
+
+def undecided(standings: Sequence[Standing], margin: float = 0.0) -> list[Standing]:
+    """Return the best, and those who may still turn out better than it by `margin`."""
+    best, *others = standings
+    rivals = [each for each in others if each.tied and each.behind is not None and -each.behind.low >= margin]
+    return [best, *rivals]
+
+
+def more_seeds(leaders: int, seeds: int, left: float) -> int:
+    """Return how many seeds so many undecided strategies should run besides the `seeds` that they have.
+
+    Half as many again, as far as `left` full trainings pay for them; 0 when the best stands alone.
+    """
+    if leaders < 2:
+        return 0
+    return max(0, min(max(1, seeds // 2), math.floor(left / leaders)))
+
+
+def fitting(ranked: Sequence[Strategy], each: float, left: float) -> list[Strategy]:
+    """Return the best of `ranked` that `left` full trainings pay for, at `each` a strategy; two at least."""
+    return list(ranked[: max(2, math.floor(min(left / each, len(ranked))))])
+
+
+def alpha_of(look: int, alpha: float) -> float:
+    """Return which part of `alpha` may be spent on look number `look`, from 1: `alpha / (look (look + 1))`.
+
+    Standings that are looked at again with every new seed tell strategies apart by luck sooner or later; the parts
+    add up to `alpha` over any number of looks.
+    """
+    return alpha / (look * (look + 1))

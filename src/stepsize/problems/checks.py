@@ -1,0 +1,92 @@
+"""What is wrong with a task, in words: labels and token ids that the model has no place for, NaN, too little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from stepsize.kernel.optional import need
+from stepsize.problems.columns import Columns
+
+Tensor = Any
+Pair = tuple[Any, Any]
+
+
+def told(error: BaseException) -> str:
+    """Return an error of the user's model, loss or data in one line, with what helps when memory has run out."""
+    said = f"{type(error).__name__}: {error}"
+    if not out_of_memory(error):
+        return said
+    return (
+        f"out of memory ({said.partition('. ')[0]}). Make Task.batch_size smaller (Task.accumulate keeps the samples "
+        "of an update), or the model; or end what else holds memory. A journal keeps what was finished before"
+    )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory has run out, of a device or of the machine."""
+    lacks = isinstance(error, MemoryError | need("torch").OutOfMemoryError)
+    return lacks or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+
+
+def hint(error: BaseException, batch: Pair, outputs: Any) -> str:
+    """Return what the data have to do with an error, as the end of its message, or "".
+
+    outputs: of the model, or None when it has failed itself.
+    """
+    if isinstance(error, IndexError):
+        ranges = [
+            f"{what} from {int(tensor.min())} to {int(tensor.max())}"
+            for what, tensor in named(batch)
+            if not tensor.is_floating_point() and tensor.numel()
+        ]
+        return (f" It holds {', '.join(ranges)}" if ranges else "") + _places(outputs) + "."
+    kinds = {str(tensor.dtype) for what, tensor in named(batch) if what.startswith("input")} - {"torch.float32"}
+    if isinstance(error, RuntimeError) and "dtype" in str(error) and kinds:
+        return f" Its inputs are {', '.join(sorted(kinds))}; layers of torch are float32 (inputs.float())."
+    return ""
+
+
+def _places(outputs: Any) -> str:
+    outputs = getattr(outputs, "logits", outputs)
+    if not isinstance(outputs, need("torch").Tensor) or outputs.dim() < 2:
+        return ""
+    if outputs.dim() > 2:
+        return f"; the model's outputs have the shape {tuple(outputs.shape)}"
+    return f"; the model has {outputs.shape[1]} outputs, for labels from 0 to {outputs.shape[1] - 1}"
+
+
+def named(batch: Pair) -> list[tuple[str, Tensor]]:
+    """Return the tensors of a batch with what they are called."""
+    inputs, targets = batch
+    return [*_named("inputs", inputs), ("targets", targets)]
+
+
+def _named(what: str, value: Any) -> list[tuple[str, Tensor]]:
+    if not isinstance(value, Columns):
+        return [(what, value)]
+    return [found for name, each in value.items() for found in _named(f"{what}[{name!r}]", each)]
+
+
+def rows(tensor: Tensor) -> Tensor:
+    """Return a tensor as one row a sample, (samples, numbers)."""
+    return tensor.flatten(1) if tensor.dim() > 1 else tensor.unsqueeze(1)
+
+
+def suspects(data: Pair) -> Iterator[tuple[int, str]]:
+    """Yield the samples that a model is most likely to have no place for, by number, and why if they are not finite.
+
+    The smallest and the largest whole number of each tensor; the first that is not finite.
+    """
+    for what, tensor in named(data):
+        flat = rows(tensor)
+        if not flat.shape[1] or flat.is_complex():
+            continue
+        if flat.is_floating_point():
+            bad = ~flat.isfinite().all(1)
+            if bad.any():
+                row = int(bad.int().argmax())
+                yield row, f"{int(bad.sum())} of {len(bad)} samples have NaN or infinite {what}, the first is {row}"
+        elif flat.dtype != need("torch").bool:
+            yield int(flat.amin(1).argmin()), ""
+            yield int(flat.amax(1).argmax()), ""

@@ -1,0 +1,149 @@
+"""Data as users have them, read into memory once: tensors, NumPy arrays, Datasets, DataLoaders, samples with names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from stepsize.kernel.errors import TaskError, brief
+from stepsize.kernel.optional import need
+from stepsize.problems.columns import Columns
+
+Tensor = Any
+
+LABELS = "labels"
+"""The column that holds the targets of samples with names."""
+
+DTYPES: dict[str, type] = {"f": np.float32, "i": np.int64, "u": np.int64, "b": np.int64}
+"""What NumPy's kinds of numbers become: what the layers and losses of torch take."""
+
+MSG_FORMS = (
+    "Wrap the Dataset in one that returns such pairs; or, for a model that computes its own loss from the whole "
+    "sample, leave the loss to it: Task(loss=None)."
+)
+
+
+def pair(data: Any, part: str) -> tuple[Tensor, Tensor]:
+    """Return `data` as (inputs, targets), samples first.
+
+    part: "train" or "validation", for the errors.
+
+    Raises TaskError when it has another form, when it is empty, or when there are not as many of both.
+    """
+    found, first = _parts(data, part)
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise TaskError(
+            f"Task.{part}: the samples must be (input, target) pairs, one tensor each, not {brief(first)}. {MSG_FORMS}"
+        )
+    inputs, targets = found
+    _check(inputs, targets, part)
+    return inputs, targets
+
+
+def whole(data: Any, part: str) -> tuple[Columns, Tensor]:
+    """Return `data` as (whole samples, targets), for a model that computes its own loss.
+
+    Samples without names get the names "0", "1" and so on. The targets are the labels, or else the last of each sample.
+
+    Raises TaskError as `pair` does.
+    """
+    found, _ = _parts(data, part)
+    columns = found if isinstance(found, Columns) else Columns({str(i): each for i, each in enumerate(found)})
+    if not columns.keys():
+        raise TaskError(f"Task.{part} is empty; it needs at least one column, and one sample.")
+    targets = columns[LABELS] if LABELS in columns else columns.values()[-1]
+    _check(columns, targets, part)
+    return columns, targets
+
+
+def _parts(data: Any, part: str) -> tuple[tuple[Tensor, ...] | Columns, Any]:
+    """Return the data as one tensor for each part of a sample, or as columns; and what a sample looks like."""
+    torch = need("torch")
+    collate = torch.utils.data.default_collate
+    if isinstance(data, torch.utils.data.DataLoader):
+        data, collate = data.dataset, data.collate_fn if data.batch_size is not None else collate
+    first: Any = type(data).__name__
+    if not (_is_table(data) or (isinstance(data, tuple | list) and len(data) == 2 and _is_pair(*data))):
+        if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+            raise TaskError(
+                f"Task.{part} must be a pair of tensors or arrays, a Dataset with a length, or a DataLoader over one, "
+                f"not {type(data).__name__}."
+            )
+        samples = [data[i] for i in range(len(data))]
+        first, data = next(iter(samples), None), _stack(samples, part, collate)
+    if isinstance(data, Mapping | Columns):
+        return _tensor(data, f"Task.{part}"), first
+    if not isinstance(data, tuple | list) or not data:
+        raise TaskError(f"Task.{part}: the samples must be (input, target) pairs, one tensor each, not {brief(first)}.")
+    return tuple(_tensor(each, f"Task.{part}") for each in data), first
+
+
+def _is_pair(inputs: Any, targets: Any) -> bool:
+    return (_is_array(inputs) or _is_table(inputs)) and _is_array(targets)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, need("torch").Tensor | np.ndarray) or hasattr(value, "to_numpy")
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Columns | Mapping)
+
+
+def _tensor(value: Any, where: str) -> Tensor:
+    """Return a tensor, or columns."""
+    torch = need("torch")
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, Mapping | Columns):
+        return Columns({str(name): _tensor(each, f"{where}[{name!r}]") for name, each in value.items()})
+    try:
+        array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    except ValueError as error:
+        raise TaskError(f"{where} has rows of several lengths ({error}). Pad them to one.") from None
+    if array.dtype.kind in DTYPES:
+        return torch.from_numpy(array.astype(DTYPES[array.dtype.kind]))
+    raise TaskError(
+        f"{where} must be tensors or arrays of numbers, not {brief(value)}. Names of classes become numbers with "
+        "numpy.unique(y, return_inverse=True)[1]; leave out what the model does not take."
+    )
+
+
+def _stack(samples: list[Any], part: str, collate: Callable[[list[Any]], Any]) -> Any:
+    torch = need("torch")
+    if not samples:
+        raise TaskError(f"Task.{part} is empty; it needs at least one sample.")
+    try:
+        if collate is torch.utils.data.default_collate and isinstance(samples[0], Mapping):
+            return {name: _column([sample[name] for sample in samples]) for name in samples[0]}
+        return collate(samples)
+    except (TypeError, ValueError, RuntimeError, KeyError) as error:
+        raise TaskError(
+            f"Task.{part}: the samples must be (input, target) pairs of one shape ({type(error).__name__}: {error}). "
+            "Pad sequences to one length, or give a DataLoader whose collate_fn does."
+        ) from None
+
+
+def _column(values: list[Any]) -> Any:
+    """Return one part of all samples with names; lists are rows, as in tokenised data."""
+    torch = need("torch")
+    if isinstance(values[0], str):
+        return values
+    return torch.stack([torch.as_tensor(value) for value in values])
+
+
+def _check(inputs: Tensor | Columns, targets: Tensor, part: str) -> None:
+    tensors = [*(inputs.values() if isinstance(inputs, Columns) else [inputs]), targets]
+    if not all(tensor.shape for tensor in tensors) or len({len(tensor) for tensor in tensors}) > 1:
+        raise TaskError(
+            f"Task.{part} has inputs of shape {_shape(inputs)} and targets of shape {_shape(targets)}; "
+            "it needs as many of both, at least one, samples first."
+        )
+    if not len(targets):
+        raise TaskError(f"Task.{part} is empty: inputs of shape {_shape(inputs)}; it needs at least one sample.")
+
+
+def _shape(value: Any) -> Any:
+    return value.shape if isinstance(value, Columns) else tuple(value.shape)

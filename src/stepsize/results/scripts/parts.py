@@ -1,0 +1,107 @@
+"""What scripts are made of: a strategy as code, what that imports, the task, and how the end is scored."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from stepsize import rules, schedules
+from stepsize.kernel.spec import Spec
+from stepsize.problems import TASKS
+from stepsize.rules import Rule
+from stepsize.schedules import Schedule
+from stepsize.strategy import Strategy
+
+PUBLIC = (("stepsize.rules", rules), ("stepsize.schedules", schedules))
+"""Where our rules and schedules are imported from."""
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A framework, and the script that trains in it.
+
+    title: how sentences call it. template: with the fields `imports`, `strategy`, `task`, `steps`, `seed`, `step`, and
+    `report`. names: what it imports from `stepsize` itself. adapter: a line that imports from our adapter.
+    model, optimizer: what the script calls the trained torch model and its optimizer.
+    lacks: says in a clause what of a strategy it has no equal of; empty where it has all.
+    """
+
+    title: str
+    template: str
+    names: tuple[str, ...] = ()
+    adapter: str = ""
+    model: str = ""
+    optimizer: str = "optimizer"
+    lacks: Callable[[Strategy], str] = lambda _: ""
+
+    def script(self, task: str, strategy: Strategy, steps: int, seed: int) -> str:
+        """Return the script that trains `task` with `strategy` for `steps` updates, and prints its validation loss."""
+        known = loadable(task)
+        return self.template.format(
+            imports="\n".join(self._imports(strategy, known=known)),
+            strategy=strategy_code(strategy),
+            task=f"load_task({quoted(task)})" if known else "...",
+            steps=steps,
+            seed=seed,
+            step="optimizer.step(lambda: loss)" if strategy.rule.core.takes_loss else "optimizer.step()",
+            report=report(strategy.rule, self.model, self.optimizer),
+        )
+
+    def _imports(self, strategy: Strategy, *, known: bool) -> Iterator[str]:
+        names = {"Policy", "Strategy", *self.names, *(["load_task"] if known else [])}
+        yield f"from stepsize import {', '.join(sorted(names, key=lambda name: (name[0].islower(), name)))}"
+        if self.adapter:
+            yield self.adapter
+        found: dict[str, set[str]] = defaultdict(set)
+        for kind in kinds(strategy):
+            found[module_of(kind)].add(kind.__name__)
+        for module, inside in sorted(found.items()):
+            yield f"from {module} import {', '.join(sorted(inside))}"
+
+
+def loadable(task: str) -> bool:
+    """Whether `task` is a name that `load_task` takes: one that was made in memory has none."""
+    return task in TASKS or task.endswith(".py") or task.rpartition(":")[0].endswith(".py")
+
+
+def strategy_code(strategy: Strategy) -> str:
+    """Return the statement that makes `strategy`."""
+    moves = "\n".join(f"        {name}={schedule!r}," for name, schedule in strategy.policy.schedules)
+    return (
+        f"strategy = Strategy(\n    {strategy.rule!r},\n    Policy(\n{moves}\n    ),\n    {quoted(strategy.name)},\n)"
+    )
+
+
+def kinds(strategy: Strategy) -> set[type[Spec]]:
+    """Return the classes that the code of a strategy names; raise SpecError for a `Custom` schedule, a function."""
+    moves = (schedule for _, schedule in strategy.policy.schedules)
+    return {kind for value in (strategy.rule, *moves) for kind in _inside(value)}
+
+
+def _inside(value: object) -> Iterator[type[Spec]]:
+    """Yield the classes in the repr of a rule or a schedule; operators have none there."""
+    if isinstance(value, tuple):
+        for each in value:
+            yield from _inside(each)
+    elif isinstance(value, Rule | Schedule):
+        if f"{type(value).__name__}(" in repr(value):
+            yield type(value)
+        yield from _inside(tuple(value.spec_fields().values()))
+
+
+def module_of(kind: type[Spec]) -> str:
+    """Return the module that `kind` is imported from: the public one for what is ours."""
+    name = kind.__name__
+    return next((public for public, module in PUBLIC if getattr(module, name, None) is kind), kind.__module__)
+
+
+def quoted(text: str) -> str:
+    """Return a string as code."""
+    return f'"{text}"' if text.isprintable() and not {'"', "\\"} & set(text) else repr(text)
+
+
+def report(rule: Rule, model: str, optimizer: str) -> str:
+    """Return the statement that prints the validation loss of a torch model, at the average where a rule has one."""
+    said = f'print(f"validation loss {{task.score({model}):.4f}}")'
+    return f"with {optimizer}.averaged():\n    {said}" if rule.averages else said

@@ -1,0 +1,125 @@
+"""How much the peak rate matters to each family of strategies: the width of the rates that are nearly as good."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from stepsize.kernel.arrays import Floats
+from stepsize.kernel.spec import Score, Spec
+from stepsize.strategy import Strategy
+
+if TYPE_CHECKING:
+    from stepsize.results.race import Rung
+
+CLOSE = 0.05
+"""A rate is nearly as good as the best one when its score is at most this share of it higher."""
+
+
+@dataclass(frozen=True)
+class Sensitivity(Spec):
+    """The scores of one family, a rule with a policy, over its peak rates.
+
+    family: its name. rates: rising. scores: the mean over the seeds, inf where one diverged. best: the best rate.
+    low, high: the rates between which the score stays within 5 % of the best, interpolated over `log(rate)`.
+    at_least: whether an end of the grid is among them, so that the family may bear more than was tried.
+    edge: the end of the grid that the best rate lies at, "lowest" or "highest"; "" inside, or for a single rate.
+    """
+
+    noun: ClassVar[str] = "sensitivity"
+
+    family: str
+    rates: tuple[Score, ...]
+    scores: tuple[Score, ...]
+    best: Score
+    low: Score
+    high: Score
+    at_least: bool
+    edge: Literal["", "lowest", "highest"]
+
+    @property
+    def decades(self) -> float:
+        """How wide the good rates are, in factors of ten."""
+        return math.log10(self.high / self.low)
+
+    @property
+    def limit(self) -> float:
+        """The highest score that counts as nearly as good."""
+        return within(min(self.scores))
+
+    def __str__(self) -> str:
+        if len(self.rates) < 2:
+            return "one rate"
+        return ("at least " if self.at_least else "") + f"{self.decades:.2f} decades"
+
+
+def within(best: float) -> float:
+    """Return the highest score that is within 5 % of `best`; of its size, for a score below zero."""
+    return best + CLOSE * abs(best)
+
+
+def family_of(strategy: Strategy) -> str:
+    """Return the name of a strategy without its rate: what strategies that differ in their rate alone share.
+
+    The last word of the name where that is a number, and else nothing, is taken for the rate.
+    """
+    stem, _, last = strategy.name.rpartition(" ")
+    try:
+        float(last)
+    except ValueError:
+        return strategy.name
+    return stem or strategy.name
+
+
+def sensitivities(rung: Rung) -> tuple[Sensitivity, ...]:
+    """Return the sensitivity of every family of a rung, the best family first; without those that all diverged.
+
+    Watch out: the width is read at the length and on the seeds of this rung, and between its rates by straight lines.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, strategy in enumerate(rung.strategies):
+        if strategy.peak > 0:
+            groups.setdefault(family_of(strategy), []).append(index)
+    found = [_sensitivity(name, rung, members) for name, members in groups.items()]
+    return tuple(sorted((each for each in found if math.isfinite(min(each.scores))), key=lambda each: min(each.scores)))
+
+
+def rates_a_family(rung: Rung) -> int:
+    """Return at how many rates the family with the most of them ran."""
+    families = [family_of(strategy) for strategy in rung.strategies]
+    return max(map(families.count, families), default=0)
+
+
+def _sensitivity(family: str, rung: Rung, members: list[int]) -> Sensitivity:
+    order = sorted(members, key=lambda index: rung.strategies[index].peak)
+    rates = np.array([rung.strategies[index].peak for index in order])
+    scores = rung.means[order]
+    best = int(np.argmin(scores))
+    limit = within(float(scores[best]))
+    low, opens = _end(rates[best::-1], scores[best::-1], limit)
+    high, opens_too = _end(rates[best:], scores[best:], limit)
+    edge: Literal["", "lowest", "highest"] = ""
+    if len(rates) > 1 and best in (0, len(rates) - 1):
+        edge = "lowest" if best == 0 else "highest"
+    return Sensitivity(
+        family, tuple(rates.tolist()), tuple(scores.tolist()), float(rates[best]), low, high, opens or opens_too, edge
+    )  # fmt: skip
+
+
+def _end(rates: Floats, scores: Floats, limit: float) -> tuple[float, bool]:
+    """Return the rate at which the score leaves `limit`, walking away from the best, and whether it never does.
+
+    Next to a rate that diverged there is no line to follow: the last good rate is the end.
+    """
+    beyond = np.flatnonzero(~(scores <= limit))
+    if not len(beyond):
+        return float(rates[-1]), True
+    first = int(beyond[0])
+    if not math.isfinite(scores[first]):
+        return float(rates[first - 1]), False
+    share = (limit - scores[first - 1]) / (scores[first] - scores[first - 1])
+    near, far = np.log(rates[first - 1]), np.log(rates[first])
+    return float(np.exp(near + share * (far - near))), False

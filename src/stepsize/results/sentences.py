@@ -1,0 +1,127 @@
+"""A race in sentences with numbers: who leads and how sure, what the runs were scored by, what to be careful of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stepsize.results.sensitivity import family_of
+
+if TYPE_CHECKING:
+    from stepsize.results.race import Race
+
+WEAK = 0.3
+"""Below this agreement a rung did not tell those apart who went on from it."""
+
+UNEQUAL = 1.5
+"""Total decays of one rule that differ by more than this factor are worth a word."""
+
+
+def sentences(race: Race) -> tuple[str, ...]:
+    """Return what a race says, and how far that may be trusted."""
+    parts = (_winner, _scored, _seeds, _rungs, _edges, _decay)
+    return tuple(sentence for part in parts for sentence in part(race))
+
+
+def _winner(race: Race) -> Iterator[str]:
+    best, *others = race.standings
+    if not math.isfinite(best.score.mean):
+        yield "Every strategy diverged."
+        return
+    chance = f", with a chance of {percent(best.chance)} to be the best" if math.isfinite(best.chance) else ""
+    yield f"{best.strategy.name} has the lowest mean validation loss, {best.score.mean:.4g}{chance}."
+    ties = [standing.strategy.name for standing in others if standing.tied]
+    if ties and len(race.rungs[-1].seeds) < 2:
+        yield "One seed tells nothing apart; run at least three."
+    elif ties:
+        yield f"It cannot be told from {_listed(ties)} (Holm's correction, 5 % over all comparisons)."
+    elif others:
+        yield "It is told apart from all others (Holm's correction, 5 % over all comparisons)."
+
+
+def _scored(race: Race) -> Iterator[str]:
+    if race.selection == "last":
+        yield "Runs are scored by their last iterate."
+    else:
+        yield "Runs are scored by the best of their checkpoints, which flatters noisy ones."
+
+
+def _seeds(race: Race) -> Iterator[str]:
+    if race.tuned:
+        chosen, judged = race.rungs[race.tuned - 1].seeds, race.rungs[race.tuned].seeds
+        yield f"Rates were chosen on seeds {_numbers(chosen)}, and are judged on seeds {_numbers(judged)}."
+    if race.looks:
+        times = "once" if race.looks == 1 else f"{race.looks} times"
+        yield f"Seeds for the leaders were added {times}; every look at the standings had its own part of the 5 %."
+
+
+def _rungs(race: Race) -> Iterator[str]:
+    what = {"retimed": "whole schedules in fewer steps", "prefix": "the first part of the long runs"}[race.view]
+    for rung, tau, place in zip(race.rungs, race.agreement, race.places, strict=False):
+        if rung.steps == race.steps or not math.isfinite(tau):
+            continue
+        weak = ", so it did not tell those apart" if tau < WEAK else ""
+        best = f"; the winner was number {place} of {len(rung.strategies)} there" if place else ""
+        shared = len({each.name for each in rung.strategies} & _full(race))
+        yield (
+            f"The rung of {rung.steps} steps ({what}) agrees with the full length by {tau:.2f} (Kendall's tau, over "
+            f"the {shared} strategies that ran in both){weak}{best}."
+        )
+
+
+def _full(race: Race) -> set[str]:
+    """Return the names of those who ran on the first rung at the full horizon."""
+    return {each.name for each in next(rung for rung in race.rungs if rung.steps == race.steps).strategies}
+
+
+def _edges(race: Race) -> Iterator[str]:
+    raced = {family_of(standing.strategy) for standing in race.standings}
+    found = [each for each in race.sensitivities if each.edge and each.family in raced]
+    for edge, way in (("lowest", "lower"), ("highest", "higher")):
+        names = [f"{each.family} ({each.best:g})" for each in found if each.edge == edge]
+        if names:
+            yield f"The best rate is the {edge} that was tried of {_listed(names)}: try {way} ones."
+
+
+def _decay(race: Race) -> Iterator[str]:
+    totals: dict[str, list[float]] = {}
+    for standing in race.standings:
+        if standing.decay > 0:
+            totals.setdefault(standing.strategy.rule.title, []).append(standing.decay)
+    for rule, found in totals.items():
+        low, high = min(found), max(found)
+        if high > UNEQUAL * low:
+            yield (
+                f"The total decay of {rule}, the sum of rate times weight decay, is {low:.3g} to {high:.3g}: its "
+                "strategies differ in that as well."
+            )
+
+
+def percent(chance: float) -> str:
+    """Return a chance in per cent, never quite 0 or 100.
+
+    >>> percent(0.423), percent(0.9999), percent(0.0)
+    ('42 %', '>99 %', '<1 %')
+    """
+    rounded = round(100 * chance)
+    return "<1 %" if rounded < 1 else ">99 %" if rounded > 99 else f"{rounded} %"
+
+
+def _numbers(seeds: tuple[int, ...]) -> str:
+    """Return seeds as they are written: 0 to 4, or 3, 8, 1001.
+
+    >>> _numbers((0, 1, 2)), _numbers((4, 9)), _numbers((7,))
+    ('0 to 2', '4, 9', '7')
+    """
+    whole = len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[0] + len(seeds)))
+    return f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds))
+
+
+def _listed(names: list[str]) -> str:
+    """Return names as a person lists them.
+
+    >>> _listed(["a"]), _listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

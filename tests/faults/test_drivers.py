@@ -1,0 +1,24 @@
+"""A driver killed at any moment: the next one goes on, repeats nothing finished, and ends with the same numbers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DRIVERS = Path(__file__).parent / "drivers.py"
+KILLS, WAVE = 20, 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 to survive")
+def test_twenty_kills_change_no_number_and_repeat_nothing_finished(tmp_path):
+    command = [sys.executable, str(DRIVERS), str(tmp_path), str(KILLS), "1"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["kills"] == KILLS
+    assert found["races"] >= 1
+    assert found["wrong"] == 0
+    assert found["again"] <= KILLS * WAVE  # what was in flight, and no more
+    assert len(set(found["moments"])) > 3, "all were killed at the same moment"

@@ -166,9 +166,8 @@ def measure_cooldowns(setup: Setup) -> Measured:
         rows.append(Row(f"{name}, cooldown longer", "share of the run", exact(share)))
         rows += [Row(f"{name}, cooldown {what}", "validation loss", t_interval(x)) for what, x in found.items()]
         drawn[name] = ratio(found["longer"], found["kept"])
-        checks.append(
-            Check(f"{name}: the loss with the longer cooldown, over that with {COOLDOWN}", drawn[name], high=1.0)
-        )
+        says = f"{name}: the loss with the longer cooldown, over that with {COOLDOWN}"
+        checks.append(Check(says, drawn[name], high=1.0))
     figure, (ax,) = panels(1, width=5.5)
     draw_intervals(ax, drawn, title="A longer cooldown in twice the steps", x="loss over that with 20 %", at=1.0)
     return Measured(

@@ -1,4 +1,4 @@
-"""The how-to pages are programs: every `python` block of a page runs, in order, in one namespace."""
+"""The how-to pages and those of the laws are programs: every `python` block of a page runs, in order, in one namespace."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [*sorted((DOCS / "how-to").glob("*.md")), DOCS / "race.md"]
+PAGES = [*sorted((DOCS / "how-to").glob("*.md")), DOCS / "race.md", DOCS / "refine.md", DOCS / "predict.md"]
 PAGES.remove(DOCS / "how-to" / "task.md")  # its blocks are files, one by one: tests/problems/test_task_page.py
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^<!-- run: (.*) -->")

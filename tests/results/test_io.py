@@ -18,9 +18,14 @@ from stepsize.results import (
     Curves,
     Descent,
     Estimate,
+    Forecast,
     Interval,
+    LawFit,
+    LossCurve,
     Outcome,
+    Prediction,
     Race,
+    Refinement,
     Rung,
     Sensitivity,
     Sharpness,
@@ -70,7 +75,17 @@ DESCENT = Descent(
     np.array([[0, -1], [-2, 0]]), np.array([[3, -1], [-1, -1]]), np.array([[-1, 4], [-1, -1]]), np.array([0, 5]),
     np.zeros((2, 2, 1, 2)), 0.1,
 )  # fmt: skip
+REFINED = Refinement(
+    "log", 4, "l2", np.arange(2.0), np.ones(2), np.ones(4), 1 - np.arange(4) / 4, Policy(lr=0.1).over(4), np.empty(0), 1.0,
+    strategy=STRATEGIES[1], race=RACE, warnings=("careful",),
+)  # fmt: skip
+LOSSES = LossCurve("run", np.full(3, 0.1), np.arange(1.0, 4), np.ones(3))
+LAW = LawFit("annealing", (("L0", 1.0),), 0.1, math.nan, math.inf)
+TOLD = Forecast("x", Policy(lr=0.1).over(3), np.arange(1.0, 4), np.ones((1, 3)), CLEAR.min_lr, tied=True)
+PREDICTED = Prediction("log", 3, (LOSSES,), (), (LAW,), (TOLD,), math.inf, "no ranking")
+
 VALUES = [
+    REFINED, LOSSES, LAW, TOLD, PREDICTED,
     CURVES, INTERVAL, RUNG, *STANDINGS, RACE, SWEEP, CLEAR, UNCLEAR, CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0],
     SLICE, SIZES, Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),
     Sensitivity("AdamW cosine", (0.1, 1.0), (0.5, math.inf), 0.1, 0.1, 0.2, at_least=True, edge="lowest"),

@@ -121,5 +121,5 @@ def test_what_is_no_norm_is_refused(function, norms, words):
 def test_a_power_or_a_share_that_is_none_is_refused():
     with pytest.raises(ParameterError, match=r"power must be .* not -1"):
         refined([1.0, 1.0], -1)
-    with pytest.raises(ParameterError, match=r"share must be .* not 1.5"):
+    with pytest.raises(ParameterError, match=r"share must be .* not 1\.5"):
         smoothed([1.0, 1.0], 1.5)

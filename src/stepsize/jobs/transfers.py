@@ -51,8 +51,8 @@ def transferred(
     horizon that no cooldown makes up for.
 
     Watch out: it moves the rate and says nothing of the loss. Over a factor of 8 the moved rate lost up to 4 % to one
-    tuned there, on five small tasks; a longer cooldown at the same rate helped on none of them (docs/experiments.md),
-    though it does in the paper's long runs.
+    tuned there, on five small tasks; a longer cooldown at the same rate in twice the steps helped on one of them,
+    by 0.3 %, and cost up to 7 % (docs/experiments.md), though it helps in the paper's long runs.
 
     Source: [schaipp2025surprising].
 
@@ -61,7 +61,7 @@ def transferred(
     >>> from stepsize.schedules import Constant, Linear
     >>> wsd = Strategy(SGD(), Policy(lr=Constant(0.1) >> Linear(0.1, 0.0, "20%")))
     >>> round(transferred(wsd, 4000, 8000).peak, 4)
-    0.0794
+    0.0708
     >>> transferred(wsd, 4000, 8000, by="cooldown").policy["lr"]
     Constant(level=0.1, steps=2938) >> Linear(start=0.1, end=0.0, steps=5062)
     """

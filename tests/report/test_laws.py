@@ -22,7 +22,6 @@ def test_a_refinement_has_its_schedule_its_norms_and_its_warnings():
 
 def test_a_raced_refinement_has_its_standings():
 
-
     found = replace(refine(np.arange(100), np.ones(100)), race=samples.final())
     assert samples.final().best.name in render(found)
 
@@ -35,7 +34,9 @@ def test_a_prediction_has_its_verdict_and_says_what_is_not_told_apart():
         for name, tied in (("best", False), ("second", True))
     ]
     fit = LawFit("annealing", (("L0", 2.0),), 0.001, 0.004, 0.05)
-    found = Prediction("log", 100, (curve,), (), (fit,), tuple(told), 0.05, "no schedule is predicted best", ("careful",))
+    found = Prediction(
+        "log", 100, (curve,), (), (fit,), tuple(told), 0.05, "no schedule is predicted best", ("careful",)
+    )
     page = render(found)
     for words in ("no schedule is predicted best.", "not told apart from the best", "annealing", "careful", "2.01"):
         assert words in page

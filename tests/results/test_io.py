@@ -76,7 +76,8 @@ DESCENT = Descent(
     np.zeros((2, 2, 1, 2)), 0.1,
 )  # fmt: skip
 REFINED = Refinement(
-    "log", 4, "l2", np.arange(2.0), np.ones(2), np.ones(4), 1 - np.arange(4) / 4, Policy(lr=0.1).over(4), np.empty(0), 1.0,
+    "log", 4, "l2", np.arange(2.0), np.ones(2), np.ones(4), 1 - np.arange(4) / 4, Policy(lr=0.1).over(4), np.empty(0),
+    1.0,
     strategy=STRATEGIES[1], race=RACE, warnings=("careful",),
 )  # fmt: skip
 LOSSES = LossCurve("run", np.full(3, 0.1), np.arange(1.0, 4), np.ones(3))

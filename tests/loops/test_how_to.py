@@ -1,4 +1,4 @@
-"""The how-to pages and those of the laws are programs: each `python` block runs, in order, in one namespace."""
+"""The how-to pages, and others that are programs: every `python` block of a page runs, in order, in one namespace."""
 
 import os
 import re

@@ -128,7 +128,7 @@ def test_on_paper_there_are_the_pictures_and_all_tables(view):
     assert not any(part.is_visible() for part in view.locator("canvas, .legend, .bar").all())
     printed = view.pdf(format="A4", tagged=True)
     assert printed.startswith(b"%PDF")
-    assert printed.count(b"/S /Table") == tables == 5
+    assert printed.count(b"/S /Table") == tables == 6
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

@@ -77,7 +77,8 @@ DESCENT = Descent(
 )  # fmt: skip
 REFINED = Refinement(
     "log", 4, "l2", np.arange(2.0), np.ones(2), np.ones(4), 1 - np.arange(4) / 4, Policy(lr=0.1).over(4), np.empty(0),
-    1.0, strategy=STRATEGIES[1], race=RACE, warnings=("careful",),
+    1.0,
+    strategy=STRATEGIES[1], race=RACE, warnings=("careful",),
 )  # fmt: skip
 LOSSES = LossCurve("run", np.full(3, 0.1), np.arange(1.0, 4), np.ones(3))
 LAW = LawFit("annealing", (("L0", 1.0),), 0.1, math.nan, math.inf)

@@ -49,6 +49,7 @@ def advise(
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
+    from stepsize.jobs.advice import askable
     from stepsize.jobs.budgets import Budget
     from stepsize.jobs.portfolio import POLICIES, usual_rules, variants
 
@@ -71,6 +72,8 @@ def advise(
         "steps": horizon, "budget": allowed, "seed": seed, "policies": names,
         "rules": tried if decays is None else variants(tried, "weight_decay", decays),
     }  # fmt: skip
+    if sizes is None:
+        askable(allowed, asked["rules"], names, horizon)
     total = None if allowed.trainings is None else allowed.trainings * horizon
     with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
         with base.progress(total) as tell, places.runner(problem, kept, tell, place) as runner:

@@ -27,21 +27,22 @@ def record_norms(
 ) -> Norms:  # fmt: skip
     """Run `trial` on `task` for `steps` updates, and return the norms of its gradients.
 
-    dtype: of the parameters. progress: told of every update. Once the run has diverged the norms are not finite.
+    dtype: of the parameters. progress: told of every update. Once the run has diverged the norms are NaN.
     """
     sums: list[tuple[float, float]] = []
 
     def watch(model: torch.nn.Module) -> Callable[[], None]:
-        now = [0.0, 0.0]
+        seen: list[tuple[float, float]] = []
 
         def look(gradient: torch.Tensor) -> None:
-            now[0] += float(gradient.detach().double().square().sum())
-            now[1] += float(gradient.detach().double().abs().sum())
+            found = gradient.detach().double()
+            seen.append((float(found.square().sum()), float(found.abs().sum())))
 
         def close() -> None:
-            sums.append((now[0], now[1]))
-            now[:] = [0.0, 0.0]
-            progress(1)
+            if seen:  # a run that has diverged may end without another gradient
+                sums.append((sum(square for square, _ in seen), sum(size for _, size in seen)))
+                progress(1)
+            seen.clear()
 
         for p in model.parameters():
             if p.requires_grad:
@@ -49,5 +50,6 @@ def record_norms(
         return close
 
     watched(task, trial, steps, watch, dtype)
-    squares, sizes = np.array(sums, dtype=np.float64).reshape(-1, 2).T
-    return Norms(np.sqrt(squares), sizes)
+    table = np.full((steps, 2), np.nan)
+    table[: len(sums)] = sums
+    return Norms(np.sqrt(table[:, 0]), table[:, 1])

@@ -86,13 +86,13 @@ def advise(
     horizon = task.steps if steps is None else steps
     rules = usual_rules(task) if rules is None else rules
     allowed = Budget.of(budget)
-    _askable(allowed, rules, policies, horizon)
+    askable(allowed, rules, policies, horizon)
     runner = runner or Runner(task, engine=engine, journal=journal, progress=progress, workers=workers)
     search = _Search(runner, tuple(rules), tuple(policies), horizon, seed, allowed)
     return search.answer()
 
 
-def _askable(budget: Budget, rules: Sequence[Rule], policies: Sequence[str], horizon: int) -> None:
+def askable(budget: Budget, rules: Sequence[Rule], policies: Sequence[str], horizon: int) -> None:
     """Refuse what cannot be answered before anything runs."""
     if not rules or not policies:
         raise BudgetError("advice needs at least one rule and one policy to try.")

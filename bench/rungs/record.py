@@ -7,7 +7,6 @@ Writes table.json, task by task; what is there is not run again.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,26 +15,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from suite import SISTER, half, read, write
 
-HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "range_test"))
+from stepsize import load_task
+from stepsize.engines import Engine, choose
+from stepsize.jobs.rungs import retimed
+from stepsize.jobs.suggestions import exponent_of, moved
+from stepsize.policies import recipe
+from stepsize.problems import Task
+from stepsize.rules import AdamW, Momentum, Rule
+from stepsize.strategy import Strategy, Trial
 
-import tasks  # noqa: E402  (the tasks of bench/range_test, which is a folder and no package)
-from files import read, write  # noqa: E402
-
-from stepsize import load_task  # noqa: E402
-from stepsize.engines import Engine, choose  # noqa: E402
-from stepsize.jobs.rungs import retimed  # noqa: E402
-from stepsize.jobs.suggestions import exponent_of, moved  # noqa: E402
-from stepsize.policies import recipe  # noqa: E402
-from stepsize.problems import Task  # noqa: E402
-from stepsize.rules import AdamW, Momentum, Rule  # noqa: E402
-from stepsize.strategy import Strategy, Trial  # noqa: E402
-
-FILE = HERE / "table.json"
+FILE = Path(__file__).with_name("table.json")
 
 POLICIES = ("constant", "step_decay", "linear_to_zero", "cosine", "one_cycle", "wsd")
-FACTORS = tuple(10 ** (half / 2) for half in range(-2, 3))
+FACTORS = tuple(10 ** (place / 2) for place in range(-2, 3))
 """The peak rates, around the best one of a cosine: five over two decades."""
 
 SEEDS, FRESH = (0, 1, 2), (3, 4, 5)
@@ -75,10 +69,10 @@ def problems() -> list[Problem]:
 
     The exponents by which a rule's rate is moved were measured on the dev half alone.
     """
-    truth = read(HERE.parent / "range_test" / "truth.json")["problems"]
+    truth = read(SISTER / "truth.json")["problems"]
     found = [Problem("digits-adamw", lambda: load_task("digits"), AdamW(), 0.01, "test")]
     found.append(Problem("digits-momentum", lambda: load_task("digits"), Momentum(), 0.3, "test"))
-    for each in (*tasks.half("dev"), *tasks.half("test")):
+    for each in (*half("dev"), *half("test")):
         cosine = truth[each.name]["schedules"]["cosine"]
         scores = np.array(cosine["scores"], dtype=np.float64)  # nothing, NaN, where it diverged
         best = 10 ** cosine["log10_rates"][int(np.nanargmin(scores))]

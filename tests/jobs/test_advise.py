@@ -253,7 +253,15 @@ def test_batch_sizes_train_on_as_many_samples_and_share_the_budget(task):
     assert found[0].score.mean <= found[1].score.mean
     assert all(each.cost <= 30 for each in found)
     alone = advise(task, steps=60, budget=30, **asked)
-    assert next(each for each in found if each.steps == 60).strategy == alone.strategy
+    own, half = (next(each for each in found if each.steps == steps) for steps in (60, 120))
+    assert (own.strategy, own.command, own.batch_size) == (alone.strategy, alone.command, 0)
+    assert half.batch_size == size // 2
+    assert half.command.endswith(f"--batch-size {size // 2}")
+    assert "--steps 60 --budget 30 " in half.command
+    assert f"replace(load_task({json.dumps(half.task)}), batch_size={size // 2})" in half.code()
+    printed = []
+    exec(half.code(), {"print": printed.append})  # noqa: S102  (it is to be pasted)
+    assert float(printed[0].split()[-1]) in half.promise
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,8 @@ def advise(
         return
     show_advice(answers[0], framework)
     for other in answers[1:]:
-        said = f"Another batch size: {other.task}, {other.steps} steps, {other.strategy.name} reaches {other.score}."
+        size = other.batch_size or problem.batch_size
+        said = f"With batches of {size}: {other.strategy.name} for {other.steps} steps reaches {other.score}."
         base.out().print(said, markup=False, soft_wrap=True)
     for path in made:
         base.out().print(f"Wrote {path}", markup=False)
@@ -114,7 +115,8 @@ def show_advice(answer: Advice, framework: str = "torch") -> None:
     """Print the recommendation, why, what repeats it, and the code to paste."""
     console = base.out()
     lines = (
-        f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {escape(answer.task)}",
+        f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {escape(answer.task)}"
+        + (f" in batches of {answer.batch_size}" if answer.batch_size else ""),
         f"expected validation loss {answer.score}",
         f"one more run lies in {answer.promise.low:.4f} to {answer.promise.high:.4f} (95 %)",
         f"found for the cost of {answer.cost:.1f} full trainings, in {answer.seconds:.0f} s",

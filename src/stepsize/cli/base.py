@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from stepsize.kernel.errors import BudgetError, FormatError, ParameterError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import Spec
-from stepsize.results.io import CATALOGUE, save
+from stepsize.results.io import CATALOGUE, dumps, save
 from stepsize.rules import Rule
 
 if TYPE_CHECKING:
@@ -251,6 +251,23 @@ def deliver(result: Spec, save_to: Path | None, report: Path | None) -> list[Pat
 
         write_report(report, result)
     return [path for path in (save_to, report) if path is not None]
+
+
+def present(
+    result: Any, say: Callable[[Any], None], *, as_json: bool, plot: Path | None, report: Path | None,
+    save_to: Path | None,
+) -> None:  # fmt: skip
+    """Write a result wherever it was asked for; then print it as JSON, or `say` it and name the files."""
+    made = deliver(result, save_to, report)
+    if plot is not None:
+        picture(result.plot(), plot)
+        made.append(plot)
+    if as_json:
+        click.echo(dumps(result))
+        return
+    say(result)
+    for path in made:
+        out().print(f"Wrote {path}", markup=False)
 
 
 def picture(axes: Any, path: Path) -> None:

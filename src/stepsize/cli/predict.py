@@ -21,7 +21,7 @@ from stepsize.kernel.errors import BudgetError, ParameterError, SpecError
 from stepsize.kernel.spec import Spec
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, Prediction, Refinement
-from stepsize.results.io import dumps, load
+from stepsize.results.io import load
 from stepsize.schedules import Schedule, Table
 from stepsize.strategy import Strategy
 
@@ -69,16 +69,7 @@ def predict(
     if not all(logs) and len(sources) > 1:
         raise ParameterError(f"give logs that end in .csv, or one task, not {', '.join(sources)}.")
     found = _of_logs([Path(source) for source in sources], options) if all(logs) else _of_task(sources[0], options)
-    made = base.deliver(found, save_to, report)
-    if plot is not None:
-        base.picture(found.plot(), plot)
-        made.append(plot)
-    if as_json:
-        click.echo(dumps(found))
-        return
-    _say(found)
-    for path in made:
-        base.out().print(f"Wrote {path}", markup=False)
+    base.present(found, _say, as_json=as_json, plot=plot, report=report, save_to=save_to)
 
 
 def _of_logs(files: list[Path], options: dict[str, Any]) -> Prediction:

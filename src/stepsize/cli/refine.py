@@ -18,7 +18,6 @@ from stepsize.cli import base
 from stepsize.cli.advise import standings_table
 from stepsize.cli.landscape import strategy_of
 from stepsize.results import Refinement
-from stepsize.results.io import dumps
 from stepsize.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -59,16 +58,7 @@ def refine(
     base.writable(report, save_to)
     base.drawable(plot)
     found = _of_log(Path(source), options) if source.endswith(".csv") else _of_task(source, options)
-    made = base.deliver(found, save_to, report)
-    if plot is not None:
-        base.picture(found.plot(), plot)
-        made.append(plot)
-    if as_json:
-        click.echo(dumps(found))
-        return
-    _say(found)
-    for path in made:
-        base.out().print(f"Wrote {path}", markup=False)
+    base.present(found, _say, as_json=as_json, plot=plot, report=report, save_to=save_to)
 
 
 def _of_log(file: Path, options: dict[str, Any]) -> Refinement:

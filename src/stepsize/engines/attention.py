@@ -52,6 +52,7 @@ class _Together(Function):
 
     @staticmethod
     def forward(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+        """Attend without a map."""
         return scaled_dot_product_attention(query, key, value, **options)
 
     @staticmethod
@@ -60,6 +61,7 @@ class _Together(Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *given: Any) -> tuple[torch.Tensor, int]:
+        """Attend with what is mapped over in front of the batch."""
         *tensors, options = given
         folded = [
             (x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)).flatten(0, 1)

@@ -145,14 +145,17 @@ class _Worker:
 
     @property
     def idle(self) -> bool:
+        """Whether it waits for a wave."""
         return self.ready and self.key is None
 
     @property
     def busy(self) -> bool:
+        """Whether it runs a wave."""
         return self.key is not None
 
     @property
     def pid(self) -> int:
+        """The number of its process, 0 before it has one."""
         return self.process.pid or 0
 
     @property
@@ -174,6 +177,7 @@ class _Worker:
         return f"its worker ended with exit code {code}"
 
     def start(self, key: int, number: int, parcel: Parcel, order: Order, tell: Tell) -> None:
+        """Send it a wave, and the task with the first of them."""
         wave = pickle.dumps((order.engine, order.trials, order.steps, order.score_every))
         self.key, self._tell = key, tell
         self.pipe.send((key, number, None if number in self._known else parcel, wave))

@@ -52,8 +52,8 @@ class RayPool:
     """
 
     def __init__(self, address: str, *, cpus: float = 1.0, gpus: float = 0.0) -> None:
-        if not address or (address != LOCAL and _place(address) is None):
-            raise ParameterError(f'the address must be "local", "host:6379" or "ray://host:10001", not {address!r}.')
+        if address != LOCAL:
+            _place(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ray = need("ray")
         self._address, self._wants = address, {"CPU": cpus, "GPU": gpus}
@@ -158,7 +158,7 @@ def _reach(address: str) -> None:
     """Raise PoolError unless something listens at `address`: Ray itself would try for a minute and then say little."""
     place = _place(address)
     try:
-        with socket.create_connection(place, timeout=REACH):  # type: ignore[arg-type]  # it was checked
+        with socket.create_connection(place, timeout=REACH):
             return
     except OSError as error:
         raise PoolError(
@@ -166,9 +166,12 @@ def _reach(address: str) -> None:
         ) from None
 
 
-def _place(address: str) -> tuple[str, int] | None:
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    return (host, int(port)) if colon and host and port.isdigit() else None
+def _place(address: str) -> tuple[str, int]:
+    """Return host and port of an address; raise ParameterError where it has none."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ParameterError(f'the address must be "local", "host:6379" or "ray://host:10001", not {address!r}.')
+    return host, int(port)
 
 
 @contextmanager

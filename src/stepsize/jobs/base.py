@@ -161,6 +161,7 @@ class _Record:
         self._parts: list[Curves] = []
 
     def add(self, places: Sequence[int], curves: Curves | None) -> None:
+        """Add what became known of some trials."""
         if curves is not None:
             self.places += places
             self._parts.append(curves)
@@ -174,6 +175,7 @@ class _Record:
         self.add(places, Curves(trials, self.steps, losses, np.array(points), scores, 0.0, engine))
 
     def whole(self) -> Curves:
+        """Return all of it, in the order of the trials."""
         return reordered(self._parts, [self.places])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from stepsize.jobs.advice import BUDGET, advise
 from stepsize.jobs.base import Runner
 from stepsize.jobs.budgets import Budget
+from stepsize.jobs.commands import command
 from stepsize.jobs.plans import LEAST_HORIZON
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.problems import Task
@@ -49,8 +50,16 @@ def advise_batches(
     found = []
     for size in sizes:
         other = runner.on(replace(task, batch_size=size))
-        found.append(advise(other.task, steps=updates[size], budget=share, runner=other, **asked))
+        answer = advise(other.task, steps=updates[size], budget=share, runner=other, **asked)
+        found.append(answer if size == task.batch_size else _resized(answer, size, horizon, share, asked))
     return tuple(sorted(found, key=lambda each: each.score.mean))
+
+
+def _resized(answer: Advice, size: int, horizon: int, share: Budget, asked: dict[str, Any]) -> Advice:
+    """Return advice that says for which batch size it holds, with the command that repeats it."""
+    names = {name: asked[name] for name in ("rules", "policies") if asked.get(name) is not None}
+    repeats = command(answer.task, steps=horizon, budget=share, seed=answer.seed, batch_size=size, **names)
+    return replace(answer, batch_size=size, command=repeats)
 
 
 def _share(budget: Budget, parts: int) -> Budget:

@@ -14,9 +14,11 @@ from stepsize.rules import Rule
 
 def command(
     task: str, *, steps: int, budget: Budget, seed: int, rules: Sequence[Rule] = RULES,
-    policies: Sequence[str] = POLICIES,
+    policies: Sequence[str] = POLICIES, batch_size: int = 0,
 ) -> str:  # fmt: skip
     """Return the command line that asks for the same advice; empty where the command line cannot say it.
+
+    batch_size: where it is not the task's own; the steps are then of that, as `advise_batches` has it.
 
     It has names alone, so neither a task that was made in memory nor a rule with other numbers than its own.
 
@@ -30,6 +32,8 @@ def command(
         words += ["--rules", ",".join(type(rule).__name__ for rule in rules)]
     if tuple(policies) != POLICIES:
         words += ["--policies", ",".join(policies)]
+    if batch_size:
+        words += ["--batch-size", str(batch_size)]
     return shlex.join(words)
 
 

@@ -32,6 +32,7 @@ class Advice(Spec):
     more: what a larger budget would be spent on. start: the validation loss before any update; NaN when not known.
     scored_on: the seeds of score and promise. command: the command line that repeats it; empty where there is none.
     function: whether the task is a training function of the user's own.
+    batch_size: that it holds for, where that is not the task's own; 0 where it is.
     """
 
     noun: ClassVar[str] = "advice"
@@ -57,6 +58,7 @@ class Advice(Spec):
     scored_on: tuple[int, ...] = ()
     command: str = ""
     function: bool = False
+    batch_size: int = 0
 
     @property
     def policy(self) -> Policy:
@@ -102,7 +104,7 @@ class Advice(Spec):
         seen = (*self.final.rungs[-1].seeds, *self.scored_on)
         if self.function:
             return function_script(self.task, self.strategy, self.steps, max(seen) + 1)
-        return script(framework, self.task, self.strategy, self.steps, max(seen) + 1)
+        return script(framework, self.task, self.strategy, self.steps, max(seen) + 1, batch_size=self.batch_size)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the finalists' standings with their intervals and return the matplotlib Axes."""

@@ -15,11 +15,11 @@ FRAMEWORKS = {each.title: each for each in (TORCH, LIGHTNING, TRANSFORMERS, OPTA
 """By name, the plainest first."""
 
 
-def script(framework: str, task: str, strategy: Strategy, steps: int, seed: int) -> str:
+def script(framework: str, task: str, strategy: Strategy, steps: int, seed: int, *, batch_size: int = 0) -> str:
     """Return a script in `framework` that trains `task` with `strategy`, and prints its validation loss.
 
     task: its name as `load_task` takes it; one that was made in memory is left to be filled in. steps: optimizer
-    updates. seed: of the initial weights and the batches.
+    updates. seed: of the initial weights and the batches. batch_size: where it is not the task's own; 0 where it is.
 
     Raises ParameterError for an unknown framework, and for one that has no equal of the strategy's rule; SpecError for
     a schedule that is a function.
@@ -30,7 +30,7 @@ def script(framework: str, task: str, strategy: Strategy, steps: int, seed: int)
     if missing:
         able = ", ".join(name for name, each in FRAMEWORKS.items() if not each.lacks(strategy))
         raise ParameterError(f"{strategy.name!r} does not run in {framework}: {missing}. It does in {able}.")
-    return FRAMEWORKS[framework].script(task, strategy, steps, seed)
+    return FRAMEWORKS[framework].script(task, strategy, steps, seed, batch_size)
 
 
 def function_script(task: str, strategy: Strategy, steps: int, seed: int) -> str:

@@ -32,7 +32,7 @@ class Module(lightning.LightningModule):
 
 
 lightning.seed_everything({seed})
-loader = DataLoader(TensorDataset(*task.train), batch_size=task.batch_size, shuffle=True, drop_last=True)
+loader = DataLoader(TensorDataset(*task.train), batch_size=task.update_size, shuffle=True, drop_last=True)
 module = Module()
 trainer = lightning.Trainer(
     max_steps={steps},

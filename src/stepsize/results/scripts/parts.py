@@ -35,20 +35,26 @@ class Framework:
     optimizer: str = "optimizer"
     lacks: Callable[[Strategy], str] = lambda _: ""
 
-    def script(self, task: str, strategy: Strategy, steps: int, seed: int) -> str:
-        """Return the script that trains `task` with `strategy` for `steps` updates, and prints its validation loss."""
+    def script(self, task: str, strategy: Strategy, steps: int, seed: int, batch_size: int = 0) -> str:
+        """Return the script that trains `task` with `strategy` for `steps` updates, and prints its validation loss.
+
+        batch_size: where it is not the task's own; 0 where it is.
+        """
         known = loadable(task)
+        loaded = f"load_task({quoted(task)})"
         return self.template.format(
-            imports="\n".join(self._imports(strategy, known=known)),
+            imports="\n".join(self._imports(strategy, known=known, resized=known and batch_size > 0)),
             strategy=strategy_code(strategy),
-            task=f"load_task({quoted(task)})" if known else "...",
+            task=f"replace({loaded}, batch_size={batch_size})" if known and batch_size else loaded if known else "...",
             steps=steps,
             seed=seed,
             step="optimizer.step(lambda: loss)" if strategy.rule.core.takes_loss else "optimizer.step()",
             report=report(strategy.rule, self.model, self.optimizer),
         )
 
-    def _imports(self, strategy: Strategy, *, known: bool) -> Iterator[str]:
+    def _imports(self, strategy: Strategy, *, known: bool, resized: bool) -> Iterator[str]:
+        if resized:
+            yield "from dataclasses import replace\n"
         names = {"Policy", "Strategy", *self.names, *(["load_task"] if known else [])}
         yield f"from stepsize import {', '.join(sorted(names, key=lambda name: (name[0].islower(), name)))}"
         if self.adapter:

@@ -42,7 +42,7 @@ trainer = Trainer(
     TrainingArguments(
         "out",
         max_steps={steps},
-        per_device_train_batch_size=task.batch_size,
+        per_device_train_batch_size=task.update_size,
         dataloader_drop_last=True,
         max_grad_norm=0.0,  # the Trainer would clip at 1, which the strategy was not measured with
         seed={seed},

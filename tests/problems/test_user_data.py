@@ -348,6 +348,8 @@ def test_columns_are_cut_as_tensors_are():
     columns = Columns({"x": TX, "words": torch.from_numpy(WORDS)})
     assert [len(piece) for piece in columns.split(16)] == [16, 16, 8]
     assert torch.equal(torch.split(columns, 16)[1]["x"], TX[16:32])
+    assert len(columns.unbind()) == 40
+    assert torch.equal(columns.unbind()[3]["x"], TX[3])
     assert torch.equal(columns[torch.tensor([3, 1])]["words"], torch.tensor([3, 1]))
     assert {name: value.dtype for name, value in columns.to(torch.float64).items()} == {
         "x": torch.float64,

@@ -48,6 +48,29 @@ CASES = {
 }
 RUN = "import runpy, sys\nfor path in sys.argv[1:]:\n    runpy.run_path(path, run_name='__main__')\n"
 
+NAMED = """
+import stepsize
+import torch
+
+x = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
+data = {"x": x, "labels": x.sum(1, keepdim=True)}
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+
+    def forward(self, x, labels):
+        return {"loss": (self.layer(x) - labels).square().mean()}
+
+
+def task():
+    halves = ({name: rows[part] for name, rows in data.items()} for part in (slice(64), slice(64, 96)))
+    return stepsize.Task(Model, None, *halves, batch_size=16, steps=100)
+"""
+"""A task file with samples of named tensors, of which the model returns the loss."""
+
 
 def lecun_normal(weight):
     torch.nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
@@ -81,15 +104,14 @@ def promises(framework):
     return strategies, [prediction_interval(row) for row in scores]
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_script_ends_where_the_engine_says(framework, tmp_path):
-    """All strategies of a framework in one process, which imports it once."""
-    strategies, expected = promises(framework)
-    for place, strategy in enumerate(strategies):
-        (tmp_path / f"{place}.py").write_text(script(framework, "digits", strategy, STEPS, SEED), encoding="utf-8")
+def printed(scripts, folder):
+    """The validation losses that scripts print, all run in one process."""
+    paths = [f"{place}.py" for place in range(len(scripts))]
+    for path, text in zip(paths, scripts, strict=True):
+        (folder / path).write_text(text, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUN, *(f"{place}.py" for place in range(len(strategies)))],
-        cwd=tmp_path,
+        [sys.executable, "-W", "ignore", "-c", RUN, *paths],
+        cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -97,10 +119,26 @@ def test_a_script_ends_where_the_engine_says(framework, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = [float(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("validation loss ")]
+    return [float(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("validation loss ")]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_script_ends_where_the_engine_says(framework, tmp_path):
+    """All strategies of a framework in one process, which imports it once."""
+    strategies, expected = promises(framework)
+    found = printed([script(framework, "digits", strategy, STEPS, SEED) for strategy in strategies], tmp_path)
     assert len(found) == len(strategies)
     wrong = {s.name: (loss, str(e)) for s, loss, e in zip(strategies, found, expected, strict=True) if loss not in e}
     assert not wrong
+
+
+@pytest.mark.parametrize("framework", ["torch", "lightning", "transformers"])
+def test_so_it_does_where_samples_have_names_and_the_model_its_own_loss(framework, tmp_path):
+    """The last layer fits a sum exactly, so that whoever reads the samples ends near 0, from about 4."""
+    (tmp_path / "named.py").write_text(NAMED, encoding="utf-8")
+    strategy = candidate(rules.AdamW(), "linear_to_zero", 0.1).over(STEPS)
+    (found,) = printed([script(framework, "named.py", strategy, STEPS, SEED)], tmp_path)
+    assert found < 0.1
 
 
 def run(code):

@@ -135,6 +135,12 @@ class Task:
         """How many whole updates the training data holds; the remainder of an epoch is left out."""
         return len(self) // self.update_size
 
+    @property
+    def samples(self) -> list[tuple[Any, Tensor]]:
+        """The training samples one by one, as pairs (input, target): a Dataset; an input of several names is a dict."""
+        inputs, targets = self.train
+        return list(zip(inputs.unbind(), targets.unbind(), strict=True))
+
     def order(self, epoch: int, seed: int) -> Indices:
         """Return the order of the samples in one epoch, (batches_per_epoch, update_size) int64."""
         shuffled = seeds.generator(seed, "batches", epoch).permutation(len(self))

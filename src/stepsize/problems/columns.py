@@ -87,6 +87,10 @@ class Columns:
         pieces = zip(*(value.split(size, dim) for value in self.values()), strict=True)
         return [Columns(dict(zip(self, piece, strict=True))) for piece in pieces]
 
+    def unbind(self) -> list[dict[str, Tensor]]:
+        """Return the samples one by one, as dicts, which `torch.utils.data.default_collate` puts together."""
+        return [dict(zip(self, sample, strict=True)) for sample in zip(*self.values(), strict=True)]
+
 
 @cache
 def _register() -> None:

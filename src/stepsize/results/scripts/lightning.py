@@ -10,7 +10,7 @@ LIGHTNING = Framework(
     optimizer="trainer.optimizers[0]",
     template="""\
 import lightning
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 {imports}
 
@@ -32,7 +32,7 @@ class Module(lightning.LightningModule):
 
 
 lightning.seed_everything({seed})
-loader = DataLoader(TensorDataset(*task.train), batch_size=task.update_size, shuffle=True, drop_last=True)
+loader = DataLoader(task.samples, batch_size=task.update_size, shuffle=True, drop_last=True)
 module = Module()
 trainer = lightning.Trainer(
     max_steps={steps},

@@ -17,6 +17,7 @@ TRANSFORMERS = Framework(
     lacks=lacks,
     template="""\
 import torch
+from torch.utils.data import default_collate
 from transformers import Trainer, TrainingArguments
 
 {imports}
@@ -49,7 +50,8 @@ trainer = Trainer(
         save_strategy="no",
         report_to="none",
     ),
-    train_dataset=[{{"inputs": x, "targets": y}} for x, y in zip(*task.train)],
+    data_collator=default_collate,
+    train_dataset=[{{"inputs": x, "targets": y}} for x, y in task.samples],
     optimizers=(optimizer, None),
     callbacks=[PolicyCallback(strategy.policy)],
 )

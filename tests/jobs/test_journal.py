@@ -337,6 +337,22 @@ def test_the_status_says_how_far_a_race_is_while_it_runs(task, tmp_path, monkeyp
     assert last.began <= seen[0].beat <= last.beat <= time.time()
 
 
+def test_a_stage_that_is_resumed_begins_anew_for_the_time_that_is_left(tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("stepsize.jobs.store.time.time", lambda: now)
+    for hours in (0, 5):
+        with Journal(tmp_path / "j") as journal:
+            now = 1000.0 + 3600 * hours
+            journal.report("rung 1", 0, 4)
+            now += 60
+            journal.report("rung 1", 1, 4)
+    (last,) = status(tmp_path / "j")
+    assert (last.began, last.beat) == (19000, 19060)
+    with Journal(tmp_path / "j") as journal:  # nothing is left to do: what it took stays
+        journal.report("rung 1", 0, 0)
+    assert status(tmp_path / "j")[0].began == 19000
+
+
 def test_no_journal_has_no_status(tmp_path):
     with pytest.raises(FormatError, match="not a journal"):
         status(str(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from stepsize.kernel.errors import BudgetError, FormatError, ParameterError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import Spec
-from stepsize.results.io import CATALOGUE, dumps, save
+from stepsize.results.io import CATALOGUE, dumps, save, write
 from stepsize.rules import Rule
 
 if TYPE_CHECKING:
@@ -271,14 +272,16 @@ def present(
 
 
 def picture(axes: Any, path: Path) -> None:
-    """Write the figure of some matplotlib Axes to `path`.
+    """Write the figure of some matplotlib Axes to `path`, whole or not at all.
 
-    Raises ParameterError when the file's ending names no image format.
+    Raises ParameterError when the file's ending names no image format, FormatError when it cannot be written.
     """
+    drawn = io.BytesIO()
     try:
-        axes.figure.savefig(path, dpi=150, bbox_inches="tight")
-    except (ValueError, OSError) as error:
+        axes.figure.savefig(drawn, format=path.suffix.removeprefix(".").lower(), dpi=150, bbox_inches="tight")
+    except ValueError as error:
         raise ParameterError(f"cannot draw into {path}: {error}") from None
+    write(path, drawn.getvalue())
 
 
 def slug(text: str) -> str:

@@ -178,12 +178,13 @@ class Store:
             base.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", (name, json.dumps(parts), time.time()))
 
     def keep_status(self, stage: str, done: int, total: int) -> None:
-        """Write how far a stage is."""
+        """Write how far a stage is; with none of its waves done, it begins now, even if it has begun before."""
         now = time.time()
         with self._written() as base:
             base.execute(
                 "INSERT INTO status (stage, done, total, began, beat) VALUES (?, ?, ?, ?, ?) ON CONFLICT (stage) "
-                "DO UPDATE SET done = excluded.done, total = excluded.total, beat = excluded.beat",
+                "DO UPDATE SET done = excluded.done, total = excluded.total, beat = excluded.beat, "
+                "began = CASE WHEN excluded.done = 0 AND excluded.total > 0 THEN excluded.began ELSE began END",
                 (stage, done, total, now, now),
             )
             self._stage = base.execute("SELECT number FROM status WHERE stage = ?", [stage]).fetchone()[0]

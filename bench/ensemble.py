@@ -9,7 +9,7 @@ evidence: machines are noisy. All but the two processes share one core and one t
 too is of processor time, which other processes disturb less; over the two processes it is of the time on the wall.
 
 --size: replicas in a wave; by default the ensemble's own choice. --race: 12 schedules x 6 rates x 8 seeds at full
-length, timed whole, against as many loops, of which 8 are run.
+length, timed whole, against as many loops, of which 8 are run; both are validated twenty times.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ Times = np.ndarray
 WORK = 256
 """Replica-steps of a timing, at least."""
 
+SCORES = 20
+"""How often a race validates each of its trainings."""
+
 SCHEDULES = [
     "constant", "cosine", "linear_to_zero", "one_cycle", "warmup_cosine", "wsd", "step_decay", "exponential_decay",
     "polynomial_decay", "triangular", "restarts", "inverse_sqrt",
@@ -55,9 +58,12 @@ RATES = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]
 
 
 def peer(
-    task: Task, steps: int, seed: int, device: str, dtype: torch.dtype = torch.float32
+    task: Task, steps: int, seed: int, device: str, dtype: torch.dtype = torch.float32, *, scores: int = 0
 ) -> tuple[list[float], Times]:
-    """Return the losses of one model trained with torch.optim, and the time that a step took."""
+    """Return the losses of one model trained with torch.optim, and the time that a step took.
+
+    scores: how often it is validated.
+    """
     model = task.build(seed).to(device=device, dtype=dtype)
     optimizer = build_optimizer(model, STRATEGY)
     data = [part.to(device, dtype) if part.is_floating_point() else part.to(device) for part in task.train]
@@ -72,6 +78,8 @@ def peer(
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
+        if scores and (step + 1) % (steps // scores) == 0:
+            task.score(model)
     return torch.stack(losses).tolist(), (now(device) - began) / steps
 
 
@@ -214,11 +222,11 @@ def whole_race(name: str) -> None:
     began = now("cpu")
     engine, why = choose(task)
     chosen = now("cpu")
-    samples = [peer(task, task.steps, seed, "cpu")[1] for seed in range(4)]
+    samples = [peer(task, task.steps, seed, "cpu", scores=SCORES)[1] for seed in range(4)]
     start = now("cpu")
     found = race(task, field, seeds=range(8), runner=Runner(task, engine=engine))
     took = now("cpu") - start
-    samples += [peer(task, task.steps, seed, "cpu")[1] for seed in range(4, 8)]
+    samples += [peer(task, task.steps, seed, "cpu", scores=SCORES)[1] for seed in range(4, 8)]
     loops_take = np.mean(samples, axis=0) * task.steps * len(field) * 8
     died = int((found.curves.died_at >= 0).sum())
     print(f"{name}, {len(field) * 8} trainings of {task.steps} updates, {died} of them diverged: {why}")

@@ -29,6 +29,16 @@ def test_every_size_costs_more_than_the_one_before(rules, policies, steps):
     assert costs == sorted(costs)
 
 
+@pytest.mark.parametrize(("budget", "rules", "families"), [(30, 2, 3), (60, 3, 6), (120, 4, 8)])
+def test_small_budgets_still_race_several_rules(budget, rules, families):
+    """What a small budget leaves out is the best of every shape of schedule on the second rung."""
+    for steps in (200, 300, 500):
+        left = budget - 8 * probing(budget, 8, steps, 0).updates / steps
+        found = plan(left, 8, 11, steps, 0)
+        assert (found.size.rules, found.size.families) == (rules, families)
+        assert (found.size.shapes > 0) == (budget == 120)
+
+
 def test_runs_are_a_limit_too():
     found = plan(1e9, 8, 11, 400, 0, trials=150)
     assert found.trials <= 150 < larger(found, 8, 11).trials

@@ -253,11 +253,12 @@ def _runs(found: Probe) -> int:
 
 
 def joined(plans: Plan, rung: Rung, kept: list[Strategy]) -> list[Strategy]:
-    """Return who runs on the rung after `rung`: those who were kept, and new rates of the best families.
+    """Return who runs on the rung after `rung`: those whom the plan has room for, and new rates of the best families.
 
     After the first rung a rate below and one above; after the second the vertex of the parabola through three rates.
     """
     if rung.steps == plans.rungs[0].steps:
+        kept = kept[: plans.size.families + plans.size.shapes]
         more = neighbours(kept[: plans.size.families])
     else:
         leaders = {family_of(strategy): strategy for strategy in reversed(kept)}

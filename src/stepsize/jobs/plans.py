@@ -39,14 +39,15 @@ class Size(NamedTuple):
     """How thorough a search is.
 
     rules: how many are kept after the probes. short, half, full: seeds on the three rungs. families: how many go on to
-    the second rung at three rates each. last: how many strategies go on to the full horizon. tuned: how many families
-    have their rate set between the rates that ran, before it.
-    finalists: how many run again, on `fresh` seeds; the winner then on as many others.
+    the second rung at three rates each. shapes: how many more go on to it at one rate, each the best of its shape of
+    schedule. last: how many strategies go on to the full horizon. tuned: how many families have their rate set between
+    the rates that ran, before it. finalists: how many run again, on `fresh` seeds; the winner then on as many others.
     """
 
     rules: int
     short: int
     families: int
+    shapes: int
     half: int
     last: int
     tuned: int
@@ -56,14 +57,14 @@ class Size(NamedTuple):
 
 
 SIZES = (
-    Size(1, 1, 2, 1, 2, 1, 1, 2, 2),
-    Size(1, 1, 2, 1, 2, 1, 1, 2, 3),
-    Size(2, 1, 3, 1, 3, 1, 1, 2, 3),
-    Size(2, 1, 4, 1, 4, 2, 2, 3, 3),
-    Size(3, 1, 6, 1, 6, 2, 2, 3, 4),
-    Size(4, 1, 8, 1, 8, 3, 2, 4, 5),
-    Size(4, 2, 10, 2, 8, 3, 3, 4, 6),
-    Size(6, 3, 16, 2, 12, 4, 4, 6, 10),
+    Size(1, 1, 2, 0, 1, 2, 1, 1, 2, 2),
+    Size(2, 1, 3, 0, 1, 3, 1, 1, 2, 2),
+    Size(3, 1, 4, 0, 1, 4, 1, 1, 2, 3),
+    Size(3, 1, 6, 0, 1, 4, 2, 2, 3, 3),
+    Size(3, 1, 6, 11, 1, 6, 2, 2, 3, 4),
+    Size(4, 1, 8, 11, 1, 8, 3, 2, 4, 5),
+    Size(4, 2, 10, 11, 2, 8, 3, 3, 4, 6),
+    Size(6, 3, 16, 11, 2, 12, 4, 4, 6, 10),
 )
 """From the least to the most thorough."""
 
@@ -134,8 +135,7 @@ def _plan(size: Size, rules: int, policies: int, horizon: int, seed: int) -> Pla
     first = seed * BLOCK
     field = min(rules, size.rules) * policies
     families = min(field, size.families)
-    # The first rung also keeps the best of every shape of schedule, each at one rate; edges may add a rate a family.
-    second = min(field, families + policies) + 2 * families
+    second = min(field, families + min(size.shapes, policies)) + 2 * families
     last = min(second, size.last) + size.tuned
     seeds = [tuple(range(first, first + count)) for count in (size.short, size.half, size.full)]
     rungs = (

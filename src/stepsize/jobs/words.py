@@ -177,12 +177,16 @@ def more(found: Found, plans: Plan, larger: Plan | None, margin: float) -> str:
     if larger is None:
         return f"{done}, and there is no more thorough search."
     rules = len(found.probes)
-    return (
-        f"{done}; with about {larger.cost:.0f} full trainings after the probes it would race "
-        f"{_count(min(larger.size.rules, rules), 'rule')} (now {min(plans.size.rules, rules)}), "
-        f"try {larger.size.families} families at three rates ({plans.size.families}) and run the finalists on "
-        f"{larger.size.fresh} fresh seeds ({plans.size.fresh})."
+    now, then = (
+        (min(each.size.rules, rules), *(rung.keep or 0 for rung in each.rungs[:2]), each.size.full, each.size.fresh)
+        for each in (plans, larger)
     )
+    what = (
+        "race {} rules", "try {} families at three rates", "run {} strategies over the full horizon",
+        "run the full horizon on {} seeds", "run the finalists on {} fresh seeds",
+    )  # fmt: skip
+    grows = [f"{each.format(b)} ({a})" for each, a, b in zip(what, now, then, strict=True) if b > a]
+    return f"{done}; with {larger.cost:.0f} full trainings after the probes it would {', '.join(grows)}."
 
 
 def versions() -> tuple[tuple[str, str], ...]:

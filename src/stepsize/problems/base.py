@@ -26,6 +26,9 @@ Indices = npt.NDArray[np.int64]
 Module = Any
 Tensor = Any
 
+PIECE = 64
+"""Samples that are judged at once, at least; a wave judges so many of each replica, which are to stay in the cache."""
+
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
@@ -185,9 +188,10 @@ class Task:
         found = self.metric(outputs, targets)
         return -found if self.mode == "max" else found
 
-    def validation_batches(self, size: int = 512) -> list[tuple[Tensor, Tensor]]:
-        """Return the validation data in pieces of at most `size` samples."""
+    def validation_batches(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the validation data in pieces of a batch, or of 64 samples where a batch is smaller."""
         inputs, targets = self.validation
+        size = max(PIECE, self.batch_size)
         return list(zip(inputs.split(size), targets.split(size), strict=True))
 
     def check(self, seed: int = 0) -> None:

@@ -10,13 +10,12 @@ as `trial.report` has it. It stops at the first trial that makes it as expensive
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import numpy as np
 import optuna
-from replay import CUTS, ETA, Recorded, halving, recorded
-
-ORDERS = 20
+from replay import CUTS, ETA, ORDERS, Recorded, halving, judged, recorded
 
 PRUNERS: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
     "ASHA": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=ETA),
@@ -53,20 +52,20 @@ def study(task: Recorded, pruner: str, *, paired: bool, order: int, limit: float
     return best[1], spent
 
 
+def asked(task: Recorded, order: int, *, pruner: str, paired: bool, equal: bool) -> tuple[int, float]:
+    """What a pruner picks in one order, and its cost; `equal` ends it at the cost of our halving."""
+    limit = halving(task, "prefix")[1] if equal else np.inf
+    return study(task, pruner, paired=paired, order=order, limit=limit)
+
+
 def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     tasks = recorded()
     print(f"Optuna {optuna.__version__}, {ORDERS} orders, {len(tasks)} tasks; cost in shares of all at full length.\n")
     print("| method | trial | stops at | regret, mean | median | worst | cost |\n|---|---|---|---|---|---|---|")
     for pruner, paired, equal in product(PRUNERS, (True, False), (True, False)):
-        lost, cost = [], []
-        for task, order in product(tasks, range(ORDERS)):
-            limit = halving(task, "prefix")[1] if equal else np.inf
-            winner, spent = study(task, pruner, paired=paired, order=order, limit=limit)
-            lost.append(task.regret(winner))
-            cost.append(spent / len(task.strategies))
         what, where = "strategy, all seeds" if paired else "strategy and seed", "our cost" if equal else "the end"
-        found = f"{np.mean(lost):.2%} | {np.median(lost):.2%} | {max(lost):.2%} | {np.mean(cost):.2f}"
+        found = judged(tasks, partial(asked, pruner=pruner, paired=paired, equal=equal))
         print(f"| {pruner} | {what} | {where} | {found} |", flush=True)
 
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
 import ray
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
-from replay import CUTS, ETA, Recorded, halving, recorded
+from replay import CUTS, ETA, ORDERS, Recorded, halving, judged, recorded
 
-ORDERS = 20
 LENGTHS = (*CUTS, 1)
 """A trial reports at these shares of the run: 1/9, 1/3 and all of it."""
 
@@ -69,19 +69,19 @@ def waiting_trials(task: Recorded, *, paired: bool, order: int) -> Iterator[Simp
         yield SimpleNamespace(trial_id=f"{strategy} {seed}", strategy=int(strategy), scores=scores)
 
 
+def asked(task: Recorded, order: int, *, paired: bool, workers: int, equal: bool) -> tuple[int, float]:
+    """What ASHA picks in one order, and its cost; `equal` ends it at the cost of our halving."""
+    limit = halving(task, "prefix")[1] if equal else np.inf
+    return study(task, paired=paired, workers=workers, order=order, limit=limit)
+
+
 def main() -> None:
     tasks = recorded()
     print(f"Ray {ray.__version__}, {ORDERS} orders, {len(tasks)} tasks; cost in shares of all at full length.\n")
     print("| trial | at once | stops at | regret, mean | median | worst | cost |\n|---|---|---|---|---|---|---|")
     for paired, workers, equal in product((True, False), (1, 8), (True, False)):
-        lost, cost = [], []
-        for task, order in product(tasks, range(ORDERS)):
-            limit = halving(task, "prefix")[1] if equal else np.inf
-            winner, spent = study(task, paired=paired, workers=workers, order=order, limit=limit)
-            lost.append(task.regret(winner))
-            cost.append(spent / len(task.strategies))
         what, where = "strategy, all seeds" if paired else "strategy and seed", "our cost" if equal else "the end"
-        found = f"{np.mean(lost):.2%} | {np.median(lost):.2%} | {max(lost):.2%} | {np.mean(cost):.2f}"
+        found = judged(tasks, partial(asked, paired=paired, workers=workers, equal=equal))
         print(f"| {what} | {workers} | {where} | {found} |", flush=True)
 
 

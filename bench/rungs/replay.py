@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ PLANS = {
     "1/9, half goes on": ((9,), 2),
 }
 """Which rungs come before the full length, and one in how many goes on from each."""
+
+
+ORDERS = 20
+"""A method that has luck in it is asked so many times on each task."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,3 +92,13 @@ def halving(task: Recorded, view: str, cuts: tuple[int, ...] = CUTS, eta: int = 
 def _leads(task: Recorded, ranked: list[int], place: int) -> bool:
     """Whether it is the best of its family: the first rung loses none."""
     return task.families[ranked[place]] not in {task.families[index] for index in ranked[:place]}
+
+
+def judged(tasks: list[Recorded], asked: Callable[[Recorded, int], tuple[int, float]]) -> str:
+    """What a method is worth that picks a strategy of a task, in an order, at a cost in full runs: cells of a table."""
+    lost, cost = [], []
+    for task, order in product(tasks, range(ORDERS)):
+        winner, spent = asked(task, order)
+        lost.append(task.regret(winner))
+        cost.append(spent / len(task.strategies))
+    return f"{np.mean(lost):.2%} | {np.median(lost):.2%} | {max(lost):.2%} | {np.mean(cost):.2f}"

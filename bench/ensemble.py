@@ -9,7 +9,8 @@ evidence: machines are noisy. All but the two processes share one core and one t
 too is of processor time, which other processes disturb less; over the two processes it is of the time on the wall.
 
 --size: replicas in a wave; by default the ensemble's own choice. --race: 12 schedules x 6 rates x 8 seeds at full
-length, timed whole, against as many loops, of which 8 are run; both are validated twenty times.
+length, timed whole, against as many loops, of which 8 are run; the loops are validated as often as the
+race's trainings.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ import torch
 from stepsize.adapters.torch import build_optimizer, drive
 from stepsize.engines import Ensemble, choose
 from stepsize.jobs import Runner, race
+from stepsize.jobs.races import SCORES
 from stepsize.kernel.optional import installed
 from stepsize.policies import one_cycle, recipe
 from stepsize.problems import Task, load_task
@@ -46,9 +48,6 @@ Times = np.ndarray
 
 WORK = 256
 """Replica-steps of a timing, at least."""
-
-SCORES = 20
-"""How often a race validates each of its trainings."""
 
 SCHEDULES = [
     "constant", "cosine", "linear_to_zero", "one_cycle", "warmup_cosine", "wsd", "step_decay", "exponential_decay",

@@ -26,7 +26,6 @@ LENGTHS = (*CUTS, 1)
 
 def study(task: Recorded, *, paired: bool, workers: int, order: int, limit: float) -> tuple[int, float]:
     """The strategy of the best trial that was completed, and what all trials cost, in full runs of all seeds."""
-    np.random.seed(order)  # noqa: NPY002  (Ray draws the bracket of a trial from NumPy's global generator)
     scheduler = ASHAScheduler(metric="score", mode="min", max_t=max(CUTS), grace_period=1, reduction_factor=ETA)
     weight = 1 if paired else 1 / task.seeds
     waiting = waiting_trials(task, paired=paired, order=order)

@@ -13,8 +13,8 @@ from stepsize.results.sentences import percent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NAMED = 8
-"""The most strategies that have a colour and a name; the others are grey."""
+NAMED = len(style.PALETTE)
+"""The most strategies that have a colour and a name; the others are grey. Dashes would not tell two dots apart."""
 
 PLACES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)
 """The places that are marked; the axis is logarithmic, because the first ones matter."""
@@ -24,7 +24,7 @@ def plot_rungs(race: Race, ax: Axes | None = None) -> Axes:
     """Draw the place of every strategy on every rung, best on top; the first places have more room.
 
     race: all its rungs are drawn, from left to right. ax: where; a new figure if not given. The strategies of the last
-    rung have colours and names, the best 8 of them; a cross is where one went out.
+    rung have colours and names, the best 7 of them; a cross is where one went out.
     """
     ax = style.axes(ax, (8.0, 4.6))
     tables = [_places(rung) for rung in race.rungs]

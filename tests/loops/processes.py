@@ -26,7 +26,7 @@ def run(script, folder, *, timeout=120):
 
 
 def leave():
-    """End one of two processes, at once: torn down one after the other, gloo waits for a process that is gone."""
+    """End one of two processes, at once: torn down, gloo waits for a process that is gone, or aborts now and then."""
     distributed.barrier()
     sys.stdout.flush()
     os._exit(0)

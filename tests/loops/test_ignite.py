@@ -240,3 +240,4 @@ def test_what_is_no_optimizer_is_refused():
 if __name__ == "__main__":
     with idist.Parallel(backend="gloo") as parallel:
         parallel.run(work, Path(sys.argv[1]))
+        processes.leave()

@@ -1,9 +1,6 @@
 """torch's own loop: `for step in drive(...)`, and `.attach()` where a turn of the loop may make no update."""
 
-import subprocess
-import sys
-from pathlib import Path
-
+import processes
 import pytest
 import tinynet as tiny
 import torch
@@ -109,8 +106,7 @@ def test_saved_and_reloaded(tmp_path):
 
 def test_two_processes(tmp_path):
     """DistributedDataParallel over gloo: the same values at each update, and equal weights in the end."""
-    script = Path(__file__).with_name("ddp.py")
-    subprocess.run([sys.executable, script, tmp_path], check=True, timeout=120, capture_output=True, text=True)
+    processes.two("ddp.py", tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert torch.equal(first["weights"], second["weights"])
     assert first["seen"] == second["seen"] == [[list(group) for group in row] for row in tiny.expected()]

@@ -127,7 +127,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         ("AdamV cosine 0.1", "in 'AdamV cosine 0.1': no rule is called 'AdamV'. Did you mean"),
         ("AdamW cosin 0.1", "no policy is called 'cosin'. Did you mean 'cosine'"),
         ("AdamW cosine", "the peak rate is missing; write AdamW cosine 0.01"),
-        ("AdamW", "in 'AdamW': it has no policy"),
+        ("AdamW", "in 'AdamW': its policy and peak rate are missing; write AdamW one_cycle 0.01"),
         ("AdamW cosine fast", "a learning rate is a number above 0, not 'fast'"),
         ("AdamW cosine nan", "not 'nan'"),
     ],

@@ -19,7 +19,7 @@ import click
 from rich.table import Table
 
 from stepsize.cli import base
-from stepsize.kernel.errors import ParameterError, SpecError, suggestion
+from stepsize.kernel.errors import ParameterError, SpecError, count, suggestion
 from stepsize.kernel.spec import Spec, hints
 from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
@@ -194,7 +194,8 @@ def outcomes_table(found: Descent) -> Table:
     from stepsize.plots.landscapes import name
     from stepsize.report import words
 
-    table = Table(title=f"{name(found)}, {len(found.starts)} starts, {found.steps} steps", title_justify="left")
+    title = f"{name(found)}, {count(len(found.starts), 'start')}, {count(found.steps, 'step')}"
+    table = Table(title=title, title_justify="left")
     table.add_column("strategy")
     for heading in ("ends at a global minimum", "escapes from elsewhere", "median steps to come near", "diverged"):
         table.add_column(heading, justify="right")

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from stepsize.cli import base
+from stepsize.kernel.errors import count
 from stepsize.kernel.optional import need
 from stepsize.results import Curves, Rung
 
@@ -76,7 +77,8 @@ def rungs_table(rungs: Sequence[Rung]) -> Table:
 
 def leaders_table(rung: Rung) -> Table:
     """Return the best of a rung."""
-    table = Table(title=f"leaders after {rung.steps} steps, mean of {len(rung.seeds)} seeds", title_justify="left")
+    title = f"leaders after {rung.steps} steps, mean of {count(len(rung.seeds), 'seed')}"
+    table = Table(title=title, title_justify="left")
     table.add_column("strategy", no_wrap=True)
     table.add_column("validation loss", justify="right")
     for index in rung.order[:LEADERS]:
@@ -89,7 +91,8 @@ def told(number: int, rung: Rung) -> str:
     """Return a rung that is done in one line: who leads, and who follows."""
     first = [f"{rung.strategies[i].name} ({rung.means[i]:.4f})" for i in rung.order[:2] if np.isfinite(rung.means[i])]
     leads = f"{first[0]} leads" + (f", then {first[1]}" if first[1:] else "") if first else "every strategy diverged"
-    return f"rung {number} is done, {len(rung.strategies)} strategies in {rung.steps} steps: {leads}"
+    ran = count(len(rung.strategies), "strategy", "strategies")
+    return f"rung {number} is done, {ran} in {rung.steps} steps: {leads}"
 
 
 @contextmanager

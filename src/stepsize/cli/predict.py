@@ -17,7 +17,7 @@ import click
 from rich.table import Table as Grid
 
 from stepsize.cli import base
-from stepsize.kernel.errors import BudgetError, ParameterError, SpecError
+from stepsize.kernel.errors import BudgetError, ParameterError, SpecError, count
 from stepsize.kernel.spec import Spec
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, Prediction, Refinement
@@ -178,7 +178,7 @@ def _say(found: Prediction) -> None:
 def forecasts_table(found: Prediction) -> Grid:
     """Return the predicted final losses as a table, beside what was measured where that is known."""
     table = Grid(
-        title=f"predicted final losses after {found.steps} steps, median and range over {len(found.fits)} laws"
+        title=f"predicted final losses after {found.steps} steps, median and range over {count(len(found.fits), 'law')}"
     )
     measured = {each.name: run.final for each in found.forecasts if (run := found.measured(each)) is not None}
     for heading in ("schedule", "final loss", "lowest", "highest", *(("recorded",) * bool(measured)), ""):

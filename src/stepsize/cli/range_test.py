@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from stepsize.cli import base
-from stepsize.kernel.errors import ParameterError, SpecError
+from stepsize.kernel.errors import ParameterError, SpecError, count
 from stepsize.kernel.spec import Spec
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, Suggestion, Sweep
@@ -155,7 +155,7 @@ def _say(sweep: Sweep, found: Suggestion, *, compare: bool) -> None:
     for name, value, word in rows:
         if value is not None:
             console.print(f"{name:7} {value}   {word}", markup=False)
-    console.print(f"{sweep.title} on {sweep.task}, {len(sweep.seeds)} seeds: {found.reason}.", markup=False)
+    console.print(f"{sweep.title} on {sweep.task}, {count(len(sweep.seeds), 'seed')}: {found.reason}.", markup=False)
     for warning in found.warnings:
         console.print(f"Watch out: {warning}.", markup=False)
     if found.policy is not None:

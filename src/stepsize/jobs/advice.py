@@ -25,13 +25,13 @@ from stepsize.jobs.ends import vertex
 from stepsize.jobs.journal import Journal
 from stepsize.jobs.places import Workers
 from stepsize.jobs.plans import Plan, larger, least, plan, probing
-from stepsize.jobs.portfolio import POLICIES, SPACING, at, label, usual_rules
+from stepsize.jobs.portfolio import POLICIES, SPACING, at, label, policies_of, usual_rules
 from stepsize.jobs.probes import Probe, probe
 from stepsize.jobs.races import race
 from stepsize.jobs.rungs import RungPlan
 from stepsize.jobs.statistics import prediction_interval, t_interval
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import BudgetError, TaskError
+from stepsize.kernel.errors import BudgetError, TaskError, count
 from stepsize.policies import recipe
 from stepsize.problems import Task, doubts
 from stepsize.results import Advice, Race, Rung
@@ -102,11 +102,12 @@ def askable(budget: Budget, rules: Sequence[Rule], policies: Sequence[str], hori
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise BudgetError(f"the rule {twice} is named twice; name every rule once.")
-    cost = least(len(rules), len(policies), horizon)
+    cost = least([len(policies_of(rule, policies)) for rule in rules], horizon)
     if budget.trainings is not None and cost > budget.trainings:
         raise BudgetError(
-            f"a budget of {budget.trainings:g} full trainings is too small for {len(rules)} rules x {len(policies)} "
-            f"policies: the least search costs {cost:.1f}. Raise the budget, or name fewer rules or policies."
+            f"a budget of {budget.trainings:g} full trainings is too small for {count(len(rules), 'rule')} x "
+            f"{count(len(policies), 'policy', 'policies')}: the least search costs {cost:.1f}. Raise the budget, or "
+            "name fewer rules or policies."
         )
 
 
@@ -148,7 +149,7 @@ class _Search:
             promise=prediction_interval(scores),
             reasons=words.reasons(found),
             warnings=(*doubts(self.runner.task), *words.warnings(found)),
-            more=words.more(found, plans, larger(plans, len(self.rules), len(self.policies)), margin),
+            more=words.more(found, plans, larger(plans, self.takes(probes)), margin),
             start=start,
             scored_on=plans.confirming,
             command=self.command(final.task),
@@ -183,12 +184,16 @@ class _Search:
             left = HASTE * self.budget.left(self.cost, time.perf_counter() - self.began, 0)
         if self.budget.trials is not None:
             trials = self.budget.trials - sum(_runs(each) for each in probes)
-        return plan(left, len(self.rules), len(self.policies), self.horizon, self.seed, trials=trials)
+        return plan(left, self.takes(probes), self.horizon, self.seed, trials=trials)
+
+    def takes(self, probes: Sequence[Probe]) -> list[int]:
+        """Return how many policies each rule takes."""
+        return [len(policies_of(each.rule, self.policies)) for each in probes]
 
     def search(self, probes: Sequence[Probe], plans: Plan) -> Race:
         """Race the best rules with every policy, rung by rung; the second rung adds rates, and so does the last."""
-        kept = probes[: plans.size.rules]
-        field = [strategy for each in kept for strategy in each.strategies(self.policies, self.horizon)]
+        raced = probes[: plans.rules]
+        field = [strategy for each in raced for strategy in each.strategies(self.policies, self.horizon)]
         if len(field) < 2:
             field += neighbours(field)
         return race(
@@ -258,8 +263,8 @@ def joined(plans: Plan, rung: Rung, kept: list[Strategy]) -> list[Strategy]:
     After the first rung a rate below and one above; after the second the vertex of the parabola through three rates.
     """
     if rung.steps == plans.rungs[0].steps:
-        kept = kept[: plans.size.families + plans.size.shapes]
         more = neighbours(kept[: plans.size.families])
+        kept = kept if plans.size.shapes else kept[: plans.size.families]
     else:
         leaders = {family_of(strategy): strategy for strategy in reversed(kept)}
         best = sorted(leaders.values(), key=kept.index)[: plans.size.tuned]

@@ -152,9 +152,8 @@ def _from_words(words: list[str]) -> list[Strategy]:
     if words[0] not in rules:
         raise ParameterError(f"in {line!r}: no rule is called {words[0]!r}. {suggestion(words[0], rules)}")
     if len(words) < 2 or words[1] not in RECIPES:
-        named = (
-            f"no policy is called {words[1]!r}. {suggestion(words[1], RECIPES)}" if words[1:] else "it has no policy."
-        )
+        missing = f"its policy and peak rate are missing; write {line} one_cycle 0.01, for example."
+        named = f"no policy is called {words[1]!r}. {suggestion(words[1], RECIPES)}" if words[1:] else missing
         raise ParameterError(f"in {line!r}: {named}")
     if len(words) < 3:
         raise ParameterError(f"in {line!r}: the peak rate is missing; write {' '.join(words)} 0.01, for example.")

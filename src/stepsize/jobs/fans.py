@@ -15,7 +15,7 @@ import numpy as np
 from stepsize.engines import Engine
 from stepsize.jobs.base import Progress, Runner
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.kernel.errors import BudgetError, ParameterError, count
 from stepsize.policies import Policy, constant
 from stepsize.problems import Task
 from stepsize.results import Curves, Sweep
@@ -62,7 +62,7 @@ def fan(
     shape = (constant(1.0) if policy is None else policy).only(rule.hyperparameters)
     runner = runner or Runner(task, engine=engine, progress=progress)
     strategies = [Strategy(rule, shape.scaled(peak), f"{rule.title} {peak:.4g}") for peak in peaks.tolist()]
-    stage = f"fan of {rule.title}: {len(peaks)} rates, {length} steps"
+    stage = f"fan of {rule.title}: {count(len(peaks), 'rate')}, {length} steps"
     curves = runner.run(stage, [Trial(each, seed) for each in strategies for seed in seeds], length)
     table = (len(peaks), len(seeds))
     return Sweep(

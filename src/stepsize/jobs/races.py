@@ -20,7 +20,7 @@ from stepsize.jobs.journal import Journal
 from stepsize.jobs.rungs import RungPlan, best_rates, checked, on_rung, runnable, survivors
 from stepsize.jobs.statistics import CONFIDENCE, kendall, standings
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, ParameterError, count, suggestion
 from stepsize.problems import Task
 from stepsize.results import Curves, Race, Rung, Standing
 from stepsize.results.race import Selection, View
@@ -224,7 +224,7 @@ class _Climb:
         runners = [on_rung(strategy, self.horizon, plan.steps, self.view) for strategy in entries]
         trials = [Trial(strategy, seed) for strategy in runners for seed in plan.seeds]
         self.trials += len(trials)
-        told = f"{stage}: {len(entries)} strategies, {plan.steps} steps"
+        told = f"{stage}: {count(len(entries), 'strategy', 'strategies')}, {plan.steps} steps"
         often = max(1, plan.steps // SCORES) if last or self.selection == "best" else None
         curves = self.runner.run(told, trials, plan.steps, score_every=often)
         table = scores(curves, self.selection).reshape(len(entries), len(plan.seeds))

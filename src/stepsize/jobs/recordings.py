@@ -9,7 +9,7 @@ import numpy as np
 from stepsize.engines import Engine
 from stepsize.jobs.base import Progress, Runner
 from stepsize.jobs.predictions import predict
-from stepsize.kernel.errors import BudgetError, TaskError
+from stepsize.kernel.errors import BudgetError, TaskError, count
 from stepsize.policies import LR, Policy
 from stepsize.problems import Task
 from stepsize.results import LossCurve, Prediction
@@ -38,7 +38,7 @@ def record(
     Raises TaskError when a run diverges.
     """
     trials = [Trial(Strategy(rule, policy, name), seed) for name, policy in policies.items() for seed in seeds]
-    curves = runner.run(f"recording {len(policies)} schedules, {steps} steps", trials, steps)
+    curves = runner.run(f"recording {count(len(policies), 'schedule')}, {steps} steps", trials, steps)
     losses = np.asarray(curves.losses, dtype=np.float64).reshape(steps, len(policies), len(seeds)).mean(axis=2)
     found = []
     for (name, policy), column in zip(policies.items(), losses.T, strict=True):

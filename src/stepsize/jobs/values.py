@@ -18,7 +18,7 @@ from stepsize.jobs.base import Progress, Runner
 from stepsize.jobs.fans import LEAST_RUN, before, tails
 from stepsize.jobs.statistics import t_interval
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, ParameterError, count, suggestion
 from stepsize.policies import Policy
 from stepsize.problems import Task
 from stepsize.results import Curves, Estimate, Suggestion, Sweep
@@ -99,7 +99,8 @@ def suggest_value(sweep: Sweep) -> Suggestion:
     best = int(means.argmin())
     ties = [i for i in range(len(means)) if i != best and _ties(ends[i], ends[best])]
     if len(ties) == len(means) - 1:
-        return _nothing(sweep, f"{len(sweep.seeds)} seeds do not tell the values apart; give more seeds or steps")
+        seeds = count(len(sweep.seeds), "seed")
+        return _nothing(sweep, f"the values cannot be told apart on {seeds}; give more seeds or steps")
     tied = ", ".join(f"{sweep.rates[i]:g}" for i in ties)
     reason = f"runs of {sweep.steps} steps end lowest at {sweep.of} {sweep.rates[best]:g}"
     each = floats(sweep.rates)[ends.argmin(axis=0)]

@@ -17,6 +17,7 @@ from stepsize.jobs.portfolio import label
 from stepsize.jobs.probes import Probe
 from stepsize.jobs.statistics import t_interval
 from stepsize.kernel.arrays import Floats
+from stepsize.kernel.errors import count
 from stepsize.results import Race, Rung, Standing
 from stepsize.results.sensitivity import CLOSE, family_of
 from stepsize.strategy import Strategy
@@ -57,7 +58,7 @@ def reasons(found: Found) -> tuple[str, ...]:
     best, rung = found.final.standings[found.place], found.final.rungs[0]
     first = (
         f"{best.strategy.name} has the lowest mean validation loss, {best.score}, of {len(found.final.standings)} "
-        f"finalists on {_count(len(rung.seeds), 'fresh seed')}, out of {tried(found.search)} strategies tried."
+        f"finalists on {count(len(rung.seeds), 'fresh seed')}, out of {tried(found.search)} strategies tried."
     )
     if found.place:
         first = (
@@ -70,10 +71,6 @@ def reasons(found: Found) -> tuple[str, ...]:
     said += [f"Probe of {label(each.rule)}: {each.found.reason}." for each in _raced(found) if each.found.clear]
     said.append(_touchiness(found))
     return tuple(sentence for sentence in said if sentence)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def tried(race: Race) -> int:
@@ -131,7 +128,8 @@ def warnings(found: Found) -> tuple[str, ...]:
     said += [each for probe in _raced(found)[:1] for each in probe.found.warnings]
     diverged = int(np.sum(~np.isfinite(scores)))
     if diverged:
-        said.append(f"The recommendation diverged on {diverged} of the {len(scores)} seeds that confirm it.")
+        seeds = count(len(scores), "seed")
+        said.append(f"The recommendation diverged on {diverged} of the {seeds} that confirm it.")
     tied = [each.strategy.name for each in final.standings if each.tied and each.strategy.name != found.strategy.name]
     if tied:
         said.append(f"As good, as far as these seeds can tell: {', '.join(tied)}.")
@@ -176,9 +174,8 @@ def more(found: Found, plans: Plan, larger: Plan | None, margin: float) -> str:
     done = "More seeds would not change the answer by more than 1 % of what training gains"
     if larger is None:
         return f"{done}, and there is no more thorough search."
-    rules = len(found.probes)
     now, then = (
-        (min(each.size.rules, rules), *(rung.keep or 0 for rung in each.rungs[:2]), each.size.full, each.size.fresh)
+        (each.rules, *(rung.keep or 0 for rung in each.rungs[:2]), each.size.full, each.size.fresh)
         for each in (plans, larger)
     )
     what = (

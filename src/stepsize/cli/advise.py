@@ -117,7 +117,7 @@ def show_advice(answer: Advice, framework: str = "torch") -> None:
     lines = (
         f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {escape(answer.task)}"
         + (f" in batches of {answer.batch_size}" if answer.batch_size else ""),
-        f"expected validation loss {answer.score}",
+        f"expected {answer.final.scored} {answer.score}",
         f"one more run lies in {answer.promise.low:.4f} to {answer.promise.high:.4f} (95 %)",
         f"found for the cost of {answer.cost:.1f} full trainings, in {answer.seconds:.0f} s",
     )
@@ -142,10 +142,10 @@ def show_advice(answer: Advice, framework: str = "torch") -> None:
 
 def standings_table(race: Race) -> Table:
     """Return the standings of a race as a table that fits a terminal of 80 columns."""
-    title = f"paired seeds, {race.steps} steps; ± is half of the 95 % t-interval"
+    title = f"{race.scored} on paired seeds, {race.steps} steps; ± is half of the 95 % t-interval"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("strategy", overflow="fold")
-    for heading in ("seeds", "validation loss", "behind the best", "", "chance"):
+    for heading in ("seeds", "score", "behind the best", "", "chance"):
         table.add_column(heading, justify="right", no_wrap=True)
     for standing in race.standings:
         name = standing.strategy.name

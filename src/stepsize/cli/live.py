@@ -80,7 +80,7 @@ def leaders_table(rung: Rung) -> Table:
     title = f"leaders after {rung.steps} steps, mean of {count(len(rung.seeds), 'seed')}"
     table = Table(title=title, title_justify="left")
     table.add_column("strategy", no_wrap=True)
-    table.add_column("validation loss", justify="right")
+    table.add_column("score", justify="right")
     for index in rung.order[:LEADERS]:
         mean = rung.means[index]
         table.add_row(escape(rung.strategies[index].name), f"{mean:.4f}" if np.isfinite(mean) else "diverged")
@@ -160,4 +160,4 @@ def _write(log: Any, curves: Curves) -> None:
             log(int(step), {"training loss": float(loss.mean())})
     for step, score in zip(curves.score_steps, curves.scores, strict=True):
         if np.isfinite(score).all():
-            log(int(step), {"validation loss": float(score.mean())})
+            log(int(step), {"validation": float(score.mean())})

@@ -64,6 +64,7 @@ class FunctionTask(Task):
     """
 
     opaque: ClassVar[bool] = True
+    scored: ClassVar[str] = "validation loss"
 
     model: Any = field(init=False, default=None, repr=False)
     loss: Any = field(init=False, default=None, repr=False)

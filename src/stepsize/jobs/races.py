@@ -102,7 +102,7 @@ def race(
     return Race(
         task.source or task.name, horizon, tuple(done), places, climb.curves,
         tuple(kendall(rung, _judge(rung, done)) for rung in done[:-1]), climb.cost, runner.why, climb.seconds,
-        view, selection, len(tuning), looks,
+        view, selection, len(tuning), looks, task.scored,
     )  # fmt: skip
 
 

@@ -57,13 +57,13 @@ def reasons(found: Found) -> tuple[str, ...]:
     """Return why the strategy is recommended, in sentences with numbers."""
     best, rung = found.final.standings[found.place], found.final.rungs[0]
     first = (
-        f"{best.strategy.name} has the lowest mean validation loss, {best.score}, of {len(found.final.standings)} "
+        f"{best.strategy.name} has the lowest mean {found.final.scored}, {best.score}, of {len(found.final.standings)} "
         f"finalists on {count(len(rung.seeds), 'fresh seed')}, out of {tried(found.search)} strategies tried."
     )
     if found.place:
         first = (
-            f"{best.strategy.name} has a mean validation loss of {best.score} on {len(rung.seeds)} fresh seeds; what "
-            f"was better there, {found.final.best.name}, diverged on a confirming seed."
+            f"{best.strategy.name} has a mean {found.final.scored} of {best.score} on {len(rung.seeds)} fresh seeds; "
+            f"what was better there, {found.final.best.name}, diverged on a confirming seed."
         )
     second = f"On {len(found.scores)} more seeds, which chose nothing, it reaches {t_interval(found.scores)}."
     others = [each for i, each in enumerate(found.final.standings) if i != found.place]
@@ -101,11 +101,12 @@ def _against(standing: Standing, found: Found) -> str:
     if standing.behind is None:
         return ""
     gap = f"{standing.behind.mean:+.4f} ({standing.behind.low:+.4f} to {standing.behind.high:+.4f})"
+    differs = f"its {found.final.scored} differs by {gap} on the same seeds"
     gain = found.start - found.final.standings[0].score.mean
     share = f", {standing.behind.mean / gain:.1%} of what training gains" if gain > 0 else ""
     if standing.tied:
-        return f"{name} cannot be told apart from it: its loss differs by {gap} on the same seeds{share}."
-    return f"{name} is worse: its loss differs by {gap} on the same seeds{share}."
+        return f"{name} cannot be told apart from it: {differs}{share}."
+    return f"{name} is worse: {differs}{share}."
 
 
 def _touchiness(found: Found) -> str:

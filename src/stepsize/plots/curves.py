@@ -55,7 +55,7 @@ def plot_curves(curves: Curves, ax: Axes | None = None, names: Sequence[str] | N
     count = "one strategy" if len(lines) == 1 else f"{len(lines)} strategies"
     style.dress(ax, title=f"Learning curves of {count}", x="step", y="loss")
     if lines:
-        style.legend(ax, title="line: training loss" + ("\ndots: validation loss" if scored else ""))
+        style.legend(ax, title="line: training loss" + ("\ndots: validation" if scored else ""))
     return ax
 
 

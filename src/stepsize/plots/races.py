@@ -32,7 +32,7 @@ def plot_race(race: Race, ax: Axes | None = None, most: int = 12) -> Axes:
         _interval(ax, place, standing, best=place == 0)
     ax.set_yticks(range(len(shown)), [style.plain(style.short(s.strategy.name)) for s in shown])
     ax.set_ylim(len(shown) - 0.4, -0.6)
-    style.dress(ax, title=_title(race), x="validation loss, mean and 95 % interval", y="", pad=20)
+    style.dress(ax, title=_title(race), x=f"{race.scored}, mean and 95 % interval", y="", pad=20)
     ax.grid(visible=False, axis="y")
     if means:
         _limits(ax, shown)
@@ -55,7 +55,7 @@ def plot_sensitivity(race: Race, ax: Axes | None = None) -> Axes:
     style.log_rates(ax)
     steps = style.thousands(race.widest.steps)
     title = f"How much the peak rate matters, after {steps} steps"
-    style.dress(ax, title=title, x="peak learning rate", y="validation loss")
+    style.dress(ax, title=title, x="peak learning rate", y=race.scored)
     _stretch(ax, [score for each in groups for score in each.scores])
     if groups:
         style.legend(ax, title="\n".join(_marks(groups)) or None)

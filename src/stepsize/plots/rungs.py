@@ -67,7 +67,7 @@ def plot_chances(race: Race, ax: Axes | None = None, most: int = 12) -> Axes:
     ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     ax.set_xlim(0, 1.09)
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-    style.dress(ax, title="Who is the best", x="probability to have the lowest mean validation loss", y="")
+    style.dress(ax, title="Who is the best", x=f"probability to have the lowest mean {race.scored}", y="")
     ax.grid(visible=False, axis="y")
     return ax
 

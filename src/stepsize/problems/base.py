@@ -181,6 +181,15 @@ class Task:
         model.train(was_training)
         return total / len(self.validation[0])
 
+    @property
+    def scored(self) -> str:
+        """What a score is, as results call it: "validation loss", or that of the metric, "negative" with mode "max"."""
+        if self.metric is None:
+            return "validation loss"
+        name = getattr(self.metric, "__name__", "metric").replace("_", " ").strip()
+        name = name if name[:1].isalpha() else "metric"  # of a lambda
+        return f"{'negative ' * (self.mode == 'max')}validation {name}"
+
     def judge(self, outputs: Any, targets: Tensor) -> Any:
         """Return what a score is the mean of: the loss or the metric, the metric's negative with mode "max"."""
         if self.metric is None:

@@ -101,7 +101,7 @@ def _answer(advice: Advice) -> Facts:
         (
             ("Peak learning rate", rate(advice.strategy.peak)),
             *words.policy_facts(advice.policy),
-            ("Expected validation loss", words.mean_and_span(advice.score)),
+            (f"Expected {advice.final.scored}", words.mean_and_span(advice.score)),
             ("One more run", f"{words.span(advice.promise)}, with 95 % confidence"),
             ("Strategies tried", str(tried)),
             ("Cost of the search", words.trainings(advice.cost)),

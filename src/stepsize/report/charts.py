@@ -45,7 +45,7 @@ def learning_chart(curves: Curves) -> Chart | None:
         found.append(_line(line.label, (color, dash), columns, (float(finite.min()), high)))
     low, high = min(line.low for line in found), max(line.high for line in found)
     return Chart(
-        tuple(x.tolist()), "step", "loss", ("training loss", "validation loss")[: 1 + scored],
+        tuple(x.tolist()), "step", "loss", ("training loss", "validation")[: 1 + scored],
         ("line", "dots")[: 1 + scored], tuple(found), floor=max(low, 0.0), log=bool(low > 0 and high / low > 5),
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ def standings_chart(race: Race) -> Chart | None:
     limits = (min(means) - reach, max(means) + reach)
     lines = [_standing(row, len(shown), each, limits) for row, (_, each) in enumerate(shown)]
     return Chart(
-        tuple(map(float, range(1, len(shown) + 1))), "strategy", "validation loss", ("mean", "low", "high"),
+        tuple(map(float, range(1, len(shown) + 1))), "strategy", race.scored, ("mean", "low", "high"),
         ("mean", "low", "high"), tuple(lines), floor=max(min(means) / 2, 0.0),
         names=tuple(f"{place + 1}. {line.name}" for (place, _), line in zip(shown, lines, strict=True)),
     )  # fmt: skip
@@ -90,8 +90,8 @@ def sensitivity_chart(race: Race) -> Chart | None:
     lines = [_family(each, x, ink, died=died) for each, ink in zip(families, inks, strict=True)]
     low, high = min(line.low for line in lines), max(line.high for line in lines)
     return Chart(
-        tuple(map(_rounded, x.tolist())), "peak learning rate", "validation loss",
-        ("validation loss", "diverged")[: 1 + died], ("both", "cross")[: 1 + died],
+        tuple(map(_rounded, x.tolist())), "peak learning rate", race.scored,
+        (race.scored, "diverged")[: 1 + died], ("both", "cross")[: 1 + died],
         lines=tuple(lines), floor=max(low, 0.0), log=bool(low > 0 and high / low > 5), rates=True,
     )  # fmt: skip
 

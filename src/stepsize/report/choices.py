@@ -19,7 +19,7 @@ def lead(advice: Advice) -> str:
     """Return the answer in three sentences."""
     strategy, steps = advice.strategy, words.count(advice.steps, "step")
     expected = (
-        f"Expect a validation loss of {words.loss(advice.score.mean)}" if math.isfinite(advice.score.mean) else ""
+        f"Expect a {advice.final.scored} of {words.loss(advice.score.mean)}" if math.isfinite(advice.score.mean) else ""
     )
     span = words.span(advice.promise)
     more = f"; one more run should end at {span}, with 95 % confidence." if span != words.NONE else "."
@@ -54,7 +54,7 @@ def alternatives(advice: Advice) -> Section:
         )
     standings = advice.final.standings
     others = [each.strategy for each in standings if each.strategy.name != advice.strategy.name]
-    head = ("Strategy", "What it is", "Validation loss", "Loses, of what training gains", "Good rates")
+    head = ("Strategy", "What it is", words.heading(advice.final.scored), "Loses, of what training gains", "Good rates")
     table = Table(
         "The finalists on the seeds that chose the winner; good rates: how wide the peaks within 5 % of the best are",
         head, tuple(_alternative(advice, each) for each in standings),

@@ -35,7 +35,7 @@ def race_article(race: Race) -> Article:
             (
                 ("Peak learning rate", rate(best.strategy.peak)),
                 *words.policy_facts(bound(best.strategy, race.steps).policy),
-                ("Validation loss", words.mean_and_span(best.score)),
+                (words.heading(race.scored), words.mean_and_span(best.score)),
                 ("Strategies tried", str(tried(race))),
                 ("Scored by", {"last": "the last iterate", "best": "the best checkpoint"}[race.selection]),
                 ("Cost, tuning included", words.trainings(race.cost)),
@@ -60,10 +60,11 @@ def standings(race: Race) -> Section:
     """Return the standings: their pictures, the table, and the differences seed by seed."""
     seeds = words.count(len(race.rungs[-1].seeds), "seed")
     ties = sum(standing.tied for standing in race.standings[1:])
+    field = words.count(len(race.standings), "strategy", "strategies")
     picture = draw(
         plot_race, race,
-        label=f"Validation loss of {words.count(len(race.standings), 'strategy', 'strategies')}, best on top",
-        caption=f"Mean validation loss over {seeds} with its 95 % interval, at {words.count(race.steps, 'step')}: "
+        label=f"{words.heading(race.scored)} of {field}, best on top",
+        caption=f"Mean {race.scored} over {seeds} with its 95 % interval, at {words.count(race.steps, 'step')}: "
         f"{race.best.name} is on top, and {ties} more {'is' if ties == 1 else 'are'} tied with it.",
         chart=standings_chart(race),
     )  # fmt: skip
@@ -90,7 +91,7 @@ def _chances(race: Race) -> tuple[Picture, ...]:
 
 def _columns(race: Race) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Return the head and the rows of the standings; seeds and total decay have a column where strategies differ."""
-    head = ("Strategy", "Place", "Peak rate", "Validation loss", "95 % interval", "Behind the best")
+    head = ("Strategy", "Place", "Peak rate", words.heading(race.scored), "95 % interval", "Behind the best")
     columns = [_standing(place, standing) for place, standing in enumerate(race.standings)]
     more = {
         "Seeds": [str(race.seeds_of(standing.strategy.name)) for standing in race.standings],
@@ -118,7 +119,7 @@ def _differences(race: Race) -> tuple[Table, ...]:
         return ()
     head = ("Behind the best", *(f"Seed {seed}" for seed in seeds))
     cells = tuple((each.strategy.name, *map(rate, each.differences)) for each in rows)
-    return (Table("Validation loss minus that of the best on the same seed", head, cells),)
+    return (Table(f"{words.heading(race.scored)} minus that of the best on the same seed", head, cells),)
 
 
 def learning(curves: Curves) -> Section:
@@ -130,7 +131,7 @@ def learning(curves: Curves) -> Section:
         (
             draw(
                 plot_curves, curves,
-                label="Training and validation loss against the step, one line a strategy",
+                label="Training loss and validation against the step, one line a strategy",
                 caption=f"Training loss, smoothed and averaged over seeds, of each strategy{dead}.",
                 chart=learning_chart(curves),
             ),
@@ -168,8 +169,8 @@ def sensitivity(race: Race) -> Section:
     several = any(len(each.rates) > 1 for each in found)
     picture = draw(
         plot_sensitivity, race,
-        label="Validation loss against peak learning rate, one line a policy",
-        caption=f"Validation loss after {thousands(race.widest.steps)} steps for every peak rate that was tried"
+        label=f"{words.heading(race.scored)} against peak learning rate, one line a policy",
+        caption=f"{words.heading(race.scored)} after {thousands(race.widest.steps)} steps for every peak that was tried"
         + (": a flat line forgives a wrong rate, a steep one does not." if several else "."),
         chart=sensitivity_chart(race),
     )  # fmt: skip

@@ -64,6 +64,11 @@ def steps(interval: Interval, most: int) -> str:
     return mean if low == mean == high else f"{mean} ({low} to {high})"
 
 
+def heading(text: str) -> str:
+    """Return `text` with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def count(number: int, noun: str, plural: str = "") -> str:
     """Return a number and its noun: "1 step", "3 steps", "2 strategies"."""
     return f"{thousands(number)} {noun if number == 1 else plural or noun + 's'}"

@@ -24,12 +24,12 @@ class Advice(Spec):
     task: its name, as `load_task` takes it. steps: the horizon (optimizer updates) that it holds for.
     seed: of the whole search.
     strategy: what to use; its policy is bound to `steps`.
-    score: the mean validation loss on seeds that chose nothing, with the t-interval of the mean.
-    promise: where the validation loss of one more run lies, with 95 % confidence.
+    score: the mean score on seeds that chose nothing (`final.scored` says of what), with the t-interval of the mean.
+    promise: where the score of one more run lies, with 95 % confidence.
     reasons, warnings: sentences with numbers.
     sweeps, suggestions: one a rule. search: the rungs that chose the finalists. final: the finalists on fresh seeds.
     cost: of everything above, in full trainings. seconds: wall time. versions: of what was used, by name.
-    more: what a larger budget would be spent on. start: the validation loss before any update; NaN when not known.
+    more: what a larger budget would be spent on. start: the score before any update; NaN when not known.
     scored_on: the seeds of score and promise. command: the command line that repeats it; empty where there is none.
     function: whether the task is a training function of the user's own.
     batch_size: that it holds for, where that is not the task's own; 0 where it is.

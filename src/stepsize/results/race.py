@@ -70,7 +70,7 @@ class Rung(Spec):
 class Standing(Spec):
     """The place of one strategy.
 
-    score: the mean validation loss with the t-interval of the mean.
+    score: the mean of the scores with its t-interval.
     behind: the paired difference to the best, with its t-interval; None for the best itself and for a strategy that
         diverged.
     diverged: how many seeds diverged. tied: whether it belongs to the indistinguishable set: its difference to the best
@@ -105,6 +105,7 @@ class Race(Spec):
     view: what a rung below the full horizon ran. selection: what a run is scored by.
     tuned: how many of the first rungs chose the rates, on seeds of their own; 0 when the rates were given.
     looks: how often more seeds were added until the leaders separated.
+    scored: what a score is: the validation loss, or a metric of the task, negative where it is to be large.
     """
 
     noun: ClassVar[str] = "race"
@@ -122,6 +123,7 @@ class Race(Spec):
     selection: Selection = "last"
     tuned: int = 0
     looks: int = 0
+    scored: str = "validation loss"
 
     @property
     def best(self) -> Strategy:

@@ -33,7 +33,7 @@ def _winner(race: Race) -> Iterator[str]:
         yield "Every strategy diverged."
         return
     chance = f", with a chance of {percent(best.chance)} to be the best" if math.isfinite(best.chance) else ""
-    yield f"{best.strategy.name} has the lowest mean validation loss, {best.score.mean:.4g}{chance}."
+    yield f"{best.strategy.name} has the lowest mean {race.scored}, {best.score.mean:.4g}{chance}."
     looks = " and looks" if race.looks else ""
     ties = [standing.strategy.name for standing in others if standing.tied]
     if ties and len(race.rungs[-1].seeds) < 2:

@@ -108,6 +108,6 @@ def quoted(text: str) -> str:
 
 
 def report(rule: Rule, model: str, optimizer: str) -> str:
-    """Return the statement that prints the validation loss of a torch model, at the average where a rule has one."""
-    said = f'print(f"validation loss {{task.score({model}):.4f}}")'
+    """Return the statement that prints the score of a torch model, at the average where a rule has one."""
+    said = f'print(f"{{task.scored}} {{task.score({model}):.4f}}")'
     return f"with {optimizer}.averaged():\n    {said}" if rule.averages else said

@@ -107,12 +107,12 @@ def test_tensorboard_has_a_run_for_each_strategy(stepsize, field):
     name = record.best.name.replace(" ", "-").replace(".", "-")
     events = accumulator.EventAccumulator(str(Path("runs") / name))
     events.Reload()
-    assert {"rung 1/score", "rung 2/score", "rung 2/training loss", "rung 2/validation loss"} <= set(
+    assert {"rung 1/score", "rung 2/score", "rung 2/training loss", "rung 2/validation"} <= set(
         events.Tags()["scalars"]
     )
     (score,) = events.Scalars("rung 2/score")
     assert (score.step, score.value) == (90, pytest.approx(record.standings[0].score.mean, rel=1e-6))
-    curve = events.Scalars("rung 2/validation loss")
+    curve = events.Scalars("rung 2/validation")
     assert curve[-1].value == pytest.approx(score.value, rel=1e-6)
 
 

@@ -1,5 +1,7 @@
 """Races and range tests: equal budget, paired seeds, whole schedules on short rungs, divergence as data."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,21 @@ def strategies(*rates, rule=None, names=("constant", "cosine")):
     return [
         Strategy(rule, recipe(n)(rate).only(rule.hyperparameters), f"{n} {rate:g}") for n in names for rate in rates
     ]
+
+
+def test_a_record_says_what_its_scores_are(task):
+    """The loss, unless the task has a metric; a record that was kept before this was said is of the loss."""
+
+    def accuracy(outputs, targets):
+        return (outputs.argmax(1) == targets).float().mean()
+
+    record = race(replace(task, metric=accuracy, mode="max"), strategies(0.03, 0.3), steps=40, seeds=(0,))
+    assert record.scored == "negative validation accuracy"
+    assert "has the lowest mean negative validation accuracy, -" in record.sentences[0]
+    assert loads(dumps(record)).scored == record.scored
+    kept = json.loads(dumps(race(task, strategies(0.03, 0.3), steps=40, seeds=(0,))))
+    del kept["value"]["scored"]
+    assert loads(json.dumps(kept)).scored == "validation loss"
 
 
 def test_every_strategy_runs_the_same_seeds_for_the_same_length(task):

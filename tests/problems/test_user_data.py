@@ -268,6 +268,16 @@ def test_a_metric_is_the_score_and_its_negative_where_it_is_to_be_large(metric, 
     assert right.any()
 
 
+def test_a_score_has_the_name_of_its_metric():
+    def top_two(outputs, targets):
+        return (outputs.topk(2).indices == targets[:, None]).any(1).float().mean()
+
+    assert PLAIN.scored == "validation loss"
+    assert task_of(metric=accuracy).scored == "validation accuracy"
+    assert task_of(metric=top_two, mode="max").scored == "negative validation top two"
+    assert task_of(metric=lambda outputs, _: outputs.mean()).scored == "validation metric"
+
+
 def test_another_metric_is_another_task_to_a_journal():
     one, other = task_of(metric=accuracy), task_of(metric=accuracy, mode="max")
     assert difference(identity(one), identity(other)) == "metric"

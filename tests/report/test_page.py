@@ -204,6 +204,16 @@ def test_a_race_says_what_it_is_worth(advice):
         assert str(each) in text
 
 
+def test_a_metric_is_called_by_its_name(advice):
+    """Where a task is scored by a metric, no number of its race is called a loss."""
+    scored = "negative validation accuracy"
+    search, final = (replace(race, scored=scored) for race in (advice.search, advice.final))
+    text = Page(render(replace(advice, search=search, final=final))).text
+    assert f"Expected {scored}" in text
+    assert f"Expect a {scored} of" in text
+    assert "alidation loss" not in Page(render(search)).text
+
+
 def test_a_column_is_there_when_strategies_differ_in_it(advice):
     """Seeds that were added to the leaders alone; weights that are drawn to zero by some alone."""
     race = advice.final

@@ -58,9 +58,9 @@ def draw_fans(ax: Axes, sweep: Sweep, suggestion: Suggestion | None) -> float:
     if losses.log:
         style.log_losses(ax)
     _name_lost(ax, fans, losses)
-    what = "validation" if sweep.held_out.size else "training"
+    what = "validation score" if sweep.held_out.size else "training loss"
     x = "peak learning rate" if sweep.of == "lr" else sweep.of.replace("_", " ")
-    style.dress(ax, title="", x=x, y=f"{what} loss at the end")
+    style.dress(ax, title="", x=x, y=f"{what} at the end")
     return marks.crown(ax, shown, window)
 
 

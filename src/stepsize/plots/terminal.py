@@ -93,9 +93,9 @@ class _Page:
             canvas.crosses(fan.rates[~np.isfinite(fan.judged).all(axis=1)])
         others = ((self.ink.cross, "diverged"), (self.ink.above, "higher"))
         key += [f"{sign} {word}" for sign, word in others if canvas.has(sign)]
-        what = "validation" if last.held_out.size else "training"
+        what = "validation score" if last.held_out.size else "training loss"
         against = "peak rate" if last.of == "lr" else last.of.replace("_", " ")
-        title = f"{last.title} on {last.task}: {what} loss at the end of runs, over the {against}"
+        title = f"{last.title} on {last.task}: {what} at the end of runs, over the {against}"
         return [*self._words([title]), *self._words(key), *canvas.lines(), *self._marks(canvas, shown)]
 
     def _canvas(self, x: Window, y: Window) -> Canvas:

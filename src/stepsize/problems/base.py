@@ -56,7 +56,7 @@ class Task:
     name: how reports and journals call it.
     metric: `metric(model(inputs), targets)`, the mean over the batch, a number; the score in place of the loss.
     mode: "min", or "max" for a metric that is to be large. Scores are minimised everywhere, so of such a metric they
-        are the negative: an accuracy of 0.9 is a score of -0.9 in every result.
+        are the negative: an accuracy of 0.9 is a score of -0.9 in every result, a "negative validation accuracy".
 
     Watch out: the score is a mean over pieces of the validation data; the F1 or AUC of pieces is not that of the whole.
     A Dataset is read once, so a random augmentation inside it is frozen; put augmentation into the model.

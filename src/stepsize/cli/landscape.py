@@ -100,7 +100,7 @@ def landscape_of(name: str, fields: tuple[str, ...], dimensions: int | None) -> 
             fixed = kind().dimensions
             sized = ", ".join(sorted(own)) or "none"
             raise ParameterError(
-                f"{name} has {fixed} dimension{'s' * (fixed != 1)} and no other number of them, not {dimensions}; "
+                f"{name} has {count(fixed, 'dimension')} and no other number of them, not {dimensions}; "
                 f"leave --dimensions out. Its fields: {sized}."
             )
         given["dimensions"] = dimensions

@@ -132,15 +132,15 @@ def tensorboard(folder: Path | None) -> Iterator[Listen]:
 
     with ExitStack() as stack:
         writers: dict[str, Any] = {}
-        count = 0
+        done = 0
 
         def listen(rung: Rung, curves: Curves) -> None:
-            nonlocal count
-            count += 1
+            nonlocal done
+            done += 1
             for row, strategy in enumerate(rung.strategies):
                 if strategy.name not in writers:
                     writers[strategy.name] = stack.enter_context(writer(str(folder / base.slug(strategy.name))))
-                log = tensorboard_log(writers[strategy.name], f"rung {count}/")
+                log = tensorboard_log(writers[strategy.name], f"rung {done}/")
                 own = [i for i, trial in enumerate(curves.trials) if trial.strategy.name == strategy.name]
                 if own:  # a rung that was widened holds more than its last runs
                     _write(log, curves.select(own))

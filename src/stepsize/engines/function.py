@@ -64,7 +64,6 @@ class FunctionTask(Task):
     """
 
     opaque: ClassVar[bool] = True
-    scored: ClassVar[str] = "validation loss"
 
     model: Any = field(init=False, default=None, repr=False)
     loss: Any = field(init=False, default=None, repr=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stepsize.kernel.arrays import NUMPY, Floats, floats
-from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.errors import ParameterError, count
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import NDArray
 from stepsize.plots import style
@@ -110,8 +110,8 @@ def plot_rates(descent: Descent, ax: Axes | None = None) -> Axes:
 
     descent: one pair of bars a strategy. ax: where; a new figure if not given.
     """
-    count = len(descent.strategies)
-    ax = style.axes(ax, (8.0, 1.6 + 0.62 * count))
+    rows = len(descent.strategies)
+    ax = style.axes(ax, (8.0, 1.6 + 0.62 * rows))
     for place, outcome in enumerate(descent.outcomes):
         for offset, interval, color in ((-0.18, outcome.share, style.BLUE), (0.18, outcome.escape, style.ORANGE)):
             if interval is None:
@@ -124,8 +124,8 @@ def plot_rates(descent: Descent, ax: Axes | None = None) -> Axes:
                 f"{100 * interval.mean:.3g} %", xy=(interval.high, y), xytext=(6, 0), textcoords="offset points",
                 va="center", fontsize=style.SMALL, color=style.INK,
             )  # fmt: skip
-    ax.set_yticks(range(count), [style.plain(style.short(s.name)) for s in descent.strategies])
-    ax.set_ylim(count - 0.45, -0.55)
+    ax.set_yticks(range(rows), [style.plain(style.short(s.name)) for s in descent.strategies])
+    ax.set_ylim(rows - 0.45, -0.55)
     highest = max(i.high for o in descent.outcomes for i in (o.share, o.escape) if i is not None)
     ax.set_xlim(0, min(1.12, max(1.18 * highest, 0.01)))
     ax.xaxis.set_major_formatter(need("matplotlib.ticker").PercentFormatter(1.0))
@@ -201,7 +201,7 @@ def name(descent: Descent) -> str:
     """Return the landscape in a few words: its kind, its dimensions when they can be chosen, and the noise."""
     kind, dimensions = type(descent.landscape).__name__, descent.landscape.dimensions
     noise = "" if descent.noise is None else f", {type(descent.noise).__name__} noise of scale {descent.noise.scale:g}"
-    return f"{kind} in {dimensions} dimension{'s' * (dimensions != 1)}{noise}"
+    return f"{kind} in {count(dimensions, 'dimension')}{noise}"
 
 
 def heights(landscape: Landscape, through: Floats, pixels: int = PIXELS) -> tuple[Floats, Floats, Floats]:
@@ -331,9 +331,9 @@ def basin_key(panels: list[Axes], descent: Descent) -> None:
         _key(panels, [], [], f"{name(descent)}: where each start ended; red: minima")
         return
     patch = need("matplotlib.patches").Patch
-    colors, count, goals = basin_colors(descent), len(descent.landscape.minima), descent.landscape.goals
+    colors, known, goals = basin_colors(descent), len(descent.landscape.minima), descent.landscape.goals
     pairs = []
-    if count <= SIX:
+    if known <= SIX:
         for i, minimum in enumerate(descent.landscape.minima):
             at = ", ".join(style.rate(float(number)) for number in minimum)
             pairs.append((patch(color=colors[i]), f"{'global' if i < goals else 'local'} ({at})"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stepsize.kernel.errors import count
 from stepsize.plots import style
 from stepsize.results import Race, Rung
 from stepsize.results.sentences import percent
@@ -89,8 +90,7 @@ def _line(ax: Axes, tables: list[dict[str, int]], name: str, color: str, dash: s
 
 
 def _label(rung: Rung) -> str:
-    seeds = len(rung.seeds)
-    return f"{style.thousands(rung.steps)} steps\n{seeds} seed{'s' * (seeds > 1)}"
+    return f"{style.thousands(rung.steps)} steps\n{count(len(rung.seeds), 'seed')}"
 
 
 def _legend(ax: Axes, named: list[str]) -> None:

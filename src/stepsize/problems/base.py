@@ -183,7 +183,7 @@ class Task:
 
     @property
     def scored(self) -> str:
-        """What a score is, as results call it: "validation loss", or that of the metric, "negative" with mode "max"."""
+        """What a score is, in words: "validation loss", "validation accuracy"; "negative" before it with mode "max"."""
         if self.metric is None:
             return "validation loss"
         name = getattr(self.metric, "__name__", "metric").replace("_", " ").strip()

@@ -35,7 +35,7 @@ import torch
 from stepsize.adapters.torch import build_optimizer, drive
 from stepsize.engines import Ensemble, choose
 from stepsize.jobs import Runner, race
-from stepsize.jobs.races import SCORES
+from stepsize.jobs.race.race import SCORES
 from stepsize.kernel.optional import installed
 from stepsize.policies import one_cycle, recipe
 from stepsize.problems import Task, load_task

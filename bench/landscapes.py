@@ -19,8 +19,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from stepsize.engines.descent import _Plan, _Run, _starts
-from stepsize.engines.flow import basins
+from stepsize.engines.landscape.descend import _Plan, _Run, _starts
+from stepsize.engines.landscape.gradient_flow import basins
 from stepsize.policies import cosine
 from stepsize.problems.landscapes import Rastrigin
 from stepsize.rules import Adam

@@ -41,7 +41,7 @@ def drive(options: argparse.Namespace) -> None:
     import torch
 
     from stepsize.engines import Loop
-    from stepsize.engines.processes import Processes
+    from stepsize.execution.process_pool import Processes
     from stepsize.jobs import Journal, Runner, race
     from stepsize.policies import cosine
     from stepsize.rules import SGD

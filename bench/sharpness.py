@@ -23,7 +23,7 @@ from stepsize import drive
 from stepsize.diagnostics import sharpness
 from stepsize.diagnostics.objective import Objective, untouched
 from stepsize.policies import one_cycle
-from stepsize.problems.examples import TASKS
+from stepsize.problems.builtin_tasks import TASKS
 
 RATE = 0.01
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.records import Check, Record, Row
-from stepsize.jobs.statistics import t_interval
+from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import floats
 from stepsize.results import Interval
 

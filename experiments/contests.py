@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.base import Setup
 from stepsize.engines import Engine, choose
-from stepsize.jobs.statistics import t_interval
+from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.problems import Task
 from stepsize.results import Curves, Interval

@@ -12,7 +12,7 @@ from experiments.horizon import convex
 from experiments.records import Check, Row
 from experiments.tasks import NOISY, noisy_digits, scored_on_training
 from stepsize.engines import Ensemble
-from stepsize.jobs.statistics import t_interval
+from stepsize.jobs.paired_statistics import t_interval
 from stepsize.policies import exponential_decay, recipe
 from stepsize.problems import Task
 from stepsize.results import Interval

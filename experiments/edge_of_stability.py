@@ -13,12 +13,12 @@ from experiments.records import Check, Row
 from experiments.tasks import perceptron
 from stepsize.adapters.torch import drive
 from stepsize.diagnostics import adam_preconditioner, record_trail, sharpness
-from stepsize.jobs.statistics import t_interval
+from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats
 from stepsize.plots.style import dress, inks, legend
 from stepsize.policies import Policy
 from stepsize.problems import Task
-from stepsize.problems.examples import digits
+from stepsize.problems.builtin_tasks import digits
 from stepsize.rules import SGD, Adam, Momentum, Rule
 from stepsize.strategy import Strategy, Trial
 from stepsize.theory import stability_threshold

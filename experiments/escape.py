@@ -13,8 +13,8 @@ import numpy as np
 from experiments.base import Experiment, Measured, Setup
 from experiments.figures import draw_intervals, panels
 from experiments.records import Check, Row
-from stepsize.engines.descent import descend
-from stepsize.jobs.statistics import t_interval
+from stepsize.engines.landscape.descend import descend
+from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import NUMPY, Floats
 from stepsize.kernel.spec import NDArray

@@ -13,7 +13,7 @@ from experiments.figures import draw_lines, panels
 from experiments.records import Check, Row
 from experiments.tasks import NOISY, noisy_digits, perceptron
 from stepsize.engines import Ensemble
-from stepsize.jobs.statistics import t_interval
+from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats
 from stepsize.policies import recipe
 from stepsize.problems import Task

@@ -16,7 +16,7 @@ from experiments.figures import draw_lines, panels
 from experiments.records import Check, Row
 from experiments.tasks import NOISY, initial_loss, noisy_digits, scored_on_training
 from stepsize.engines import Ensemble
-from stepsize.jobs.statistics import t_interval
+from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats
 from stepsize.policies import Policy
 from stepsize.rules import SGD

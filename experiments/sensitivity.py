@@ -19,7 +19,7 @@ from experiments.records import Check, Row
 from experiments.tasks import diabetes, digits_conv, initial_loss, small_digits
 from experiments.words import bag_of_words
 from stepsize.engines import Ensemble
-from stepsize.jobs.statistics import t_interval
+from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.policies import Policy
 from stepsize.problems import Task

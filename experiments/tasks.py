@@ -14,7 +14,7 @@ from torch import nn
 
 from stepsize.kernel import seeds
 from stepsize.problems import Task
-from stepsize.problems.examples import digits
+from stepsize.problems.builtin_tasks import digits
 
 
 def perceptron(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> Callable[[], nn.Module]:

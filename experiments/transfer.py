@@ -16,7 +16,7 @@ from experiments.records import Check, Row
 from experiments.tasks import NOISY, diabetes, digits_conv, noisy_digits
 from stepsize.engines import Ensemble
 from stepsize.jobs import transferred
-from stepsize.jobs.statistics import t_interval
+from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats
 from stepsize.policies import Policy, linear_to_zero, wsd
 from stepsize.problems import Task

@@ -10,7 +10,7 @@ import numpy as np
 from suite import SIZE, Problem
 
 from stepsize import rules
-from stepsize.engines.ensemble import Ensemble
+from stepsize.engines.vectorised.ensemble import Ensemble
 from stepsize.policies import recipe
 from stepsize.strategy import Strategy, Trial
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from tasks import Problem
 
-from stepsize.engines.ensemble import Ensemble
+from stepsize.engines.vectorised.ensemble import Ensemble
 from stepsize.strategy import Trial
 
 SCAN = 10.0 ** (np.arange(-18, 9) / 2)

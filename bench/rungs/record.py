@@ -19,8 +19,8 @@ from suite import SISTER, half, read, write
 
 from stepsize import load_task
 from stepsize.engines import Engine, choose
-from stepsize.jobs.rungs import retimed
-from stepsize.jobs.suggestions import exponent_of, moved
+from stepsize.jobs.race.rungs import retimed
+from stepsize.jobs.range_test.suggest import exponent_of, moved
 from stepsize.policies import recipe
 from stepsize.problems import Task
 from stepsize.rules import AdamW, Momentum, Rule

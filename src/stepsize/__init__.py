@@ -16,28 +16,28 @@ from stepsize.schedules import Schedule as Schedule
 from stepsize.strategy import Strategy as Strategy
 
 if TYPE_CHECKING:
-    from stepsize.adapters.ramps import ramp as ramp
+    from stepsize.adapters.range_test import ramp as ramp
     from stepsize.adapters.torch import RangeTest as RangeTest
     from stepsize.adapters.torch import as_lr_scheduler as as_lr_scheduler
     from stepsize.adapters.torch import build_optimizer as build_optimizer
     from stepsize.adapters.torch import drive as drive
     from stepsize.engines.function import FunctionTask as FunctionTask
-    from stepsize.jobs import advise as advise
-    from stepsize.jobs import race as race
-    from stepsize.jobs import range_test as range_test
     from stepsize.jobs import suggest as suggest
+    from stepsize.jobs.advise.advise import advise as advise
+    from stepsize.jobs.race.race import race as race
+    from stepsize.jobs.range_test.ramp import range_test as range_test
     from stepsize.report import write_report as write_report
 
 _LATER = {
     "FunctionTask": "engines.function",
     "RangeTest": "adapters.torch",
-    "advise": "jobs",
+    "advise": "jobs.advise.advise",
     "as_lr_scheduler": "adapters.torch",
     "build_optimizer": "adapters.torch",
     "drive": "adapters.torch",
-    "race": "jobs",
-    "ramp": "adapters.ramps",
-    "range_test": "jobs",
+    "race": "jobs.race.race",
+    "ramp": "adapters.range_test",
+    "range_test": "jobs.range_test.ramp",
     "suggest": "jobs",
     "write_report": "report",
 }

@@ -11,7 +11,7 @@ from stepsize import build_optimizer, drive, load_task, rules
 from stepsize.adapters.torch import RuleOptimizer, configuration, restored
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.engines import Loop
-from stepsize.jobs.portfolio import RULES
+from stepsize.jobs.advise.search_space import RULES
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import Policy, one_cycle
 from stepsize.schedules import Linear

@@ -11,9 +11,6 @@ from stepsize.cli.main import main
 
 torch.set_num_threads(1)
 TINY = Path(__file__).parents[1] / "problems" / "tiny.py"
-HERE = str(Path(__file__).parents[1])
-if HERE not in sys.path:  # where samples.py is
-    sys.path.append(HERE)
 
 
 class Done(NamedTuple):

@@ -59,7 +59,9 @@ def test_advise_writes_what_it_was_asked_for(stepsize, folder):
 
 def test_a_kept_journal_saves_the_second_run(stepsize, monkeypatch):
     first = loads(stepsize(*ADVISE, "--json", "--journal", "kept").out)
-    monkeypatch.setattr("stepsize.engines.ensemble.Ensemble.run", lambda *_, **__: pytest.fail("a trial ran again"))
+    monkeypatch.setattr(
+        "stepsize.engines.vectorised.ensemble.Ensemble.run", lambda *_, **__: pytest.fail("a trial ran again")
+    )
     again = loads(stepsize(*ADVISE, "--json", "--journal", "kept").out)
     assert again.score == first.score
 

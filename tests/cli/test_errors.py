@@ -16,7 +16,7 @@ RANGE = ("range-test", "../tiny.py", "--rule", "SGD", "--seeds", 2, "--steps", 4
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch, request):
     """None of these commands may train anything."""
-    for engine in ("ensemble.Ensemble", "loop.Loop"):
+    for engine in ("vectorised.ensemble.Ensemble", "loop.Loop"):
         monkeypatch.setattr(f"stepsize.engines.{engine}.run", lambda *_, **__: pytest.fail("something was trained"))
 
 

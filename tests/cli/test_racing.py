@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stepsize import load
-from stepsize.cli import live, watch
-from stepsize.jobs.looks import Look
-from stepsize.jobs.store import Stage
+from stepsize.cli import race_display, watch
+from stepsize.execution.journal_store import Stage
+from stepsize.execution.status import Look
 from stepsize.results.io import loads
 
 FIELD = """
@@ -119,7 +119,7 @@ def test_tensorboard_has_a_run_for_each_strategy(stepsize, field):
 def test_the_board_shows_rungs_leaders_and_the_time_left():
     console = Console(file=io.StringIO(), width=100)
     race = samples.search()
-    board = live.Board(1000, Progress(console=console))
+    board = race_display.Board(1000, Progress(console=console))
     board.tell("rung 1: 90 strategies [100 steps]", 250)
     console.print(board)
     assert "25%" in console.file.getvalue()
@@ -138,7 +138,7 @@ def test_the_board_shows_rungs_leaders_and_the_time_left():
 def test_a_rung_in_which_all_diverged_is_told():
     rung = samples.final().rungs[0]
     lost = type(rung)(rung.steps, rung.strategies, rung.seeds, np.full(rung.scores.shape, np.inf))
-    assert live.told(1, lost) == "rung 1 is done, 6 strategies in 400 steps: every strategy diverged"
+    assert race_display.told(1, lost) == "rung 1 is done, 6 strategies in 400 steps: every strategy diverged"
 
 
 def test_a_journal_can_be_watched_after_the_race(stepsize, field):

@@ -9,7 +9,7 @@ import torch
 
 from stepsize import Task, build_optimizer, drive, load_task
 from stepsize.engines import Ensemble, Loop, choose
-from stepsize.engines.ensemble import UPDATE_BLOCK
+from stepsize.engines.vectorised.ensemble import UPDATE_BLOCK
 from stepsize.kernel.errors import TaskError
 from stepsize.policies import constant, one_cycle
 from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
@@ -278,7 +278,7 @@ def test_progress_adds_up_to_all_updates(tasks):
 def test_many_rows_are_updated_in_blocks_without_a_seam(tasks, monkeypatch):
     trials = [trial_of(AdamW(), seed) for seed in range(5)]
     whole = Ensemble().run(tasks("perceptron"), trials, 5)
-    monkeypatch.setattr("stepsize.engines.ensemble.UPDATE_BLOCK", 200)
+    monkeypatch.setattr("stepsize.engines.vectorised.ensemble.UPDATE_BLOCK", 200)
     blocks = Ensemble().run(tasks("perceptron"), trials, 5)
     assert UPDATE_BLOCK > 5 * 83 > 200
     np.testing.assert_array_equal(whole.losses, blocks.losses)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stepsize.engines import recording
-from stepsize.engines.inplace import Update, kind, rows
+from stepsize.engines.inplace import tracing
+from stepsize.engines.inplace.program import Update, kind, rows
 from stepsize.kernel.spec import hints
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import (
@@ -96,7 +96,7 @@ def both(rule, *, shared, apart=False, dtype=torch.float64):
 
 def unfused(monkeypatch):
     for change in ("_known", "_fused"):
-        monkeypatch.setattr(recording, change, lambda *_: None)
+        monkeypatch.setattr(tracing, change, lambda *_: None)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -127,7 +127,7 @@ def test_only_rules_that_look_at_shapes_are_not_recorded(name):
     rule = EVERY[name].over([(SIZE,)])
     p, slots = start(rule)
     kinds = {name: kind(values) for name, values in table_of(rule, shared=False).items()} | {"loss": "column"}
-    assert (recording.record(rule, p, slots, kinds) is None) == (name in PLAIN)
+    assert (tracing.record(rule, p, slots, kinds) is None) == (name in PLAIN)
 
 
 @pytest.mark.parametrize("name", sorted(set(EVERY) - PLAIN))
@@ -138,7 +138,7 @@ def test_a_number_that_all_replicas_share_is_as_a_column_of_it(name, monkeypatch
     table = table_of(rule, shared=True)
     numbers, columns = Update(rule), Update(rule)
     numbers.expect(table, p, slots)
-    monkeypatch.setattr("stepsize.engines.inplace.kind", lambda values: "column")
+    monkeypatch.setattr("stepsize.engines.inplace.program.kind", lambda values: "column")
     columns.expect(table, p, slots)
     wide = rows(table, p)
     monkeypatch.undo()
@@ -159,7 +159,7 @@ def test_a_replica_that_is_not_finite_leaves_the_others_as_they_are(name, bad):
     rule = EVERY[name]
     found = [walked(rule, bad) for bad in (None, bad)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stepsize.engines.inplace.record", lambda *_: None)
+        patch.setattr("stepsize.engines.inplace.program.record", lambda *_: None)
         by_formula = walked(rule, bad)
     for sound, spoilt, formula in zip(*found, by_formula, strict=True):
         kept = [0, 2, 3, 4]

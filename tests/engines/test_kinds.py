@@ -10,7 +10,7 @@ from stepsize import build_optimizer, drive, load_task
 from stepsize.adapters.torch.optimizers import TWINS
 from stepsize.engines import Ensemble, Loop
 from stepsize.engines.choice import refusal
-from stepsize.engines.draws import Draws, Keys
+from stepsize.engines.dropout import Draws, Keys
 from stepsize.policies import one_cycle
 from stepsize.rules import SGD, Adadelta, Adagrad, AdamW, RMSProp, RMSPropMomentum
 from stepsize.strategy import Strategy, Trial

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stepsize import load_task
 from stepsize.engines import Ensemble, Loop
-from stepsize.engines.replicas import Replicas
+from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.policies import Policy
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import (
@@ -189,7 +189,7 @@ def test_it_is_its_peer_on_a_network_in_both_engines(name, monkeypatch):
 @pytest.mark.parametrize("model", ["perceptron", "tied"])
 def test_the_engines_agree_in_every_rule(name, model, monkeypatch):
     """In blocks of one row; `tied` has a parameter that the loss does not use."""
-    monkeypatch.setattr("stepsize.engines.ensemble.UPDATE_BLOCK", 1)
+    monkeypatch.setattr("stepsize.engines.vectorised.ensemble.UPDATE_BLOCK", 1)
     task, rule = load_task(f"{TINY}:{model}"), EVERY[name]
     factor = 0.01 / rule.lr if isinstance(rule, Polyak) else 1.0
     trials = [trial_of(rule, seed, factor) for seed in (0, 1)]
@@ -219,7 +219,7 @@ def test_a_diverged_replica_never_spoils_the_others(name, bad, monkeypatch):
     trials = [trial_of(rule, seed) for seed in (0, 1, 2)]
     sound = Ensemble().run(task, trials, 12, score_every=6)
     monkeypatch.setattr(Poisoned, "bad", bad)
-    monkeypatch.setattr("stepsize.engines.ensemble.Replicas", Poisoned)
+    monkeypatch.setattr("stepsize.engines.vectorised.ensemble.Replicas", Poisoned)
     spoilt = Ensemble().run(task, trials, 12, score_every=6)
     assert spoilt.died_at.tolist() == [-1, 3, -1]
     np.testing.assert_array_equal(spoilt.losses[:, ::2], sound.losses[:, ::2])

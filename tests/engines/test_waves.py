@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from stepsize import load_task
-from stepsize.engines import Ensemble, Loop, base, choice, choose, draws, memory
-from stepsize.engines import ensemble as module
-from stepsize.engines.replicas import Replicas
+from stepsize.engines import Ensemble, Loop, base, choice, choose, dropout
+from stepsize.engines.vectorised import ensemble as module
+from stepsize.engines.vectorised import memory
+from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel.errors import ParameterError, TaskError
 from stepsize.policies import Policy, constant, one_cycle
 from stepsize.rules import EMA, SGD, SPS, AdamW, ClipNorm, Momentum, Muon
@@ -279,5 +280,5 @@ def test_a_gradient_that_is_wrong_under_vmap_is_found_out(monkeypatch):
 
     task = task_of("embedded")
     assert choice.refusal(task) is None
-    monkeypatch.delitem(draws.STAND_INS, torch.nn.functional.embedding)
+    monkeypatch.delitem(dropout.STAND_INS, torch.nn.functional.embedding)
     assert "its gradient as a replica is off" in choice.refusal(task)

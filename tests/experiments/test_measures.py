@@ -15,7 +15,7 @@ from experiments.reddi import RATE, STARTS, average_regret, follow
 from experiments.sensitivity import Losses, width
 from experiments.words import CHUNK, PACKAGES, bag_of_words
 
-from stepsize.engines.descent import descend
+from stepsize.engines.landscape.descend import descend
 from stepsize.policies import Policy
 from stepsize.problems.landscapes import Booth, DoubleWell, Reddi
 from stepsize.results import Interval

@@ -12,7 +12,8 @@ import pytest
 
 from stepsize import load_task
 from stepsize.engines import Loop
-from stepsize.jobs import Journal, race, store
+from stepsize.execution import journal_store
+from stepsize.jobs import Journal, race
 from stepsize.kernel.errors import JournalError
 from stepsize.policies import constant
 from stepsize.rules import SGD
@@ -44,7 +45,7 @@ def disk(tmp_path):
 
 @pytest.mark.parametrize("large", [1 << 16, 8], ids=["in the tables", "in files"])
 def test_a_full_disk_loses_nothing_that_is_finished(disk, tmp_path, monkeypatch, large):
-    monkeypatch.setattr(store, "LARGE", large)
+    monkeypatch.setattr(journal_store, "LARGE", large)
     whole = run(tmp_path / "whole")
     filler = disk / "filler"
 

@@ -13,9 +13,9 @@ import pytest
 
 from stepsize import Task, load_task
 from stepsize.engines import Loop
-from stepsize.engines.processes import Processes
+from stepsize.execution import trial_queue as table
+from stepsize.execution.process_pool import Processes
 from stepsize.jobs import Journal, Runner, race
-from stepsize.jobs import waves as table
 from stepsize.kernel.errors import JournalError, PoolError, TaskError
 from stepsize.policies import constant
 from stepsize.rules import SGD
@@ -163,7 +163,7 @@ race(task, [Strategy(SGD(), constant(rate)) for rate in (0.1, 0.2)], steps=5, ru
 def test_a_script_without_its_guard_is_told_so(tmp_path, monkeypatch):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    monkeypatch.setattr("stepsize.engines.processes.ATTEMPTS", 1)
+    monkeypatch.setattr("stepsize.execution.process_pool.ATTEMPTS", 1)
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
     monkeypatch.setattr(sys, "argv", [str(script), f"{FAULTY}:task"])
@@ -176,7 +176,7 @@ def test_a_script_without_its_guard_is_told_so(tmp_path, monkeypatch):
 DRIVER = """
 import sys
 from stepsize import load_task
-from stepsize.engines.processes import Processes
+from stepsize.execution.process_pool import Processes
 from stepsize.jobs import Journal, Runner
 from stepsize.policies import constant
 from stepsize.rules import SGD

@@ -13,7 +13,7 @@ from torch import nn
 from stepsize import load_task
 from stepsize.diagnostics import record_norms
 from stepsize.jobs import refine, refine_task
-from stepsize.jobs.refinements import FRESH, TUNING, norm_of
+from stepsize.jobs.refine import FRESH, TUNING, norm_of
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.policies import Policy, linear_to_zero, one_cycle
 from stepsize.results import Refinement

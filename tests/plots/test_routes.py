@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stepsize.engines.descent import descend
+from stepsize.engines.landscape.descend import descend
 from stepsize.kernel.errors import ParameterError
 from stepsize.plots import plot_coordinates, plot_profile, plot_routes, style
 from stepsize.policies import constant

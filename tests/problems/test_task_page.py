@@ -14,7 +14,7 @@ from stepsize.cli.main import cli
 from stepsize.engines import Ensemble, Loop
 from stepsize.engines.choice import refusal
 from stepsize.policies import constant
-from stepsize.problems import doubts
+from stepsize.problems import data_warnings
 from stepsize.rules import AdamW
 from stepsize.strategy import Strategy, Trial
 from stepsize.testing import check_task
@@ -55,7 +55,7 @@ def test_an_example_is_a_task_of_at_most_15_lines(file):
 
 @pytest.mark.parametrize("file", [name for name in FILES if name != LEAKING], indirect=True)
 def test_nothing_is_doubtful_in_an_example(file):
-    assert doubts(load_task(str(file))) == ()
+    assert data_warnings(load_task(str(file))) == ()
 
 
 @pytest.mark.parametrize("file", [LEAKING], indirect=True)

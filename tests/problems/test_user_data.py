@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from stepsize import FunctionTask, Task
 from stepsize.engines import Ensemble, Loop
 from stepsize.engines.choice import refusal
-from stepsize.engines.identity import difference, identity
+from stepsize.execution.task_fingerprint import difference, identity
 from stepsize.jobs import Journal, Runner
 from stepsize.kernel.errors import TaskError
 from stepsize.policies import constant
-from stepsize.problems import Columns, doubts, load_task
+from stepsize.problems import Columns, data_warnings, load_task
 from stepsize.rules import SGD
 from stepsize.strategy import Strategy, Trial
 
@@ -285,34 +285,34 @@ def test_another_metric_is_another_task_to_a_journal():
 
 
 def test_shared_samples_and_few_are_doubts():
-    assert doubts(PLAIN) == ()
-    (same,) = doubts(task_of((TX, TY), (TX, TY)))
+    assert data_warnings(PLAIN) == ()
+    (same,) = data_warnings(task_of((TX, TY), (TX, TY)))
     assert same.startswith("40 of 40 validation samples (100%) are training samples too")
-    (some,) = doubts(task_of(validation=(np.concatenate([XV, X[5:10]]), np.concatenate([YV, Y[5:10]]))))
+    (some,) = data_warnings(task_of(validation=(np.concatenate([XV, X[5:10]]), np.concatenate([YV, Y[5:10]]))))
     assert some.startswith("5 of 25 validation samples (20%)")
-    assert doubts(task_of(validation=(X[:20], (Y[:20] + 1) % 4))) == ()  # the same inputs with other targets
-    assert doubts(task_of(SAMPLES, SAMPLES_V, Owns, None)) == ()
-    assert "40 of 40" in doubts(task_of(SAMPLES, SAMPLES, Owns, None))[0]
+    assert data_warnings(task_of(validation=(X[:20], (Y[:20] + 1) % 4))) == ()  # the same inputs with other targets
+    assert data_warnings(task_of(SAMPLES, SAMPLES_V, Owns, None)) == ()
+    assert "40 of 40" in data_warnings(task_of(SAMPLES, SAMPLES, Owns, None))[0]
 
 
 def test_a_training_function_shows_no_data_to_doubt():
-    assert doubts(FunctionTask(print)) == ()
+    assert data_warnings(FunctionTask(print)) == ()
 
 
 def test_a_share_below_a_hundredth_is_chance():
     x = np.concatenate([X[:1], NOISE.standard_normal((199, 3))])
-    assert doubts(task_of(validation=(x, np.arange(200) % 4))) == ()
+    assert data_warnings(task_of(validation=(x, np.arange(200) % 4))) == ()
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 validation sample,"), (9, "9 validation samples,")])
 def test_a_score_on_a_few_samples_is_a_doubt(count, said):
-    (sentence,) = doubts(task_of(validation=(XV[:count], YV[:count])))
+    (sentence,) = data_warnings(task_of(validation=(XV[:count], YV[:count])))
     assert f"The score rests on {said}" in sentence
 
 
 @pytest.mark.parametrize("name", ["digits", "digits-cnn", "stdlib-text"])
 def test_nothing_is_doubtful_in_a_built_in_task(name):
-    assert doubts(load_task(name)) == ()
+    assert data_warnings(load_task(name)) == ()
 
 
 def full(after, error):

@@ -1,15 +1,9 @@
-"""Makes `tests/samples.py` importable as `samples`, and opens pages in headless Chromium."""
+"""Opens pages in headless Chromium."""
 
 import os
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
-
-HERE = str(Path(__file__).parents[1])
-if HERE not in sys.path:
-    sys.path.append(HERE)
 
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stepsize.engines.descent import descend
+from stepsize.engines.landscape.descend import descend
 from stepsize.policies import constant
 from stepsize.problems.landscapes import Booth
 from stepsize.report import write_report

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import samples
 
-from stepsize.jobs.finders import FINDERS as ALL_FINDERS
-from stepsize.jobs.finders import compare
+from stepsize.jobs.range_test.peer_finders import FINDERS as ALL_FINDERS
+from stepsize.jobs.range_test.peer_finders import compare
 from stepsize.kernel.errors import FormatError, ParameterError
 from stepsize.policies import one_cycle
 from stepsize.report import render, write_report
-from stepsize.report.sweeps import FINDERS, bound
+from stepsize.report.range_test import FINDERS, bound
 from stepsize.results import Interval
 from stepsize.results.io import dumps, loads
 from stepsize.rules import SGD

@@ -48,7 +48,7 @@ LOOPS = sorted((TESTS / "loops").glob("test_*.py"))
 
 
 @pytest.mark.parametrize(
-    "file", [file for file in LOOPS if file.stem not in {"test_how_to", "test_range_tests"}], ids=lambda file: file.stem
+    "file", [file for file in LOOPS if file.stem not in {"test_how_to", "test_range_test"}], ids=lambda file: file.stem
 )
 def test_every_cell_of_a_loop_is_a_test_or_says_why_not(file):
     """A row of the table has one cell for each property: `yes` where there is the test of that name, else a reason."""

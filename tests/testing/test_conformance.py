@@ -11,7 +11,7 @@ import torch
 from stepsize import policies
 from stepsize.kernel.spec import Spec, Steps, hints
 from stepsize.problems import Task
-from stepsize.problems.examples import TASKS
+from stepsize.problems.builtin_tasks import TASKS
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import SGD, Rule
 from stepsize.schedules import (

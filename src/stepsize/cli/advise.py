@@ -12,12 +12,12 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from stepsize.cli import base, places
+from stepsize.cli import base, execution
+from stepsize.codegen import FRAMEWORKS
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import recipe
 from stepsize.results.io import dumps
-from stepsize.results.scripts import FRAMEWORKS
-from stepsize.results.sentences import percent
+from stepsize.results.race_text import percent
 
 if TYPE_CHECKING:
     from stepsize.results import Advice, Interval, Race
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @base.report_option
 @base.save_option
 @base.journal_option
-@places.place_options
+@execution.place_options
 def advise(
     task: str, *, steps: int | None, budget: str, seed: int, rules: list[str] | None, policies: list[str] | None,
     only_optimizer: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
@@ -49,11 +49,11 @@ def advise(
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
-    from stepsize.jobs.advice import askable
-    from stepsize.jobs.budgets import Budget
-    from stepsize.jobs.portfolio import POLICIES, usual_rules, variants
+    from stepsize.jobs.advise.advise import askable
+    from stepsize.jobs.advise.search_space import POLICIES, usual_rules, variants
+    from stepsize.jobs.race.budget import Budget
 
-    places.check(**place)
+    execution.check(**place)
     if only_optimizer is not None and rules is not None:
         raise ParameterError("--only-optimizer names the one rule to try; leave --rules out.")
     named = [only_optimizer] if only_optimizer is not None else rules
@@ -76,7 +76,7 @@ def advise(
         askable(allowed, asked["rules"], names, horizon)
     total = None if allowed.trainings is None else allowed.trainings * horizon
     with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
-        with base.progress(total) as tell, places.runner(problem, kept, tell, place) as runner:
+        with base.progress(total) as tell, execution.runner(problem, kept, tell, place) as runner:
             if sizes is None:
                 answers: tuple[Advice, ...] = (jobs.advise(problem, runner=runner, **asked),)
             else:

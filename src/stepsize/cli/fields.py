@@ -53,7 +53,7 @@ class Field:
     def strategies(self, runner: Runner, horizon: int) -> list[Strategy]:
         """Return them all, after the range tests."""
         from stepsize import jobs
-        from stepsize.jobs.portfolio import candidates
+        from stepsize.jobs.advise.search_space import candidates
 
         found = list(self.given)
         for rule in self.tested:
@@ -71,8 +71,8 @@ def field_of(
     Raises ParameterError when strategies are given beside their parts, BudgetError when there is nothing to compare,
     and what is wrong with a name, a rate or a file.
     """
-    from stepsize.jobs.entries import read_strategies
-    from stepsize.jobs.portfolio import candidate, usual_rules
+    from stepsize.jobs.advise.search_space import candidate, usual_rules
+    from stepsize.jobs.race.strategy_files import read_strategies
 
     if strategies is not None:
         parts = {"--rules": rules, "--policies": policies, "--rates": rates}

@@ -19,8 +19,9 @@ import click
 from rich.table import Table
 
 from stepsize.cli import base
-from stepsize.kernel.errors import ParameterError, SpecError, count, suggestion
+from stepsize.kernel.errors import ParameterError, SpecError, suggestion
 from stepsize.kernel.spec import Spec, hints
+from stepsize.kernel.text import count
 from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
 from stepsize.results import Descent
@@ -67,8 +68,8 @@ def landscape(
     named = [strategy_of(text) for text in strategies]
     base.writable(*_files(out), save_to, report)
 
-    from stepsize.engines.descent import descend
-    from stepsize.engines.scales import usual
+    from stepsize.engines.landscape.default_strategies import usual
+    from stepsize.engines.landscape.descend import descend
 
     chosen = named or list(usual(given))
     with base.progress(len(chosen) * starts * steps) as tell:
@@ -128,7 +129,7 @@ def strategy_of(text: str) -> Strategy:
     words = text.split()
     if len(words) != 3:
         raise SpecError(MSG_STRATEGY.format(text))
-    from stepsize.jobs.portfolio import candidate
+    from stepsize.jobs.advise.search_space import candidate
 
     (rule,), (rate,) = base.rules_of(words[:1]), base.rates_of(words[2:])
     return candidate(rule, words[1], rate)
@@ -191,8 +192,8 @@ def deliver(found: Descent, out: Path) -> list[Path]:
 
 def outcomes_table(found: Descent) -> Table:
     """Return the outcome of each strategy, with intervals."""
-    from stepsize.plots.landscapes import name
-    from stepsize.report import words
+    from stepsize.plots.landscape import name
+    from stepsize.report import formatting
 
     title = f"{name(found)}, {count(len(found.starts), 'start')}, {count(found.steps, 'step')}"
     table = Table(title=title, title_justify="left")
@@ -200,9 +201,9 @@ def outcomes_table(found: Descent) -> Table:
     for heading in ("ends at a global minimum", "escapes from elsewhere", "median steps to come near", "diverged"):
         table.add_column(heading, justify="right")
     for outcome in found.outcomes:
-        escape = "none to escape from" if outcome.escape is None else words.share(outcome.escape)
-        steps = words.steps(outcome.time, found.steps)
-        table.add_row(outcome.strategy.name, words.share(outcome.share), escape, steps, str(outcome.diverged))
+        escape = "none to escape from" if outcome.escape is None else formatting.share(outcome.escape)
+        steps = formatting.steps(outcome.time, found.steps)
+        table.add_row(outcome.strategy.name, formatting.share(outcome.share), escape, steps, str(outcome.diverged))
     return table
 
 

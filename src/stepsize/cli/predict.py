@@ -17,8 +17,9 @@ import click
 from rich.table import Table as Grid
 
 from stepsize.cli import base
-from stepsize.kernel.errors import BudgetError, ParameterError, SpecError, count
+from stepsize.kernel.errors import BudgetError, ParameterError, SpecError
 from stepsize.kernel.spec import Spec
+from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, Prediction, Refinement
 from stepsize.results.io import load
@@ -102,7 +103,7 @@ def _curves(files: list[Path], options: dict[str, Any]) -> tuple[list[LossCurve]
 
 def _of_task(name: str, options: dict[str, Any]) -> Prediction:
     from stepsize import jobs, load_task
-    from stepsize.jobs.recordings import SEEDS
+    from stepsize.jobs.loss_laws.record import SEEDS
 
     (rule,) = base.rules_of([options["rule"]])
     for each in options["schedules"]:
@@ -144,7 +145,7 @@ def _asked(name: str, peak: float, options: dict[str, Any], run: LossCurve | Non
 
 
 def _of_csv(file: Path, options: dict[str, Any]) -> Policy:
-    from stepsize.jobs.logs import rates_between, read_log
+    from stepsize.jobs.csv_logs import rates_between, read_log
 
     (log,) = read_log(file, {"step": options["step_column"], "lr": options["lr_column"]})
     total = int(log.steps[-1]) + 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stepsize.cli import base, live, places
+from stepsize.cli import base, execution, race_display
 from stepsize.cli.advise import standings_table
 from stepsize.cli.fields import POLICIES, Field, field_of
 from stepsize.kernel.errors import BudgetError, ParameterError
@@ -20,7 +20,7 @@ from stepsize.results.io import dumps, write
 
 if TYPE_CHECKING:
     from stepsize.jobs import Budget, Journal, RungPlan, Runner
-    from stepsize.jobs.races import Listen
+    from stepsize.jobs.race.race import Listen
     from stepsize.results import Curves, Race, Rung
 
 SCREENED = 8
@@ -84,7 +84,7 @@ HOW = ("seeds", "tune_seeds", "budget", "rungs", "view", "selection")
 @base.report_option
 @base.save_option
 @base.journal_option
-@places.place_options
+@execution.place_options
 def race(
     task: str, *, steps: int | None, strategies: str | None, rules: list[str] | None, policies: list[str] | None,
     rates: list[str] | None, as_json: bool, table: Path | None, tensorboard: Path | None, report: Path | None,
@@ -94,7 +94,7 @@ def race(
     from stepsize import jobs, load_task
 
     how = {name: options.pop(name) for name in HOW}
-    places.check(**options)
+    execution.check(**options)
     if how["budget"] is not None:
         how["budget"] = jobs.Budget.of(how["budget"])
     base.writable(report, save_to, table)
@@ -105,9 +105,9 @@ def race(
     total = field.updates + _updates(settings["plans"], field, settings["seeds"], horizon)
     with base.journaled(journal, f"race-{base.slug(task)}") as kept:
         with (
-            live.tensorboard(tensorboard) as write_rung,
-            live.board(total) as (tell, show),
-            places.runner(problem, kept, tell, options) as runner,
+            race_display.tensorboard(tensorboard) as write_rung,
+            race_display.board(total) as (tell, show),
+            execution.runner(problem, kept, tell, options) as runner,
         ):
             record = _run(runner, field, horizon, _listening(kept, show, write_rung), settings)
         made = base.deliver(record, save_to, report)
@@ -128,8 +128,8 @@ def _settings(
     Raises BudgetError when the run is too short for rungs, or the budget too small.
     """
     from stepsize.jobs import RungPlan, halving, screening
-    from stepsize.jobs.races import affordable
-    from stepsize.jobs.rungs import ETA, LEAST_RUNG
+    from stepsize.jobs.race.race import affordable
+    from stepsize.jobs.race.rungs import ETA, LEAST_RUNG
 
     tuned = field.count > field.families > 1
     if tune_seeds and not tuned:
@@ -192,7 +192,7 @@ def _listening(journal: Journal, *others: Listen) -> Listen:
 
     def listen(rung: Rung, curves: Curves) -> None:
         rungs.append(rung)
-        journal.report(live.told(len(rungs), rung), 1, 1)
+        journal.report(race_display.told(len(rungs), rung), 1, 1)
         for other in others:
             other(rung, curves)
 

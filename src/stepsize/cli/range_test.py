@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from stepsize.cli import base
-from stepsize.kernel.errors import ParameterError, SpecError, count
+from stepsize.kernel.errors import ParameterError, SpecError
 from stepsize.kernel.spec import Spec
+from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, Suggestion, Sweep
 from stepsize.results.io import dumps, load, save
@@ -97,7 +98,7 @@ def _ramp(problem: Task, rule: Rule, options: dict[str, Any]) -> Sweep:
 
 def _search(problem: Task, rule: Rule, wanted: str | Policy, horizon: int | None, options: dict[str, Any]) -> Sweep:
     from stepsize import jobs
-    from stepsize.jobs.searches import BUDGET
+    from stepsize.jobs.range_test.search import BUDGET
 
     seeds, budget = options["seeds"] or SEARCHING, options["budget"] or BUDGET
     with base.progress(seeds * budget * (horizon or problem.steps)) as tell:

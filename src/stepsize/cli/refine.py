@@ -91,7 +91,7 @@ def _of_task(name: str, options: dict[str, Any]) -> Refinement:
 
 def _suggested(problem: Task, steps: int) -> Strategy:
     from stepsize import jobs
-    from stepsize.jobs.portfolio import candidates
+    from stepsize.jobs.advise.search_space import candidates
 
     (rule,) = base.rules_of([RULE])
     found = jobs.suggest(jobs.range_test(problem, rule, curvature=False), "constant", steps)

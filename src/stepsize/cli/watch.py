@@ -17,7 +17,7 @@ from stepsize.cli import base
 from stepsize.kernel.errors import FormatError
 
 if TYPE_CHECKING:
-    from stepsize.jobs.looks import Look
+    from stepsize.execution.status import Look
 
 SILENT = 60.0
 """Seconds without a sign of life after which a job on another machine is said to be silent."""
@@ -32,7 +32,7 @@ def watch(folder: Path, *, every: float, once: bool) -> None:
 
     It only reads; the job may run, have ended, or have been killed.
     """
-    from stepsize.jobs.looks import look
+    from stepsize.execution.status import look
 
     console, found = base.out(), look(folder)
     if once or not console.is_terminal:

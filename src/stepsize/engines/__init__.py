@@ -2,7 +2,7 @@
 
 from stepsize.engines.base import Engine as Engine
 from stepsize.engines.choice import choose as choose
-from stepsize.engines.ensemble import Ensemble as Ensemble
 from stepsize.engines.function import Function as Function
 from stepsize.engines.function import FunctionTask as FunctionTask
 from stepsize.engines.loop import Loop as Loop
+from stepsize.engines.vectorised.ensemble import Ensemble as Ensemble

@@ -8,11 +8,11 @@ import torch
 
 from stepsize.engines import base
 from stepsize.engines.base import Engine
-from stepsize.engines.draws import Keys
-from stepsize.engines.ensemble import Ensemble, quiet
+from stepsize.engines.dropout import Keys
 from stepsize.engines.function import Function, FunctionTask
 from stepsize.engines.loop import Loop
-from stepsize.engines.replicas import Replicas
+from stepsize.engines.vectorised.ensemble import Ensemble, quiet
+from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import TaskError
 from stepsize.policies import constant

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from stepsize.engines import base
-from stepsize.engines.draws import Draws, Keys
-from stepsize.engines.inplace import Row, Update, rows
+from stepsize.engines.dropout import Draws, Keys
+from stepsize.engines.inplace.program import Row, Update, rows
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats
 from stepsize.problems import Task

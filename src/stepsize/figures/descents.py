@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stepsize.engines.descent import descend
+from stepsize.engines.landscape.descend import descend
 from stepsize.plots import plot_coordinates, plot_profile, plot_rates, plot_routes, style
 from stepsize.plots.step_sizes import What
 from stepsize.policies import constant, recipe

@@ -2,17 +2,19 @@
 
 from stepsize.plots.animations import animate as animate
 from stepsize.plots.curves import plot_curves as plot_curves
-from stepsize.plots.fans import plot_fan as plot_fan
-from stepsize.plots.landscapes import plot_arrivals as plot_arrivals
-from stepsize.plots.landscapes import plot_basins as plot_basins
-from stepsize.plots.landscapes import plot_paths as plot_paths
-from stepsize.plots.landscapes import plot_rates as plot_rates
-from stepsize.plots.landscapes import side_by_side as side_by_side
-from stepsize.plots.laws import plot_norms as plot_norms
-from stepsize.plots.laws import plot_prediction as plot_prediction
-from stepsize.plots.laws import plot_refinement as plot_refinement
-from stepsize.plots.races import plot_race as plot_race
-from stepsize.plots.races import plot_sensitivity as plot_sensitivity
+from stepsize.plots.landscape import plot_arrivals as plot_arrivals
+from stepsize.plots.landscape import plot_basins as plot_basins
+from stepsize.plots.landscape import plot_paths as plot_paths
+from stepsize.plots.landscape import plot_rates as plot_rates
+from stepsize.plots.landscape import side_by_side as side_by_side
+from stepsize.plots.loss_laws import plot_norms as plot_norms
+from stepsize.plots.loss_laws import plot_prediction as plot_prediction
+from stepsize.plots.loss_laws import plot_refinement as plot_refinement
+from stepsize.plots.race import plot_race as plot_race
+from stepsize.plots.race import plot_sensitivity as plot_sensitivity
+from stepsize.plots.range_test import plot_search as plot_search
+from stepsize.plots.range_test import plot_sweep as plot_sweep
+from stepsize.plots.rate_grid import plot_fan as plot_fan
 from stepsize.plots.routes import plot_coordinates as plot_coordinates
 from stepsize.plots.routes import plot_profile as plot_profile
 from stepsize.plots.routes import plot_routes as plot_routes
@@ -23,6 +25,4 @@ from stepsize.plots.schedules import plot_schedule as plot_schedule
 from stepsize.plots.schedules import plot_schedules as plot_schedules
 from stepsize.plots.slices import plot_slice as plot_slice
 from stepsize.plots.step_sizes import plot_step_sizes as plot_step_sizes
-from stepsize.plots.sweeps import plot_search as plot_search
-from stepsize.plots.sweeps import plot_sweep as plot_sweep
 from stepsize.plots.terminal import sketch as sketch

@@ -10,7 +10,7 @@ import numpy as np
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.plots import style
-from stepsize.plots.landscapes import frame, ground, mark_minima, name
+from stepsize.plots.landscape import frame, ground, mark_minima, name
 from stepsize.results import Descent
 
 ENDINGS = ("gif", "webp")

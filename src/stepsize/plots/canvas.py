@@ -10,7 +10,7 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.plots import style
-from stepsize.plots.ranges import Window
+from stepsize.plots.range_test_data import Window
 
 BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 """The dots of a character of braille, by row and column; they are added to its blank."""

@@ -9,7 +9,7 @@ import numpy as np
 from stepsize.kernel.arrays import NUMPY, Floats
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.plots import style
-from stepsize.plots.landscapes import FEW, PANEL, frame, ground, mark_minima
+from stepsize.plots.landscape import FEW, PANEL, frame, ground, mark_minima
 from stepsize.plots.step_sizes import WORDS, What
 from stepsize.results import Descent
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stepsize.kernel.errors import count
+from stepsize.kernel.text import count
 from stepsize.plots import style
 from stepsize.results import Race, Rung
-from stepsize.results.sentences import percent
+from stepsize.results.race_text import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

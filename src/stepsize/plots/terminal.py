@@ -11,9 +11,9 @@ import numpy as np
 
 from stepsize.kernel.arrays import floats
 from stepsize.kernel.errors import ParameterError
-from stepsize.plots import ranges, style
+from stepsize.plots import range_test_data, style
 from stepsize.plots.canvas import BRAILLE, PLAIN, Canvas, Ink
-from stepsize.plots.ranges import Mark, Window
+from stepsize.plots.range_test_data import Mark, Window
 from stepsize.results import Suggestion, Sweep
 
 LEAST = (40, 4)
@@ -41,7 +41,7 @@ def sketch(
         )
     ink = PLAIN if _encoded(BRAILLE.probe, encoding) != BRAILLE.probe else BRAILLE
     page = _Page(width, height, ink)
-    ramp, fans = ranges.parts(sweep)
+    ramp, fans = range_test_data.parts(sweep)
     lines = [] if ramp is None else page.ramp(ramp, suggestion)
     if fans:
         lines += [""] * bool(lines) + page.fans(fans, suggestion)
@@ -66,28 +66,28 @@ class _Page:
 
     def ramp(self, sweep: Sweep, suggestion: Suggestion | None) -> list[str]:
         """Return the lines of a ramp."""
-        rates, each = ranges.fit(sweep, suggestion)
-        curve, shown = style.middle(each, average="median"), ranges.marks(suggestion)
+        rates, each = range_test_data.fit(sweep, suggestion)
+        curve, shown = style.middle(each, average="median"), range_test_data.marks(suggestion)
         title = f"{sweep.title} on {sweep.task}: loss while the rate climbs"
-        losses = ranges.losses_of_ramp(curve, floats(sweep.losses))
-        canvas = self._canvas(ranges.values((sweep,), shown), losses)
+        losses = range_test_data.losses_of_ramp(curve, floats(sweep.losses))
+        canvas = self._canvas(range_test_data.values((sweep,), shown), losses)
         canvas.line(rates, curve)
         notes = [] if np.isfinite(curve).any() else ["every loss is infinite or not a number"]
         return [*self._words([title, *notes]), *canvas.lines(), *self._marks(canvas, shown)]
 
     def fans(self, fans: Sequence[Sweep], suggestion: Suggestion | None) -> list[str]:
         """Return the lines of fans; the last of them is the one in question."""
-        last, shown = fans[-1], ranges.mark_of_fan(fans[-1], suggestion)
-        canvas = self._canvas(ranges.values(tuple(fans), shown), ranges.losses_of_fans(tuple(fans)))
+        last, shown = fans[-1], range_test_data.mark_of_fan(fans[-1], suggestion)
+        canvas = self._canvas(range_test_data.values(tuple(fans), shown), range_test_data.losses_of_fans(tuple(fans)))
         key: list[str] = []
         before = last.before[np.isfinite(last.before)]
         if len(before):
             canvas.level(float(before.mean()))
             key.append(f"{self.ink.level} before training")
-        canvas.line(last.rates, ranges.ends(last))
+        canvas.line(last.rates, range_test_data.ends(last))
         signs = list(zip(reversed(fans), cycle(self.ink.signs), strict=False))
         for fan, sign in reversed(signs):
-            canvas.signs(fan.rates, ranges.ends(fan), sign)
+            canvas.signs(fan.rates, range_test_data.ends(fan), sign)
             key.insert(0, f"{sign} {fan.steps} steps")
         for fan in fans:
             canvas.crosses(fan.rates[~np.isfinite(fan.judged).all(axis=1)])

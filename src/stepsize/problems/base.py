@@ -120,7 +120,7 @@ class Task:
             read = whole if self.loss is None else pair
             object.__setattr__(self, part, read(getattr(self, part), part))
         if self.loss is None:
-            own = need("stepsize.problems.own")
+            own = need("stepsize.problems.own_loss")
             object.__setattr__(self, "model", own.Whole(self.model))
             object.__setattr__(self, "loss", own.own_loss)
 

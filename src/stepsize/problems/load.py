@@ -12,7 +12,7 @@ from types import ModuleType
 
 from stepsize.kernel.errors import StepsizeError, TaskError, suggestion
 from stepsize.problems.base import Task
-from stepsize.problems.examples import TASKS
+from stepsize.problems.builtin_tasks import TASKS
 
 FUNCTION = "task"
 """The function that a task file defines, unless the user names another."""

@@ -10,8 +10,8 @@ from stepsize.kernel.spec import Spec
 from stepsize.plots import plot_policy, plot_schedule
 from stepsize.plots.style import rate
 from stepsize.policies import Policy
-from stepsize.report import descents, laws, looks, races, sweeps, words
-from stepsize.report.choices import alternatives, lead, untried
+from stepsize.report import diagnostics, formatting, landscape, loss_laws, race, range_test
+from stepsize.report.alternatives import alternatives, lead, untried
 from stepsize.report.parts import Article, Code, Facts, Gallery, Points, Section
 from stepsize.report.pictures import draw
 from stepsize.results import (
@@ -41,7 +41,7 @@ def articles(results: tuple[Spec, ...]) -> tuple[Article, ...]:
         after = results[i + 1] if i + 1 < len(results) else None
         before = results[i - 1] if i else None
         if isinstance(result, Sweep):
-            found.append(sweeps.sweep_article(result, after if isinstance(after, Suggestion) else None))
+            found.append(range_test.sweep_article(result, after if isinstance(after, Suggestion) else None))
         elif not (isinstance(result, Suggestion) and isinstance(before, Sweep)):
             found.append(article(result))
     return tuple(found)
@@ -54,11 +54,11 @@ def article(result: Spec) -> Article:
             return write(result)
     match result:
         case Curves():
-            facts = Facts((("Trials", str(len(result.trials))), ("Engine", result.engine or words.NONE)))
-            found = Article("Record", words.count(len(result.trials), "trial"), facts, (races.learning(result),))
+            facts = Facts((("Trials", str(len(result.trials))), ("Engine", result.engine or formatting.NONE)))
+            found = Article("Record", formatting.count(len(result.trials), "trial"), facts, (race.learning(result),))
         case Strategy():
-            facts = Facts((("Peak learning rate", rate(result.peak)), *words.policy_facts(result.policy)))
-            blocks = (races.policy_picture(result), races.strategy_json(result))
+            facts = Facts((("Peak learning rate", rate(result.peak)), *formatting.policy_facts(result.policy)))
+            blocks = (race.policy_picture(result), race.strategy_json(result))
             found = Article("Strategy", result.name, facts, (Section("Schedule", blocks),))
         case Policy() | Schedule():
             found = _moves(result)
@@ -70,12 +70,12 @@ def article(result: Spec) -> Article:
 
 def advice_article(advice: Advice) -> Article:
     """Return an advice as an article: the answer first, then what it rests on, in the order one would ask."""
-    ranges = [sweeps.sweep_picture(*pair) for pair in zip_longest(advice.sweeps, advice.suggestions)]
+    ranges = [range_test.sweep_picture(*pair) for pair in zip_longest(advice.sweeps, advice.suggestions)]
     why: tuple[Section, ...] = (Section("Why", (Points(advice.reasons),)),)
     if advice.warnings:
         why += (Section("Watch out", (Points(advice.warnings, warning=True),)),)
     return Article(
-        above=f"Advice · task {advice.task} · {words.count(advice.steps, 'step')}",
+        above=f"Advice · task {advice.task} · {formatting.count(advice.steps, 'step')}",
         title=advice.strategy.name,
         facts=_answer(advice),
         lead=lead(advice),
@@ -83,28 +83,28 @@ def advice_article(advice: Advice) -> Article:
             *why,
             alternatives(advice),
             Section("Code to paste", (Code(advice.code()),)),
-            races.standings(advice.final),
-            races.learning(advice.final.curves),
+            race.standings(advice.final),
+            race.learning(advice.final.curves),
             *((Section("Range tests", (Gallery(tuple(ranges)),)),) if ranges else ()),
-            races.policies(advice.final),
-            races.sensitivity(advice.search),
-            races.rungs(advice.search, advice.final),
+            race.policies(advice.final),
+            race.sensitivity(advice.search),
+            race.rungs(advice.search, advice.final),
             untried(advice),
-            Section("How to repeat it", (_origin(advice), races.strategy_json(advice.strategy))),
+            Section("How to repeat it", (_origin(advice), race.strategy_json(advice.strategy))),
         ),
     )
 
 
 def _answer(advice: Advice) -> Facts:
-    tried = races.tried(advice.search)
+    tried = race.tried(advice.search)
     return Facts(
         (
             ("Peak learning rate", rate(advice.strategy.peak)),
-            *words.policy_facts(advice.policy),
-            (f"Expected {advice.final.scored}", words.mean_and_span(advice.score)),
-            ("One more run", f"{words.span(advice.promise)}, with 95 % confidence"),
+            *formatting.policy_facts(advice.policy),
+            (f"Expected {advice.final.scored}", formatting.mean_and_span(advice.score)),
+            ("One more run", f"{formatting.span(advice.promise)}, with 95 % confidence"),
             ("Strategies tried", str(tried)),
-            ("Cost of the search", words.trainings(advice.cost)),
+            ("Cost of the search", formatting.trainings(advice.cost)),
         )
     )
 
@@ -117,11 +117,11 @@ def _origin(advice: Advice) -> Facts:
         (
             ("Seed of the search", str(advice.seed)),
             ("Seeds of the runs", ", ".join(map(str, seeds))),
-            ("Versions", ", ".join(f"{name} {version}" for name, version in versions) or words.NONE),
-            ("Hardware", dict(advice.versions).get(MACHINE, words.NONE)),
-            ("Engine", advice.final.engine or words.NONE),
-            ("Cost", words.trainings(advice.cost)),
-            ("Wall time", words.duration(advice.seconds)),
+            ("Versions", ", ".join(f"{name} {version}" for name, version in versions) or formatting.NONE),
+            ("Hardware", dict(advice.versions).get(MACHINE, formatting.NONE)),
+            ("Engine", advice.final.engine or formatting.NONE),
+            ("Cost", formatting.trainings(advice.cost)),
+            ("Wall time", formatting.duration(advice.seconds)),
             *([("Command", advice.command)] if advice.command else []),
         )
     )
@@ -130,9 +130,9 @@ def _origin(advice: Advice) -> Facts:
 def _moves(value: Policy | Schedule) -> Article:
     """Return a policy or a schedule as an article."""
     if isinstance(value, Policy):
-        facts, function = Facts(words.policy_facts(value)), plot_policy
+        facts, function = Facts(formatting.policy_facts(value)), plot_policy
     else:
-        facts, function = Facts((("In words", words.in_words(value)),)), plot_schedule  # type: ignore[assignment]
+        facts, function = Facts((("In words", formatting.in_words(value)),)), plot_schedule  # type: ignore[assignment]
     picture = draw(function, value, label=f"The {value.noun} against the step", caption=f"{value!r}")
     json = Code(dumps(value, indent=2), f"The {value.noun} as JSON")
     title = "Policy" if isinstance(value, Policy) else type(value).__name__
@@ -141,12 +141,12 @@ def _moves(value: Policy | Schedule) -> Article:
 
 WRITERS: dict[type[Spec], Callable[[Any], Article]] = {
     Advice: advice_article,
-    Race: races.race_article,
-    Suggestion: sweeps.suggestion_article,
-    Descent: descents.descent_article,
-    Slice: looks.slice_article,
-    StepSizes: looks.step_sizes_article,
-    Refinement: laws.refinement_article,
-    Prediction: laws.prediction_article,
+    Race: race.race_article,
+    Suggestion: range_test.suggestion_article,
+    Descent: landscape.descent_article,
+    Slice: diagnostics.slice_article,
+    StepSizes: diagnostics.step_sizes_article,
+    Refinement: loss_laws.refinement_article,
+    Prediction: loss_laws.prediction_article,
 }
 """What writes the article of a kind that has one of its own."""

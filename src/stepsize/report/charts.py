@@ -10,7 +10,7 @@ import numpy as np
 from stepsize.kernel.arrays import Floats
 from stepsize.plots import style
 from stepsize.plots.curves import lines_of
-from stepsize.plots.races import GROUPS
+from stepsize.plots.race import GROUPS
 from stepsize.report.parts import Chart, Column, Line
 from stepsize.results import Curves, Race, Sensitivity, Standing
 

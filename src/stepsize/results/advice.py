@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from stepsize.codegen import function_script, script
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.policies import Policy
 from stepsize.results.race import Interval, Race
-from stepsize.results.scripts import function_script, script
+from stepsize.results.range_test import Suggestion, Sweep
 from stepsize.results.sensitivity import family_of
-from stepsize.results.sweep import Suggestion, Sweep
 from stepsize.schedules import Chain, Constant
 from stepsize.strategy import Strategy
 

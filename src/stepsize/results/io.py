@@ -15,13 +15,13 @@ from stepsize.problems import landscapes, noise
 from stepsize.results.advice import Advice
 from stepsize.results.curvature import Sharpness, Slice
 from stepsize.results.curves import Curves
-from stepsize.results.descent import Descent, Outcome
+from stepsize.results.landscape import Descent, Outcome
 from stepsize.results.prediction import Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.race import Interval, Race, Rung, Standing
+from stepsize.results.range_test import Estimate, Suggestion, Sweep
 from stepsize.results.refinement import Refinement
 from stepsize.results.sensitivity import Sensitivity
 from stepsize.results.step_sizes import StepSizes
-from stepsize.results.sweep import Estimate, Suggestion, Sweep
 from stepsize.strategy import Strategy, Trial
 
 S = TypeVar("S", bound=Spec)

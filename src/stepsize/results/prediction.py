@@ -11,7 +11,7 @@ from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.policies import LR, Policy
-from stepsize.results.sweep import Estimate
+from stepsize.results.range_test import Estimate
 
 TAIL = 0.03
 """The final loss of a recorded run is the mean over its last part, so that one noisy row decides nothing."""

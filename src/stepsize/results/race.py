@@ -11,8 +11,8 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.optional import need, picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.results.curves import Curves
+from stepsize.results.race_text import sentences
 from stepsize.results.sensitivity import Sensitivity, family_of, rates_a_family, sensitivities
-from stepsize.results.sentences import sentences
 from stepsize.strategy import Strategy
 
 View = Literal["retimed", "prefix"]

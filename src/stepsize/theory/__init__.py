@@ -8,11 +8,11 @@ from stepsize.theory.fitting import Run as Run
 from stepsize.theory.fitting import fit as fit
 from stepsize.theory.lanczos import Eigenpair as Eigenpair
 from stepsize.theory.lanczos import largest_eigenpair as largest_eigenpair
-from stepsize.theory.laws import LAWS as LAWS
-from stepsize.theory.laws import Annealing as Annealing
-from stepsize.theory.laws import Functional as Functional
-from stepsize.theory.laws import Law as Law
-from stepsize.theory.laws import MultiPower as MultiPower
+from stepsize.theory.loss_laws import LAWS as LAWS
+from stepsize.theory.loss_laws import Annealing as Annealing
+from stepsize.theory.loss_laws import Functional as Functional
+from stepsize.theory.loss_laws import Law as Law
+from stepsize.theory.loss_laws import MultiPower as MultiPower
 from stepsize.theory.refinement import refined as refined
 from stepsize.theory.refinement import resampled as resampled
 from stepsize.theory.refinement import smoothed as smoothed

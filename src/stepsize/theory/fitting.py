@@ -14,7 +14,7 @@ import numpy as np
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.optional import need
-from stepsize.theory.laws import Law, Scale
+from stepsize.theory.loss_laws import Law, Scale
 
 HUBER = 1e-3
 """Where an error of the logarithm stops counting by its square."""
@@ -51,7 +51,7 @@ def fit(law: Law, runs: Sequence[Run], fixed: Mapping[str, float] | None = None)
     Watch out: the least value of several starts is not always the least of all, and parameters that fit are not unique;
     ask the law for losses, and do not read its parameters.
 
-    >>> from stepsize.theory.laws import Annealing
+    >>> from stepsize.theory.loss_laws import Annealing
     >>> table = np.concatenate([np.full(500, 0.1), np.linspace(0.1, 0.0, 500)])
     >>> at, right = np.arange(50, 1001, 10.0), np.array([1.0, 2.0, 0.5, 0.1, 50.0])
     >>> fit(Annealing(), [Run(table, at, Annealing()(right, table, at))]).round(3).tolist()

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from stepsize.adapters.keras.policy import keras
-from stepsize.adapters.ramps import endless, ramp
+from stepsize.adapters.range_test import endless, ramp
 from stepsize.kernel.errors import DriveError
 from stepsize.results import Sweep
 

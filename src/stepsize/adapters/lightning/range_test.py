@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from stepsize.adapters.lightning.policy import PACKAGE, Callback, PolicyCallback
-from stepsize.adapters.ramps import endless
+from stepsize.adapters.range_test import endless
 from stepsize.adapters.torch.range_test import RangeTest
 from stepsize.adapters.torch.rates import DRIVEN, set_rate
 from stepsize.kernel.errors import DriveError, brief, suggestion

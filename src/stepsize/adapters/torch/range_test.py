@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import distributed
 
-from stepsize.adapters.ramps import Ramp, endless, number
+from stepsize.adapters.range_test import Ramp, endless, number
 from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.adapters.torch.rates import Rates
@@ -30,7 +30,7 @@ from stepsize.adapters.torch.snapshots import restored, resumable
 from stepsize.adapters.torch.updates import after_update, paused
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.results import Sweep
-from stepsize.theory.ramps import HIGH, LOW
+from stepsize.theory.range_test import HIGH, LOW
 
 PATIENCE = 1000
 """Turns of the loop at one rate without an update, after which none will come."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from stepsize.adapters.ramps import endless
+from stepsize.adapters.range_test import endless
 from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.torch.range_test import RangeTest
 from stepsize.adapters.torch.rates import DRIVEN, set_rate

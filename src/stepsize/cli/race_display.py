@@ -1,0 +1,163 @@
+"""A race while it runs: how far it is, its rungs, who leads, on a terminal, in a log, in TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from stepsize.cli import base
+from stepsize.kernel.optional import need
+from stepsize.kernel.text import count
+from stepsize.results import Curves, Rung
+
+if TYPE_CHECKING:
+    from stepsize.jobs.race.race import Listen
+
+LEADERS = 5
+"""How many of a rung are shown, best first."""
+
+POINTS = 200
+"""The most points of a line in TensorBoard."""
+
+
+@dataclass
+class Board:
+    """What is seen of a race: a bar, a row for every rung, and the leaders of the last one."""
+
+    total: int
+    bar: Progress
+    rungs: list[Rung] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._job = self.bar.add_task("starting", total=self.total)
+        self._done = 0
+
+    def tell(self, stage: str, updates: int) -> None:
+        """Move the bar; a race that goes on beyond its plan, with more seeds, has a longer one."""
+        self._done += updates
+        self.total = max(self.total, self._done)
+        self.bar.update(self._job, completed=self._done, total=self.total, description=escape(stage))
+
+    def listen(self, rung: Rung, curves: Curves) -> None:  # noqa: ARG002  (a `Listen`)
+        """Keep a rung that is done."""
+        self.rungs.append(rung)
+
+    def __rich__(self) -> Group:
+        parts: list[Any] = [self.bar]
+        if self.rungs:
+            parts = [rungs_table(self.rungs), leaders_table(self.rungs[-1]), self.bar]
+        return Group(*parts)
+
+
+def rungs_table(rungs: Sequence[Rung]) -> Table:
+    """Return the rungs that are done, with their agreement."""
+    from stepsize.jobs.paired_statistics import kendall
+
+    table = Table(title="rungs", title_justify="left")
+    for heading in ("steps", "strategies", "seeds", "agreement with the last"):
+        table.add_column(heading, justify="right")
+    table.add_column("best", no_wrap=True)
+    for before, rung in zip((None, *rungs), rungs, strict=False):
+        agreement = "" if before is None else f"{kendall(before, rung):.2f}"
+        counts = map(str, (rung.steps, len(rung.strategies), len(rung.seeds)))
+        table.add_row(*counts, agreement, escape(rung.strategies[rung.order[0]].name))
+    return table
+
+
+def leaders_table(rung: Rung) -> Table:
+    """Return the best of a rung."""
+    title = f"leaders after {rung.steps} steps, mean of {count(len(rung.seeds), 'seed')}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("strategy", no_wrap=True)
+    table.add_column("score", justify="right")
+    for index in rung.order[:LEADERS]:
+        mean = rung.means[index]
+        table.add_row(escape(rung.strategies[index].name), f"{mean:.4f}" if np.isfinite(mean) else "diverged")
+    return table
+
+
+def told(number: int, rung: Rung) -> str:
+    """Return a rung that is done in one line: who leads, and who follows."""
+    first = [f"{rung.strategies[i].name} ({rung.means[i]:.4f})" for i in rung.order[:2] if np.isfinite(rung.means[i])]
+    leads = f"{first[0]} leads" + (f", then {first[1]}" if first[1:] else "") if first else "every strategy diverged"
+    ran = count(len(rung.strategies), "strategy", "strategies")
+    return f"rung {number} is done, {ran} in {rung.steps} steps: {leads}"
+
+
+@contextmanager
+def board(total: int) -> Iterator[tuple[base.Tell, Listen]]:
+    """Show a race of about `total` replica-steps on standard error; where there is no terminal, line by line.
+
+    Gives the two who are to be told: of progress, and of every rung that is done.
+    """
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        rungs: list[Rung] = []
+
+        def listen(rung: Rung, curves: Curves) -> None:  # noqa: ARG001  (a `Listen`)
+            rungs.append(rung)
+            click.echo(f"      {told(len(rungs), rung)}", err=True)
+
+        yield base.lines(total), listen
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    shown = Board(total, Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console))
+    with Live(get_renderable=shown.__rich__, console=console, transient=True, refresh_per_second=4):
+        yield shown.tell, shown.listen
+
+
+@contextmanager
+def tensorboard(folder: Path | None) -> Iterator[Listen]:
+    """Write every rung that is done into `folder` for TensorBoard, one run a strategy; nothing where there is none.
+
+    Raises MissingPackageError without tensorboard, before anything runs.
+    """
+    if folder is None:
+        yield lambda rung, curves: None  # noqa: ARG005  (a `Listen`)
+        return
+    need("tensorboard")
+    writer = need("torch.utils.tensorboard").SummaryWriter
+    from stepsize.adapters.torch import tensorboard_log
+
+    with ExitStack() as stack:
+        writers: dict[str, Any] = {}
+        done = 0
+
+        def listen(rung: Rung, curves: Curves) -> None:
+            nonlocal done
+            done += 1
+            for row, strategy in enumerate(rung.strategies):
+                if strategy.name not in writers:
+                    writers[strategy.name] = stack.enter_context(writer(str(folder / base.slug(strategy.name))))
+                log = tensorboard_log(writers[strategy.name], f"rung {done}/")
+                own = [i for i, trial in enumerate(curves.trials) if trial.strategy.name == strategy.name]
+                if own:  # a rung that was widened holds more than its last runs
+                    _write(log, curves.select(own))
+                if np.isfinite(rung.means[row]):
+                    log(rung.steps, {"score": float(rung.means[row])})
+                writers[strategy.name].flush()
+
+        yield listen
+
+
+def _write(log: Any, curves: Curves) -> None:
+    """Write the means over the seeds, of the losses in bins, and of the scores."""
+    from stepsize.plots.style import binned
+
+    for step, loss in zip(*binned(curves.losses, POINTS), strict=True):
+        if np.isfinite(loss).all():
+            log(int(step), {"training loss": float(loss.mean())})
+    for step, score in zip(curves.score_steps, curves.scores, strict=True):
+        if np.isfinite(score).all():
+            log(int(step), {"validation": float(score.mean())})

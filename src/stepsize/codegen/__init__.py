@@ -1,0 +1,6 @@
+"""The code to paste: a strategy as a complete short script, for each framework."""
+
+from stepsize.codegen.frameworks import FRAMEWORKS as FRAMEWORKS
+from stepsize.codegen.frameworks import function_script as function_script
+from stepsize.codegen.frameworks import script as script
+from stepsize.codegen.script import loadable as loadable

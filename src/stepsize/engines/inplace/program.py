@@ -1,0 +1,204 @@
+"""The step of a rule in place: its operations, each with an array to write into.
+
+A rule is a formula that returns new arrays, and stays one. `recording` makes a list of operations of it, once; here
+each is told where to write: over an operand that nothing reads any more, at best where its result belongs, else into
+one of a few spare arrays. What is run is Python that `torch.fx` makes of the list, in which every call has an `out=`. A
+rule that cannot be recorded is run as it is, and copied (docs/adr/0013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx
+
+from stepsize.engines.inplace.tracing import CONSTANTS, WRITES, Kinds, calls, like_of, record
+from stepsize.kernel.arrays import Floats
+from stepsize.rules import Rule
+from stepsize.rules.base import Slots
+
+Row = dict[str, Any]
+"""The coefficients of a step: floats, or columns (replicas, 1)."""
+
+
+class Update:
+    """A rule's step on rows of parameters and slots, which are overwritten.
+
+    rule: bound to the shapes of a model. apart: the new parameters are written into another array than the old.
+    """
+
+    def __init__(self, rule: Rule, *, apart: bool = False) -> None:
+        self._rule, self._apart = rule, apart
+        self._programs: dict[tuple[tuple[str, Any], ...], Program | None] = {}
+        self._program: Program | None = None
+
+    def expect(self, table: Mapping[str, Floats], p: torch.Tensor, slots: Slots) -> None:
+        """Have the next steps be those of `table`, (steps, replicas) of each coefficient, on rows like p and slots."""
+        kinds = {name: kind(values) for name, values in table.items()}
+        if self._rule.core.takes_loss:
+            kinds["loss"] = "column"
+        key = tuple(kinds.items())
+        if key not in self._programs:
+            self._programs[key] = compiled(self._rule, p, slots, kinds, apart=self._apart)
+        self._program = self._programs[key]
+
+    def __call__(
+        self, p: torch.Tensor, g: torch.Tensor, slots: Slots, c: Row, into: torch.Tensor | None = None
+    ) -> None:
+        """Write the new parameters over p, or into `into`, and the new slots over the old.
+
+        c: the coefficients in the order of the table, the loss last.
+        """
+        if self._program is not None:
+            self._program.run(p, g, *slots, *c.values(), into, *self._program.arrays(p))
+            return
+        new, after = self._rule.step(p, g, slots, c, torch)
+        (p if into is None else into).copy_(new)
+        for slot, fresh in zip(slots, after, strict=True):
+            if fresh is not slot:
+                slot.copy_(fresh)
+
+
+def kind(values: Floats) -> Any:
+    """Return what a coefficient, (steps, replicas), is to a recording; see `recording.Kinds`."""
+    first = float(values.flat[0])
+    if first in {0.0, 1.0} and (values == first).all():
+        return first
+    return "number" if (values == values[:, :1]).all() else "column"
+
+
+def rows(table: Mapping[str, Floats], like: torch.Tensor) -> list[Row]:
+    """Return the coefficients step by step: floats where all replicas have the same, else columns, (replicas, 1)."""
+    series = {
+        name: torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(-1).unbind()
+        if kind(values) == "column"
+        else values[:, 0].tolist()
+        for name, values in table.items()
+    }
+    return [dict(zip(series, values, strict=True)) for values in zip(*series.values(), strict=True)]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A step in place: run(p, g, *slots, *coefficients, into, *spares).
+
+    spares: what each spare array is like, and what it holds, where it is a constant.
+    """
+
+    run: Callable[..., None]
+    spares: list[tuple[torch.Tensor, float | None]]
+    _made: dict[int, list[torch.Tensor]] = field(default_factory=dict)
+
+    def arrays(self, p: torch.Tensor) -> list[torch.Tensor]:
+        """Return the spare arrays for rows as many as those of p, always the same."""
+        if len(p) not in self._made:
+            self._made[len(p)] = [_filled(p, like, value) for like, value in self.spares]
+        return self._made[len(p)]
+
+
+def _filled(p: torch.Tensor, like: torch.Tensor, value: float | None) -> torch.Tensor:
+    """Return an array for the rows of p, in the order of p in memory where it has the shape of p."""
+    shape = (len(p), *like.shape[1:])
+    made = torch.empty_like(p, dtype=like.dtype) if shape == p.shape else p.new_empty(shape, dtype=like.dtype)
+    return made.fill_(value or 0)
+
+
+def compiled(rule: Rule, p: torch.Tensor, slots: Slots, kinds: Kinds, *, apart: bool) -> Program | None:
+    """Return the step of `rule` in place, for coefficients of these kinds, or None where it cannot be recorded."""
+    graph = record(rule, p, slots, kinds)
+    if graph is None:
+        return None
+    names = ["p", "g", *(f"slot{i}" for i in range(len(slots)))]
+    homes = ["into" if apart else "p", *names[2:]]
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    own = {node: name for node, name in zip(inputs, names, strict=False) if name in homes}
+    outputs = _copied(graph, homes, own)
+    places = _Places(graph, dict(zip(outputs[::-1], homes[::-1], strict=True)), own)
+    new = fx.Graph()
+    arguments = [*names, *(f"c{i}" for i in range(len(kinds))), "into", *places.spares]
+    arrays = {name: new.placeholder(name) for name in arguments}
+    now = {node: arrays[name] for node, name in zip(inputs, arguments, strict=False)}
+    for node in calls(graph):
+        if like_of(node) is None:
+            now[node] = new.node_copy(node, now.__getitem__)
+            continue
+        args, kwargs = fx.map_arg((node.args, node.kwargs), now.__getitem__)
+        now[node] = arrays[places.of[node]]
+        if node.target not in CONSTANTS:
+            new.call_function(WRITES[node.target], args, {**kwargs, "out": now[node]})
+    for output, home in zip(outputs, homes, strict=True):
+        if now[output] is not arrays[home]:
+            new.call_method("copy_", (arrays[home], now[output]))
+    new.output(None)
+    return Program(fx.GraphModule({}, new).forward, list(places.spares.values()))
+
+
+def _copied(graph: fx.Graph, homes: Sequence[str], own: Mapping[fx.Node, str]) -> list[fx.Node]:
+    """Return what a step returns, an input that it returns in the place of another as a copy."""
+    end = next(node for node in graph.nodes if node.op == "output")
+    found = []
+    for node, home in zip(end.args[0], homes, strict=True):
+        if node.op == "placeholder" and own.get(node) != home:
+            with graph.inserting_before(end):
+                copy = graph.call_function(torch.clone, (node,))
+            copy.meta["like"] = like_of(node)
+            found.append(copy)
+        else:
+            found.append(node)
+    end.args = (tuple(found),)
+    return found
+
+
+class _Places:
+    """In which array each result is.
+
+    of: the name of the array, by operation. spares: by name, what an array beside the given ones is like, and the
+    constant in it, if any.
+
+    homes: where what a step returns belongs. own: where an input is that may be overwritten after its last use.
+    """
+
+    def __init__(self, graph: fx.Graph, homes: dict[fx.Node, str], own: Mapping[fx.Node, str]) -> None:
+        self.of = dict(own)
+        self.spares: dict[str, tuple[torch.Tensor, float | None]] = {}
+        self._homes = homes
+        last = {read: node for node in graph.nodes for read in node.all_input_nodes}
+        self._free = set(homes.values()) - {name for node, name in own.items() if node in last}
+        for node in calls(graph):
+            if like_of(node) is None:
+                continue
+            if node.target in CONSTANTS:
+                self.of[node] = self._spare(node, CONSTANTS[node.target])
+                continue
+            ending = [read for read in node.all_input_nodes if last[read] is node and self._ends(read)]
+            self.of[node] = self._chosen(node, [self.of[read] for read in ending if _same(read, node)])
+            self._free |= {self.of[read] for read in ending}
+            self._free.discard(self.of[node])
+
+    def _ends(self, read: fx.Node) -> bool:
+        """Whether the array of `read` is free after its last use: not that of a constant or a gradient."""
+        return read in self.of and read.target not in CONSTANTS
+
+    def _chosen(self, node: fx.Node, ready: list[str]) -> str:
+        """Return an array for the result of `node`; `ready` are those of operands that are read for the last time."""
+        home = self._homes.get(node)
+        if home is not None and (home in self._free or home in ready):
+            return home
+        spares = [name for name in self._free if name in self.spares and _same(self.spares[name][0], node)]
+        if home is not None:
+            ready = [name for name in ready if name in self.spares]
+        return min(ready or spares, default=None) or self._spare(node, None)
+
+    def _spare(self, node: fx.Node, constant: float | None) -> str:
+        name = f"spare{len(self.spares)}"
+        self.spares[name] = node.meta["like"], constant
+        return name
+
+
+def _same(one: fx.Node | torch.Tensor, node: fx.Node) -> bool:
+    """Whether two results could be in one array."""
+    first, second = one if isinstance(one, torch.Tensor) else like_of(one), like_of(node)
+    return first is not None and second is not None and (first.shape, first.dtype) == (second.shape, second.dtype)

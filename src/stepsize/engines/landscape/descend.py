@@ -1,0 +1,282 @@
+"""Descent on a landscape: thousands of starts as the rows of one array, under any rule and any schedule.
+
+A strategy's table becomes coefficients once a chunk; the hot loop only indexes its rows. The starts are cut into blocks
+that fit the cache; the outcome does not depend on how.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from stepsize.engines import base
+from stepsize.engines.inplace.program import Row, Update, rows
+from stepsize.engines.landscape.gradient_flow import basins
+from stepsize.kernel import seeds
+from stepsize.kernel.arrays import Floats
+from stepsize.kernel.errors import ParameterError, brief
+from stepsize.kernel.spec import NDArray
+from stepsize.problems.landscapes import Landscape
+from stepsize.problems.landscapes.base import FEW
+from stepsize.problems.noise import Noise
+from stepsize.results.landscape import UNKNOWN, Descent
+from stepsize.rules import Rule
+from stepsize.rules.base import Slots
+from stepsize.strategy import Strategy, Trial
+
+BLOCK = 1 << 15
+"""Coordinates that are updated at once: parameters, slots and temporaries of a block stay in the cache."""
+
+WATCHED, POINTS = 200, 121
+"""How many trajectories are recorded, and at how many steps, at most."""
+
+
+def descend(
+    landscape: Landscape,
+    strategies: Sequence[Strategy],
+    *,
+    starts: int | Floats = 10_000,
+    steps: int = 1000,
+    seed: int = 0,
+    noise: Noise | None = None,
+    watched: int = WATCHED,
+    points: int = POINTS,
+    block: int = BLOCK,
+    progress: base.Progress | None = None,
+) -> Descent:
+    """Let every strategy descend on `landscape` from the same starts, under the same noise.
+
+    starts: how many, drawn evenly from the box, or the points themselves, (starts, dimensions).
+    steps: of every run (steps, optimizer updates). seed: of the starts and of the noise. watched: how many trajectories
+        are recorded. points: at how many steps, at most, more densely at first; twice as many as steps record them all.
+    block: coordinates that are updated at once; it moves speed, not results. progress: told of steps times starts.
+
+    A trajectory that is not finite any more is frozen at its last finite point, and says when; the others go on.
+
+    Raises ParameterError for starts outside of the box, or where the gradient is not finite, and for a rule that cannot
+    be held inside of a box.
+
+    >>> from stepsize.policies import constant
+    >>> from stepsize.problems.landscapes import Booth
+    >>> from stepsize.rules import SGD
+    >>> found = descend(Booth(), [Strategy(SGD(), constant(0.05))], starts=100, steps=200)
+    >>> found.reached.mean(), found.ends[0, 0].round(6).tolist()
+    (np.float64(1.0), [1.0, 3.0])
+    """
+    began = time.perf_counter()
+    if not strategies:
+        raise ParameterError("a descent needs at least one strategy.")
+    for strategy in strategies:
+        if landscape.walls and strategy.rule.anchored:
+            raise ParameterError(
+                f"{type(landscape).__name__} holds its points inside of its box, and {strategy.rule.title} keeps them "
+                "in its own state, where nothing else may move them; take another rule or another landscape."
+            )
+    x = _starts(landscape, starts, seed)
+    plan = _Plan(landscape, x, steps, seed, noise, watched, points, block)
+    runs = [_Run(plan, strategy.over(steps)) for strategy in strategies]
+    for run in runs:
+        run.all(progress)
+    return Descent(
+        landscape, noise, steps, seed, tuple(run.strategy for run in runs), x, basins(landscape, x),
+        np.stack([run.ends for run in runs]), np.stack([run.basins for run in runs]),
+        np.stack([run.entered for run in runs]), np.stack([run.died_at for run in runs]),
+        runs[0].due, np.stack([run.paths for run in runs]), time.perf_counter() - began,
+    )  # fmt: skip
+
+
+def _starts(landscape: Landscape, starts: int | Floats, seed: int) -> Floats:
+    """Return the starts, checked."""
+    if isinstance(starts, int):
+        if starts < 1:
+            raise ParameterError(f"a descent needs at least one start, not {starts}.")
+        low, high = landscape.box.T
+        return seeds.generator(seed, "starts").uniform(low, high, (starts, landscape.dimensions))
+    x = np.array(starts, dtype=np.float64, ndmin=2)
+    kind = type(landscape).__name__
+    if x.ndim != 2 or x.shape[1] != landscape.dimensions or not len(x):
+        raise ParameterError(f"starts on {kind} have the shape (starts, {landscape.dimensions}), not {x.shape}.")
+    inside = ((x >= landscape.box[:, 0]) & (x <= landscape.box[:, 1])).all(axis=1)
+    if not inside.all():
+        bounds = ", ".join(f"{low:g} to {high:g}" for low, high in landscape.box[:3])
+        raise ParameterError(
+            f"{(~inside).sum()} of {len(x)} starts lie outside of the box of {kind} ({bounds}), the first at "
+            f"{brief(x[~inside][0].tolist())}; move them into it."
+        )
+    finite = landscape.gradient(torch.from_numpy(x), torch).isfinite().all(-1).numpy()
+    if not finite.all():
+        raise ParameterError(
+            f"the gradient of {kind} is not finite at {(~finite).sum()} of {len(x)} starts, the first at "
+            f"{brief(x[~finite][0].tolist())}; start elsewhere."
+        )
+    return x
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What all strategies of a descent have in common; the arguments of `descend`."""
+
+    landscape: Landscape
+    x: Floats
+    steps: int
+    seed: int
+    noise: Noise | None
+    watched: int
+    points: int
+    block: int
+
+
+class _Run:
+    """One strategy on all starts."""
+
+    def __init__(self, plan: _Plan, strategy: Strategy) -> None:
+        self._plan, self.strategy = plan, strategy
+        height = max(1, plan.block // plan.landscape.dimensions)
+        rule = strategy.rule.over([(plan.landscape.dimensions,)])
+        self._update = Update(rule, apart=True)
+        self._blocks = [
+            _Block(plan, rule, self._update, first, first + height) for first in range(0, len(plan.x), height)
+        ]
+        self.due = np.unique(np.round(np.linspace(0, 1, plan.points) ** 2 * plan.steps).astype(np.int64))
+        self._paths = [self._look()]
+
+    def all(self, progress: base.Progress | None) -> None:
+        """Make all steps, a chunk at a time."""
+        trial = Trial(self.strategy, self._plan.seed)
+        first, steps = self._blocks[0], self._plan.steps
+        for start in range(0, steps, base.CHUNK):
+            stop = min(start + base.CHUNK, steps)
+            table = base.coefficients([trial], start, stop)
+            self._update.expect(table, first.x, first.slots)
+            each = rows(table, first.x)
+            edges = [start, *self.due[(self.due > start) & (self.due < stop)].tolist(), stop]
+            for begin, end in pairwise(edges):
+                self._advance(each[begin - start : end - start], begin)
+                if end in self.due:
+                    self._paths.append(self._look())
+                if progress is not None:
+                    progress((end - begin) * len(self._plan.x))
+
+    def _advance(self, each: Sequence[Row], start: int) -> None:
+        with torch.no_grad(), _one_thread():
+            for block in self._blocks:
+                block.advance(each, start)
+
+    def _look(self) -> Floats:
+        return self._joined("weights")[: self._plan.watched]
+
+    def _joined(self, name: str) -> NDArray:
+        return np.concatenate([getattr(block, name).numpy() for block in self._blocks])
+
+    @property
+    def paths(self) -> Floats:
+        """The first trajectories at the steps that were due, (points, watched, dimensions)."""
+        return np.stack(self._paths)
+
+    @property
+    def ends(self) -> Floats:
+        """The last points, (starts, dimensions)."""
+        return self._joined("weights")
+
+    @property
+    def basins(self) -> NDArray:
+        """The basin of each end, (starts,)."""
+        return np.where(self.died_at < 0, basins(self._plan.landscape, self.ends), UNKNOWN)
+
+    @property
+    def entered(self) -> NDArray:
+        """After how many updates each start came near a global minimum, (starts,)."""
+        return self._joined("entered")
+
+    @property
+    def died_at(self) -> NDArray:
+        """At which update each start diverged, (starts,)."""
+        return self._joined("died_at")
+
+
+class _Block:
+    """Some rows of the starts: their points, their slots, and what is noted of each.
+
+    first, stop: the places of its rows among all starts. x: the points, (rows, dimensions); slots: the rule's.
+    """
+
+    def __init__(self, plan: _Plan, rule: Rule, update: Update, first: int, stop: int) -> None:
+        self._landscape, self._noise, self._seed = plan.landscape, plan.noise, plan.seed
+        self._rule, self._update, self._first = rule, update, first
+        box = torch.from_numpy(plan.landscape.box)
+        self._low, self._high = box[:, 0], box[:, 1]
+        self.x = _columnwise(plan.x[first:stop])
+        self._other = torch.empty_like(self.x)
+        self.slots: Slots = self._rule.init(self.x, torch)
+        self._waiting = ~plan.landscape.arrived(self.x, torch)
+        self.entered = torch.where(self._waiting, -1, 0)
+        self.died_at = torch.full_like(self.entered, -1)
+        self._dead: torch.Tensor | None = None
+
+    @property
+    def weights(self) -> torch.Tensor:
+        """The points to judge the rows by."""
+        found: torch.Tensor = self._rule.readout(self.x, self.slots, torch)
+        return found if self._dead is None else torch.where(self._dead, self.x, found)
+
+    def advance(self, rows: Sequence[Row], start: int) -> None:
+        """Make the updates `start`, `start + 1`, ... with these rows of coefficients."""
+        watching = bool(self._waiting.any())
+        for step, row in enumerate(rows, start):
+            c = row
+            if self._rule.core.takes_loss:
+                c = {**row, "loss": self._landscape.value(self.x, torch).unsqueeze(-1)}
+            self._update(self.x, self._gradient(step), self.slots, c, self._other)
+            self._keep(step)
+            self.x, self._other = self._other, self.x
+            if watching:
+                self._note(step + 1)
+
+    def _gradient(self, step: int) -> torch.Tensor:
+        gradient: torch.Tensor = self._landscape.observed(self.x, torch, step, self._seed)
+        if self._noise is None:
+            return gradient
+        drawn = torch.from_numpy(self._noise.draw(self._seed, step, self._first, *self.x.shape))
+        return torch.addcmul(gradient, gradient, drawn) if self._noise.multiplies else gradient.add(drawn)
+
+    def _keep(self, step: int) -> None:
+        """Hold the new points inside the walls, and put the last one that was finite where one is not."""
+        x = self._other
+        if not math.isfinite(x.sum().item()):  # one number tells that all is well, or that rows have to be looked at
+            lost = ~x.isfinite().all(-1)
+            self.died_at.masked_fill_(lost & (self.died_at < 0), step)
+            self._dead = (self.died_at >= 0).unsqueeze(-1)
+        if self._landscape.walls:
+            torch.clamp(x, self._low, self._high, out=x)
+        if self._dead is not None:
+            torch.where(self._dead, self.x, x, out=x)
+
+    def _note(self, updates: int) -> None:
+        """Note which rows came near a global minimum for the first time."""
+        there = self._waiting & self._landscape.arrived(self.weights, torch)
+        if torch.count_nonzero(there):
+            self.entered.masked_fill_(there, updates)
+            self._waiting &= ~there
+
+
+def _columnwise(x: Floats) -> torch.Tensor:
+    """Return a copy of x, coordinate after coordinate where they are few, so that sums over a row go along columns."""
+    return torch.tensor(x.T).T if x.shape[1] <= FEW else torch.tensor(x)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch work on one thread for a while: a block is too small to be shared out."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""The vectorised engine: many replicas of one model, trained at once."""

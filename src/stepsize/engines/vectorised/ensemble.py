@@ -1,0 +1,226 @@
+"""The ensemble: all replicas of a model in one vectorised training step.
+
+The parameters of a replica are one flat row; `torch.func.vmap` trains all rows with one sequence of kernels, and the
+update rule runs in place, a block of rows at a time. Hyperparameters differ from row to row, which is all that a race
+needs. Rows that diverge are left behind (docs/adr/0016).
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+
+from stepsize.engines import base
+from stepsize.engines.inplace.program import Row, Update, rows
+from stepsize.engines.vectorised import memory
+from stepsize.engines.vectorised.replicas import Replicas
+from stepsize.kernel.errors import ParameterError
+from stepsize.policies import constant
+from stepsize.problems import Task
+from stepsize.results.curves import Curves
+from stepsize.rules.base import Slots
+from stepsize.strategy import Strategy, Trial
+
+UPDATE_BLOCK = 1 << 17
+"""Elements that the rule updates at once, on a CPU: they stay in the cache from one operation to the next."""
+
+MOST = 64
+"""Replicas in a wave at most, unless a size is given: on a CPU more of them bring nothing, or less."""
+
+WAVE = 1 << 25
+"""Bytes that a step of a wave takes at most on a CPU, unless a size is given: what falls out of the cache is slower."""
+
+LOOK = 32
+"""After so many steps each it is looked which replicas are still alive; on a GPU, a look waits for it."""
+
+_NEEDS: WeakKeyDictionary[Task, dict[Any, tuple[int, int]]] = WeakKeyDictionary()
+
+
+class Ensemble:
+    """Runs the trials of one form of rule as replicas of one vectorised model.
+
+    size: the most replicas in one wave; None takes 64, or fewer where they would take more than 32 MiB on a CPU, or
+        half of the memory that is free. dtype: of the parameters. device: "auto" takes a GPU where there is one.
+
+    Raises ParameterError for a size below 1, and from `run` TaskError where not even one replica fits.
+    """
+
+    def __init__(
+        self, size: int | None = None, dtype: torch.dtype = torch.float32, device: str | torch.device = "auto"
+    ) -> None:
+        if size is not None and size < 1:
+            raise ParameterError(f"an ensemble needs a size of at least 1 replica, not {size}.")
+        self.size = size
+        self.dtype = dtype
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+
+    @property
+    def label(self) -> str:
+        """What ran, in a few words; the size of its waves moves no result, and is no part of it."""
+        return f"ensemble on {self.device.type}{base.precision(self.dtype)}"
+
+    def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
+        """Return groups of one form of rule, of at most `size` trials, as even as they can be."""
+        return [wave for group in base.by_rule(trials) for wave in _even(group, self.size or MOST)]
+
+    def run(
+        self,
+        task: Task,
+        trials: Sequence[Trial],
+        steps: int,
+        *,
+        score_every: int | None = None,
+        progress: base.Progress | None = None,
+    ) -> Curves:
+        """Run `trials` for `steps` updates, wave after wave."""
+        with quiet():
+            groups = base.by_rule(trials)
+            waves = [wave for group in groups for wave in _even(group, self.most(task, trials[group[0]]))]
+            parts = [self._wave(task, [trials[i] for i in wave], steps, score_every, progress) for wave in waves]
+        return base.reordered(parts, waves)
+
+    def most(self, task: Task, trial: Trial) -> int:
+        """Return how many replicas like `trial` may be in one wave.
+
+        Raises TaskError where not even one fits into the memory.
+        """
+        if self.size is not None:
+            return self.size
+        training, whole = self._needs(task, trial)
+        fitting = memory.fitting(task.name, whole, self.device)
+        return min(MOST, fitting, max(1, WAVE // training) if self.device.type == "cpu" else MOST)
+
+    def _needs(self, task: Task, trial: Trial) -> tuple[int, int]:
+        """Return the bytes that a replica takes in a step, and with a score after it; measured once."""
+        known = _NEEDS.setdefault(task, {})
+        key = trial.strategy.rule.form, self.dtype, self.device
+        if key not in known:
+            with quiet():
+                known[key] = self._need(base.glanced(task), trial), self._need(task, trial)
+        return known[key]
+
+    def _need(self, task: Task, trial: Trial) -> int:
+        rule = trial.strategy.rule
+        one = Trial(Strategy(rule, constant(rule.lr)), trial.seed)  # a policy of its own may need more steps than one
+        return memory.each(lambda count: self._wave(task, [one] * count, 1, None, None))
+
+    def _wave(
+        self, task: Task, trials: Sequence[Trial], steps: int, score_every: int | None, progress: base.Progress | None
+    ) -> Curves:
+        began = time.perf_counter()
+        points = base.score_points(steps, score_every)
+        due = set(points)
+        wave = _Wave(task, trials, steps, self.dtype, self.device)
+        losses, scores = [], []  # type: tuple[list[torch.Tensor], list[torch.Tensor]]
+        for step in range(steps):
+            with base.blamed(task, step):
+                losses.append(wave.step(step))
+                if step + 1 in due:
+                    scores.append(wave.score(step))
+            if progress is not None:
+                progress(len(trials))
+            if (step + 1) % LOOK == 0:
+                wave.look(torch.stack(losses[-LOOK:]))
+        found, judged = (torch.stack(each).cpu().numpy() for each in (losses, scores))
+        base.end_the_dead(found, judged, points)
+        return Curves(
+            tuple(trials), steps, found, np.array(points), judged.astype(np.float64), time.perf_counter() - began,
+            self.label,
+        )  # fmt: skip
+
+
+class _Wave:
+    """Some trials at once: their replicas, the rule with its slots, and which of them live.
+
+    living: the places of the rows among the trials, or None while all of them are there.
+    """
+
+    def __init__(
+        self, task: Task, trials: Sequence[Trial], steps: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._bound, self._steps = base.bound(trials, steps), steps
+        self._replicas = Replicas(task, [trial.seed for trial in trials], dtype, device)
+        self._rule = trials[0].strategy.rule.over(self._replicas.shapes)
+        self._slots = self._rule.init(self._replicas.flat, torch)
+        self._update = Update(self._rule)
+        self._living: torch.Tensor | None = None
+        self._dead = torch.zeros(len(trials), dtype=torch.bool, device=device)
+        self._table: list[Row] = []
+
+    def step(self, step: int) -> torch.Tensor:
+        """Make update number `step`, and return the loss before it of each trial, (trials,)."""
+        if step % base.CHUNK == 0:
+            found = base.coefficients(self._bound, step, min(step + base.CHUNK, self._steps))
+            self._update.expect(found, self._replicas.flat, self._slots)
+            self._table = [_of(row, self._living) for row in rows(found, self._replicas.flat)]
+        if self._gone:
+            return self._replicas.flat.new_full((len(self._bound),), torch.nan)
+        gradient, loss = self._replicas.gradient(step)
+        now = self._table[step % base.CHUNK]
+        if self._rule.core.takes_loss:
+            now = {**now, "loss": loss.unsqueeze(-1)}
+        _in_blocks(self._update, self._replicas.flat, gradient, self._slots, now)
+        return self._spread(loss)
+
+    def score(self, step: int) -> torch.Tensor:
+        """Return the validation loss of each trial, (trials,)."""
+        if self._gone:
+            return self._spread(self._replicas.flat.new_empty(0))
+        return self._spread(self._replicas.score(self._rule.readout(self._replicas.flat, self._slots, torch), step))
+
+    def look(self, losses: torch.Tensor) -> None:
+        """Go on with the living alone when more than half of the rows are dead; losses: the latest, (steps, trials)."""
+        self._dead |= ~losses.isfinite().all(0)
+        here = self._dead if self._living is None else self._dead[self._living]
+        if 2 * int(here.sum()) <= len(here):
+            return
+        kept = (~here).nonzero()[:, 0]
+        self._replicas.keep(kept)
+        self._slots = tuple(slot[kept] for slot in self._slots)
+        self._table = [_of(row, kept) for row in self._table]
+        self._living = kept if self._living is None else self._living[kept]
+
+    @property
+    def _gone(self) -> bool:
+        return self._living is not None and not len(self._living)
+
+    def _spread(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the values of the rows at the places of their trials, NaN elsewhere."""
+        if self._living is None:
+            return values
+        return values.new_full((len(self._bound),), torch.nan).index_copy_(0, self._living, values)
+
+
+def _even(group: Sequence[int], most: int) -> list[list[int]]:
+    """Return the trials of `group` in pieces of at most `most`, as even as they can be."""
+    return [part.tolist() for part in np.array_split(group, -(-len(group) // most))]
+
+
+def _of(row: Row, kept: torch.Tensor | slice | None) -> Row:
+    """Return the coefficients of some replicas."""
+    if kept is None:
+        return row
+    return {name: value[kept] if isinstance(value, torch.Tensor) else value for name, value in row.items()}
+
+
+def _in_blocks(update: Update, flat: torch.Tensor, gradient: torch.Tensor, slots: Slots, c: Row) -> None:
+    """Update all rows, a block of rows at a time."""
+    height = max(1, UPDATE_BLOCK // flat.shape[1]) if flat.device.type == "cpu" else len(flat)
+    for start in range(0, len(flat), height):
+        block = slice(start, start + height)
+        update(flat[block], gradient[block], tuple(slot[block] for slot in slots), _of(c, block))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep torch from saying that an operation of the model is vectorised by a loop: it is right, if slower."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+        yield

@@ -1,0 +1,136 @@
+"""Many copies of a model as rows of one array: their parameters, buffers and batches, and gradients of all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from stepsize.engines.dropout import Draws, Keys
+from stepsize.problems import Task
+
+Tensors = dict[str, torch.Tensor]
+Batch = tuple[torch.Tensor, torch.Tensor]
+"""Inputs and targets; inputs of several names are `problems.Columns`, which are cut and moved as a tensor is."""
+
+Measure = Callable[[Any, torch.Tensor], torch.Tensor]
+
+
+class Replicas:
+    """The parameters and buffers of many copies of a model, and one gradient or score of all of them.
+
+    flat: the trainable parameters, (replicas, parameters); buffers: by name, each (replicas, ...).
+    """
+
+    def __init__(self, task: Task, seeds: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
+        self._task, self._dtype, self._device = task, dtype, device
+        self._seeds = sorted(set(seeds))
+        self._seed_of = torch.tensor([self._seeds.index(seed) for seed in seeds], device=device)
+        self._keys = Keys(self._seeds, device)
+        models = {seed: task.build(seed).to(device=device, dtype=dtype) for seed in self._seeds}
+        self._model = models[self._seeds[0]]
+        self._model.train()
+        self._shapes = {name: p.shape for name, p in self._model.named_parameters() if p.requires_grad}
+        starts = {seed: _flat(model, self._shapes) for seed, model in models.items()}
+        self.flat = torch.stack([starts[seed] for seed in seeds])
+        self._gradient = torch.empty_like(self.flat)
+        self.buffers = {
+            name: torch.stack([_state(models[seed])[name] for seed in seeds])
+            for name in _state(self._model)
+            if name not in self._shapes
+        }
+        self._data = [self._to(tensor) for tensor in task.train]
+        self._epoch: tuple[int, torch.Tensor] | None = None
+        self._train = vmap(partial(self._value, of=task.loss), in_dims=(0, 0, 0, None, 0), randomness="error")
+        self._evaluate = vmap(partial(self._value, of=task.judge), in_dims=(0, 0, 0, None, None), randomness="error")
+
+    def _to(self, tensor: torch.Tensor) -> torch.Tensor:
+        floating = tensor.is_floating_point()
+        return tensor.to(self._device, self._dtype) if floating else tensor.to(self._device)
+
+    def _tensors(self, rows: torch.Tensor) -> Tensors:
+        """Return the model's tensors as views of `rows`, each (replicas, ...)."""
+        pieces = torch.split(rows, [shape.numel() for shape in self._shapes.values()], dim=1)
+        return {name: piece.view(-1, *shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
+
+    def _value(
+        self, parameters: Tensors, buffers: Tensors, key: torch.Tensor, piece: int, batch: Batch, *, of: Measure
+    ) -> tuple[torch.Tensor, Tensors]:
+        x, y = batch
+        with Draws(key, piece, mapped=True):
+            outputs = functional_call(self._model, {**parameters, **buffers}, (x,))
+            return of(outputs, y).reshape(()), buffers
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of each replica at `step`, (replicas, batch, ...)."""
+        epoch, place = divmod(step, self._task.batches_per_epoch)
+        if self._epoch is None or self._epoch[0] != epoch:
+            orders = np.stack([self._task.order(epoch, seed) for seed in self._seeds])
+            self._epoch = epoch, torch.from_numpy(orders).to(self._device)
+        rows = self._epoch[1][:, place]
+        x, y = (data[rows][self._seed_of] for data in self._data)
+        return x, y
+
+    def gradient(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the gradient, (replicas, parameters), and the loss, (replicas,), of the batch at `step`.
+
+        The next gradient is written over it. Its leaves are the model's tensors and not the rows, which autograd would
+        put together again in new memory.
+        """
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._tensors(self.flat).items()}
+        key = self._keys(step)[self._seed_of]
+        total = 0.0  # type: Any
+        for piece, batch in enumerate(self._pieces(step)):
+            with sdpa_kernel(SDPBackend.MATH):
+                losses, self.buffers = self._train(leaves, self.buffers, key, piece, batch)
+                losses = losses / self._task.accumulate if self._task.accumulate > 1 else losses
+                found = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
+            for part, slope in zip(self._tensors(self._gradient).values(), found, strict=True):
+                part.add_(slope) if piece else part.copy_(slope)
+            total = total + losses.detach()
+        return self._gradient, total
+
+    def _pieces(self, step: int) -> Iterator[Batch]:
+        """Yield the micro-batches of each replica at `step`."""
+        x, y = (torch.split(tensor, self._task.batch_size, dim=1) for tensor in self.batch(step))
+        return zip(x, y, strict=True)
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the tensors in a row, in order."""
+        return [tuple(shape) for shape in self._shapes.values()]
+
+    def score(self, rows: torch.Tensor, step: int = 0) -> torch.Tensor:
+        """Return the validation loss of each replica, (replicas,), in evaluation mode, at the parameters `rows`.
+
+        step: the update before; a model that draws random numbers in evaluation draws those of this step.
+        """
+        parameters, key = self._tensors(rows), self._keys(step)[self._seed_of]
+        self._model.eval()
+        total = torch.zeros(len(rows), device=self._device, dtype=self._dtype)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            for piece, (x, y) in enumerate(self._task.validation_batches(), self._task.accumulate):
+                losses, _ = self._evaluate(parameters, self.buffers, key, piece, (self._to(x), self._to(y)))
+                total += losses * len(x)
+        self._model.train()
+        return total / len(self._task.validation[0])
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Go on with some of the replicas, by index."""
+        self.flat, self._seed_of = self.flat[rows], self._seed_of[rows]
+        self._gradient = torch.empty_like(self.flat)
+        self.buffers = {name: buffer[rows] for name, buffer in self.buffers.items()}
+
+
+def _state(model: torch.nn.Module) -> Tensors:
+    return {name: tensor.detach() for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
+
+
+def _flat(model: torch.nn.Module, names: Any) -> torch.Tensor:
+    state = _state(model)
+    return torch.cat([state[name].reshape(-1) for name in names])

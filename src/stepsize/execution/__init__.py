@@ -1,0 +1,1 @@
+"""Execution: where trials run, what is run again, and what is kept of them."""

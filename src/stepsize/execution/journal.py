@@ -1,0 +1,155 @@
+"""The journal: every finished trial on disk, so that a job killed at any moment goes on where it was.
+
+A folder with one SQLite file in WAL mode, which one process at a time writes, and large arrays beside it::
+
+    journal.sqlite    trials, failures, tasks, status
+    arrays/KEY.npy    the losses of a long trial
+    lock              who holds the journal, while it does
+
+A trial's key is a hash of what it is: the task's data, model and loss, the strategy, the seed, the length, the engine
+and the versions of stepsize and torch. So a changed task or another horizon never meets old numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from stepsize.execution.journal_store import Store
+from stepsize.execution.task_fingerprint import difference, fingerprint, identity
+from stepsize.kernel.errors import JournalError
+from stepsize.kernel.spec import encode
+from stepsize.problems import Task
+from stepsize.results import Curves
+from stepsize.strategy import Trial
+
+BEAT = 1.0
+"""Seconds between two signs of life in the table `status`."""
+
+
+class Journal:
+    """Finished trials in a folder; use it as a context manager.
+
+    renew: what to do about a task that has changed since the journal was written: it is refused, unless there is
+        somebody to tell so in a sentence, such as `print`; then its trials are run anew.
+
+    Raises FormatError when the folder holds something else, or a newer journal; JournalError when another process holds
+    it, or when it cannot be written, and for a task that has changed.
+    """
+
+    def __init__(self, path: str | Path, *, renew: Callable[[str], None] | None = None) -> None:
+        self.path = Path(path)
+        self._store = Store(self.path)
+        self._renew = renew
+        self._beat = 0.0
+
+    def __len__(self) -> int:
+        """The number of finished trials."""
+        return self._store.count("trials")
+
+    def recognise(self, task: Task, *, variant: bool = False) -> str:
+        """Return the fingerprint of `task`.
+
+        variant: whether it is made from another task on purpose, such as by another batch size.
+
+        Raises JournalError for a task that is not what it was, if any trial is finished and nobody is to be told.
+        """
+        parts = identity(task)
+        found = fingerprint(parts)
+        if variant:
+            return found
+        name, now = task.source or task.name, {**parts, **_versions()}
+        before = self._store.task(name)
+        if before is not None and before != now and len(self):
+            self._changed(f"{name} is not what it was when {self.path} was written (another {difference(before, now)})")
+        self._store.keep_task(name, now)
+        return found
+
+    def _changed(self, what: str) -> None:
+        if self._renew is None:
+            raise JournalError(
+                f"{what}, so its finished trials say nothing of it now. Name another folder, or undo that."
+            )
+        self._renew(f"{what}, so its trials are run anew.")
+
+    def choice(self, task: str) -> str | None:
+        """Return which engine was chosen for the task with this fingerprint, and why, if one was."""
+        kept = self._store.task(f"engine for {task}")
+        return None if kept is None else kept["choice"]
+
+    def keep_choice(self, task: str, why: str) -> None:
+        """Note which engine was chosen for the task with this fingerprint, and why."""
+        self._store.keep_task(f"engine for {task}", {"choice": why})
+
+    def get(
+        self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str
+    ) -> tuple[list[int], Curves | None]:
+        """Return which of `trials` are here, by index, and their record; None when there is none."""
+        rows = {i: row for i, key in enumerate(keys) if (row := self._store.trial(key)) is not None}
+        if not rows:
+            return [], None
+        losses, points, scores = zip(*rows.values(), strict=True)
+        known = tuple(trials[i] for i in rows)
+        return list(rows), Curves(
+            known, steps, np.stack(losses, axis=1), points[0], np.stack(scores, axis=1), 0.0, engine
+        )
+
+    def put(self, keys: Sequence[str], curves: Curves) -> None:
+        """Write the record of a wave, all of it or nothing."""
+        share = curves.seconds / len(keys)
+        self._store.keep_trials(
+            (key, curves.losses[:, i], curves.score_steps, curves.scores[:, i], share) for i, key in enumerate(keys)
+        )
+
+    def fail(self, key: str, trial: Trial, reason: str) -> None:
+        """Note why a trial failed."""
+        self._store.keep_failure(key, f"{trial.strategy.name}, seed {trial.seed}", reason)
+
+    def failures(self) -> list[tuple[str, str]]:
+        """Return the trials that failed and have not been finished since, and why."""
+        return self._store.failures()
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        """Note how many waves of a stage are done."""
+        self._store.keep_status(stage, done, total)
+        self._beat = time.monotonic()
+
+    def beat(self) -> None:
+        """Give a sign of life, once in a while."""
+        if time.monotonic() - self._beat > BEAT:
+            self._store.beat()
+            self._beat = time.monotonic()
+
+    def close(self) -> None:
+        """Close the journal, so that another process may have it; nothing is lost without it."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def trial_key(task: str, trial: Trial, steps: int, score_every: int | None, engine: str) -> str:
+    """Return the key of a trial on the task with this fingerprint."""
+    rule, policy = encode(trial.strategy.rule), encode(trial.strategy.over(steps).policy)
+    versions = list(_versions().values())
+    text = json.dumps([versions, task, rule, policy, trial.seed, steps, score_every, engine], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {f"version of {package}": metadata.version(package) for package in ("stepsize", "torch")}

@@ -1,0 +1,259 @@
+"""The folder of a journal: its tables, its arrays, its lock, and what it says when the disk is full."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stepsize.execution.file_lock import Lock
+from stepsize.kernel.errors import FormatError, JournalError
+from stepsize.kernel.spec import NDArray
+
+VERSION = 1
+"""Of the tables, in the file's `user_version`; a file of a later one is refused."""
+
+FILE, ARRAYS = "journal.sqlite", "arrays"
+
+LARGE = 1 << 16
+"""Bytes from which an array has a file of its own."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS trials
+    (key TEXT PRIMARY KEY, losses BLOB, score_steps BLOB, scores BLOB, seconds REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, trial TEXT, reason TEXT, at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tasks (name TEXT PRIMARY KEY, parts TEXT, at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS status
+    (number INTEGER PRIMARY KEY, stage TEXT UNIQUE, done INTEGER, total INTEGER, began REAL, beat REAL);
+"""
+
+Row = tuple[str, NDArray, NDArray, NDArray, float]
+"""A finished trial: key, losses, after how many updates it was scored, scores, seconds."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far one stage of a job is, such as a rung of a race.
+
+    stage: what it runs, in words. done, total: waves of the last time that it ran. began, beat: when it began and when
+        it last gave a sign of life, seconds since 1970.
+    """
+
+    stage: str
+    done: int
+    total: int
+    began: float
+    beat: float
+
+
+class Store:
+    """The tables and arrays of one journal, in a folder that is made when it is missing.
+
+    Raises FormatError when the folder holds something else, or a newer journal; JournalError when another process holds
+    it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if folder.is_file():
+            raise self._refused(
+                "it is one file, as an earlier version of stepsize wrote, and a journal is a folder now"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(folder / "lock")
+        except JournalError:
+            raise
+        except (FileExistsError, NotADirectoryError) as error:
+            raise self._refused(error.strerror or "") from None
+        except OSError as error:
+            raise JournalError(
+                f"the journal {folder} cannot be written ({error.strerror}); name another folder."
+            ) from None
+        self._stage = 0
+        try:
+            self._base = self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            base = sqlite3.connect(self.folder / FILE)
+        except sqlite3.Error as error:
+            raise self._refused(str(error)) from None
+        try:
+            self._check(_version(base), _tables(base))
+            base.execute("PRAGMA journal_mode=WAL")
+            if _version(base) < VERSION:  # all of it or nothing: a driver may be killed here too
+                base.executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT")
+        except sqlite3.Error as error:
+            base.close()
+            if full(error):
+                raise JournalError(f"{self.folder} cannot be written ({error}); free some space.") from None
+            raise self._refused(str(error)) from None
+        except BaseException:
+            base.close()
+            raise
+        return base
+
+    def _check(self, version: int, tables: list[str]) -> None:
+        if version > VERSION:
+            raise self._refused(f"a newer stepsize wrote it, version {version}, and this one reads up to {VERSION}")
+        if version == 0 and tables:
+            raise self._refused(f"it has a table {tables[0]!r} of another program")
+
+    def _refused(self, reason: str) -> FormatError:
+        return FormatError(f"{self.folder} is not a journal of stepsize ({reason}); name another folder.")
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table has."""
+        found: int = self._base.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608  (our own names)
+        return found
+
+    def trial(self, key: str) -> tuple[NDArray, NDArray, NDArray] | None:
+        """Return the losses, score steps and scores of a finished trial; None when they are not all here."""
+        row = self._base.execute("SELECT losses, score_steps, scores FROM trials WHERE key = ?", [key]).fetchone()
+        if row is None:
+            return None
+        try:
+            losses = self._array(key) if row[0] is None else _read(row[0])
+        except (OSError, ValueError):  # its file was removed, or is not whole: it is run again
+            return None
+        return losses, _read(row[1]), _read(row[2])
+
+    def _array(self, key: str) -> NDArray:
+        found: NDArray = np.load(self.folder / ARRAYS / f"{key}.npy", allow_pickle=False)
+        return found
+
+    def keep_trials(self, rows: Iterable[Row]) -> None:
+        """Write finished trials, all of them or none."""
+        with self._written() as base:
+            for key, losses, points, scores, seconds in rows:
+                row = key, self._blob(key, losses), _blob(points), _blob(scores), seconds
+                base.execute("INSERT OR REPLACE INTO trials VALUES (?, ?, ?, ?, ?)", row)
+                base.execute("DELETE FROM failures WHERE key = ?", [key])
+
+    def _blob(self, key: str, losses: NDArray) -> bytes | None:
+        """Return an array as bytes, or write it into a file of its own when it is large."""
+        if losses.nbytes < LARGE:
+            return _blob(losses)
+        path = self.folder / ARRAYS / f"{key}.npy"
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.save(file, losses, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        return None
+
+    def keep_failure(self, key: str, trial: str, reason: str) -> None:
+        """Write why a trial failed."""
+        with self._written() as base:
+            base.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", (key, trial, reason, time.time()))
+
+    def failures(self) -> list[tuple[str, str]]:
+        """Return the trials that failed, and why."""
+        return [(row[0], row[1]) for row in self._base.execute("SELECT trial, reason FROM failures ORDER BY at")]
+
+    def task(self, name: str) -> dict[str, str] | None:
+        """Return the identity of the task that was last called `name`."""
+        row = self._base.execute("SELECT parts FROM tasks WHERE name = ?", [name]).fetchone()
+        found: dict[str, str] | None = None if row is None else json.loads(row[0])
+        return found
+
+    def keep_task(self, name: str, parts: dict[str, str]) -> None:
+        """Write the identity of a task."""
+        with self._written() as base:
+            base.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", (name, json.dumps(parts), time.time()))
+
+    def keep_status(self, stage: str, done: int, total: int) -> None:
+        """Write how far a stage is; with none of its waves done, it begins now, even if it has begun before."""
+        now = time.time()
+        with self._written() as base:
+            base.execute(
+                "INSERT INTO status (stage, done, total, began, beat) VALUES (?, ?, ?, ?, ?) ON CONFLICT (stage) "
+                "DO UPDATE SET done = excluded.done, total = excluded.total, beat = excluded.beat, "
+                "began = CASE WHEN excluded.done = 0 AND excluded.total > 0 THEN excluded.began ELSE began END",
+                (stage, done, total, now, now),
+            )
+            self._stage = base.execute("SELECT number FROM status WHERE stage = ?", [stage]).fetchone()[0]
+
+    def beat(self) -> None:
+        """Write that the stage of the last status still runs."""
+        with self._written() as base:
+            base.execute("UPDATE status SET beat = ? WHERE number = ?", (time.time(), self._stage))
+
+    @contextmanager
+    def _written(self) -> Iterator[sqlite3.Connection]:
+        """Write in one transaction; a disk that is full, or broken, is said in one line."""
+        try:
+            with self._base:
+                yield self._base
+        except (sqlite3.OperationalError, OSError) as error:
+            with suppress(sqlite3.Error, OSError):
+                self._base.rollback()
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: Exception) -> JournalError:
+        said = str(error) if not isinstance(error, OSError) else error.strerror or str(error)
+        free = shutil.disk_usage(self.folder).free if self.folder.is_dir() else 0
+        return JournalError(
+            f"the journal {self.folder} cannot be written ({said}; {free / 1e6:.1f} MB free). The "
+            f"{self.count('trials')} finished trials in it are safe: free some space, and the same command goes on."
+        )
+
+    def close(self) -> None:
+        """Close the file and let go of the lock."""
+        with suppress(sqlite3.Error):
+            self._base.close()
+        self._lock.release()
+
+
+def status(folder: str | Path) -> list[Stage]:
+    """Return how far a job is that keeps its journal in `folder`, stage by stage; the job may be running.
+
+    Raises FormatError when there is no journal.
+    """
+    try:
+        base = sqlite3.connect(f"{(Path(folder) / FILE).absolute().as_uri()}?mode=ro", uri=True)
+        rows = base.execute("SELECT stage, done, total, began, beat FROM status ORDER BY number").fetchall()
+        base.close()
+    except sqlite3.Error as error:
+        raise FormatError(f"{folder} is not a journal of stepsize ({error}); name the folder of one.") from None
+    return [Stage(*row) for row in rows]
+
+
+def full(error: Exception) -> bool:
+    """Whether an error of SQLite says that nothing can be written, and not that the file is another program's."""
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+
+
+def _version(base: sqlite3.Connection) -> int:
+    found: int = base.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def _tables(base: sqlite3.Connection) -> list[str]:
+    return [row[0] for row in base.execute("SELECT name FROM sqlite_master")]
+
+
+def _blob(array: NDArray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _read(blob: bytes) -> NDArray:
+    array: NDArray = np.load(io.BytesIO(blob), allow_pickle=False)
+    return array

@@ -1,0 +1,213 @@
+"""Worker processes on this machine: spawned once, kept alive, one pipe each, watched, and replaced when they die."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import pickle
+import signal
+import weakref
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from stepsize.engines.machine import available, cores
+from stepsize.execution.pool import Order, Outcome, Tell
+from stepsize.execution.task_transport import Parcel, packed
+from stepsize.execution.worker_process import READY, work
+from stepsize.kernel.errors import ParameterError, PoolError
+from stepsize.problems import Task
+
+ATTEMPTS = 3
+"""How many workers in a row may die before their first word."""
+
+SHARE = 0.9
+"""Of the memory that is available when the pool is made: what all workers may grow to together."""
+
+WATCH = 0.1
+"""Seconds between two looks at the memory of the workers."""
+
+
+class Processes:
+    """Worker processes on this machine.
+
+    count: how many. memory: bytes of RAM that one may grow to, else it is killed and its wave is lost; an even share of
+        what is available when not given. Watched on Linux alone.
+
+    Watch out: every worker holds the task's data once. A script that makes one needs its `if __name__ == "__main__":`,
+    as for every use of multiprocessing.
+
+    Raises ParameterError for a count below 1, PoolError when workers die before their first word.
+    """
+
+    def __init__(self, count: int, *, memory: float | None = None) -> None:
+        if count < 1:
+            raise ParameterError(f"workers must be a whole number of at least 1, not {count!r}.")
+        self.count = count
+        self.memory = memory or SHARE * available() / count
+        self._threads = max(1, cores() // count)
+        self._workers: list[_Worker] = []
+        self._lost: list[Outcome] = []
+        self._deaths = 0
+        self._numbers = itertools.count()
+        self._parcels: weakref.WeakKeyDictionary[Task, tuple[int, Parcel]] = weakref.WeakKeyDictionary()
+        self._end = weakref.finalize(self, _kill, self._workers)
+
+    @property
+    def label(self) -> str:
+        """Where waves run, in a few words."""
+        return f"in {self.count} worker process{'' if self.count == 1 else 'es'}"
+
+    @property
+    def free(self) -> int:
+        """How many workers wait for a wave."""
+        while len(self._workers) < self.count and self._end.alive:
+            self._workers.append(_Worker(self._threads))
+        return sum(worker.idle for worker in self._workers)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return [worker.pid for worker in self._workers]
+
+    def submit(self, key: int, order: Order, tell: Tell) -> None:
+        """Hand a wave to a worker that waits; the task with it, if this worker does not have it yet."""
+        worker = next(worker for worker in self._workers if worker.idle)
+        if order.task not in self._parcels:
+            self._parcels[order.task] = next(self._numbers), packed(order.task)
+        with suppress(OSError):  # it died; the poll says so
+            worker.start(key, *self._parcels[order.task], order, tell)
+
+    def poll(self, seconds: float) -> list[Outcome]:
+        """Return what ended; dead workers are replaced."""
+        lost, self._lost = self._lost, []
+        found = lost or self._listen(min(seconds, WATCH))
+        for worker in [worker for worker in self._workers if worker.busy and worker.memory > self.memory]:
+            grown = f"its worker grew to {worker.memory / 1e9:.2f} GB of memory, above its {self.memory / 1e9:.2f} GB"
+            self._bury(worker, f"{grown}; fewer workers have more each")
+        return found
+
+    def _listen(self, seconds: float) -> list[Outcome]:
+        ways: dict[Any, _Worker] = {}
+        for worker in self._workers:
+            ways[worker.pipe] = ways[worker.process.sentinel] = worker
+        found = []
+        for worker in dict.fromkeys(ways[way] for way in wait(list(ways), seconds)):
+            try:
+                found += worker.read()
+            except (EOFError, OSError):
+                self._bury(worker, worker.death)
+            else:
+                self._deaths = 0 if worker.ready else self._deaths
+        lost, self._lost = self._lost, []
+        return found + lost
+
+    def abandon(self, key: int, reason: str) -> None:
+        """Kill the worker that runs this wave."""
+        for worker in [worker for worker in self._workers if worker.key == key]:
+            self._bury(worker, reason)
+
+    def _bury(self, worker: _Worker, reason: str) -> None:
+        self._workers.remove(worker)
+        _kill([worker])
+        if worker.key is not None:
+            self._lost.append((worker.key, "lost", reason))
+        if not worker.ready:
+            self._deaths += 1
+        if self._deaths >= ATTEMPTS:
+            raise PoolError(
+                f"{self._deaths} worker processes died before their first word ({reason}); what they said is above. A "
+                'script that starts workers needs its `if __name__ == "__main__":`; or use workers=1.'
+            )
+
+    def close(self) -> None:
+        """Kill all workers."""
+        self._end()
+
+
+class _Worker:
+    """One process, its pipe, and what it does: key is that of the wave that it runs."""
+
+    def __init__(self, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe: Connection
+        self.pipe, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=work, args=(theirs, threads), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.key: int | None = None
+        self.ready = False
+        self._tell: Tell | None = None
+        self._known: set[int] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a wave."""
+        return self.ready and self.key is None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it runs a wave."""
+        return self.key is not None
+
+    @property
+    def pid(self) -> int:
+        """The number of its process, 0 before it has one."""
+        return self.process.pid or 0
+
+    @property
+    def memory(self) -> int:
+        """Bytes of RAM, 0 where they cannot be read."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def death(self) -> str:
+        """How it died, in words."""
+        self.process.join(1)
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"its worker was killed by {signal.Signals(-code).name}"
+        return f"its worker ended with exit code {code}"
+
+    def start(self, key: int, number: int, parcel: Parcel, order: Order, tell: Tell) -> None:
+        """Send it a wave, and the task with the first of them."""
+        wave = pickle.dumps((order.engine, order.trials, order.steps, order.score_every))
+        self.key, self._tell = key, tell
+        self.pipe.send((key, number, None if number in self._known else parcel, wave))
+        self._known.add(number)
+
+    def read(self) -> list[Outcome]:
+        """Return what it said; EOFError or OSError when it is dead and has said all."""
+        found: list[Outcome] = []
+        while self.pipe.poll():
+            try:
+                message = self.pipe.recv()
+            except (EOFError, OSError):
+                if found:
+                    return found
+                raise
+            if message == READY:
+                self.ready = True
+            elif message[1] == "told" and self._tell is not None:
+                self._tell(message[2])
+            else:
+                self.key = None
+                if message[1] != "ok":  # the task itself may have failed to load
+                    self._known.clear()
+                found.append(message)
+        return found
+
+
+def _kill(workers: list[_Worker]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.join()
+        worker.pipe.close()

@@ -1,0 +1,81 @@
+"""What a worker process does: run the waves that come over its pipe, and end when the driver is gone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from stepsize.execution.pool import Order, Tell, portable
+from stepsize.execution.task_transport import Parcel, unpacked
+from stepsize.kernel.optional import installed, need
+from stepsize.problems import Task
+
+EVERY = 0.2
+"""Seconds between two messages of progress."""
+
+READY = "ready"
+"""The first message of a worker, once its imports are done."""
+
+
+def work(pipe: Connection, threads: int) -> None:
+    """Run waves until the pipe is closed; the whole life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    _end_with_driver()
+    os.dup2(2, 1)  # what a task prints must not fall into the driver's JSON
+    if installed("torch"):
+        need("torch").set_num_threads(threads)
+    pipe.send(READY)
+    tasks: dict[int, Task] = {}
+    while True:
+        try:
+            message = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answer(pipe, tasks, message))
+
+
+def _answer(
+    pipe: Connection, tasks: dict[int, Task], message: tuple[int, int, Parcel | None, bytes]
+) -> tuple[Any, ...]:
+    """Run one wave; its task was kept from an earlier message, or comes in a parcel."""
+    key, number, parcel, wave = message
+    try:
+        if parcel is not None:
+            tasks[number] = unpacked(parcel)
+        order = Order(tasks[number], *pickle.loads(wave))  # noqa: S301  (from our own driver, over a pipe)
+        return key, "ok", order.run(_telling(pipe, key))
+    except Exception as error:  # noqa: BLE001  (whatever a task raises is data, and is sent to the driver)
+        return key, "error", portable(error)
+
+
+def _telling(pipe: Connection, key: int) -> Tell:
+    waiting, said = 0, time.monotonic()
+
+    def tell(updates: int) -> None:
+        nonlocal waiting, said
+        waiting += updates
+        now = time.monotonic()
+        if now - said >= EVERY:
+            pipe.send((key, "told", waiting))
+            waiting, said = 0, now
+
+    return tell
+
+
+def _end_with_driver() -> None:
+    """End this process at once when its driver dies, whatever it is computing."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

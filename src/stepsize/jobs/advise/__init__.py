@@ -1,0 +1,1 @@
+"""Advice: which strategy to train a task with."""

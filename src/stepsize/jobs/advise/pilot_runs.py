@@ -1,0 +1,114 @@
+"""Probes: what advice asks of every rule before it races any of them: which rate, and how far it gets with it.
+
+A coarse ramp says where; whole runs of one policy, an eighth of the horizon long and then a quarter, stand around
+that. Where the second of them ends says how good a rule is, and its best rate, moved by the last-iterate bound, is the
+rate of every policy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stepsize.execution.runner import Runner
+from stepsize.jobs.advise.search_space import candidate, policies_of, probe_of
+from stepsize.jobs.range_test.final_losses import ends
+from stepsize.jobs.range_test.ramp import range_test
+from stepsize.jobs.range_test.search import COARSE, FINE, Fans, centre_of
+from stepsize.jobs.range_test.suggest import suggest, wanted_policy
+from stepsize.results import Suggestion, Sweep
+from stepsize.rules import DAdaptAdam, DAdaptSGD, DoG, DoWG, Polyak, Prodigy, Rule
+from stepsize.strategy import Strategy
+
+PARAMETER_FREE = (DAdaptAdam, DAdaptSGD, DoG, DoWG, Polyak, Prodigy)
+"""Rules that find their scale by themselves: a ramp of their rate, which is about 1, shows nothing."""
+
+EDGES = 3
+"""How many rates are added to a fan whose best is at an edge, at most."""
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How a rule is probed.
+
+    ramp: steps of its ramp. lengths: of the fans, rising (steps, optimizer updates). seeds: paired.
+    """
+
+    ramp: int
+    lengths: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def updates(self) -> int:
+        """What it costs, in updates, when no fan has to look further."""
+        return len(self.seeds) * (self.ramp + 3 * sum(self.lengths))
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """What was found of one rule.
+
+    sweep: the last fan, with what led to it. found: what it suggests for its own policy at the full horizon.
+    score: the mean validation loss that the best run of the last fan ended with; inf when none is known.
+    """
+
+    rule: Rule
+    sweep: Sweep
+    found: Suggestion
+    score: float
+
+    def strategies(self, policies: Sequence[str], horizon: int) -> list[Strategy]:
+        """Return the strategies of this rule, one a policy, each at the rate that the probe points to."""
+        return [self.strategy(name, horizon) for name in policies_of(self.rule, policies)]
+
+    def strategy(self, policy: str, horizon: int) -> Strategy:
+        """Return this rule with the policy of that name at the rate that the probe points to."""
+        found = suggest(self.sweep, policy, horizon)
+        if found.lr is None:
+            return candidate(self.rule, policy, self.fallback)
+        share = None if found.base is None else found.base.value / found.lr.value
+        return candidate(self.rule, policy, found.lr.value, base=share)
+
+    @property
+    def fallback(self) -> float:
+        """The rate to begin with where the probe has no clear answer: the best of its fan, or the rule's own."""
+        return best_of(self.sweep) if self.sweep.fan and math.isfinite(self.score) else self.rule.lr
+
+
+def probe(runner: Runner, rule: Rule, policies: Sequence[str], depth: Depth, horizon: int) -> Probe:
+    """Return what a ramp and fans of `depth` say of `rule`, for runs of `horizon` steps."""
+    name = probe_of(rule, policies)
+    policy = wanted_policy(name, rule)
+    earlier: tuple[Sweep, ...] = ()
+    centre = rule.lr
+    if not isinstance(rule.core, PARAMETER_FREE):
+        ramp = range_test(
+            runner.task, rule, steps=depth.ramp, seeds=depth.seeds, curvature=False, runner=runner
+        )  # fmt: skip
+        earlier = (replace(ramp, horizon=horizon),)
+        found = centre_of(ramp, policy, depth.lengths[0])
+        if found is None:
+            return Probe(rule, earlier[0], suggest(earlier[0], name, horizon), math.inf)
+        centre = found
+    fans = Fans(runner, rule, policy, depth.seeds, more=EDGES)
+    for length, spacing in zip(depth.lengths, (COARSE, FINE), strict=False):
+        sweep = replace(fans.around(centre, spacing, length), horizon=horizon, earlier=earlier)
+        following = min((each for each in depth.lengths if each > length), default=length)
+        aim = suggest(sweep, policy, following).lr
+        centre = best_of(sweep) if aim is None else aim.value
+        earlier = (*earlier, replace(sweep, earlier=()))
+    return Probe(rule, sweep, suggest(sweep, name, horizon), score_of(sweep))
+
+
+def best_of(fan: Sweep) -> float:
+    """Return the rate whose runs end lowest; the smallest where all diverged."""
+    return float(fan.rates[int(ends(fan).mean(axis=1).argmin())])
+
+
+def score_of(fan: Sweep) -> float:
+    """Return the mean validation loss that the best run of a fan ended with."""
+    means = np.where(np.isfinite(fan.held_out), fan.held_out, np.inf).mean(axis=1)
+    return float(means.min())

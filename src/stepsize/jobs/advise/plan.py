@@ -1,0 +1,177 @@
+"""How advice spends its budget: how deep the probes, how many rules, which rungs, how many fresh seeds.
+
+The budget is counted in full trainings: runs of one model over the full horizon. Everything is paid from it. The
+probes come first; what they leave decides on the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
+
+from stepsize.jobs.advise.pilot_runs import Depth
+from stepsize.jobs.race.rungs import RungPlan
+from stepsize.jobs.range_test.ramp import ramp_steps
+from stepsize.kernel.errors import BudgetError
+from stepsize.theory.range_test import HIGH, LOW
+
+LEAST_HORIZON = 40
+"""The shortest run whose quarter is still a run."""
+
+LEAST_RAMP = 70
+"""The shortest ramp, where a quarter of the horizon is shorter still: ten steps a decade."""
+
+SHORT, HALF, PROBED = 4, 2, 8
+"""The first rung runs a quarter of the horizon, the second a half; the first fan of a probe an eighth."""
+
+LEAST_FAN = 8
+"""The shortest run of a fan, optimizer updates."""
+
+FOR_PROBES = 0.25
+"""The share of a budget that deep probes may cost; where they cost more, the probes are shallow."""
+
+FRESH_SEED, CONFIRMING_SEED, BLOCK = 500, 600, 1000
+"""Each `seed` owns a block of 1 000 trial seeds: the search has its start, and these are where the others begin."""
+
+
+class Size(NamedTuple):
+    """How thorough a search is.
+
+    rules: how many are kept after the probes (see `racing`). short, half, full: seeds on the three rungs. families: how
+    many go on to the second rung at three rates each. shapes: whether the best of every other shape of schedule goes on
+    to it too, at one rate. last: how many strategies go on to the full horizon. tuned: how many families have their
+    rate set between the rates that ran, before it. finalists: how many run again, on `fresh` seeds; the winner then on
+    as many others.
+    """
+
+    rules: int
+    short: int
+    families: int
+    shapes: bool
+    half: int
+    last: int
+    tuned: int
+    full: int
+    finalists: int
+    fresh: int
+
+
+SIZES = (
+    Size(1, 1, 2, False, 1, 2, 1, 1, 2, 2),
+    Size(2, 1, 3, False, 1, 3, 1, 1, 2, 2),
+    Size(3, 1, 4, False, 1, 4, 1, 1, 2, 3),
+    Size(3, 1, 6, False, 1, 4, 2, 2, 3, 3),
+    Size(3, 1, 6, True, 1, 6, 2, 2, 3, 4),
+    Size(4, 1, 8, True, 1, 8, 3, 2, 4, 5),
+    Size(4, 2, 10, True, 2, 8, 3, 3, 4, 6),
+    Size(6, 3, 16, True, 2, 12, 4, 4, 6, 10),
+)
+"""From the least to the most thorough."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a budget buys, after the probes.
+
+    size: how thorough it is. rules: how many of them race. rungs: of the search. fresh: the seeds that the finalists
+    run on, which choose the winner. confirming: the seeds that choose nothing, on which the winner shows what to expect
+    of it.
+    cost: in full trainings, at most. trials: how many runs, of any length, at most.
+    """
+
+    size: Size
+    rules: int
+    rungs: tuple[RungPlan, ...]
+    fresh: tuple[int, ...]
+    confirming: tuple[int, ...]
+    cost: float
+    trials: int
+
+
+def probing(budget: float, rules: int, horizon: int, seed: int) -> Depth:
+    """Return how deep `rules` are probed: by fans of an eighth and of a quarter of the horizon, or the first alone."""
+    ramp = max(LEAST_RAMP, min(ramp_steps(LOW, HIGH), horizon // SHORT))
+    first = max(LEAST_FAN, horizon // PROBED)
+    lengths = (first, max(2 * first, horizon // SHORT))
+    deep = Depth(ramp, lengths, (seed * BLOCK,))
+    if rules * deep.updates <= FOR_PROBES * budget * horizon:
+        return deep
+    return Depth(ramp, lengths[:1], deep.seeds)
+
+
+def racing(rules: int, takes: Sequence[int]) -> int:
+    """Return how many rules race: the best ones, until they have the strategies of `rules` rules with every policy.
+
+    takes: how many policies each rule takes, the best rule first. One that takes a single policy, as Schedule-Free
+    does, is in nobody's way.
+
+    >>> racing(2, [11, 11, 1, 11]), racing(2, [1, 11, 11, 11])
+    (2, 3)
+    """
+    room = rules * max(takes)
+    return next((count for count, field in enumerate(accumulate(takes), 1) if field >= room), len(takes))
+
+
+def least(takes: Sequence[int], horizon: int) -> float:
+    """Return what the least search costs, in full trainings, its probes included, whichever rule turns out the best.
+
+    takes: how many policies each rule takes. Raises BudgetError when the horizon is too short to be cut into rungs.
+    """
+    if horizon < LEAST_HORIZON:
+        raise BudgetError(
+            f"{horizon} steps are too short a training to compare schedules in; give it at least {LEAST_HORIZON}."
+        )
+    probes = len(takes) * probing(0, len(takes), horizon, 0).updates / horizon
+    return probes + plans(sorted(takes), horizon, 0)[0].cost
+
+
+def plan(left: float, takes: Sequence[int], horizon: int, seed: int, *, trials: float = math.inf) -> Plan:
+    """Return the most thorough plan that `left` full trainings and `trials` runs pay for.
+
+    takes: how many policies each rule takes, the best rule first. The least plan where nothing is paid for: whoever
+    asks has made sure of that before the probes, which may cost a little more than they should.
+    """
+    found = plans(takes, horizon, seed)
+    return next((each for each in reversed(found) if each.cost <= left and each.trials <= trials), found[0])
+
+
+def larger(found: Plan, takes: Sequence[int]) -> Plan | None:
+    """Return the next more thorough plan; None after the most thorough."""
+    horizon, seed = found.rungs[-1].steps, found.rungs[-1].seeds[0] // BLOCK
+    sizes = SIZES[SIZES.index(found.size) + 1 :]
+    return _plan(sizes[0], takes, horizon, seed) if sizes else None
+
+
+def plans(takes: Sequence[int], horizon: int, seed: int) -> list[Plan]:
+    """Return a plan of every size, from the least to the most thorough."""
+    return [_plan(size, takes, horizon, seed) for size in SIZES]
+
+
+def _plan(size: Size, takes: Sequence[int], horizon: int, seed: int) -> Plan:
+    first = seed * BLOCK
+    rules = racing(size.rules, takes)
+    field = sum(takes[:rules])
+    families = min(field, size.families)
+    second = min(field, families + size.shapes * max(takes)) + 2 * families
+    last = min(second, size.last) + size.tuned
+    seeds = [tuple(range(first, first + count)) for count in (size.short, size.half, size.full)]
+    rungs = (
+        RungPlan(horizon // SHORT, seeds[0], families),
+        RungPlan(horizon // HALF, seeds[1], min(second, size.last)),
+        RungPlan(horizon, seeds[2]),
+    )
+    final = (min(size.finalists, last) + 1) * size.fresh
+    runs = [count * len(rung.seeds) for count, rung in zip((field, second, last), rungs, strict=True)]
+    updates = sum(count * rung.steps for count, rung in zip(runs, rungs, strict=True))
+    return Plan(
+        size=size,
+        rules=rules,
+        rungs=rungs,
+        fresh=tuple(range(first + FRESH_SEED, first + FRESH_SEED + size.fresh)),
+        confirming=tuple(range(first + CONFIRMING_SEED, first + CONFIRMING_SEED + size.fresh)),
+        cost=updates / horizon + final + size.fresh,
+        trials=sum(runs) + final + size.fresh,
+    )

@@ -1,0 +1,141 @@
+"""The portfolio: which rules and which policies are tried when none are named, and the strategies that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+
+import numpy as np
+
+from stepsize.engines import FunctionTask
+from stepsize.jobs.range_test.suggest import at_rate
+from stepsize.kernel.errors import ParameterError
+from stepsize.policies import LR, recipe
+from stepsize.problems import Task
+from stepsize.results import Suggestion
+from stepsize.rules import (
+    Adagrad,
+    AdamW,
+    Lion,
+    Momentum,
+    Nesterov,
+    Prodigy,
+    RMSProp,
+    Rule,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
+)
+from stepsize.strategy import Strategy
+from stepsize.theory import shift
+
+RULES: tuple[Rule, ...] = (
+    AdamW(), Momentum(), Nesterov(), RMSProp(), Lion(), Adagrad(), Prodigy(), ScheduleFreeAdamW(),
+)  # fmt: skip
+"""The rules that are tried when none are named. Adam is AdamW without its decay, and SGD is slower than Momentum."""
+
+POLICIES = (
+    "constant",
+    "step_decay",
+    "exponential_decay",
+    "polynomial_decay",
+    "linear_to_zero",
+    "cosine",
+    "wsd",
+    "triangular",
+    "triangular2",
+    "exp_range",
+    "one_cycle",
+)
+"""The policies that are tried when none are named."""
+
+UNSCHEDULED = (ScheduleFreeSGD, ScheduleFreeAdamW)
+"""Rules whose averaging stands for a schedule: of several policies they take the constant rate alone."""
+
+SPACING = 10 ** (1 / 3)
+"""The ratio of neighbouring candidate rates; the rates within 1 % of the best span about as much."""
+
+PROBES = ("one_cycle", "linear_to_zero", "cosine")
+"""The policies that a rule is tried out with, the first of them that is asked for."""
+
+
+def usual_rules(task: Task) -> tuple[Rule, ...]:
+    """Return the rules that are tried on a task when none are named: the portfolio, or that of a training function."""
+    own = task.rule if isinstance(task, FunctionTask) else None
+    return RULES if own is None else (own,)
+
+
+def policies_of(rule: Rule, names: Sequence[str]) -> tuple[str, ...]:
+    """Return which of the policies called `names` are worth trying with `rule`."""
+    if isinstance(rule.core, UNSCHEDULED) and "constant" in names:
+        return ("constant",)
+    return tuple(names)
+
+
+def probe_of(rule: Rule, names: Sequence[str]) -> str:
+    """Return the policy, one of `names`, that `rule` is tried out with."""
+    own = policies_of(rule, names)
+    return next((name for name in PROBES if name in own), own[0])
+
+
+def label(rule: Rule) -> str:
+    """Return how a strategy's name calls a rule: its kind, and what it has that is not the default.
+
+    >>> label(AdamW()), label(AdamW(weight_decay=0.1))
+    ('AdamW', 'AdamW(weight_decay=0.1)')
+    """
+    own = {name: value for name, value in rule.spec_fields().items() if name != "lr"}
+    usual = {each.name: each.default for each in fields(rule)}
+    changed = [f"{name}={value}".replace(" ", "") for name, value in own.items() if value != usual[name]]
+    return rule.title + (f"({','.join(changed)})" if changed else "")
+
+
+def candidate(rule: Rule, name: str, rate: float, *, base: float | None = None) -> Strategy:
+    """Return the strategy of `rule` with the policy called `name`, named after both and its peak.
+
+    base: of a cycle, as a share of its peak; its own when not given.
+    """
+    policy = at_rate(name, rate, rule, base=base)
+    return Strategy(rule, policy, f"{label(rule)} {name} {float(f'{rate:.3g}'):g}")
+
+
+def candidates(rule: Rule, found: Suggestion, policies: Sequence[str], rates: int, horizon: int) -> list[Strategy]:
+    """Return the strategies of one rule: every policy at `rates` peaks around the one that a range test points to.
+
+    A peak is the constant rate that the range test suggests, moved by the last-iterate bound to the policy.
+    """
+    aim = rule.lr if found.lr is None else found.lr.value
+    return [
+        candidate(rule, name, aim * _peak_shift(name, horizon) * SPACING ** (place - (rates - 1) / 2))
+        for name in policies
+        for place in range(rates)
+    ]
+
+
+def _peak_shift(name: str, horizon: int) -> float:
+    """Return how much higher the peak of a policy may be than a constant rate, by the bound."""
+    table = recipe(name)(1.0)[LR].over(horizon).table(0, horizon)
+    return shift(np.ones(horizon), table)
+
+
+def at(strategy: Strategy, rate: float) -> Strategy:
+    """Return `strategy` with another peak, in its name too."""
+    rounded = float(f"{rate:.3g}")
+    stem = strategy.name.rpartition(" ")[0]
+    return replace(strategy.scaled(rounded / strategy.peak), name=f"{stem} {rounded:g}")
+
+
+def variants(rules: Iterable[Rule], name: str, values: Sequence[float]) -> tuple[Rule, ...]:
+    """Return each of `rules` that has the hyperparameter `name` once at each of `values`, and the others as they are.
+
+    Raises ParameterError when no rule has it.
+
+    >>> [label(rule) for rule in variants((AdamW(), Lion()), "weight_decay", (0.0, 0.1))]
+    ['AdamW(weight_decay=0.0)', 'AdamW(weight_decay=0.1)', 'Lion', 'Lion(weight_decay=0.1)']
+    """
+    rules = tuple(rules)
+    if not any(name in rule.hyperparameters for rule in rules):
+        raise ParameterError(f"none of {', '.join(map(label, rules))} has a hyperparameter {name!r} to try values of.")
+    found: list[Rule] = []
+    for rule in rules:
+        found += [replace(rule, **{name: value}) for value in values] if name in rule.hyperparameters else [rule]
+    return tuple(found)

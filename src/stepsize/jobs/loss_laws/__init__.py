@@ -1,0 +1,1 @@
+"""Loss laws: what a fitted law says of schedules that were not run."""

@@ -1,0 +1,1 @@
+"""Races: strategies against each other at equal budget, on paired seeds."""

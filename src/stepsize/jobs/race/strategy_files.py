@@ -1,0 +1,185 @@
+"""Who races: strategies as they are written in a file, or in one line.
+
+::
+
+    [[strategies]]                      # TOML; in JSON a list of the same, or {"strategies": [...]}
+    rule = "AdamW"                      # a name, or a spec: {kind = "AdamW", weight_decay = 0.1}
+    policy = "one_cycle"                # a recipe, or a spec
+    lrs = [0.003, 0.01, 0.03]           # or lr = 0.01; with a spec they may be left out
+
+In one line it is `AdamW one_cycle 0.003 0.01, SGD cosine 0.1`; without a rule, `one_cycle 0.01`, it is AdamW.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stepsize.jobs.range_test.suggest import peak
+from stepsize.kernel.errors import FormatError, ParameterError, SpecError, StepsizeError, brief, suggestion
+from stepsize.policies import RECIPES, Policy, recipe
+from stepsize.results.io import CATALOGUE
+from stepsize.rules import AdamW, Rule
+from stepsize.strategy import Strategy
+
+FIELDS = ("rule", "policy", "lr", "lrs", "name")
+"""What a short form may say."""
+
+Placed = tuple[str, Strategy]
+"""A strategy, and where it was written."""
+
+
+def read_strategies(given: str) -> list[Strategy]:
+    """Return the strategies of a TOML or JSON file, or of one line.
+
+    given: a path that ends in .toml or .json, or `RULE POLICY RATE ...` with commas between strategies.
+
+    Raises SpecError with the place and the near miss, FormatError for a file that cannot be read, ParameterError for a
+    line that says too little.
+
+    >>> [strategy.name for strategy in read_strategies("AdamW one_cycle 0.003 0.01, cosine 0.1")]
+    ['AdamW one_cycle 0.003', 'AdamW one_cycle 0.01', 'AdamW cosine 0.1']
+    """
+    if given.lower().endswith((".toml", ".json")):
+        return _from_file(Path(given))
+    lines = [line.split() for line in given.split(",") if line.strip()]
+    found = [(repr(" ".join(words)), strategy) for words in lines for strategy in _from_words(words)]
+    return _distinct(found)
+
+
+def _from_file(file: Path) -> list[Strategy]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        data = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
+    except OSError as error:
+        raise FormatError(f"cannot read {file}: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{file} is not {file.suffix[1:].upper()}: {error}.") from None
+    try:
+        return _distinct([placed for path, entry in _listed(data) for placed in _entry(entry, path)])
+    except SpecError as error:
+        raise type(error)(f"{file}: {error}") from None
+
+
+def _listed(data: Any) -> list[tuple[str, Any]]:
+    """Return path and data of every entry of a file."""
+    if isinstance(data, Mapping) and "stepsize" in data:
+        return [("$.value", data.get("value"))]
+    where, entries = "$", data
+    if isinstance(data, Mapping):
+        where, entries = "$.strategies", data.get("strategies")
+        others = [name for name in data if name != "strategies"]
+        if others:
+            raise SpecError(f"at $: a file of strategies has no field {others[0]!r}. {suggestion(others[0], _TOP)}")
+    if not isinstance(entries, list) or not entries:
+        raise SpecError(f"at {where}: strategies are a list, with at least one of them, not {brief(entries)}.")
+    return [(f"{where}[{i}]", entry) for i, entry in enumerate(entries)]
+
+
+_TOP = ("strategies",)
+
+
+def _entry(data: Any, path: str) -> list[Placed]:
+    """Return the strategies of one entry: a spec, or a short form with one rate or several."""
+    if not isinstance(data, Mapping):
+        raise SpecError(
+            f'at {path}: a strategy is written {{"rule": ..., "policy": ..., "lr": ...}}, not {brief(data)}.'
+        )
+    if "kind" in data:
+        return [(path, CATALOGUE.decode(data, Strategy, path))]
+    for name in data:
+        if name not in FIELDS:
+            raise SpecError(f"at {path}: a strategy has no field {name!r}. {suggestion(name, FIELDS)}")
+    for name in ("rule", "policy"):
+        if name not in data:
+            raise SpecError(f"at {path}: a strategy needs the field {name!r}, which is not there.")
+    rule, rates = _rule(data["rule"], f"{path}.rule"), _rates(data, path)
+    try:
+        return [(path, each) for each in _strategies(rule, data["policy"], rates, path, str(data.get("name", "")))]
+    except SpecError:
+        raise
+    except StepsizeError as error:
+        raise SpecError(f"at {path}: {error}") from None
+
+
+def _rule(given: Any, path: str) -> Rule:
+    return CATALOGUE.decode({"kind": given} if isinstance(given, str) else given, Rule, path)
+
+
+def _rates(data: Mapping[str, Any], path: str) -> list[float]:
+    if "lr" in data and "lrs" in data:
+        raise SpecError(f"at {path}: a strategy has one rate, lr, or several, lrs; not both.")
+    rates = data["lrs"] if "lrs" in data else [data["lr"]] if "lr" in data else []
+    field = f"{path}.{'lrs' if 'lrs' in data else 'lr'}"
+    if not isinstance(rates, list) or ("lrs" in data and not rates):
+        raise SpecError(f"at {field}: the rates are a list of numbers above 0, not {brief(rates)}.")
+    for rate in rates:
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
+            raise SpecError(f"at {field}: a learning rate is a number above 0, not {brief(rate)}.")
+    return [float(rate) for rate in rates]
+
+
+def _strategies(rule: Rule, policy: Any, rates: list[float], path: str, name: str) -> list[Strategy]:
+    """Return a rule with a recipe or a policy at each of its rates."""
+    if isinstance(policy, str):
+        if policy not in RECIPES:
+            raise SpecError(f"at {path}.policy: no policy is called {policy!r}. {suggestion(policy, RECIPES)}")
+        if not rates:
+            raise SpecError(f"at {path}: the recipe {policy!r} needs its peak rate: add lr or lrs.")
+        return [_named(rule, policy, rate, name) for rate in rates]
+    shape = CATALOGUE.decode(policy, Policy, f"{path}.policy")
+    if not rates:
+        return [Strategy(rule, shape, name)]
+    stem = name or f"{rule.title} {Strategy(rule, shape).family}"
+    return [Strategy(rule, shape.scaled(rate / peak(shape)), f"{stem} {rate:g}") for rate in rates]
+
+
+def _named(rule: Rule, policy: str, rate: float, name: str = "") -> Strategy:
+    """Return the recipe at a rate, without the hyperparameters that the rule does not have."""
+    return Strategy(
+        rule, recipe(policy)(rate).only(rule.hyperparameters), f"{name or f'{rule.title} {policy}'} {rate:g}"
+    )
+
+
+def _from_words(words: list[str]) -> list[Strategy]:
+    """Return what `RULE POLICY RATE ...` says; AdamW where there is no rule."""
+    rules, line = CATALOGUE.of(Rule), " ".join(words)
+    if words[0] in RECIPES:
+        words = [AdamW.__name__, *words]
+    if words[0] not in rules:
+        raise ParameterError(f"in {line!r}: no rule is called {words[0]!r}. {suggestion(words[0], rules)}")
+    if len(words) < 2 or words[1] not in RECIPES:
+        missing = f"its policy and peak rate are missing; write {line} one_cycle 0.01, for example."
+        named = f"no policy is called {words[1]!r}. {suggestion(words[1], RECIPES)}" if words[1:] else missing
+        raise ParameterError(f"in {line!r}: {named}")
+    if len(words) < 3:
+        raise ParameterError(f"in {line!r}: the peak rate is missing; write {' '.join(words)} 0.01, for example.")
+    return [_named(rules[words[0]](), words[1], _rate(word, line)) for word in words[2:]]
+
+
+def _rate(word: str, line: str) -> float:
+    try:
+        rate = float(word)
+    except ValueError:
+        rate = -1.0
+    if not 0 < rate < float("inf"):
+        raise ParameterError(f"in {line!r}: a learning rate is a number above 0, not {word!r}.")
+    return rate
+
+
+def _distinct(placed: Iterable[Placed]) -> list[Strategy]:
+    """Return the strategies, or raise SpecError where two of them have one name."""
+    seen: dict[str, str] = {}
+    found = []
+    for path, strategy in placed:
+        if strategy.name in seen:
+            raise SpecError(
+                f"at {path}: a strategy is called {strategy.name!r} already, at {seen[strategy.name]}; "
+                "give each a name of its own."
+            )
+        seen[strategy.name] = path
+        found.append(strategy)
+    return found

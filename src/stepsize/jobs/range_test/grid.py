@@ -1,0 +1,99 @@
+"""The fan: many learning rates, each in a short run of its own, all of them at once.
+
+A ramp shows every rate for a moment, in a training that earlier rates have shaped. A run of its own has no such past,
+and is long enough to show an instability that builds up. What is compared is where the whole schedule in question ends
+in a shortened horizon, so the answer needs only the shift from a short run to a long one, not that from a moment to a
+run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stepsize.engines import Engine
+from stepsize.execution.runner import Progress, Runner
+from stepsize.kernel.arrays import Floats, floats
+from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.kernel.text import count
+from stepsize.policies import Policy, constant
+from stepsize.problems import Task
+from stepsize.results import Curves, Sweep
+from stepsize.rules import AdamW, Rule
+from stepsize.strategy import Strategy, Trial
+
+LEAST_RUN = 8
+"""The shortest run of a fan, optimizer updates."""
+
+TAIL = 10
+"""The training loss of a run is the mean over its last tenth."""
+
+
+def fan(
+    task: Task,
+    rule: Rule | None = None,
+    rates: Sequence[float] = (),
+    *,
+    policy: Policy | None = None,
+    steps: int | None = None,
+    seeds: Sequence[int] = (0,),
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    runner: Runner | None = None,
+) -> Sweep:
+    """Return where runs of `task` under `rule` end, one for each of the peak rates `rates` and each seed.
+
+    rule: AdamW with its defaults when not given. policy: what every run follows, whole, at a peak of 1; a constant rate
+        when not given. steps: how long each run is (steps, optimizer updates); an eighth of the task's own when not
+        given. seeds: paired: all rates start from the same weights and see the same batches.
+    runner: to share an engine and a journal with other jobs.
+
+    Raises ParameterError for rates that do not rise from above 0, BudgetError for runs that are too short.
+    """
+    rule = AdamW() if rule is None else rule
+    length = max(LEAST_RUN, task.steps // 8) if steps is None else steps
+    if length < LEAST_RUN:
+        raise BudgetError(f"runs of {length} steps are too short to be compared; give them at least {LEAST_RUN}.")
+    peaks = floats(rates)
+    if not peaks.size or not np.isfinite(peaks).all() or not (np.diff(peaks, prepend=0.0) > 0).all():
+        raise ParameterError(f"the rates of a fan rise, from above 0, not {list(rates)!r}.")
+    if not seeds:
+        raise BudgetError("a fan needs at least one seed.")
+    shape = (constant(1.0) if policy is None else policy).only(rule.hyperparameters)
+    runner = runner or Runner(task, engine=engine, progress=progress)
+    strategies = [Strategy(rule, shape.scaled(peak), f"{rule.title} {peak:.4g}") for peak in peaks.tolist()]
+    stage = f"fan of {rule.title}: {count(len(peaks), 'rate')}, {length} steps"
+    curves = runner.run(stage, [Trial(each, seed) for each in strategies for seed in seeds], length)
+    table = (len(peaks), len(seeds))
+    return Sweep(
+        task.source or task.name, rule, peaks, tails(curves).reshape(table), tuple(seeds), curves.seconds,
+        steps=length, policy=shape, held_out=curves.final.reshape(table), before=before(task, seeds),
+        horizon=task.steps,
+    )  # fmt: skip
+
+
+def joined(first: Sweep, second: Sweep) -> Sweep:
+    """Return two fans that differ in their rates alone as one."""
+    rates = np.concatenate([first.rates, second.rates])
+    order = np.argsort(rates)
+    return Sweep(
+        first.task, first.rule, rates[order], np.concatenate([first.losses, second.losses])[order], first.seeds,
+        first.seconds + second.seconds, steps=first.steps, policy=first.policy,
+        held_out=np.concatenate([first.held_out, second.held_out])[order], before=first.before,
+        horizon=first.horizon, earlier=first.earlier,
+    )  # fmt: skip
+
+
+def tails(curves: Curves) -> Floats:
+    """Return the mean training loss over the last tenth of each run, (trials,); NaN for one that diverged."""
+    last = max(1, curves.steps // TAIL)
+    means = np.asarray(curves.losses[-last:], dtype=np.float64).mean(axis=0)
+    return np.where(curves.died_at < 0, means, np.nan)
+
+
+def before(task: Task, seeds: Sequence[int]) -> Floats:
+    """Return the validation loss of the initial weights of each seed, (seeds,); none of a task that is opaque."""
+    if task.opaque:
+        return floats([])
+    return floats([task.score(task.build(seed)) for seed in seeds])

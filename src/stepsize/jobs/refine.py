@@ -1,0 +1,249 @@
+"""Refining a schedule: from the gradient norms of one run to the schedule of the next [defazio2023when].
+
+`refine` takes norms that somebody recorded; `refine_task` records them, and may race what comes out of it. A run of T
+updates has T norms, and the schedule is that of T + 1 of which the last one, a 0, is left out: so constant norms give
+`Linear(peak, 0)` exactly, and no update is wasted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from stepsize.diagnostics import record_norms
+from stepsize.engines import Engine
+from stepsize.execution.runner import Progress, Runner
+from stepsize.jobs.csv_logs import length_of
+from stepsize.jobs.race.race import race
+from stepsize.kernel.arrays import Floats, floats
+from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
+from stepsize.policies import LR, Policy
+from stepsize.problems import Task
+from stepsize.results import Race, Refinement
+from stepsize.results.refinement import Norm
+from stepsize.rules import SGD, Momentum, Nesterov, Rule
+from stepsize.schedules import Schedule, Stretched, Table
+from stepsize.strategy import Strategy, Trial
+from stepsize.theory import bound_terms, refined, resampled, smoothed
+from stepsize.theory.refinement import SHARE
+
+POWER: dict[Norm, float] = {"l2": 2.0, "l1": 1.0}
+"""What a weight is of a norm: its inverse to this power."""
+
+EUCLIDEAN = (SGD, Momentum, Nesterov)
+"""Rules whose step is as long as the gradient, so that the L2 norm counts."""
+
+PLACES = 10_000
+"""The most rates of a refined schedule; a longer run plays them slower."""
+
+LEAST = 20
+"""The fewest norms that a schedule is refined from."""
+
+ENDS = 2
+"""Norms that are left out at each end: the first updates and the last batch are like no others."""
+
+COVERED = 0.9
+"""The share of the run that the recorded norms must cover."""
+
+FARTHEST = 3.0
+"""The bound moves the peak by at most this factor: with norms that fall far it would move it by decades."""
+
+LATE = 0.5
+"""A peak after this share of the run is no warmup any more."""
+
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""The peaks of both schedules that are raced, as multiples of their first guess."""
+
+TUNING, FRESH = (0, 1), (100, 101, 102, 103, 104)
+"""The seeds that choose the peaks, and those that compare the two schedules."""
+
+
+def refine(
+    steps: npt.ArrayLike, norms: npt.ArrayLike, *, total: int | None = None, norm: Norm = "l2",
+    rates: npt.ArrayLike | None = None, share: float = SHARE, name: str = "log",
+) -> Refinement:  # fmt: skip
+    """Return the schedule that recorded gradient norms ask for.
+
+    steps: whose norms are known, rising, (points,). norms: there, (points,); what is infinite or no number is left out.
+    total: how long the run was; up to the last step and as far again as between two when not given.
+    norm: "l2" for SGD and its kind, whose weights are `G**-2`; "l1" for Adam and its kind, with `G**-1`.
+    rates: the learning rate of every update, (total,), where it is known: then the peak is moved by the bound.
+    share: the window of the smoothing, as a part of the run.
+
+    Raises ParameterError for norms of 0 or below, BudgetError for too few of them, or where they end long before the
+    run.
+
+    Watch out: tune the peak again. Batch norms carry the noise of the batch; a run at a rate that was much too large or
+    too small has other norms than the run that you want.
+
+    Source: [defazio2023when].
+
+    >>> found = refine(range(0, 400, 4), np.ones(100))
+    >>> found.steps, found.policy["lr"].table(0, 400)[[0, 100, 399]].round(4).tolist()
+    (400, [1.0, 0.75, 0.0025])
+    """
+    if norm not in POWER:
+        raise ParameterError(f"norm must be 'l2' or 'l1', not {norm!r}.")
+    at, found, lost = _cleaned(steps, norms)
+    run = _length(floats(steps), total)
+    places = min(run, PLACES)
+    grid = np.arange(places + 1) * run / places
+    smooth = smoothed(resampled(at, found, grid), share)
+    shape = refined(smooth, POWER[norm])[:-1]
+    original = np.empty(0) if rates is None else _original(rates, run, grid[:-1])
+    peak = 1.0 if rates is None else float(floats(rates).max()) * _shift(original, shape, smooth[:-1])
+    return Refinement(
+        name, run, norm, at, found, smooth[:-1], shape, Policy(**{LR: _schedule(shape, run, float(f"{peak:.3g}"))}),
+        original, _bound(shape, smooth[:-1]) / _bound(1 - grid[:-1] / run, smooth[:-1]),
+        warnings=_warnings(shape, lost, known=rates is not None),
+    )  # fmt: skip
+
+
+def refine_task(
+    task: Task, strategy: Strategy, *, steps: int | None = None, seed: int = 0, share: float = SHARE,
+    contest: bool = False, engine: Engine | None = None, progress: Progress | None = None, runner: Runner | None = None,
+) -> Refinement:  # fmt: skip
+    """Run `strategy` on `task`, and return the schedule that its gradient norms ask for.
+
+    steps: of the run, optimizer updates; the task's own when not given. seed: of the run that is recorded.
+    contest: whether to race the refined schedule against the original: each at five peaks on some seeds, then both at
+        their best on fresh ones.
+    runner: to share an engine and a journal with other jobs.
+
+    Raises TaskError when the run diverges, and what `refine` raises. Watch out as there.
+    """
+    run = task.steps if steps is None else steps
+    runner = runner or Runner(task, engine=engine, progress=progress)
+    norm = norm_of(strategy.rule)
+    told = record_norms(task, Trial(strategy, seed), run, progress=lambda n: _tell(progress, "recording", n))
+    norms = told.l2 if norm == "l2" else told.l1
+    if not np.isfinite(norms).all():
+        raise TaskError(
+            f"{strategy.name} diverges on {task.name!r} at update {int(np.argmin(np.isfinite(norms)))}, so there is "
+            "nothing to refine; give it a smaller rate."
+        )
+    rates = strategy.policy[LR].over(run).table(0, run)
+    found = refine(np.arange(run), norms, total=run, norm=norm, rates=rates, share=share, name=task.source or task.name)
+    raced = _race(runner, strategy, found.policy[LR], run) if contest else None
+    return replace(found, strategy=strategy, race=raced, warnings=(*found.warnings, *_edges(raced)))
+
+
+def norm_of(rule: Rule) -> Norm:
+    """Return the norm whose gradients count for a rule: L2 where the step is as long as the gradient, else L1."""
+    return "l2" if isinstance(rule.core, EUCLIDEAN) else "l1"
+
+
+def _cleaned(steps: npt.ArrayLike, norms: npt.ArrayLike) -> tuple[Floats, Floats, int]:
+    """Return the norms that are numbers, without those at the ends, and how many were none."""
+    at, found = floats(steps), floats(norms)
+    if at.shape != found.shape or at.ndim != 1:
+        raise ParameterError(f"as many steps as norms are needed, (points,) both, not {at.shape} and {found.shape}.")
+    if (np.diff(at) <= 0).any() or (at < 0).any():
+        raise ParameterError("the steps of the norms must rise, from 0 or above; sort them, each once.")
+    whole = np.isfinite(found)
+    if (found[whole] <= 0).any():
+        worst = float(found[whole].min())
+        raise ParameterError(
+            f"a gradient norm is {worst:g}, and a norm that weighs anything is above 0; look at what the column holds, "
+            "and leave out the steps without a gradient."
+        )
+    if whole.sum() < LEAST:
+        raise BudgetError(f"{int(whole.sum())} gradient norms are too few to refine from; record at least {LEAST}.")
+    kept = np.flatnonzero(whole)[ENDS:-ENDS]
+    return at[kept], found[kept], int((~whole).sum())
+
+
+def _length(at: Floats, total: int | None) -> int:
+    """Return the length of the run, where the steps with norms cover it."""
+    reached = length_of(at)
+    if total is None:
+        return reached
+    if total <= at[-1]:
+        raise ParameterError(f"the log goes on to step {at[-1]:.0f}, beyond a run of {total} steps; raise the steps.")
+    if reached < COVERED * total:
+        raise BudgetError(
+            f"the log ends at step {at[-1]:.0f} of {total}, and the norms of the rest of the run are not known; "
+            f"leave the steps out to refine a run of {reached}, or log the whole run."
+        )
+    return total
+
+
+def _original(rates: npt.ArrayLike, run: int, places: Floats) -> Floats:
+    given = floats(rates)
+    if given.shape != (run,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
+        raise ParameterError(f"rates must be the learning rate of each of the {run} updates, not {given.shape}.")
+    return floats(np.interp(places, np.arange(run), given) / given.max())
+
+
+def _shift(source: Floats, target: Floats, norms: Floats) -> float:
+    """Return by what the bound multiplies a peak tuned for `source` to get that of `target`, both for these norms."""
+    first, second = bound_terms(source, norms), bound_terms(target, norms)
+    moved = math.sqrt(second[0] / second[1] * first[1] / first[0])
+    return min(max(moved, 1 / FARTHEST), FARTHEST)
+
+
+def _bound(shape: Floats, norms: Floats) -> float:
+    return math.sqrt(math.prod(bound_terms(shape, norms)))
+
+
+def _schedule(shape: Floats, run: int, peak: float) -> Schedule:
+    values = Table(tuple((peak * shape).tolist()), len(shape))
+    return values if len(shape) == run else Stretched(values, run)
+
+
+def _warnings(shape: Floats, lost: int, *, known: bool) -> tuple[str, ...]:
+    said = []
+    if lost:
+        said.append(f"{lost} norms were no finite numbers and were left out")
+    if not known:
+        said.append("no learning rate was recorded, so the peak is 1: multiply it by one that is tuned")
+    late = int(shape.argmax()) / len(shape)
+    if late > LATE:
+        said.append(
+            f"the norms fall through most of the run, so the rates rise up to {late:.0%} of it: the model fits its "
+            "training data nearly exactly, and there this theory does not hold"
+        )
+    return tuple(said)
+
+
+def _tell(progress: Progress | None, stage: str, updates: int) -> None:
+    if progress is not None:
+        progress(stage, updates)
+
+
+def _race(runner: Runner, original: Strategy, schedule: Schedule, run: int) -> Race:
+    """Race both schedules at five peaks, then both at their best on fresh seeds."""
+    policy = original.policy.replace(**{LR: schedule})
+    pair = {"original": original, "refined": Strategy(original.rule, policy, "refined")}
+    named = [_at(name, each, factor) for name, each in pair.items() for factor in FACTORS]
+    tuned = race(runner.task, named, steps=run, seeds=TUNING, runner=runner, stage="peaks, rung")
+    best = [next(s for s in _ranked(tuned) if s.name.startswith(name)) for name in pair]
+    final = race(runner.task, best, steps=run, seeds=FRESH, runner=runner, stage="fresh seeds, rung")
+    return replace(final, rungs=(*tuned.rungs, *final.rungs), cost=tuned.cost + final.cost)
+
+
+def _at(name: str, strategy: Strategy, factor: float) -> Strategy:
+    return replace(strategy.scaled(factor), name=f"{name} {strategy.peak * factor:.3g}")
+
+
+def _ranked(tuned: Race) -> Sequence[Strategy]:
+    rung = tuned.rungs[-1]
+    return [rung.strategies[i] for i in rung.order]
+
+
+def _edges(raced: Race | None) -> tuple[str, ...]:
+    """Say of which schedule the best peak was the lowest or the highest that was tried."""
+    if raced is None:
+        return ()
+    said = []
+    for strategy in raced.rungs[-1].strategies:
+        name = strategy.name.partition(" ")[0]
+        peaks = sorted(s.peak for s in raced.rungs[0].strategies if s.name.startswith(name))
+        if strategy.peak in (peaks[0], peaks[-1]):
+            side = "lowest" if strategy.peak == peaks[0] else "highest"
+            said.append(f"the best peak of the {name} schedule, {strategy.peak:.3g}, is the {side} that was tried")
+    return tuple(said)

@@ -1,0 +1,217 @@
+"""The code to paste, run as it is: what each framework's script prints is what our engine predicts for it."""
+
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from stepsize import load_task, rules
+from stepsize.adapters.keras import KerasOptimizer
+from stepsize.adapters.optax import transformation
+from stepsize.codegen import FRAMEWORKS, script
+from stepsize.codegen.script import strategy_code
+from stepsize.engines import Ensemble
+from stepsize.jobs.advise.search_space import candidate
+from stepsize.jobs.paired_statistics import prediction_interval
+from stepsize.kernel.errors import DriveError, ParameterError, SpecError
+from stepsize.policies import Policy
+from stepsize.results.io import CATALOGUE
+from stepsize.rules import Rule
+from stepsize.schedules import Constant, Custom, Linear
+from stepsize.strategy import Strategy, Trial
+
+torch.set_num_threads(1)
+
+STEPS, SEED = 100, 5
+EVERYWHERE = (
+    candidate(rules.AdamW(), "one_cycle", 0.01),
+    candidate(rules.Momentum(), "cosine", 0.1),
+    candidate(rules.RMSProp(), "triangular2", 0.003),
+)
+AVERAGED = candidate(rules.ScheduleFreeAdamW(), "constant", 0.01)
+IN_TORCH = (
+    candidate(rules.Lion(), "linear_to_zero", 0.001),
+    candidate(rules.Prodigy(), "cosine", 1.0),
+    AVERAGED,
+    candidate(rules.EMA(rules.ClipNorm(rules.Polyak()), decay=0.9), "constant", 1.0),
+)
+CASES = {
+    "torch": EVERYWHERE + IN_TORCH,
+    "lightning": (*EVERYWHERE, AVERAGED),
+    "transformers": (*EVERYWHERE, AVERAGED),
+    "optax": EVERYWHERE,
+    "keras": EVERYWHERE,
+}
+RUN = "import runpy, sys\nfor path in sys.argv[1:]:\n    runpy.run_path(path, run_name='__main__')\n"
+
+NAMED = """
+import stepsize
+import torch
+
+x = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
+data = {"x": x, "labels": x.sum(1, keepdim=True)}
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+
+    def forward(self, x, labels):
+        return {"loss": (self.layer(x) - labels).square().mean()}
+
+
+def task():
+    halves = ({name: rows[part] for name, rows in data.items()} for part in (slice(64), slice(64, 96)))
+    return stepsize.Task(Model, None, *halves, batch_size=16, steps=100)
+"""
+"""A task file with samples of named tensors, of which the model returns the loss."""
+
+
+def lecun_normal(weight):
+    torch.nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+
+
+INITIAL = {"optax": lecun_normal, "keras": torch.nn.init.xavier_uniform_}
+"""How the two scripts without torch's layers begin; their biases begin at 0."""
+
+
+def task_of(framework):
+    """The digits, with the initial weights that a framework's script has, so that no margin is needed."""
+    task = load_task("digits")
+    if framework not in INITIAL:
+        return task
+
+    def model():
+        made = task.model()
+        for layer in made[::2]:
+            INITIAL[framework](layer.weight)
+            torch.nn.init.zeros_(layer.bias)
+        return made
+
+    return replace(task, model=model)
+
+
+def promises(framework):
+    """Where one more run of each strategy lies, by five runs of our engine."""
+    strategies = [strategy.over(STEPS) for strategy in CASES[framework]]
+    trials = [Trial(strategy, seed) for strategy in strategies for seed in range(5)]
+    scores = Ensemble().run(task_of(framework), trials, STEPS).final.reshape(len(strategies), 5)
+    return strategies, [prediction_interval(row) for row in scores]
+
+
+def printed(scripts, folder):
+    """The validation losses that scripts print, all run in one process."""
+    paths = [f"{place}.py" for place in range(len(scripts))]
+    for path, text in zip(paths, scripts, strict=True):
+        (folder / path).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", RUN, *paths],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [float(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("validation loss ")]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_script_ends_where_the_engine_says(framework, tmp_path):
+    """All strategies of a framework in one process, which imports it once."""
+    strategies, expected = promises(framework)
+    found = printed([script(framework, "digits", strategy, STEPS, SEED) for strategy in strategies], tmp_path)
+    assert len(found) == len(strategies)
+    wrong = {s.name: (loss, str(e)) for s, loss, e in zip(strategies, found, expected, strict=True) if loss not in e}
+    assert not wrong
+
+
+@pytest.mark.parametrize("framework", ["torch", "lightning", "transformers"])
+def test_so_it_does_where_samples_have_names_and_the_model_its_own_loss(framework, tmp_path):
+    """The last layer fits a sum exactly, so that whoever reads the samples ends near 0, from about 4."""
+    (tmp_path / "named.py").write_text(NAMED, encoding="utf-8")
+    strategy = candidate(rules.AdamW(), "linear_to_zero", 0.1).over(STEPS)
+    (found,) = printed([script(framework, "named.py", strategy, STEPS, SEED)], tmp_path)
+    assert found < 0.1
+
+
+def run(code):
+    names = {}
+    exec(code, names)  # noqa: S102  (the code is ours, and running it is the test)
+    return names
+
+
+@pytest.mark.parametrize("kind", CATALOGUE.of(Rule).values(), ids=lambda kind: kind.__name__)
+def test_the_strategy_in_a_script_is_the_strategy(kind):
+    lr = (Linear(0.0, 0.1, 10) >> Constant(0.1)) * Linear(1.0, 0.5) + 0.5 * (Linear(0.1, 0.0) * Linear(1.0, 0.5))
+    rule = kind() if kind is rules.EMA else rules.EMA(kind())
+    strategy = Strategy(rule, Policy(lr=lr), 'a "name"\n').over(40)
+    code = script("torch", "digits", strategy, 40, 0)
+    imports = "\n".join(line for line in code.splitlines() if line.startswith("from "))
+    assert run(f"{imports}\n{strategy_code(strategy)}")["strategy"] == strategy
+
+
+def refuses(make, strategy):
+    try:
+        make(strategy)
+    except DriveError:
+        return True
+    return False
+
+
+def switched(kind):
+    """Rules of a kind: as it is, and with each switch the other way."""
+    usual = kind()
+    return [usual] + [replace(usual, **{n: not v}) for n, v in usual.spec_fields().items() if isinstance(v, bool)]
+
+
+@pytest.mark.parametrize("kind", CATALOGUE.of(Rule).values(), ids=lambda kind: kind.__name__)
+def test_a_framework_is_refused_where_its_adapter_refuses(kind):
+    rules_of_kind = switched(kind)
+    if "dampening" in rules_of_kind[0].hyperparameters:
+        rules_of_kind.append(replace(rules_of_kind[0], dampening=0.5))
+    for rule in rules_of_kind:
+        strategy = Strategy(rule, Policy(lr=0.1)).over(5)
+        for framework, make in (("optax", transformation), ("keras", KerasOptimizer)):
+            assert bool(FRAMEWORKS[framework].lacks(strategy)) == refuses(make, strategy), rule
+
+
+def test_a_pair_that_cannot_work_names_the_frameworks_that_can():
+    lion = Strategy(rules.Lion(), Policy(lr=0.1), "Lion mine")
+    message = r"'Lion mine' does not run in optax: optax's parts do not make Lion\(.*It does in torch, .*, keras\.$"
+    with pytest.raises(ParameterError, match=message):
+        script("optax", "digits", lion, 10, 0)
+    with pytest.raises(ParameterError, match=r"updates one variable at a time.*in torch, lightning, transformers\.$"):
+        script("keras", "digits", AVERAGED, 10, 0)
+    polyak = Strategy(rules.Polyak(), Policy(lr=1.0))
+    with pytest.raises(ParameterError, match=r"does not tell an optimizer the loss\. It does in torch, lightning\.$"):
+        script("transformers", "digits", polyak, 10, 0)
+    with pytest.raises(ParameterError, match=r"no code for 'pytorch'.*Did you mean 'torch'"):
+        script("pytorch", "digits", lion, 10, 0)
+
+
+def test_a_function_is_no_code():
+    strategy = Strategy(rules.SGD(), Policy(lr=Custom(math.sqrt, 5) >> Constant(0.1)), "mine")
+    with pytest.raises(SpecError, match=r"holds a function.*Table\("):
+        script("torch", "digits", strategy, 10, 0)
+
+
+def test_a_task_made_in_memory_is_left_to_be_filled_in():
+    code = script("torch", "task", EVERYWHERE[0], 10, 0)
+    assert "task = ...  # your model" in code
+    assert "load_task" not in code
+    assert 'load_task("a b/mine.py:net")' in script("torch", "a b/mine.py:net", EVERYWHERE[0], 10, 0)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_script_is_short(framework):
+    for strategy in CASES[framework]:
+        code = script(framework, "digits", strategy.over(STEPS), STEPS, SEED)
+        assert len(code.splitlines()) <= 60
+        compile(code, "script.py", "exec")

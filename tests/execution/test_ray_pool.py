@@ -1,0 +1,76 @@
+"""A Ray cluster of three nodes on this machine, one of which dies in the middle; and addresses where there is none."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stepsize.execution.ray_pool import RayPool
+from stepsize.kernel.errors import MissingPackageError, ParameterError
+from stepsize.kernel.optional import installed
+
+HERE = Path(__file__).parent
+FAULTY = HERE.parent / "faults" / "faulty.py"
+with_ray = pytest.mark.skipif(not installed("ray"), reason="ray is not installed")
+
+
+@with_ray
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are found in /proc")
+def test_a_worker_and_a_node_die_and_the_standings_are_those_of_one_process(tmp_path):
+    """All of it in one test: a cluster takes a while to start."""
+    file = tmp_path / "faulty.py"
+    file.write_text(FAULTY.read_text())
+    command = [sys.executable, HERE / "ray_cluster.py", file]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert not file.exists()
+    assert found["killed"] == ["worker", "node"]
+    lost = [end for end in found["ends"] if end[0] == "lost"]
+    assert len(lost) >= 2
+    assert all(reason.startswith("Ray lost it: ") for _, reason in lost)
+    assert found["same"]
+    assert found["losses"]
+    assert found["failed"] == 0
+    assert "; on the Ray cluster at " in found["engine"]
+    assert list(found["bad"]) == ["SGD Constant 1e+09"]
+    assert "ArithmeticError: far out" in found["bad"]["SGD Constant 1e+09"]
+    assert found["left"] == 0
+
+
+CONNECT = "from stepsize.execution.ray_pool import RayPool; RayPool({address!r})"
+
+
+def connect(address):
+    """Connect in a process of its own; return the last line of what it says, and how long it took."""
+    began = time.perf_counter()
+    command = [sys.executable, "-c", CONNECT.format(address=address)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1
+    return done.stderr.splitlines()[-1], time.perf_counter() - began
+
+
+@with_ray
+def test_a_dead_address_is_one_clear_error():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    said, _ = connect(f"127.0.0.1:{port}")
+    assert f"PoolError: nothing answers at 127.0.0.1:{port} (" in said
+    assert "ray start --head" in said
+
+
+@pytest.mark.parametrize("address", ["", "auto", "host", ":6379", "host:port", "ray://host"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(ParameterError, match=r'must be "local", "host:6379" or "ray://host:10001", not '):
+        RayPool(address)
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingPackageError, match=r"stepsize\[ray\]"):
+        RayPool("local")

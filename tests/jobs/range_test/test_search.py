@@ -1,0 +1,223 @@
+"""Fans and searches on small tasks: each run equals its trial, costs add up, and the answer is the exhaustive one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stepsize import Task
+from stepsize.engines import Ensemble, Loop
+from stepsize.jobs import Runner, fan, find_rate, range_test, suggest, value_test
+from stepsize.jobs.range_test.grid import joined
+from stepsize.jobs.range_test.stability_limit import stable_rates
+from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
+from stepsize.policies import constant, one_cycle, step_decay, warmup_cosine
+from stepsize.problems import load_task
+from stepsize.rules import SGD, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp
+from stepsize.strategy import Strategy, Trial
+
+TINY = "tests/problems/tiny.py"
+
+
+@pytest.fixture(scope="module")
+def task():
+    return load_task(f"{TINY}:perceptron")
+
+
+def quadratic(steps=200, curvature=(1.0, 10.0)):
+    """The mean of c * w**2 / 2 over coordinates that all samples share: a Hessian that is known."""
+    scale = torch.tensor(curvature)
+    data = (scale.sqrt().diag().repeat(32, 1), torch.zeros(32 * len(curvature), 1))
+
+    def model():
+        layer = torch.nn.Linear(len(curvature), 1, bias=False)
+        torch.nn.init.ones_(layer.weight)
+        return layer
+
+    return Task(model, torch.nn.functional.mse_loss, data, data, 32, steps, "quadratic")
+
+
+def teacher(steps):
+    """Linear regression on noisy targets, the same in training and validation."""
+    noise = np.random.default_rng(0)
+    x = torch.from_numpy(noise.standard_normal((256, 8))).float()
+    y = x @ torch.from_numpy(noise.standard_normal((8, 1))).float()
+    y = y + 0.3 * torch.from_numpy(noise.standard_normal((256, 1))).float()
+    train, validation = (x[:192], y[:192]), (x[192:], y[192:])
+    return Task(lambda: torch.nn.Linear(8, 1), torch.nn.functional.mse_loss, train, validation, 16, steps, "teacher")
+
+
+def test_each_run_of_a_fan_is_its_own_trial(task):
+    policy = one_cycle(1.0)
+    sweep = fan(task, Momentum(), (0.01, 0.1), policy=policy, steps=20, seeds=(3, 4), engine=Ensemble())
+    alone = Trial(Strategy(Momentum(), policy.scaled(0.1)), 4)
+    record = Ensemble().run(task, [alone], 20)
+    assert sweep.held_out[1, 1] == pytest.approx(record.final[0], rel=1e-4)
+    assert sweep.losses[1, 1] == pytest.approx(record.losses[-2:, 0].mean(), rel=1e-4)
+    assert sweep.before.tolist() == pytest.approx([task.score(task.build(seed)) for seed in (3, 4)])
+    assert (sweep.fan, sweep.steps, sweep.cost, sweep.horizon) == (True, 20, 80, task.steps)
+
+
+def test_a_fan_says_which_runs_diverged():
+    sweep = fan(quadratic(), SGD(), (0.1, 1e30), steps=10, seeds=(0,))
+    assert np.isfinite(sweep.held_out[0, 0])
+    assert not np.isfinite(sweep.held_out[1, 0])
+    assert np.isnan(sweep.losses[1, 0])
+
+
+def test_two_fans_make_one_in_the_order_of_their_rates(task):
+    first, second = (fan(task, SGD(), rates, steps=10) for rates in ((0.1, 0.3), (0.03, 0.2)))
+    both = joined(first, second)
+    assert both.rates.tolist() == [0.03, 0.1, 0.2, 0.3]
+    np.testing.assert_array_equal(both.held_out, fan(task, SGD(), both.rates, steps=10).held_out)
+    assert both.cost == 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"rates": ()}, ParameterError, "rise, from above 0"),
+        ({"rates": (0.1, 0.1)}, ParameterError, "rise, from above 0"),
+        ({"rates": (0.0, 0.1)}, ParameterError, "rise, from above 0"),
+        ({"rates": (0.1, np.inf)}, ParameterError, "rise, from above 0"),
+        ({"rates": (0.1,), "steps": 7}, BudgetError, "at least 8"),
+        ({"rates": (0.1,), "seeds": ()}, BudgetError, "at least one seed"),
+    ],
+)
+def test_a_fan_that_shows_nothing_is_refused(task, arguments, error, message):
+    with pytest.raises(error, match=message):
+        fan(task, SGD(), **arguments)
+
+
+def test_a_search_trains_as_well_as_the_best_of_a_grid():
+    """Its rate against 13 rates over three decades at the full horizon, on the same seeds."""
+    task = teacher(120)
+    sweep = find_rate(task, Momentum(), "cosine", seeds=(0, 1), low=1e-4, high=10.0)
+    found = suggest(sweep)
+    whole = {"policy": found.policy.scaled(1 / found.lr.value), "steps": 120, "seeds": (0, 1)}
+    grid = fan(task, Momentum(), np.geomspace(0.003, 3, 13), **whole)
+    ours = fan(task, Momentum(), [found.lr.value], **whole)
+    best = grid.held_out.mean(axis=1).min()
+    assert found.clear
+    assert ours.held_out.mean() - best < 0.02 * (grid.before.mean() - best)
+    assert not sweep.earlier[0].fan
+    assert sweep.steps > sweep.earlier[-1].steps
+
+
+def test_a_search_costs_about_its_budget_and_says_what_it_cost():
+    task = teacher(160)
+    runner = Runner(task)
+    sweep = find_rate(task, Momentum(), "cosine", budget=1.5, low=1e-3, high=10.0, runner=runner)
+    spent = sweep.cost + sum(each.cost for each in sweep.earlier)
+    assert spent == runner.updates
+    assert spent / 160 < 2.5
+
+
+def test_a_budget_that_pays_for_nothing_is_refused(task):
+    with pytest.raises(BudgetError, match="full trainings is too small: a ramp of 70 steps and three runs"):
+        find_rate(task, budget=0.1)
+
+
+def test_a_search_ends_with_the_ramp_where_the_loss_is_flat():
+    task = quadratic(40, (1e-12, 1e-12))
+    sweep = find_rate(task, SGD(), "constant", budget=9, low=1e-3, high=1e-1)
+    assert not sweep.fan
+    assert "no clear answer" in suggest(sweep, "constant").reason
+
+
+def test_a_policy_of_fixed_steps_cannot_be_shortened(task):
+    with pytest.raises(LengthError):
+        find_rate(task, SGD(), warmup_cosine(1.0, warmup=500), budget=9)
+
+
+def test_a_range_that_is_too_narrow_is_widened():
+    task = quadratic()
+    narrow = range_test(task, SGD(), low=1e-5, high=1e-3, seeds=(0,), curvature=False)
+    assert narrow.rates[-1] > 0.5
+    assert narrow.cost > len(narrow.rates)
+    assert range_test(task, SGD(), low=1e-5, high=1e-3, seeds=(0,), widen=False, curvature=False).rates[-1] < 1e-3
+    too_fast = range_test(task, SGD(), low=1e6, high=1e9, seeds=(0,), curvature=False)
+    assert too_fast.rates[0] < 1.0
+
+
+def test_a_linear_ramp_climbs_as_smith_has_it(task):
+    sweep = range_test(
+        task, SGD(), low=0.1, high=1.1, steps=20, spacing="linear", seeds=(0,), widen=False, curvature=False
+    )
+    np.testing.assert_allclose(sweep.rates, 0.1 + 0.05 * np.arange(20))
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [(SGD(), 2 / 10), (Momentum(momentum=0.9), 3.8 / 10), (Nesterov(momentum=0.9), 3.8 / 2.8 / 10)],
+)
+def test_the_limit_of_a_quadratic_is_its_threshold_over_its_curvature(rule, limit):
+    """The loss is the mean over the rows of (sqrt(c) w)**2, so a coordinate's curvature is c."""
+    assert stable_rates(quadratic(), rule, (0,)) == pytest.approx([limit], rel=0.01)
+
+
+@pytest.mark.parametrize("rule", [RMSProp(), Adam(), AdamW()])
+def test_an_adaptive_rule_has_the_limit_of_its_own_metric(rule):
+    """The gradient of w = 1 is c, so P = c + eps and the curvature of P**-1 H is 1 in every coordinate."""
+    threshold = 2 if isinstance(rule, RMSProp) else 38
+    decay = rule.weight_decay / 2 * isinstance(rule, AdamW)
+    assert stable_rates(quadratic(), rule, (0,)) == pytest.approx([1 / (1 / threshold + decay)], rel=0.2)
+
+
+def test_a_rule_without_a_theory_has_no_limit(task):
+    assert len(stable_rates(task, Lion(), (0, 1))) == 0
+    assert range_test(task, Lion(), steps=20, seeds=(0,), widen=False).limits.shape == (0,)
+
+
+def test_runs_at_fixed_values_differ_in_the_value_alone(task):
+    sweep = value_test(task, "momentum", (0.5, 0.9), policy=one_cycle(0.1), rule=Momentum(), steps=20, seeds=(0, 1))
+    rates = one_cycle(0.1).only({"lr"})
+    expected = [Trial(Strategy(Momentum(momentum=value), rates), 1) for value in (0.5, 0.9)]
+    np.testing.assert_allclose(sweep.held_out[:, 1], Ensemble().run(task, expected, 20).final, rtol=1e-4)
+    assert (sweep.of, sweep.fan, sweep.rates.tolist()) == ("momentum", True, [0.5, 0.9])
+
+
+def test_batches_of_other_sizes_see_as_many_samples(task):
+    runner = Runner(task, engine=Loop())
+    sweep = value_test(
+        task, "batch_size", (8, 32), policy=constant(0.1), rule=SGD(), steps=40, seeds=(0,), runner=runner
+    )
+    assert runner.updates == 80 + 20
+    small = Loop().run(replace(task, batch_size=8), [Trial(Strategy(SGD(), constant(0.1)), 0)], 80)
+    assert sweep.held_out[0, 0] == pytest.approx(small.final[0], rel=1e-5)
+
+
+def test_the_best_value_is_named_with_those_that_do_as_well(task):
+    sweep = value_test(task, "momentum", (0.0, 0.5, 0.9), policy=constant(0.05), rule=Momentum(), steps=20)
+    ends = np.array([[1.0, 1.1, 0.9], [0.5, 0.6, 0.4], [0.51, 0.58, 0.42]])
+    found = suggest(replace(sweep, held_out=ends))
+    assert found.lr.value == 0.5
+    assert found.reason == "runs of 20 steps end lowest at momentum 0.5; as good, as far as the seeds tell: 0.9"
+    edge = suggest(replace(sweep, held_out=ends[::-1]))
+    assert edge.warnings == ()
+    assert suggest(replace(sweep, held_out=ends[[1, 2, 0]])).warnings == (
+        "the best momentum is at the edge of the values; try some beyond it",
+    )
+    assert "the values cannot be told apart on 3 seeds" in suggest(replace(sweep, held_out=ends[[1, 2, 1]])).reason
+    assert "every run diverged" in suggest(replace(sweep, held_out=np.full((3, 3), np.inf))).reason
+
+
+@pytest.mark.parametrize(
+    ("of", "values", "message"),
+    [
+        ("lr", (0.1, 0.2), "'lr' is found by range_test"),
+        ("mometum", (0.1, 0.2), "no hyperparameter of SGD. Did you mean 'momentum'|no hyperparameter of SGD"),
+        ("weight_decay", (0.1,), "at least two values"),
+        ("weight_decay", (0.1, -1.0), "at least 0"),
+        ("batch_size", (16, 24.5), "whole number"),
+    ],
+)
+def test_a_test_of_nothing_is_refused(task, of, values, message):
+    with pytest.raises(ParameterError, match=message):
+        value_test(task, of, values, policy=constant(0.1), rule=SGD())
+
+
+def test_a_batch_too_large_for_the_steps_is_refused(task):
+    with pytest.raises(BudgetError, match="raise the steps to 64 or more"):
+        value_test(task, "batch_size", (16, 128), policy=step_decay(0.1), rule=SGD(), steps=20)

@@ -189,4 +189,5 @@ def advice(*, task: str = "digits") -> Advice:
         warnings, sweeps, suggestions, search(), last, 107.4, 95.2,
         (("stepsize", "0.1.0"), ("numpy", "2.4.6"), ("torch", "2.13.0"), ("machine", "x86_64, 2 cores")),
         more="With more budget it would run more seeds of both, until they separate.", start=2.3,
+        untried_rules=("Nesterov", "Lion"), untried_policies=("wsd", "exp_range"),
     )  # fmt: skip

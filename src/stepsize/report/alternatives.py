@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from stepsize.jobs.advise.search_space import POLICIES, RULES, label
+from stepsize.jobs.advise.search_space import label
 from stepsize.plots.style import rate
 from stepsize.report import formatting
-from stepsize.report.parts import Block, Code, Points, Section, Table
+from stepsize.report.parts import Code, Points, Section, Table
 from stepsize.results import Advice, Standing, Suggestion
 from stepsize.results.io import dumps
 from stepsize.results.sensitivity import family_of
 from stepsize.strategy import Strategy
+
+MANY = 4
+"""More policies that all raced are counted and not listed."""
 
 
 def lead(advice: Advice) -> str:
@@ -94,44 +97,41 @@ def _alternative(advice: Advice, standing: Standing) -> tuple[str, ...]:
 
 
 def untried(advice: Advice) -> Section:
-    """Return what was left out of the default portfolio, what was tried of each rule, what more budget would buy."""
+    """Return what was left out of the default search space, what was tried of each rule, what more budget would buy."""
     field = [strategy for rung in advice.search.rungs for strategy in rung.strategies]
     pairs = zip(advice.sweeps, advice.suggestions, strict=False)
-    probed = {label(sweep.rule): found for sweep, found in pairs if sweep.rule is not None}
-    raced = {label(strategy.rule) for strategy in field}
-    asked = {*probed, *raced}
-    names = tuple(dict.fromkeys((*probed, *sorted(raced), *map(label, RULES))))
-    policies = {policy_of(strategy) for strategy in field}
-    said = (
-        _left("Of the default rules, not tried at all", (each for each in map(label, RULES) if each not in asked)),
-        _left("Tried out alone, and not raced", (each for each in probed if each not in raced)),
-        _left("Of the default policies, tried with no rule", (each for each in POLICIES if each not in policies)),
+    alone = {label(sweep.rule): suggestion for sweep, suggestion in pairs if sweep.rule is not None}
+    raced = sorted({label(strategy.rule) for strategy in field})
+    points = (
+        _listed("Of the default rules, not tried at all", advice.untried_rules),
+        _listed("Tried out alone, and not raced", (name for name in alone if name not in raced)),
+        _listed("Of the default policies, tried with no rule", advice.untried_policies),
         advice.more,
     )
-    rows = tuple(_tried(name, [s for s in field if label(s.rule) == name], probed.get(name)) for name in names)
+    names = tuple(dict.fromkeys((*alone, *raced, *advice.untried_rules)))
+    rows = tuple(_tried(name, field, alone.get(name)) for name in names)
     table = Table(
         "What was tried of every rule; rates outside were not",
         ("Rule", "Tried out", "Peak rates raced", "Policies raced", "Strategies raced"),
         rows, frozenset(i for i, name in enumerate(names) if name in raced), frozenset({0, 1, 3}),
     )  # fmt: skip
-    blocks: tuple[Block, ...] = (table,)
-    points = tuple(filter(None, said))
-    return Section("What was not tried", (Points(points), *blocks) if points else blocks)
+    return Section("What was not tried", (*((Points(said),) if (said := tuple(filter(None, points))) else ()), table))
 
 
-def _left(what: str, names: Iterable[str]) -> str:
-    found = ", ".join(names)
-    return f"{what}: {found}." if found else ""
+def _listed(what: str, names: Iterable[str]) -> str:
+    text = ", ".join(names)
+    return f"{what}: {text}." if text else ""
 
 
-def _tried(rule: str, field: list[Strategy], found: Suggestion | None) -> tuple[str, ...]:
+def _tried(rule: str, field: list[Strategy], suggestion: Suggestion | None) -> tuple[str, ...]:
     """Return the row of one rule."""
-    probe = formatting.NONE if found is None else "a range test" if found.clear else "a range test, not clear"
-    if not field:
-        return rule, probe, *(formatting.NONE,) * 3
-    peaks = sorted(strategy.peak for strategy in field)
-    rates = rate(peaks[0]) if peaks[0] == peaks[-1] else f"{rate(peaks[0])} to {rate(peaks[-1])}"
-    policies = list(dict.fromkeys(filter(None, map(policy_of, field))))
-    left = [name for name in POLICIES if name not in policies]
-    said = f"all {len(POLICIES)}" if not left else ", ".join(policies) or formatting.NONE
-    return rule, probe, rates, said, str(len({strategy.name for strategy in field}))
+    test = formatting.NONE if suggestion is None else "a range test" if suggestion.clear else "a range test, not clear"
+    own = [strategy for strategy in field if label(strategy.rule) == rule]
+    if not own:
+        return rule, test, *(formatting.NONE,) * 3
+    low, high = (rate(extreme(strategy.peak for strategy in own)) for extreme in (min, max))
+    policies = list(dict.fromkeys(filter(None, map(policy_of, own))))
+    every = {policy_of(strategy) for strategy in field} - {""}
+    names = f"all {len(every)}" if len(policies) == len(every) > MANY else ", ".join(policies) or formatting.NONE
+    rates = low if low == high else f"{low} to {high}"
+    return rule, test, rates, names, str(len({strategy.name for strategy in own}))

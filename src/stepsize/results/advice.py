@@ -33,6 +33,8 @@ class Advice(Spec):
     scored_on: the seeds of score and promise. command: the command line that repeats it; empty where there is none.
     function: whether the task is a training function of the user's own.
     batch_size: that it holds for, where that is not the task's own; 0 where it is.
+    untried_rules, untried_policies: what the default search space held that day and this search did not race: the names
+        of rules that were not even tried alone, and of policies that ran with no rule.
     """
 
     noun: ClassVar[str] = "advice"
@@ -59,6 +61,8 @@ class Advice(Spec):
     command: str = ""
     function: bool = False
     batch_size: int = 0
+    untried_rules: tuple[str, ...] = ()
+    untried_policies: tuple[str, ...] = ()
 
     @property
     def policy(self) -> Policy:

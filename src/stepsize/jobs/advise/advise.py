@@ -162,6 +162,8 @@ class _Search:
             cost=self.cost,
             seconds=time.perf_counter() - self.began,
             versions=explain.versions(),
+            untried_rules=explain.untried_rules(found),
+            untried_policies=explain.untried_policies(found),
         )
 
     def command(self, task: str) -> str:

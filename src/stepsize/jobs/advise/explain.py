@@ -13,7 +13,7 @@ import numpy as np
 
 from stepsize.jobs.advise.pilot_runs import Probe
 from stepsize.jobs.advise.plan import Plan
-from stepsize.jobs.advise.search_space import label
+from stepsize.jobs.advise.search_space import POLICIES, RULES, label
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.jobs.race.budget import undecided
 from stepsize.kernel.arrays import Floats
@@ -185,6 +185,20 @@ def more(found: Found, plans: Plan, larger: Plan | None, margin: float) -> str:
     )  # fmt: skip
     grows = [f"{each.format(b)} ({a})" for each, a, b in zip(what, now, then, strict=True) if b > a]
     return f"{done}; with {larger.cost:.0f} full trainings after the probes it would {', '.join(grows)}."
+
+
+def untried_rules(found: Found) -> tuple[str, ...]:
+    """Return the names of the default rules that had neither a range test nor a race."""
+    tried_out = {label(each.rule) for each in found.probes}
+    raced = {label(strategy.rule) for rung in found.search.rungs for strategy in rung.strategies}
+    return tuple(name for name in map(label, RULES) if name not in tried_out | raced)
+
+
+def untried_policies(found: Found) -> tuple[str, ...]:
+    """Return the names of the default policies that raced with no rule."""
+    field = [strategy for rung in found.search.rungs for strategy in rung.strategies]
+    raced = {family_of(strategy).removeprefix(f"{label(strategy.rule)} ") for strategy in field}
+    return tuple(name for name in POLICIES if name not in raced)
 
 
 def versions() -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from experiments.figures import panels
 from experiments.records import Check, Row
 from experiments.tasks import perceptron
 from stepsize.adapters.torch import drive
-from stepsize.diagnostics import adam_preconditioner, record_trail, sharpness
+from stepsize.diagnostics import adam_preconditioner, run_watched, sharpness
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats
 from stepsize.plots.style import dress, inks, legend
@@ -30,7 +32,10 @@ CLOSE = 0.08
 """How far the sharpness may lie from the threshold, as a share of it: the paper says at it, or just above."""
 
 LAST = 3
-"""How many of the last looks are averaged: the sharpness goes up and down around its mean."""
+"""How many of the last sharpnesses are averaged: it goes up and down around its mean."""
+
+FEWEST = 10
+"""How often the sharpness of our own rules is taken in a run, at least; at most twice as often."""
 
 RATES = (0.15, 0.25, 0.35)
 MOMENTUM_RATE = 0.3
@@ -58,16 +63,28 @@ def task() -> Task:
 
 
 def by_rule(setup: Setup, rule: Rule, rate: float, seed: int, steps: int) -> tuple[Floats, Floats]:
-    """Return the updates at which the sharpness was looked at, and `rate * sharpness / threshold` there."""
+    """Return after how many updates the sharpness was taken, and `rate * sharpness / threshold` there."""
     whole, stage = task(), f"{rule.title} {rate:g}, seed {seed}"
+    every = 1 << (steps // (2 * FEWEST - 1)).bit_length()
+    at: list[int] = []
+    found: list[float] = []
+
+    def watch(model: torch.nn.Module) -> Callable[[], None]:
+        done = itertools.count()
+
+        def measure() -> None:
+            step = next(done)
+            if step % every == 0 or step == steps:
+                at.append(step)
+                found.append(sharpness(model, whole.loss, [whole.train]).value)
+
+        measure()
+        return measure
+
     setup.tell(stage, 0)
-    model, trail = record_trail(whole, Trial(Strategy(rule, Policy(lr=rate)), seed), steps, most=10)
+    run_watched(whole, Trial(Strategy(rule, Policy(lr=rate)), seed), steps, watch)
     setup.tell(stage, steps)
-    found = []
-    for row in trail.rows:
-        torch.nn.utils.vector_to_parameters(row, model.parameters())
-        found.append(sharpness(model, whole.loss, [whole.train]).value)
-    return trail.steps.astype(np.float64), np.array(found) * rate / stability_threshold(rule)
+    return np.array(at, dtype=np.float64), np.array(found) * rate / stability_threshold(rule)
 
 
 def by_adam(setup: Setup, rate: float, seed: int, steps: int) -> tuple[Floats, Floats]:
@@ -80,17 +97,17 @@ def by_adam(setup: Setup, rate: float, seed: int, steps: int) -> tuple[Floats, F
     model: Any = whole.build(seed)
     inputs, targets = whole.train
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-    looks, found = np.unique(np.linspace(steps / 15, steps, 15).astype(np.int64)), []
+    due, found = np.unique(np.linspace(steps / 15, steps, 15).astype(np.int64)), []
     setup.tell(stage, 0)
     for step in drive(optimizer, Policy(lr=rate), steps):
         optimizer.zero_grad()
         whole.loss(model(inputs), targets).backward()
         optimizer.step()
-        if step + 1 in looks:
+        if step + 1 in due:
             root = adam_preconditioner(optimizer, model)
             found.append(sharpness(model, whole.loss, [whole.train], preconditioner=root).value)
     setup.tell(stage, steps)
-    return looks.astype(np.float64), np.array(found) * rate / stability_threshold(Adam())
+    return due.astype(np.float64), np.array(found) * rate / stability_threshold(Adam())
 
 
 def measure(setup: Setup) -> Measured:

@@ -1,9 +1,8 @@
-"""A descent, a slice and step sizes on the page: what was counted, every picture, and what it takes to repeat it."""
+"""A descent on the page: what was counted, every picture, and what it takes to repeat it."""
 
 import html
 import re
 
-import numpy as np
 import pytest
 
 from stepsize.engines.landscape.descend import descend
@@ -11,7 +10,6 @@ from stepsize.policies import constant, cosine
 from stepsize.problems.landscapes import DoubleWell, MonkeySaddle, Rastrigin, SixHumpCamel
 from stepsize.problems.noise import Gaussian
 from stepsize.report import render
-from stepsize.results import Slice, StepSizes
 from stepsize.results.io import dumps, loads
 from stepsize.rules import SGD, Adam
 from stepsize.strategy import Strategy
@@ -92,28 +90,3 @@ def test_where_nothing_is_to_be_escaped_from_there_is_a_dash():
 
 def test_a_page_of_a_descent_is_light_enough(page):
     assert len(page.encode()) < 700_000
-
-
-def test_a_line_and_a_plane_of_the_loss_have_a_page():
-    x, none = np.linspace(-1, 1, 9), np.empty((0, 2))
-    line = Slice("random direction", ("t",), x, np.empty(0), 1 + x**2, 1.0, none, np.empty(0, dtype=int))
-    page = text(render(line))
-    assert "The loss along a random direction Loss of the model 1 Lowest loss in the slice 1" in page
-    path = np.array([[0.5, 0.5], [0.0, 0.0]])
-    plane = Slice("the trail", ("a", "b"), x, x, 1 + x[:, None] ** 2 + x**2, 1.0, path, np.array([0, 7]), (0.9, 0.1))
-    assert "Of the path's variance along the axes 90 % and 10 %" in text(render(plane))
-    nothing = Slice("random direction", ("t",), x, np.empty(0), x * np.nan, np.nan, none, np.empty(0, dtype=int))
-    assert "Lowest loss in the slice —" in text(render(nothing))
-
-
-def test_step_sizes_have_a_page_with_rates_and_moves():
-    steps, levels = np.arange(5), (0.25, 0.5, 0.75)
-    spread = np.outer(np.linspace(1, 2, 5), [0.01, 0.02, 0.03])
-    sizes = StepSizes("Adam", levels, steps, spread, 10 * spread, np.full((5, 1), 0.1), np.full(5, 0.25), np.zeros(5))
-    page = render(sizes)
-    assert page.count("<svg") == 2
-    assert "Adam Updates that were recorded 5 Parameters without a gradient, at most 25 %" in text(page)
-    none = StepSizes(
-        "Adam", levels, steps[:0], spread[:0], spread[:0], np.empty((0, 1)), np.empty(0), np.empty(0)
-    )  # fmt: skip
-    assert "Updates that were recorded 0" in text(render(none))

@@ -29,9 +29,7 @@ from stepsize.results import (
     Rung,
     Sensitivity,
     Sharpness,
-    Slice,
     Standing,
-    StepSizes,
     Suggestion,
     Sweep,
     io,
@@ -63,13 +61,6 @@ ADVICE = Advice(
     "digits", 40, 0, STRATEGIES[0], INTERVAL, INTERVAL, ("because",), (), (SWEEP,), (CLEAR, UNCLEAR),
     RACE, RACE, 12.5, 60.0, (("stepsize", "0.1"), ("torch", "2.13")), "more", 2.3, (3, 4), "stepsize advise digits",
 )  # fmt: skip
-SLICE = Slice(
-    "directions", ("a", "b"), np.arange(3.0), np.arange(2.0), np.array([[1, np.inf, np.nan], [0, 1, 2]]), 1.0,
-    np.eye(2), np.array([0, 4]), (0.75, 0.25),
-)  # fmt: skip
-SIZES = StepSizes(
-    "Adam", (0.5, 0.9), np.array([0, 2]), np.eye(2), np.full((2, 2), np.nan), np.ones((2, 1)), np.zeros(2), np.ones(2)
-)
 DESCENT = Descent(
     Booth(), Gaussian(0.1), 5, 0, STRATEGIES, np.ones((2, 2)), np.array([0, -2]), np.full((2, 2, 2), np.inf),
     np.array([[0, -1], [-2, 0]]), np.array([[3, -1], [-1, -1]]), np.array([[-1, 4], [-1, -1]]), np.array([0, 5]),
@@ -88,7 +79,7 @@ PREDICTED = Prediction("log", 3, (LOSSES,), (), (LAW,), (TOLD,), math.inf, "no r
 VALUES = [
     REFINED, LOSSES, LAW, TOLD, PREDICTED,
     CURVES, INTERVAL, RUNG, *STANDINGS, RACE, SWEEP, CLEAR, UNCLEAR, CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0],
-    SLICE, SIZES, Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),
+    Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),
     Sensitivity("AdamW cosine", (0.1, 1.0), (0.5, math.inf), 0.1, 0.1, 0.2, at_least=True, edge="lowest"),
     DESCENT, Outcome(STRATEGIES[0], INTERVAL, None, Interval(math.inf, 3.0, math.inf), 0, 2),
 ]  # fmt: skip

@@ -3,9 +3,8 @@
 ::
 
     sharpness(model, loss, batches)               # the largest curvature, and what it cost
-    line(model, loss, batches), plane(...)        # slices of the loss around the model
-    with Trail(model) as trail: ...               # where the weights went, in your own loop
-    with StepRecorder(optimizer) as recorder: ... # how far each parameter moved, in your own loop
+    record_norms(task, trial, steps)              # the gradient norms of a trial
+    run_watched(task, trial, steps, watch)        # a trial, with an instrument of your own held to its model
 
 `batches` are pairs (inputs, targets), a list of them or a DataLoader; with a task, `[task.train]`.
 """
@@ -13,11 +12,4 @@
 from stepsize.diagnostics.curvature import adam_preconditioner as adam_preconditioner
 from stepsize.diagnostics.curvature import sharpness as sharpness
 from stepsize.diagnostics.norms import record_norms as record_norms
-from stepsize.diagnostics.slices import filter_normalised as filter_normalised
-from stepsize.diagnostics.slices import line as line
-from stepsize.diagnostics.slices import plane as plane
-from stepsize.diagnostics.slices import training_plane as training_plane
-from stepsize.diagnostics.steps import StepRecorder as StepRecorder
-from stepsize.diagnostics.trails import Trail as Trail
-from stepsize.diagnostics.trials import record_steps as record_steps
-from stepsize.diagnostics.trials import record_trail as record_trail
+from stepsize.diagnostics.watch import run_watched as run_watched

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from stepsize.diagnostics.trials import watched
+from stepsize.diagnostics.watch import run_watched
 from stepsize.kernel.arrays import Floats
 from stepsize.problems import Task
 from stepsize.strategy import Trial
@@ -34,9 +34,9 @@ def record_norms(
     def watch(model: torch.nn.Module) -> Callable[[], None]:
         seen: list[tuple[float, float]] = []
 
-        def look(gradient: torch.Tensor) -> None:
-            found = gradient.detach().double()
-            seen.append((float(found.square().sum()), float(found.abs().sum())))
+        def measure(gradient: torch.Tensor) -> None:
+            slope = gradient.detach().double()
+            seen.append((float(slope.square().sum()), float(slope.abs().sum())))
 
         def close() -> None:
             if seen:  # a run that has diverged may end without another gradient
@@ -46,10 +46,10 @@ def record_norms(
 
         for p in model.parameters():
             if p.requires_grad:
-                p.register_hook(look)  # type: ignore[no-untyped-call]  # torch has no types for it
+                p.register_hook(measure)  # type: ignore[no-untyped-call]  # torch has no types for it
         return close
 
-    watched(task, trial, steps, watch, dtype)
+    run_watched(task, trial, steps, watch, dtype=dtype)
     table = np.full((steps, 2), np.nan)
     table[: len(sums)] = sums
     return Norms(np.sqrt(table[:, 0]), table[:, 1])

@@ -9,7 +9,7 @@ import numpy as np
 
 from stepsize.engines.landscape.descend import descend
 from stepsize.plots import plot_coordinates, plot_profile, plot_rates, plot_routes, style
-from stepsize.plots.step_sizes import What
+from stepsize.plots.routes import What
 from stepsize.policies import constant, recipe
 from stepsize.problems.landscapes import Beale, Ellipsoid, Landscape, Rastrigin
 from stepsize.problems.noise import Gaussian, Noise

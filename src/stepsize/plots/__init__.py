@@ -23,6 +23,4 @@ from stepsize.plots.rungs import plot_rungs as plot_rungs
 from stepsize.plots.schedules import plot_policy as plot_policy
 from stepsize.plots.schedules import plot_schedule as plot_schedule
 from stepsize.plots.schedules import plot_schedules as plot_schedules
-from stepsize.plots.slices import plot_slice as plot_slice
-from stepsize.plots.step_sizes import plot_step_sizes as plot_step_sizes
 from stepsize.plots.terminal import sketch as sketch

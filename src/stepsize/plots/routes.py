@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -10,11 +10,14 @@ from stepsize.kernel.arrays import NUMPY, Floats
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.plots import style
 from stepsize.plots.landscape import FEW, PANEL, frame, ground, mark_minima
-from stepsize.plots.step_sizes import WORDS, What
 from stepsize.results import Descent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+What = Literal["rates", "moves"]
+
+LABELS: dict[What, str] = {"rates": "effective rate, |step| / |gradient|", "moves": "step, |change of a parameter|"}
 
 POINTS = 500
 """How many points the graph of a landscape has."""
@@ -96,8 +99,8 @@ def plot_coordinates(descent: Descent, what: What = "rates", start: int = 0, ax:
 
     Watch out: the gradient is the landscape's, without noise, so under noise the rates are ragged.
     """
-    if what not in WORDS:
-        raise ParameterError(f"what cannot be {what!r}. {suggestion(str(what), WORDS)}")
+    if what not in LABELS:
+        raise ParameterError(f"what cannot be {what!r}. {suggestion(str(what), LABELS)}")
     _watched(descent, start)
     ax = style.axes(ax)
     for index, (strategy, (color, _)) in enumerate(
@@ -107,7 +110,7 @@ def plot_coordinates(descent: Descent, what: What = "rates", start: int = 0, ax:
         for place, dash in zip(range(values.shape[1]), style.DASHES, strict=False):
             label = style.plain(f"{style.short(strategy.name, 30)}: x{place + 1}")
             ax.plot(values[:, place], color=color, linestyle=dash, linewidth=1.8, label=label)
-    style.dress(ax, title="How far each coordinate moves", x="step", y=WORDS[what])
+    style.dress(ax, title="How far each coordinate moves", x="step", y=LABELS[what])
     style.log_losses(ax)
     return ax
 

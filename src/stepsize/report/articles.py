@@ -10,7 +10,7 @@ from stepsize.kernel.spec import Spec
 from stepsize.plots import plot_policy, plot_schedule
 from stepsize.plots.style import rate
 from stepsize.policies import Policy
-from stepsize.report import diagnostics, formatting, landscape, loss_laws, race, range_test
+from stepsize.report import formatting, landscape, loss_laws, race, range_test
 from stepsize.report.alternatives import alternatives, lead, untried
 from stepsize.report.parts import Article, Code, Facts, Gallery, Points, Section
 from stepsize.report.pictures import draw
@@ -21,8 +21,6 @@ from stepsize.results import (
     Prediction,
     Race,
     Refinement,
-    Slice,
-    StepSizes,
     Suggestion,
     Sweep,
 )
@@ -144,8 +142,6 @@ WRITERS: dict[type[Spec], Callable[[Any], Article]] = {
     Race: race.race_article,
     Suggestion: range_test.suggestion_article,
     Descent: landscape.descent_article,
-    Slice: diagnostics.slice_article,
-    StepSizes: diagnostics.step_sizes_article,
     Refinement: loss_laws.refinement_article,
     Prediction: loss_laws.prediction_article,
 }

@@ -32,8 +32,8 @@ class Script(NamedTuple):
 def render(*results: Spec) -> str:
     """Return one self-contained HTML page about `results`.
 
-    results: an Advice mainly; also a Race, Curves, a Sweep (with the Suggestion that follows it), a Descent, a
-        Slice, StepSizes, a Refinement, a Prediction, a schedule, a policy.
+    results: an Advice mainly; also a Race, Curves, a Sweep (with the Suggestion that follows it), a Descent,
+        a Refinement, a Prediction, a schedule, a policy.
 
     Raises ParameterError when there are none, MissingPackageError without matplotlib or jinja2.
     """

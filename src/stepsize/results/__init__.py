@@ -2,7 +2,6 @@
 
 from stepsize.results.advice import Advice as Advice
 from stepsize.results.curvature import Sharpness as Sharpness
-from stepsize.results.curvature import Slice as Slice
 from stepsize.results.curves import Curves as Curves
 from stepsize.results.io import load as load
 from stepsize.results.io import save as save
@@ -21,4 +20,3 @@ from stepsize.results.range_test import Suggestion as Suggestion
 from stepsize.results.range_test import Sweep as Sweep
 from stepsize.results.refinement import Refinement as Refinement
 from stepsize.results.sensitivity import Sensitivity as Sensitivity
-from stepsize.results.step_sizes import StepSizes as StepSizes

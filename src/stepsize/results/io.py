@@ -13,7 +13,7 @@ from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.spec import Catalogue, Spec, envelope
 from stepsize.problems import landscapes, noise
 from stepsize.results.advice import Advice
-from stepsize.results.curvature import Sharpness, Slice
+from stepsize.results.curvature import Sharpness
 from stepsize.results.curves import Curves
 from stepsize.results.landscape import Descent, Outcome
 from stepsize.results.prediction import Forecast, LawFit, LossCurve, Prediction
@@ -21,7 +21,6 @@ from stepsize.results.race import Interval, Race, Rung, Standing
 from stepsize.results.range_test import Estimate, Suggestion, Sweep
 from stepsize.results.refinement import Refinement
 from stepsize.results.sensitivity import Sensitivity
-from stepsize.results.step_sizes import StepSizes
 from stepsize.strategy import Strategy, Trial
 
 S = TypeVar("S", bound=Spec)
@@ -45,7 +44,7 @@ CATALOGUE = Catalogue(
         *_concrete(noise, noise.Noise),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
         Curves, Sweep, Estimate, Suggestion, Interval, Rung, Standing, Race, Sensitivity, Advice,
-        Descent, Outcome, Sharpness, Slice, StepSizes,
+        Descent, Outcome, Sharpness,
         Refinement, LossCurve, LawFit, Forecast, Prediction,
     ]
 )  # fmt: skip

@@ -20,7 +20,7 @@ from suite import SISTER, half, read, write
 from stepsize import load_task
 from stepsize.engines import Engine, choose
 from stepsize.jobs.race.rungs import retimed
-from stepsize.jobs.range_test.suggest import exponent_of, moved
+from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon
 from stepsize.policies import recipe
 from stepsize.problems import Task
 from stepsize.rules import AdamW, Momentum, Rule
@@ -38,10 +38,14 @@ SEEDS, FRESH = (0, 1, 2), (3, 4, 5)
 CUTS = (9, 3)
 
 
+def _rescaled(strategy: Strategy, long: int, short: int, exponent: float) -> Strategy:
+    return strategy.scaled(rescale_to_horizon(strategy.policy, long, short, exponent))
+
+
 MOVES: dict[str, Callable[[Strategy, int, int], Strategy]] = {
     "retimed": retimed,
-    "by rule": lambda each, long, short: each.scaled(moved(each.policy, long, short, exponent_of(each.rule))),
-    "two thirds": lambda each, long, short: each.scaled(moved(each.policy, long, short, -1 / 3)),
+    "by rule": lambda each, long, short: _rescaled(each, long, short, rescale_exponent(each.rule)),
+    "two thirds": lambda each, long, short: _rescaled(each, long, short, -1 / 3),
 }
 """Whole schedules in fewer steps, the rate moved by the bound, by its rule's exponent, by two thirds of the bound's."""
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from stepsize.kernel.errors import ParameterError
 from stepsize.schedules import Constant, Cosine, Linear
-from stepsize.theory import best_rate, bound_terms, least_bound, shift
+from stepsize.theory import best_rate, bound_terms, least_bound, rescale_factor
 
 
 def one_minus_sqrt(steps, share):
@@ -61,7 +61,7 @@ def test_the_oracle_table_is_reproduced_to_its_printed_digits(steps, name, gamma
 @pytest.mark.parametrize(("share", "log_ratio"), [(0.1, 0.784), (0.2, 0.670), (0.4, 0.500), (0.6, 0.345), (0.8, 0.183)])
 def test_a_longer_cooldown_moves_the_best_rate_as_in_the_sheet(share, log_ratio):
     wsd = (Constant(1.0) >> Linear(1.0, 0.0, f"{share:.0%}")).over(400).table(0, 400)
-    assert round(math.log(shift(wsd, table("linear", 400))), 3) == log_ratio
+    assert round(math.log(rescale_factor(wsd, table("linear", 400))), 3) == log_ratio
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 1000])
@@ -121,13 +121,14 @@ def test_the_scale_of_a_table_moves_only_its_rate():
 
 def test_the_shift_is_free_of_scale_and_composes():
     constant, linear, cosine = (table(name, 100) for name in ("constant", "linear", "cosine"))
-    assert shift(linear, linear) == 1.0
-    assert shift(3 * constant, 0.2 * linear) == pytest.approx(shift(constant, linear), rel=1e-12)
-    assert shift(constant, linear) * shift(linear, cosine) == pytest.approx(shift(constant, cosine), rel=1e-12)
+    assert rescale_factor(linear, linear) == 1.0
+    assert rescale_factor(3 * constant, 0.2 * linear) == pytest.approx(rescale_factor(constant, linear), rel=1e-12)
+    through = rescale_factor(constant, linear) * rescale_factor(linear, cosine)
+    assert through == pytest.approx(rescale_factor(constant, cosine), rel=1e-12)
 
 
 def test_a_shorter_run_takes_a_larger_rate():
-    assert shift(table("linear", 4000), table("linear", 400)) == pytest.approx(0.049563 / 0.015793, abs=1e-3)
+    assert rescale_factor(table("linear", 4000), table("linear", 400)) == pytest.approx(0.049563 / 0.015793, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_what_is_no_table_is_refused(etas, norms, distance, words):
         bound_terms(etas, norms, distance)
 
 
-@pytest.mark.parametrize("function", [best_rate, least_bound, lambda etas: shift(etas, [1.0])])
+@pytest.mark.parametrize("function", [best_rate, least_bound, lambda etas: rescale_factor(etas, [1.0])])
 def test_a_table_of_zeros_is_refused_everywhere(function):
     with pytest.raises(ParameterError, match="nothing ever moves"):
         function([0.0, 0.0])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from stepsize.jobs.range_test.suggest import exponent_of
+from stepsize.jobs.rescale import BOUND, rescale_exponent
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import LR, Policy
@@ -20,7 +20,7 @@ from stepsize.rules import Rule
 from stepsize.schedules import Chain, Constant, Schedule, Segment, with_horizon
 from stepsize.schedules.base import whole_steps
 from stepsize.strategy import Strategy
-from stepsize.theory import shift
+from stepsize.theory import rescale_factor
 
 By = Literal["rate", "cooldown"]
 
@@ -29,9 +29,6 @@ FARTHEST = 16
 
 COLD = 0.5
 """A schedule whose last rates are above this share of its peak has no cooldown, and there the bound fails."""
-
-BOUND = -0.5
-"""The power of the horizon that the best rate follows by the bound."""
 
 SLACK = 0.05
 """How much of the factor may be missing where the whole run is a cooldown already."""
@@ -82,7 +79,7 @@ def transferred(
 
 def _exponent(rule: Rule) -> float:
     """Return the power of the horizon: none where a rule has none, else the bound's, or the rule's where it is more."""
-    own = exponent_of(rule)
+    own = rescale_exponent(rule)
     return min(own, BOUND) if own else 0.0
 
 
@@ -126,7 +123,7 @@ def _stretched(name: str, schedule: Schedule, short: int, run: int) -> Schedule:
 def _factor(before: Policy, after: Policy, exponent: float) -> float:
     """Return by what the peak is multiplied."""
     short, long = int(before[LR].steps), int(after[LR].steps)
-    return float(shift(before[LR].table(0, short), after[LR].table(0, long)) ** (exponent / BOUND))
+    return float(rescale_factor(before[LR].table(0, short), after[LR].table(0, long)) ** (exponent / BOUND))
 
 
 def _cooled(schedule: Schedule, run: int, factor: float) -> Schedule:
@@ -146,7 +143,7 @@ def _cooled(schedule: Schedule, run: int, factor: float) -> Schedule:
         return Chain((*head, *flat, last)) if head or flat else last
 
     def gained(steps: int) -> float:
-        return shift(table, with_cooldown(steps).table(0, run))
+        return rescale_factor(table, with_cooldown(steps).table(0, run))
 
     wanted = 1 / factor
     if gained(room) < wanted * (1 - SLACK):

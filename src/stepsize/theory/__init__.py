@@ -3,7 +3,7 @@
 from stepsize.theory.bound import best_rate as best_rate
 from stepsize.theory.bound import bound_terms as bound_terms
 from stepsize.theory.bound import least_bound as least_bound
-from stepsize.theory.bound import shift as shift
+from stepsize.theory.bound import rescale_factor as rescale_factor
 from stepsize.theory.fitting import Run as Run
 from stepsize.theory.fitting import fit as fit
 from stepsize.theory.lanczos import Eigenpair as Eigenpair

@@ -63,7 +63,8 @@ def best_rate(etas: npt.ArrayLike) -> float:
 
     Raises ParameterError as `bound_terms` does.
 
-    Watch out: by itself it is no learning rate, since D and G are unknown; only ratios mean something (see `shift`).
+    Watch out: by itself it is no learning rate, since D and G are unknown; only ratios mean something (see
+    `rescale_factor`).
 
     Source: [schaipp2025surprising].
 
@@ -92,7 +93,7 @@ def least_bound(etas: npt.ArrayLike) -> float:
     return 2 * math.sqrt(t1 * t2)
 
 
-def shift(source: npt.ArrayLike, target: npt.ArrayLike) -> float:
+def rescale_factor(source: npt.ArrayLike, target: npt.ArrayLike) -> float:
     """Return by what to multiply the peak rate tuned for table `source` to get the peak for table `target`.
 
     `gamma*(target / max(target)) / gamma*(source / max(source))`; the tables may have different lengths.
@@ -103,7 +104,7 @@ def shift(source: npt.ArrayLike, target: npt.ArrayLike) -> float:
 
     Source: [schaipp2025surprising].
 
-    >>> round(shift([1.0, 1.0, 1.0, 1.0], [1.0, 0.75, 0.5, 0.25]), 3)
+    >>> round(rescale_factor([1.0, 1.0, 1.0, 1.0], [1.0, 0.75, 0.5, 0.25]), 3)
     1.304
     """
     return best_rate(_normalised(target)) / best_rate(_normalised(source))

@@ -17,7 +17,7 @@ from stepsize.policies import constant, cosine, recipe
 from stepsize.results.io import dumps, loads
 from stepsize.rules import SGD, AdamW, Momentum
 from stepsize.strategy import Strategy, Trial
-from stepsize.theory import shift
+from stepsize.theory import rescale_factor
 
 TINY = Path(__file__).parents[2] / "problems" / "tiny.py"
 
@@ -104,7 +104,7 @@ def test_a_short_rung_runs_every_schedule_whole_with_its_rate_moved_by_the_bound
     short = {trial.strategy.name: trial.strategy for trial in engine.asked[0][0]}
     for strategy in field:
         schedule = strategy.policy["lr"]
-        factor = shift(schedule.over(40).table(0, 40), schedule.over(10).table(0, 10))
+        factor = rescale_factor(schedule.over(40).table(0, 40), schedule.over(10).table(0, 10))
         found = short[strategy.name].over(10).policy["lr"].table(0, 10)
         np.testing.assert_allclose(found, factor * schedule.over(10).table(0, 10))
         assert factor > 1.2

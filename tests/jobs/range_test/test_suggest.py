@@ -11,7 +11,7 @@ from stepsize.results import Estimate, Sweep
 from stepsize.rules import SGD, Adagrad, AdamW, ClipNorm, Lion, Prodigy
 from stepsize.schedules import Linear
 from stepsize.strategy import Strategy
-from stepsize.theory import shift
+from stepsize.theory import rescale_factor
 
 RATES = np.geomspace(1e-6, 10.0, 280)
 X = np.log10(RATES)
@@ -161,7 +161,7 @@ def test_a_fan_is_lowest_at_the_vertex_of_its_parabola():
 
 def test_a_longer_run_has_a_smaller_rate_by_two_thirds_of_the_bounds_exponent():
     sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014), policy=linear_to_zero(1.0))
-    bound = shift(Linear(1.0, 0.0).over(50).table(0, 50), Linear(1.0, 0.0).over(800).table(0, 800))
+    bound = rescale_factor(Linear(1.0, 0.0).over(50).table(0, 50), Linear(1.0, 0.0).over(800).table(0, 800))
     assert suggest(sweep, steps=800).lr.value == pytest.approx(0.014 * bound ** (2 / 3), rel=1e-6)
     assert bound == pytest.approx((50 / 800) ** 0.5, rel=0.05)
     assert "T**-0.33" in suggest(sweep, steps=800).reason
@@ -185,7 +185,7 @@ def test_two_fans_measure_the_exponent_and_have_three_tenths_of_the_say():
 def test_another_shape_is_reached_by_the_bound():
     sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014))
     found = suggest(sweep, "linear_to_zero", steps=50)
-    bound = shift(np.ones(50), Linear(1.0, 0.0).over(50).table(0, 50))
+    bound = rescale_factor(np.ones(50), Linear(1.0, 0.0).over(50).table(0, 50))
     assert found.lr.value == pytest.approx(0.014 * bound, rel=1e-6)
     assert 1.5 < bound < 3.5
     assert found.policy == linear_to_zero(float(f"{found.lr.value:.3g}")).over(50)
@@ -215,7 +215,7 @@ def test_a_ramp_alone_points_to_a_constant_rate_and_says_how():
     """.7 of the lowest point, from the 40 steps of a decade to 400."""
     ramp = replace(sweep(well(), well()), horizon=400)
     found = suggest(ramp, "constant")
-    longer = shift(np.ones(40), np.ones(400)) ** (2 / 3)
+    longer = rescale_factor(np.ones(40), np.ones(400)) ** (2 / 3)
     assert found.lr.value == pytest.approx(0.7 * found.max_lr.value * longer, rel=0.02)
     assert 0.35 < longer < 0.5
     assert "0.7 of" in found.reason

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
-import numpy as np
-
 from stepsize.engines import FunctionTask
 from stepsize.jobs.range_test.suggest import at_rate
+from stepsize.jobs.rescale import rescale_to_shape
 from stepsize.kernel.errors import ParameterError
-from stepsize.policies import LR, recipe
+from stepsize.policies import constant, recipe
 from stepsize.problems import Task
 from stepsize.results import Suggestion
 from stepsize.rules import (
@@ -26,7 +25,6 @@ from stepsize.rules import (
     ScheduleFreeSGD,
 )
 from stepsize.strategy import Strategy
-from stepsize.theory import shift
 
 RULES: tuple[Rule, ...] = (
     AdamW(), Momentum(), Nesterov(), RMSProp(), Lion(), Adagrad(), Prodigy(), ScheduleFreeAdamW(),
@@ -113,8 +111,7 @@ def candidates(rule: Rule, found: Suggestion, policies: Sequence[str], rates: in
 
 def _peak_shift(name: str, horizon: int) -> float:
     """Return how much higher the peak of a policy may be than a constant rate, by the bound."""
-    table = recipe(name)(1.0)[LR].over(horizon).table(0, horizon)
-    return shift(np.ones(horizon), table)
+    return rescale_to_shape(None, constant(1.0), recipe(name)(1.0), horizon)
 
 
 def at(strategy: Strategy, rate: float) -> Strategy:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from stepsize.jobs.range_test.suggest import moved
+from stepsize.jobs.rescale import BOUND, rescale_to_horizon
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, suggestion
 from stepsize.kernel.spec import Bound, Spec
 from stepsize.policies import Policy
@@ -22,9 +22,6 @@ from stepsize.schedules import Until
 from stepsize.strategy import Strategy
 
 Count = Annotated[int, Bound("at least 1", low=1)]
-
-BOUND = -0.5
-"""The power of the horizon by which the bound moves a rate, of any rule; docs/adr/0007 has what others are worth."""
 
 VIEWS: tuple[View, ...] = ("retimed", "prefix")
 
@@ -103,10 +100,13 @@ def on_rung(strategy: Strategy, horizon: int, steps: int, view: View) -> Strateg
 
 
 def retimed(strategy: Strategy, horizon: int, steps: int) -> Strategy:
-    """Return `strategy`, tuned for `horizon` steps, as it runs in `steps`: whole, its rate moved by the bound."""
+    """Return `strategy`, tuned for `horizon` steps, as it runs in `steps`: whole, its rate rescaled by the bound.
+
+    docs/adr/0007 has what other exponents are worth here.
+    """
     if steps == horizon:
         return strategy
-    return strategy.scaled(moved(strategy.policy, horizon, steps, BOUND))
+    return strategy.scaled(rescale_to_horizon(strategy.policy, horizon, steps, BOUND))
 
 
 def prefixed(strategy: Strategy, horizon: int, steps: int) -> Strategy:

@@ -5,10 +5,8 @@ bound [schaipp2025surprising]: from the schedule of the test to the one asked fo
 the horizon. A *ramp* of n steps a decade says of constant rates what runs of about n steps would, and the best of
 them is about .7 of the rate at its lowest point. A *fan* shows where whole runs end.
 
-For the horizon the bound says `T**-.5`. The part of it that shows depends on the rule, and was measured on that half
-of the tasks of `bench/range_test` that is there for it: two thirds of the exponent in general, none for rules that find
-their own scale or decay by themselves, and 5/3 of it where every step has the same size. Two fans of different length
-measure it on the task itself, which is given 3 tenths of the say.
+How the best rate falls with the horizon depends on the rule (`jobs.rescale`). Two fans of different length measure it
+on the task itself, which is given 3 tenths of the say.
 """
 
 from __future__ import annotations
@@ -21,13 +19,13 @@ import numpy as np
 from stepsize.jobs.range_test.bounds import Reading, read
 from stepsize.jobs.range_test.final_losses import lowest
 from stepsize.jobs.range_test.other_hyperparameters import suggest_value
+from stepsize.jobs.rescale import rates_of, rescale_exponent, rescale_to_horizon, rescale_to_shape
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, LengthError
 from stepsize.policies import LR, Policy, constant, cyclical, recipe
 from stepsize.results import Estimate, Suggestion, Sweep
-from stepsize.rules import Adagrad, DAdaptAdam, DAdaptSGD, DoG, DoWG, Lion, Polyak, Prodigy, Rule
+from stepsize.rules import Adagrad, Rule
 from stepsize.strategy import Strategy
-from stepsize.theory import shift
 
 AIM = 0.7
 """The best constant rate of a short run, as a share of the rate at a ramp's lowest point: what a ramp bears for a
@@ -35,15 +33,6 @@ moment has no time to do harm, and a rate too high costs more than one too low."
 
 ACCUMULATING, AIM_OF_ACCUMULATING = (Adagrad,), 0.25
 """Rules that divide by all gradients since the start: a ramp has made many of them before it gets to a rate."""
-
-SAME_SIZE = (Lion,)
-"""Rules whose steps never get smaller, so that the noise of a run is as large as its rate."""
-
-SCALE_FREE = (Adagrad, DAdaptAdam, DAdaptSGD, DoG, DoWG, Polyak, Prodigy)
-"""Rules that decay by themselves or find their own scale: their best rate hangs neither on horizon nor on schedule."""
-
-USUAL, OF_SAME_SIZE = 2 / 3, 5 / 3
-"""Which part of the bound's exponent shows over the horizon."""
 
 MEASURED = 0.3
 """The say of an exponent that two fans measure."""
@@ -96,31 +85,6 @@ def suggest(sweep: Sweep, for_: str | Policy | Strategy | None = None, steps: in
     return replace(found, clear=True, reason=why, lr=lr, base=base, policy=policy)
 
 
-def moved(policy: Policy, source: int, target: int, exponent: float) -> float:
-    """Return by what a peak rate of `policy` is multiplied from a run of `source` steps to one of `target`.
-
-    exponent: the power of the ratio of their lengths; the bound's is about -1/2.
-    """
-    theory = shift(shape(policy, source), shape(policy, target))
-    return float(theory ** (exponent / -0.5))
-
-
-def exponent_of(rule: Rule | None) -> float:
-    """Return the power of the horizon that the best rate of a rule follows, before anything is measured."""
-    if _scale_free(rule):
-        return 0.0
-    return -0.5 * (OF_SAME_SIZE if rule is not None and isinstance(rule.core, SAME_SIZE) else USUAL)
-
-
-def _scale_free(rule: Rule | None) -> bool:
-    return rule is not None and isinstance(rule.core, SCALE_FREE)
-
-
-def shape(policy: Policy, steps: int) -> Floats:
-    """Return the rates of a run of `steps` updates, (steps,)."""
-    return policy[LR].over(steps).table(0, steps)
-
-
 def _bounds(ramp: Sweep, bounds: Reading) -> Suggestion:
     """Return the article's two bounds, with the curvature's opinion."""
     limit, warnings = _limit(ramp, bounds)
@@ -157,9 +121,9 @@ def from_ramp(sweep: Sweep, best: Floats, wanted: Policy, horizon: int) -> tuple
     best: the rates at its lowest points, (seeds,). wanted: the policy, at a peak of 1. horizon: 0 when not known.
     """
     moment = _moment(sweep, float(np.median(best)))
-    run, exponent = horizon or moment, exponent_of(sweep.rule)
-    over = moved(constant(1.0), moment, run, exponent)
-    across = 1.0 if _scale_free(sweep.rule) else shift(np.ones(run), shape(wanted, run))
+    run, exponent = horizon or moment, rescale_exponent(sweep.rule)
+    over = rescale_to_horizon(constant(1.0), moment, run, exponent)
+    across = rescale_to_shape(sweep.rule, constant(1.0), wanted, run)
     share = AIM_OF_ACCUMULATING if sweep.rule is not None and isinstance(sweep.rule.core, ACCUMULATING) else AIM
     how = (
         f"{share:g} of {float(np.median(best)):.2g}, the ramp's lowest point, moved by {over:.2g} from {moment} "
@@ -178,9 +142,8 @@ def from_fan(sweep: Sweep, best: Floats, wanted: Policy, horizon: int) -> tuple[
     """Return the peak rate of each seed that a fan points to, (seeds,), and how; arguments as in `from_ramp`."""
     own, run = _own(sweep), horizon or sweep.steps
     exponent = _exponent(sweep, best)
-    over = moved(own, sweep.steps, run, exponent)
-    same = wanted == own or _scale_free(sweep.rule)
-    across = 1.0 if same else shift(shape(own, run), shape(wanted, run))
+    over = rescale_to_horizon(own, sweep.steps, run, exponent)
+    across = rescale_to_shape(sweep.rule, own, wanted, run)
     how = (
         f"whole runs of {sweep.steps} steps end lowest at {float(np.median(best)):.2g}; moved by {over:.2g} to "
         f"{run} steps (the rate goes as T**{exponent:.2f})"
@@ -190,7 +153,7 @@ def from_fan(sweep: Sweep, best: Floats, wanted: Policy, horizon: int) -> tuple[
 
 def _exponent(sweep: Sweep, best: Floats) -> float:
     """Return the power of the horizon: what is known of the rule, and what the fans before this one show."""
-    exponent = exponent_of(sweep.rule)
+    exponent = rescale_exponent(sweep.rule)
     for earlier in sweep.earlier:
         if not earlier.fan or earlier.steps >= sweep.steps:
             continue
@@ -221,7 +184,7 @@ def peak(policy: Policy) -> float:
     steps = policy[LR].steps
     run = steps if isinstance(steps, int) else 1000
     try:
-        found = float(shape(policy, run).max())
+        found = float(rates_of(policy, run).max())
     except LengthError as error:
         raise BudgetError(f"the peak of {policy!r} is not known in a run of {run} steps: bind it. {error}") from None
     return found or 1.0

@@ -29,8 +29,7 @@ FINALISTS: tuple[tuple[Rule, str, float, float], ...] = (
 
 
 def strategy(rule: Rule, recipe: str, peak: float, *, steps: int = STEPS) -> Strategy:
-    policy = RECIPES[recipe](peak).only(rule.hyperparameters)
-    return Strategy(rule, policy, f"{type(rule).__name__} {recipe} {peak:.3g}").over(steps)
+    return Strategy.of(rule, recipe, peak, name=f"{type(rule).__name__} {recipe} {peak:.3g}").over(steps)
 
 
 def curves(*, seeds: tuple[int, ...] = SEEDS, points: int = 5) -> Curves:

@@ -52,7 +52,7 @@ def test_rungs_view_and_selection_are_as_asked(stepsize, field):
     record = loads(done.out)
     first, last = record.rungs
     assert (first.steps, len(first.strategies), last.steps) == (10, 4, 90)
-    assert {strategy.family for strategy in last.strategies} == {"Cosine", "Cosine >> Cosine"}
+    assert {strategy.policy["lr"].outline for strategy in last.strategies} == {"Cosine", "Cosine >> Cosine"}
     assert len(last.strategies) in (2, 3)  # the better half, and the best of each shape
     assert (record.view, record.selection, record.tuned) == ("prefix", "best", 0)
     assert re.search(r"rung 1 is done, 4 strategies in 10 steps: .* leads, then ", done.err)

@@ -15,7 +15,6 @@ from stepsize.adapters.optax import transformation
 from stepsize.codegen import FRAMEWORKS, script
 from stepsize.codegen.script import strategy_code
 from stepsize.engines import Ensemble
-from stepsize.jobs.advise.search_space import candidate
 from stepsize.jobs.paired_statistics import prediction_interval
 from stepsize.kernel.errors import DriveError, ParameterError, SpecError
 from stepsize.policies import Policy
@@ -28,16 +27,16 @@ torch.set_num_threads(1)
 
 STEPS, SEED = 100, 5
 EVERYWHERE = (
-    candidate(rules.AdamW(), "one_cycle", 0.01),
-    candidate(rules.Momentum(), "cosine", 0.1),
-    candidate(rules.RMSProp(), "triangular2", 0.003),
+    Strategy.of(rules.AdamW(), "one_cycle", 0.01),
+    Strategy.of(rules.Momentum(), "cosine", 0.1),
+    Strategy.of(rules.RMSProp(), "triangular2", 0.003),
 )
-AVERAGED = candidate(rules.ScheduleFreeAdamW(), "constant", 0.01)
+AVERAGED = Strategy.of(rules.ScheduleFreeAdamW(), "constant", 0.01)
 IN_TORCH = (
-    candidate(rules.Lion(), "linear_to_zero", 0.001),
-    candidate(rules.Prodigy(), "cosine", 1.0),
+    Strategy.of(rules.Lion(), "linear_to_zero", 0.001),
+    Strategy.of(rules.Prodigy(), "cosine", 1.0),
     AVERAGED,
-    candidate(rules.EMA(rules.ClipNorm(rules.Polyak()), decay=0.9), "constant", 1.0),
+    Strategy.of(rules.EMA(rules.ClipNorm(rules.Polyak()), decay=0.9), "constant", 1.0),
 )
 CASES = {
     "torch": EVERYWHERE + IN_TORCH,
@@ -136,7 +135,7 @@ def test_a_script_ends_where_the_engine_says(framework, tmp_path):
 def test_so_it_does_where_samples_have_names_and_the_model_its_own_loss(framework, tmp_path):
     """The last layer fits a sum exactly, so that whoever reads the samples ends near 0, from about 4."""
     (tmp_path / "named.py").write_text(NAMED, encoding="utf-8")
-    strategy = candidate(rules.AdamW(), "linear_to_zero", 0.1).over(STEPS)
+    strategy = Strategy.of(rules.AdamW(), "linear_to_zero", 0.1).over(STEPS)
     (found,) = printed([script(framework, "named.py", strategy, STEPS, SEED)], tmp_path)
     assert found < 0.1
 

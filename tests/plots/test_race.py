@@ -98,14 +98,6 @@ def test_sensitivity_marks_the_rates_that_diverged():
     assert ax.get_legend().get_title().get_text().splitlines()[-1] == "cross: diverged"
 
 
-def test_a_name_of_one_word_is_its_own_group():
-    race = samples.final()
-    rung = race.rungs[0]
-    named = tuple(replace(s, name="mine") for s in rung.strategies)
-    ax = plot_sensitivity(replace(race, rungs=(replace(rung, strategies=named),)))
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mine"]
-
-
 def test_sensitivity_has_a_bar_of_the_rates_within_five_percent_and_a_triangle_at_an_end():
     race = samples.search()
     shown = race.sensitivities[:8]
@@ -114,7 +106,7 @@ def test_sensitivity_has_a_bar_of_the_rates_within_five_percent_and_a_triangle_a
     assert bars == [(each.low, each.high) for each in shown if each.high > each.low]
     assert not [line for line in ax.lines if line.get_marker() in ("<", ">")]
     first, best = race.rungs[0], shown[0]
-    low = [i for i, s in enumerate(first.strategies) if not s.name.startswith(best.family) or s.peak <= best.best]
+    low = [i for i, s in enumerate(first.strategies) if s.family != best.strategy.family or s.peak <= best.best]
     cut = replace(first, strategies=tuple(first.strategies[i] for i in low), scores=first.scores[low])
     ax = plot_sensitivity(replace(race, rungs=(cut, *race.rungs[1:])))
     triangles = [(line.get_marker(), line.get_xdata()[0]) for line in ax.lines if line.get_marker() in ("<", ">")]

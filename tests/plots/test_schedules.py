@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stepsize.plots import plot_policy, plot_schedule, plot_schedules
-from stepsize.plots.schedules import POINTS, shape
+from stepsize.plots.schedules import POINTS
 from stepsize.policies import RECIPES, Policy, one_cycle, step_decay
 from stepsize.schedules import Constant, Cosine, Linear
 
@@ -86,8 +86,3 @@ def test_drawing_goes_to_the_given_axes_and_leaves_no_global_state():
     assert len(ax.lines) == 2
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
-
-
-def test_the_shape_of_a_scaled_schedule_is_that_of_the_schedule():
-    assert shape(0.5 * Cosine(0.1, 0.0)) == "Cosine"
-    assert shape(0.5 * (Linear(0, 1, "5%") >> Cosine(1, 0))) == "Linear >> Cosine"

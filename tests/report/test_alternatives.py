@@ -8,10 +8,9 @@ import samples
 from stepsize import load, save
 from stepsize.jobs.advise import explain, search_space
 from stepsize.report import render
-from stepsize.report.alternatives import alternatives, lead, policy_of, untried
+from stepsize.report.alternatives import alternatives, lead, untried
 from stepsize.results import Interval
-from stepsize.rules import SGD, AdamW
-from stepsize.strategy import Strategy
+from stepsize.rules import SGD
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +75,3 @@ def test_a_saved_advice_has_the_same_page_after_the_default_search_space_has_cha
         monkeypatch.setattr(module, "RULES", (SGD(),))
         monkeypatch.setattr(module, "POLICIES", ("wsd", "constant"))
     assert render(load(path)) == before
-
-
-def test_a_strategy_with_a_name_of_its_own_has_no_policy(advice):
-    assert policy_of(advice.strategy) == "one_cycle"
-    assert policy_of(Strategy(AdamW(), advice.policy, "mine")) == ""

@@ -80,7 +80,10 @@ VALUES = [
     REFINED, LOSSES, LAW, TOLD, PREDICTED,
     CURVES, INTERVAL, RUNG, *STANDINGS, RACE, SWEEP, CLEAR, UNCLEAR, CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0],
     Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),
-    Sensitivity("AdamW cosine", (0.1, 1.0), (0.5, math.inf), 0.1, 0.1, 0.2, at_least=True, edge="lowest"),
+    Sensitivity(
+        family="AdamW cosine", strategy=Strategy.of("AdamW", "cosine", 0.1), rates=(0.1, 1.0), scores=(0.5, math.inf),
+        best=0.1, low=0.1, high=0.2, at_least=True, edge="lowest",
+    ),
     DESCENT, Outcome(STRATEGIES[0], INTERVAL, None, Interval(math.inf, 3.0, math.inf), 0, 2),
 ]  # fmt: skip
 

@@ -5,16 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from stepsize.policies import constant
 from stepsize.results import Rung
 from stepsize.results.io import dumps, loads
-from stepsize.results.sensitivity import family_of, sensitivities
-from stepsize.rules import SGD
+from stepsize.results.sensitivity import sensitivities
+from stepsize.schedules import Linear
 from stepsize.strategy import Strategy
 
 
-def rung(scores, rates, family="SGD constant"):
-    field = tuple(Strategy(SGD(), constant(rate), f"{family} {rate:g}") for rate in rates)
+def rung(scores, rates, rule="SGD"):
+    field = tuple(Strategy.of(rule, "constant", rate) for rate in rates)
     return Rung(10, field, (0,), np.array(scores, dtype=np.float64)[:, None])
 
 
@@ -75,12 +74,12 @@ def test_a_score_below_zero_has_its_five_per_cent_too():
 
 
 def test_families_come_best_first_and_those_that_all_diverged_not_at_all():
-    a, b, c = (rung([s, 2 * s], [0.1, 1.0], name) for s, name in ((2.0, "a"), (1.0, "b"), (math.inf, "c")))
+    a, b, c = (rung([s, 2 * s], [0.1, 1.0], name) for s, name in ((2.0, "SGD"), (1.0, "Lion"), (math.inf, "Adam")))
     parts = (a, b, c)
     joined = Rung(
         10, sum((part.strategies for part in parts), ()), (0,), np.concatenate([part.scores for part in parts])
     )
-    assert [each.family for each in sensitivities(joined)] == ["b", "a"]
+    assert [each.family for each in sensitivities(joined)] == ["Lion constant", "SGD constant"]
 
 
 def test_a_single_rate_says_nothing_of_an_edge():
@@ -88,9 +87,13 @@ def test_a_single_rate_says_nothing_of_an_edge():
     assert (found.edge, str(found), found.decades) == ("", "one rate", 0.0)
 
 
-@pytest.mark.parametrize(
-    ("name", "family"),
-    [("AdamW cosine 0.01", "AdamW cosine"), ("mine", "mine"), ("my own", "my own"), ("0.1", "0.1"), ("a 1e-05", "a")],
-)
-def test_a_family_is_the_name_without_its_rate(name, family):
-    assert family_of(Strategy(SGD(), constant(0.1), name)) == family
+def test_families_of_one_name_are_numbered():
+    """Both are called "SGD Linear >> Linear", and differ in their warmup."""
+    shapes = [Linear(0.0, 1.0, warmup) >> Linear(1.0, 0.0) for warmup in ("10%", "20%")]
+    field = tuple(Strategy.of("SGD", shape, rate) for shape in shapes for rate in (0.1, 0.3))
+    found = sensitivities(Rung(10, field, (0,), np.array([[1.0], [2.0], [3.0], [4.0]])))
+    assert [(each.family, each.rates) for each in found] == [
+        ("SGD Linear >> Linear", (0.1, 0.3)),
+        ("SGD Linear >> Linear (2)", (0.1, 0.3)),
+    ]
+    assert [each.strategy for each in found] == [field[0], field[2]]

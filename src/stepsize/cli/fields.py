@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from stepsize.cli import base
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import recipe
-from stepsize.results.sensitivity import family_of
 from stepsize.rules import Rule
 from stepsize.strategy import Strategy
 
@@ -43,7 +42,7 @@ class Field:
     @property
     def families(self) -> int:
         """How many strategies are left when each has its best rate."""
-        return len({family_of(strategy) for strategy in self.given}) + len(self.tested) * len(self.policies)
+        return len({strategy.family for strategy in self.given}) + len(self.tested) * len(self.policies)
 
     @property
     def updates(self) -> int:
@@ -71,7 +70,7 @@ def field_of(
     Raises ParameterError when strategies are given beside their parts, BudgetError when there is nothing to compare,
     and what is wrong with a name, a rate or a file.
     """
-    from stepsize.jobs.advise.search_space import candidate, usual_rules
+    from stepsize.jobs.advise.search_space import usual_rules
     from stepsize.jobs.race.strategy_files import read_strategies
 
     if strategies is not None:
@@ -87,7 +86,7 @@ def field_of(
     if rates is None:
         return _raced(Field((), tuple(chosen), names))
     peaks = base.rates_of(list(rates))
-    return _raced(Field(tuple(candidate(rule, name, peak) for rule in chosen for name in names for peak in peaks)))
+    return _raced(Field(tuple(Strategy.of(rule, name, peak) for rule in chosen for name in names for peak in peaks)))
 
 
 def _raced(field: Field) -> Field:

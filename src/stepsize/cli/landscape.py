@@ -129,10 +129,8 @@ def strategy_of(text: str) -> Strategy:
     words = text.split()
     if len(words) != 3:
         raise SpecError(MSG_STRATEGY.format(text))
-    from stepsize.jobs.advise.search_space import candidate
-
     (rule,), (rate,) = base.rules_of(words[:1]), base.rates_of(words[2:])
-    return candidate(rule, words[1], rate)
+    return Strategy.of(rule, words[1], rate)
 
 
 def _kind(name: str, family: type[S]) -> type[S]:

@@ -152,7 +152,7 @@ def _of_csv(file: Path, options: dict[str, Any]) -> Policy:
     if options["steps"] and options["steps"] > total:
         raise BudgetError(f"{file} has rates up to step {total - 1}, and {options['steps']} steps are asked about.")
     table = rates_between(log.steps, log.columns["lr"], total, options["warmup"])
-    return Policy(**{LR: Table(tuple(table.tolist()), total)})
+    return Policy(lr=Table(tuple(table.tolist()), total))
 
 
 def _of_json(file: Path) -> Policy:
@@ -164,7 +164,7 @@ def _of_json(file: Path) -> Policy:
         raise SpecError(
             f"{file} holds a {value.noun}; --schedules takes a schedule, a policy, a strategy or an advice."
         )
-    return Policy(**{LR: schedule})
+    return Policy(lr=schedule)
 
 
 def _say(found: Prediction) -> None:

@@ -120,17 +120,12 @@ def bound(policies: Mapping[str, Policy], steps: int | None) -> tuple[dict[str, 
     """
     own = {name: _own_steps(policy) for name, policy in policies.items()}
     run = steps or max((length for length in own.values() if length), default=RUN)
-    return {name: _bound(policy, own[name] or run) for name, policy in policies.items()}, run
+    return {name: policy.bound_to(own[name] or run) for name, policy in policies.items()}, run
 
 
 def _own_steps(policy: Policy) -> int | None:
     lengths = [schedule.steps for _, schedule in policy.schedules]
     return max((length for length in lengths if isinstance(length, int)), default=None)
-
-
-def _bound(policy: Policy, run: int) -> Policy:
-    whole = {name: schedule.steps for name, schedule in policy.schedules}
-    return Policy(**{name: policy[name].over(own if isinstance(own, int) else run) for name, own in whole.items()})
 
 
 def _is_file(name: str) -> bool:
@@ -155,7 +150,7 @@ def _made(name: str, given: dict[str, Any]) -> Policy:
     if name in RECIPES:
         return _of_recipe(name, given)
     data = {field: list(value) if isinstance(value, tuple) else value for field, value in given.items()}
-    return Policy(**{LR: CATALOGUE.decode({"kind": name, **data}, Schedule, name)})
+    return Policy(lr=CATALOGUE.decode({"kind": name, **data}, Schedule, name))
 
 
 def _of_recipe(name: str, given: dict[str, Any]) -> Policy:
@@ -173,7 +168,7 @@ def _of_file(path: Path) -> Policy:
     if isinstance(value, Advice | Strategy):
         return value.policy
     if isinstance(value, Schedule):
-        return Policy(**{LR: value})
+        return Policy(lr=value)
     if isinstance(value, Policy):
         return value
     kind = type(value).__name__

@@ -10,7 +10,7 @@ import numpy as np
 from stepsize.engines.landscape.descend import descend
 from stepsize.plots import plot_coordinates, plot_profile, plot_rates, plot_routes, style
 from stepsize.plots.routes import What
-from stepsize.policies import constant, recipe
+from stepsize.policies import constant
 from stepsize.problems.landscapes import Beale, Ellipsoid, Landscape, Rastrigin
 from stepsize.problems.noise import Gaussian, Noise
 from stepsize.rules import SGD, Adam, Momentum, RMSProp, Rule
@@ -114,9 +114,6 @@ def _shared_legend(panels: list[Axes]) -> None:
 
 def best_rate(landscape: Landscape, rule: Rule, policy: str, noise: Noise | None) -> Strategy:
     """Return the strategy with the peak rate of RATES that brings most of STARTS to a global minimum."""
-    tried = [
-        Strategy(rule, recipe(policy)(rate).only(rule.hyperparameters), f"{type(rule).__name__} {policy} {rate:g}")
-        for rate in RATES[type(rule)]
-    ]
+    tried = [Strategy.of(rule, policy, rate) for rate in RATES[type(rule)]]
     found = descend(landscape, tried, starts=STARTS, steps=STEPS, noise=noise, watched=1)
     return tried[int(found.reached.mean(axis=1).argmax())]

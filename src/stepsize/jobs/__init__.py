@@ -22,7 +22,6 @@ from stepsize.jobs.range_test.ramp import ramp_steps as ramp_steps
 from stepsize.jobs.range_test.ramp import range_test as range_test
 from stepsize.jobs.range_test.search import find_rate as find_rate
 from stepsize.jobs.range_test.suggest import at_rate as at_rate
-from stepsize.jobs.range_test.suggest import peak as peak
 from stepsize.jobs.range_test.suggest import suggest as suggest
 from stepsize.jobs.refine import refine as refine
 from stepsize.jobs.refine import refine_task as refine_task

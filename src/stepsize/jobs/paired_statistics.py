@@ -15,7 +15,6 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.optional import need
 from stepsize.policies import LR
 from stepsize.results import Interval, Rung, Standing
-from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy
 
 CONFIDENCE = 0.95
@@ -133,18 +132,8 @@ def total_decay(strategy: Strategy, steps: int) -> float:
 
     Strategies whose totals differ differ in more than their schedule. 0 for a rule without weight decay.
     """
-    table = at_length(strategy, steps).table(0, steps)
+    table = strategy.bound_to(steps).table(0, steps)
     return float((table[LR] * table["weight_decay"]).sum()) if "weight_decay" in table else 0.0
-
-
-def at_length(strategy: Strategy, steps: int) -> Strategy:
-    """Return `strategy` bound to a run of `steps` updates; as it is where it is bound already, to any length."""
-    schedules = [schedule for _, schedule in strategy.policy.schedules]
-    return strategy if all(map(_bound, schedules)) else strategy.over(steps)
-
-
-def _bound(schedule: Schedule) -> bool:
-    return isinstance(schedule.steps, int)
 
 
 def kendall(first: Rung, second: Rung) -> float:

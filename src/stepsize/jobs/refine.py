@@ -8,7 +8,6 @@ updates has T norms, and the schedule is that of T + 1 of which the last one, a 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -58,6 +57,9 @@ LATE = 0.5
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """The peaks of both schedules that are raced, as multiples of their first guess."""
 
+PAIR = ("original", "refined")
+"""What the two schedules that are raced are called."""
+
 TUNING, FRESH = (0, 1), (100, 101, 102, 103, 104)
 """The seeds that choose the peaks, and those that compare the two schedules."""
 
@@ -97,7 +99,7 @@ def refine(
     original = np.empty(0) if rates is None else _original(rates, run, grid[:-1])
     peak = 1.0 if rates is None else float(floats(rates).max()) * _shift(original, shape, smooth[:-1])
     return Refinement(
-        name, run, norm, at, found, smooth[:-1], shape, Policy(**{LR: _schedule(shape, run, float(f"{peak:.3g}"))}),
+        name, run, norm, at, found, smooth[:-1], shape, Policy(lr=_schedule(shape, run, float(f"{peak:.3g}"))),
         original, _bound(shape, smooth[:-1]) / _bound(1 - grid[:-1] / run, smooth[:-1]),
         warnings=_warnings(shape, lost, known=rates is not None),
     )  # fmt: skip
@@ -217,11 +219,12 @@ def _tell(progress: Progress | None, stage: str, updates: int) -> None:
 
 def _race(runner: Runner, original: Strategy, schedule: Schedule, run: int) -> Race:
     """Race both schedules at five peaks, then both at their best on fresh seeds."""
-    policy = original.policy.replace(**{LR: schedule})
-    pair = {"original": original, "refined": Strategy(original.rule, policy, "refined")}
-    named = [_at(name, each, factor) for name, each in pair.items() for factor in FACTORS]
-    tuned = race(runner.task, named, steps=run, seeds=TUNING, runner=runner, stage="peaks, rung")
-    best = [next(s for s in _ranked(tuned) if s.name.startswith(name)) for name in pair]
+    pair = (original, Strategy(original.rule, original.policy.replace(lr=schedule)))
+    tried = [[_at(name, strategy, factor) for factor in FACTORS] for name, strategy in zip(PAIR, pair, strict=True)]
+    tuned = race(runner.task, [*tried[0], *tried[1]], steps=run, seeds=TUNING, runner=runner, stage="peaks, rung")
+    rung = tuned.rungs[-1]
+    ranked = [rung.strategies[i] for i in rung.order]
+    best = [next(strategy for strategy in ranked if strategy in peaks) for peaks in tried]
     final = race(runner.task, best, steps=run, seeds=FRESH, runner=runner, stage="fresh seeds, rung")
     return replace(final, rungs=(*tuned.rungs, *final.rungs), cost=tuned.cost + final.cost)
 
@@ -230,20 +233,15 @@ def _at(name: str, strategy: Strategy, factor: float) -> Strategy:
     return replace(strategy.scaled(factor), name=f"{name} {strategy.peak * factor:.3g}")
 
 
-def _ranked(tuned: Race) -> Sequence[Strategy]:
-    rung = tuned.rungs[-1]
-    return [rung.strategies[i] for i in rung.order]
-
-
 def _edges(raced: Race | None) -> tuple[str, ...]:
     """Say of which schedule the best peak was the lowest or the highest that was tried."""
     if raced is None:
         return ()
-    said = []
-    for strategy in raced.rungs[-1].strategies:
-        name = strategy.name.partition(" ")[0]
-        peaks = sorted(s.peak for s in raced.rungs[0].strategies if s.name.startswith(name))
-        if strategy.peak in (peaks[0], peaks[-1]):
-            side = "lowest" if strategy.peak == peaks[0] else "highest"
-            said.append(f"the best peak of the {name} schedule, {strategy.peak:.3g}, is the {side} that was tried")
-    return tuple(said)
+    tried, number = raced.rungs[0].strategies, len(FACTORS)
+    sentences = []
+    for name, best, rivals in zip(PAIR, raced.rungs[-1].strategies, (tried[:number], tried[number:]), strict=True):
+        peaks = sorted(strategy.peak for strategy in rivals)
+        if best.peak in (peaks[0], peaks[-1]):
+            side = "lowest" if best.peak == peaks[0] else "highest"
+            sentences.append(f"the best peak of the {name} schedule, {best.peak:.3g}, is the {side} that was tried")
+    return tuple(sentences)

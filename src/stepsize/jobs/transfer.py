@@ -69,12 +69,10 @@ def transferred(
     _check_cooldown(before[LR].table(0, short))
     factor = _factor(before, after, power)
     if by == "rate":
-        policy = after.scaled(factor) if factor != 1.0 else after
-    elif by == "cooldown":
-        policy = after.replace(**{LR: _cooled(after[LR], long, factor)})
-    else:
-        raise ParameterError(f"by must be 'rate' or 'cooldown', not {by!r}.")
-    return replace(strategy, policy=policy, name="")
+        return replace(strategy, policy=after.scaled(factor) if factor != 1.0 else after, name="", rate=None)
+    if by == "cooldown":
+        return Strategy(strategy.rule, after.replace(lr=_cooled(after[LR], long, factor)))
+    raise ParameterError(f"by must be 'rate' or 'cooldown', not {by!r}.")
 
 
 def _exponent(rule: Rule) -> float:

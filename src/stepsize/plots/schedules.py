@@ -10,7 +10,7 @@ import numpy as np
 from stepsize.kernel.arrays import Floats
 from stepsize.plots import style
 from stepsize.policies import LR, Policy
-from stepsize.schedules import Chain, Scaled, Schedule
+from stepsize.schedules import Schedule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def plot_schedule(schedule: Schedule, steps: int | None = None, ax: Axes | None 
     ax.plot(x, y, color=style.BLUE, linewidth=2)
     ax.set_ylim(bottom=min(0.0, float(y.min())))
     run = _length(schedule, steps)
-    style.dress(ax, title=f"{shape(schedule)} over {style.thousands(run)} steps", x="step", y="value")
+    style.dress(ax, title=f"{schedule.outline} over {style.thousands(run)} steps", x="step", y="value")
     return ax
 
 
@@ -50,7 +50,7 @@ def plot_policy(policy: Policy, steps: int | None = None, ax: Axes | None = None
     x, y = _samples(policy[name], steps)
     (line,) = ax.plot(x, y, color=style.BLUE, linewidth=2, label=name)
     ax.set_ylim(0.0, _top(y))
-    title = f"{shape(policy[name])} over {style.thousands(_length(policy[name], steps))} steps"
+    title = f"{policy[name].outline} over {style.thousands(_length(policy[name], steps))} steps"
     style.dress(ax, title=title, x="step", y=name)
     ax.yaxis.label.set_color(line.get_color())
     if MOMENTUM in policy and name != MOMENTUM:
@@ -78,13 +78,6 @@ def plot_schedules(named: Mapping[str, Policy], steps: int, ax: Axes | None = No
     return ax
 
 
-def shape(schedule: Schedule) -> str:
-    """Return the kinds of a schedule's parts: "Linear >> Cosine"."""
-    if isinstance(schedule, Chain):
-        return " >> ".join(map(shape, schedule.parts))
-    return shape(schedule.schedule) if isinstance(schedule, Scaled) else type(schedule).__name__
-
-
 def _momentum(ax: Axes, schedule: Schedule, steps: int | None) -> None:
     twin = ax.twinx()
     x, y = _samples(schedule, steps)
@@ -105,7 +98,7 @@ def _length(schedule: Schedule, steps: int | None) -> int:
 def _samples(schedule: Schedule, steps: int | None) -> tuple[Floats, Floats]:
     """Return at most POINTS steps of a schedule and its values there."""
     run = _length(schedule, steps)
-    bound = schedule if isinstance(schedule.steps, int) else schedule.over(run)
+    bound = schedule.bound_to(run)
     x = np.unique(np.linspace(0, run - 1, min(run, POINTS)).round())
     return x, np.asarray(bound(x), dtype=np.float64)
 

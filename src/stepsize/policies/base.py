@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import ParameterError, brief, suggestion
+from stepsize.kernel.errors import LengthError, ParameterError, brief, suggestion
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Spec
 from stepsize.schedules import Constant, Schedule
@@ -17,6 +19,9 @@ from stepsize.schedules.base import whole_steps
 
 LR = "lr"
 """The name of the learning rate among the hyperparameters."""
+
+MOST_SAMPLES = 1_000_000
+"""At how many steps the rates of a run are sampled: at all of them, but for the longest runs."""
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -61,6 +66,20 @@ class Policy(Spec):
         steps = whole_steps(total)
         return Policy(**{name: schedule.over(steps) for name, schedule in self.schedules})
 
+    def bound_to(self, total: int) -> Policy:
+        """Return this policy with every schedule bound to `total` steps that does not know its own length already."""
+        return Policy(**{name: schedule.bound_to(total) for name, schedule in self.schedules})
+
+    @property
+    def peak(self) -> float:
+        """The largest learning rate; where it is not bound yet, in a run of 1 000 steps, or longer if its parts are.
+
+        >>> from stepsize.schedules import Linear
+        >>> Policy(lr=Linear(0.0, 0.5, 2000) >> Constant(0.1)).peak
+        0.49975
+        """
+        return float(sample_rates(self).max())
+
     def table(self, start: int, stop: int) -> dict[str, Floats]:
         """Return the values of steps start..stop-1 by name, each (stop - start,) float64."""
         return {name: schedule.table(start, stop) for name, schedule in self.schedules}
@@ -71,7 +90,7 @@ class Policy(Spec):
 
     def scaled(self, factor: float) -> Policy:
         """Return this policy with its learning rate multiplied by `factor`, everything else as it is."""
-        return self.replace(**{LR: self[LR] * factor})
+        return self.replace(lr=self[LR] * factor)
 
     def replace(self, **schedules: Schedule | float) -> Policy:
         """Return this policy with some schedules exchanged or added."""
@@ -107,3 +126,28 @@ def _schedule(name: str, given: Any) -> Schedule:
     if isinstance(given, numbers.Real):
         return Constant(given)  # type: ignore[arg-type]  # the spec makes it a float, and refuses a bool
     raise ParameterError(f"Policy.{name} must be a schedule or a number, not {brief(given)}.")
+
+
+def sample_rates(policy: Policy) -> Floats:
+    """Return the learning rates of a whole run, (points,): at every step and at its end, or at a million of them.
+
+    The run is the one that the policy is bound to, else one of 1 000 steps, or longer if its parts are.
+    """
+    schedule, run = policy[LR], 1000 + 2 * _whole_lengths(policy[LR])
+    try:
+        bound = schedule.bound_to(run)
+    except LengthError:
+        if isinstance(schedule.steps, int):
+            raise
+        bound = schedule.over(100 * run)  # parts in steps beside large shares need a run that is longer still
+    length = int(bound.steps)
+    return np.asarray(bound(np.linspace(0, length, min(length, MOST_SAMPLES) + 1).astype(np.int64)), dtype=np.float64)
+
+
+def _whole_lengths(value: object) -> int:
+    """Return the sum of all lengths in `value` that are steps already."""
+    if isinstance(value, Spec):
+        return _whole_lengths(tuple(value.spec_fields().values()))
+    if isinstance(value, tuple):
+        return sum(map(_whole_lengths, value))
+    return value if isinstance(value, int) else 0

@@ -90,19 +90,19 @@ def cyclical(
     return Policy(lr=rate) if momentum is None else Policy(lr=rate, momentum=wave(momentum[1], momentum[0]))
 
 
-def triangular(peak: float) -> Policy:
-    """Four triangular cycles between a quarter of `peak` and `peak`."""
-    return cyclical(peak, shape="triangular")
+def triangular(peak: float, *, base: float = 0.25) -> Policy:
+    """Four triangular cycles between `base * peak` and `peak`."""
+    return cyclical(peak, base=base, shape="triangular")
 
 
-def triangular2(peak: float) -> Policy:
+def triangular2(peak: float, *, base: float = 0.25) -> Policy:
     """Four cycles whose height halves each time."""
-    return cyclical(peak, shape="triangular2")
+    return cyclical(peak, base=base, shape="triangular2")
 
 
-def exp_range(peak: float) -> Policy:
+def exp_range(peak: float, *, base: float = 0.25) -> Policy:
     """Four cycles whose height shrinks every step."""
-    return cyclical(peak, shape="exp_range")
+    return cyclical(peak, base=base, shape="exp_range")
 
 
 def exp_range_paper(peak: float, *, half_cycle: int | str = "12.5%", gamma: float = 0.9995) -> Policy:

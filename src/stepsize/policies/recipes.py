@@ -69,7 +69,7 @@ def _warm(peak: float, rest: Schedule, warmup: int | str | None, start: float = 
     return rest if warmup is None else Linear(start * peak, peak, warmup) >> rest
 
 
-Recipe = Callable[[float], Policy]
+Recipe = Callable[..., Policy]
 
 RECIPES: dict[str, Recipe] = {
     recipe.__name__: recipe

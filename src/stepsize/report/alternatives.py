@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from stepsize.jobs.advise.search_space import label
 from stepsize.plots.style import rate
 from stepsize.report import formatting
 from stepsize.report.parts import Code, Points, Section, Table
 from stepsize.results import Advice, Standing, Suggestion
 from stepsize.results.io import dumps
-from stepsize.results.sensitivity import family_of
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, describe_rule
 
 MANY = 4
 """More policies that all raced are counted and not listed."""
@@ -37,14 +35,8 @@ def lead(advice: Advice) -> str:
 
 
 def _what(strategy: Strategy) -> str:
-    policy = policy_of(strategy)
-    return label(strategy.rule) + (f" and the schedule {policy}" if policy else "")
-
-
-def policy_of(strategy: Strategy) -> str:
-    """Return the name of the policy that a strategy of a search was made of; "" for one with a name of its own."""
-    rule, family = label(strategy.rule), family_of(strategy)
-    return family.removeprefix(f"{rule} ") if family.startswith(f"{rule} ") else ""
+    recipe = f" and the schedule {strategy.recipe}" if strategy.recipe else ""
+    return describe_rule(strategy.rule) + recipe
 
 
 def alternatives(advice: Advice) -> Section:
@@ -88,10 +80,10 @@ def _alternative(advice: Advice, standing: Standing) -> tuple[str, ...]:
     ]
     if standing.diverged:
         roles.append("diverged")
-    widths = {each.family: str(each) for each in advice.search.sensitivities}
+    sensitivity = advice.search.sensitivity_of(standing.strategy)
     share = advice.losses.get(name, 0.0)
     loses = f"{100 * share:.2g} %" if math.isfinite(share) else formatting.NONE
-    width = widths.get(family_of(standing.strategy), formatting.NONE)
+    width = formatting.NONE if sensitivity is None else str(sensitivity)
     what = ", ".join(roles) or ("tied" if standing.tied else formatting.NONE)
     return name, what, formatting.loss(standing.score.mean), loses, width
 
@@ -100,8 +92,8 @@ def untried(advice: Advice) -> Section:
     """Return what was left out of the default search space, what was tried of each rule, what more budget would buy."""
     field = [strategy for rung in advice.search.rungs for strategy in rung.strategies]
     pairs = zip(advice.sweeps, advice.suggestions, strict=False)
-    alone = {label(sweep.rule): suggestion for sweep, suggestion in pairs if sweep.rule is not None}
-    raced = sorted({label(strategy.rule) for strategy in field})
+    alone = {describe_rule(sweep.rule): suggestion for sweep, suggestion in pairs if sweep.rule is not None}
+    raced = sorted({describe_rule(strategy.rule) for strategy in field})
     points = (
         _listed("Of the default rules, not tried at all", advice.untried_rules),
         _listed("Tried out alone, and not raced", (name for name in alone if name not in raced)),
@@ -126,12 +118,12 @@ def _listed(what: str, names: Iterable[str]) -> str:
 def _tried(rule: str, field: list[Strategy], suggestion: Suggestion | None) -> tuple[str, ...]:
     """Return the row of one rule."""
     test = formatting.NONE if suggestion is None else "a range test" if suggestion.clear else "a range test, not clear"
-    own = [strategy for strategy in field if label(strategy.rule) == rule]
+    own = [strategy for strategy in field if describe_rule(strategy.rule) == rule]
     if not own:
         return rule, test, *(formatting.NONE,) * 3
     low, high = (rate(extreme(strategy.peak for strategy in own)) for extreme in (min, max))
-    policies = list(dict.fromkeys(filter(None, map(policy_of, own))))
-    every = {policy_of(strategy) for strategy in field} - {""}
+    policies = list(dict.fromkeys(strategy.recipe for strategy in own if strategy.recipe))
+    every = {strategy.recipe for strategy in field} - {None}
     names = f"all {len(every)}" if len(policies) == len(every) > MANY else ", ".join(policies) or formatting.NONE
     rates = low if low == high else f"{low} to {high}"
     return rule, test, rates, names, str(len({strategy.name for strategy in own}))

@@ -8,7 +8,6 @@ from typing import Any
 
 from stepsize.plots import plot_chances, plot_curves, plot_policy, plot_race, plot_rungs, plot_sensitivity
 from stepsize.plots.style import entitle, rate, short, thousands
-from stepsize.policies import LR
 from stepsize.report import formatting
 from stepsize.report.charts import learning_chart, sensitivity_chart, standings_chart
 from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Points, Section, Table
@@ -34,7 +33,7 @@ def race_article(race: Race) -> Article:
         facts=Facts(
             (
                 ("Peak learning rate", rate(best.strategy.peak)),
-                *formatting.policy_facts(bound(best.strategy, race.steps).policy),
+                *formatting.policy_facts(best.strategy.policy.bound_to(race.steps)),
                 (formatting.heading(race.scored), formatting.mean_and_span(best.score)),
                 ("Strategies tried", str(tried(race))),
                 ("Scored by", {"last": "the last iterate", "best": "the best checkpoint"}[race.selection]),
@@ -141,13 +140,8 @@ def learning(curves: Curves) -> Section:
 
 def policies(race: Race) -> Section:
     """Return how the finalists' rate and momentum move, best first."""
-    chosen = [bound(standing.strategy, race.steps) for standing in race.standings[:POLICIES]]
+    chosen = [standing.strategy.bound_to(race.steps) for standing in race.standings[:POLICIES]]
     return Section("Schedules of the finalists", (Gallery(tuple(map(policy_picture, chosen))),))
-
-
-def bound(strategy: Strategy, steps: int) -> Strategy:
-    """Return `strategy` as it ran: bound to `steps`, unless it is bound already."""
-    return strategy if isinstance(strategy.policy[LR].steps, int) else strategy.over(steps)
 
 
 def policy_picture(strategy: Strategy) -> Picture:

@@ -12,7 +12,6 @@ from stepsize.kernel.spec import Score, Spec
 from stepsize.policies import Policy
 from stepsize.results.race import Interval, Race
 from stepsize.results.range_test import Suggestion, Sweep
-from stepsize.results.sensitivity import family_of
 from stepsize.schedules import Chain, Constant
 from stepsize.strategy import Strategy
 
@@ -82,8 +81,8 @@ class Advice(Spec):
     @property
     def least_touchy(self) -> Strategy:
         """Of the indistinguishable ones the one whose rate may be wrong by most, within 5 % of its family's best."""
-        widths = {each.family: each.decades for each in self.search.sensitivities}
-        return max(self.indistinguishable, key=lambda each: widths.get(family_of(each), 0.0))
+        widths = {each.strategy.family: each.decades for each in self.search.sensitivities}
+        return max(self.indistinguishable, key=lambda each: widths.get(each.family, 0.0))
 
     @property
     def losses(self) -> dict[str, float]:

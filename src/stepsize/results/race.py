@@ -12,7 +12,7 @@ from stepsize.kernel.optional import need, picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.results.curves import Curves
 from stepsize.results.race_text import sentences
-from stepsize.results.sensitivity import Sensitivity, family_of, rates_a_family, sensitivities
+from stepsize.results.sensitivity import Sensitivity, rates_a_family, sensitivities
 from stepsize.strategy import Strategy
 
 View = Literal["retimed", "prefix"]
@@ -140,6 +140,10 @@ class Race(Spec):
         """How much the rate matters to each family, on the widest rung."""
         return sensitivities(self.widest)
 
+    def sensitivity_of(self, strategy: Strategy) -> Sensitivity | None:
+        """Return how much the rate matters to the family of `strategy`; None where it has not run, or diverged."""
+        return next((each for each in self.sensitivities if each.strategy.family == strategy.family), None)
+
     @property
     def widest(self) -> Rung:
         """The first of the rungs with the most rates a family."""
@@ -168,7 +172,7 @@ class Race(Spec):
         strategy, behind = standing.strategy, standing.behind
         low, mean, high = (None,) * 3 if behind is None else (behind.low, behind.mean, behind.high)
         return {
-            "place": place, "strategy": strategy.name, "family": family_of(strategy), "rule": strategy.rule.title,
+            "place": place, "strategy": strategy.name, "family": str(strategy.family), "rule": strategy.rule.title,
             "peak": strategy.peak, "steps": self.steps, "score": standing.score.mean, "score_low": standing.score.low,
             "score_high": standing.score.high, "behind": mean, "behind_low": low, "behind_high": high,
             "tied": standing.tied, "chance": standing.chance, "diverged": standing.diverged, "decay": standing.decay,

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from stepsize.results.sensitivity import family_of
-
 if TYPE_CHECKING:
     from stepsize.results.race import Race
 
@@ -81,8 +79,8 @@ def _full(race: Race) -> set[str]:
 
 
 def _edges(race: Race) -> Iterator[str]:
-    raced = {family_of(standing.strategy) for standing in race.standings}
-    found = [each for each in race.sensitivities if each.edge and each.family in raced]
+    raced = {standing.strategy.family for standing in race.standings}
+    found = [each for each in race.sensitivities if each.edge and each.strategy.family in raced]
     for edge, way in (("lowest", "lower"), ("highest", "higher")):
         names = [f"{each.family} ({each.best:g})" for each in found if each.edge == edge]
         if names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.spec import Score, Spec
-from stepsize.strategy import Strategy
+from stepsize.kernel.text import tell_apart
+from stepsize.strategy import Family, Strategy
 
 if TYPE_CHECKING:
     from stepsize.results.race import Rung
@@ -19,11 +21,12 @@ CLOSE = 0.05
 """A rate is nearly as good as the best one when its score is at most this share of it higher."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sensitivity(Spec):
     """The scores of one family, a rule with a policy, over its peak rates.
 
-    family: its name. rates: rising. scores: the mean over the seeds, inf where one diverged. best: the best rate.
+    family: what it is called. strategy: the one with the best rate. best: that rate. rates: rising. scores: the mean
+    over the seeds, inf where one diverged.
     low, high: the rates between which the score stays within 5 % of the best, interpolated over `log(rate)`.
     at_least: whether an end of the grid is among them, so that the family may bear more than was tried.
     edge: the end of the grid that the best rate lies at, "lowest" or "highest"; "" inside, or for a single rate.
@@ -32,6 +35,7 @@ class Sensitivity(Spec):
     noun: ClassVar[str] = "sensitivity"
 
     family: str
+    strategy: Strategy
     rates: tuple[Score, ...]
     scores: tuple[Score, ...]
     best: Score
@@ -61,36 +65,24 @@ def within(best: float) -> float:
     return best + CLOSE * abs(best)
 
 
-def family_of(strategy: Strategy) -> str:
-    """Return the name of a strategy without its rate: what strategies that differ in their rate alone share.
-
-    The last word of the name where that is a number, and else nothing, is taken for the rate.
-    """
-    stem, _, last = strategy.name.rpartition(" ")
-    try:
-        float(last)
-    except ValueError:
-        return strategy.name
-    return stem or strategy.name
-
-
 def sensitivities(rung: Rung) -> tuple[Sensitivity, ...]:
     """Return the sensitivity of every family of a rung, the best family first; without those that all diverged.
 
     Watch out: the width is read at the length and on the seeds of this rung, and between its rates by straight lines.
     """
-    groups: dict[str, list[int]] = {}
+    groups: dict[Family, list[int]] = {}
     for index, strategy in enumerate(rung.strategies):
         if strategy.peak > 0:
-            groups.setdefault(family_of(strategy), []).append(index)
-    found = [_sensitivity(name, rung, members) for name, members in groups.items()]
-    return tuple(sorted((each for each in found if math.isfinite(min(each.scores))), key=lambda each: min(each.scores)))
+            groups.setdefault(strategy.family, []).append(index)
+    names = tell_apart(map(str, groups))
+    all_of_them = [_sensitivity(name, rung, members) for name, members in zip(names, groups.values(), strict=True)]
+    alive = [family for family in all_of_them if math.isfinite(min(family.scores))]
+    return tuple(sorted(alive, key=lambda family: min(family.scores)))
 
 
 def rates_a_family(rung: Rung) -> int:
     """Return at how many rates the family with the most of them ran."""
-    families = [family_of(strategy) for strategy in rung.strategies]
-    return max(map(families.count, families), default=0)
+    return max(Counter(strategy.family for strategy in rung.strategies).values(), default=0)
 
 
 def _sensitivity(family: str, rung: Rung, members: list[int]) -> Sensitivity:
@@ -105,7 +97,9 @@ def _sensitivity(family: str, rung: Rung, members: list[int]) -> Sensitivity:
     if len(rates) > 1 and best in (0, len(rates) - 1):
         edge = "lowest" if best == 0 else "highest"
     return Sensitivity(
-        family, tuple(rates.tolist()), tuple(scores.tolist()), float(rates[best]), low, high, opens or opens_too, edge
+        family=family, strategy=rung.strategies[order[best]], rates=tuple(rates.tolist()),
+        scores=tuple(scores.tolist()), best=float(rates[best]),
+        low=low, high=high, at_least=opens or opens_too, edge=edge,
     )  # fmt: skip
 
 

@@ -64,6 +64,10 @@ class Schedule(Spec, ABC):
         (steps,) = length.divide([self.steps], total)
         return self._bind(steps, total)
 
+    def bound_to(self, total: int) -> Self:
+        """Return this schedule bound to a run of `total` steps; to its own length where it knows that already."""
+        return self.over(self.steps if isinstance(self.steps, int) else total)
+
     def _bind(self, steps: int, run: int) -> Self:  # noqa: ARG002  (lengths inside a part are shares of the run)
         """Return this schedule as a part of `steps` steps inside a run of `run` steps."""
         return replace(self, steps=steps)  # type: ignore[type-var]  # every concrete schedule is a dataclass
@@ -105,6 +109,11 @@ class Schedule(Spec, ABC):
     def __add__(self, other: Schedule) -> Sum:
         """Return the sum of two schedules, step by step."""
         return Sum(self, other) if isinstance(other, Schedule) else NotImplemented
+
+    @property
+    def outline(self) -> str:
+        """The kinds of its parts, such as "Linear >> Cosine"; a factor in front is left out."""
+        return type(self).__name__
 
     def plot(self, steps: int | None = None, ax: Any = None) -> Any:
         """Draw the curve and return the matplotlib Axes; `steps` binds it to a run, when it is not bound yet."""
@@ -173,6 +182,11 @@ class Chain(Schedule):
         bound = [part._bind(size, run) for part, size in zip(self.parts, sizes, strict=True) if size]
         return Chain(tuple(bound))
 
+    @property
+    def outline(self) -> str:
+        """The kinds of its parts, in their order."""
+        return " >> ".join(part.outline for part in self.parts)
+
     def _starts(self) -> list[int]:
         starts = [0]
         for part in self.parts[:-1]:
@@ -223,6 +237,11 @@ class Scaled(Schedule):
     def steps(self) -> int | str:  # type: ignore[override]  # derived here, a field in the other schedules
         """The steps of the schedule that is scaled."""
         return self.schedule.steps
+
+    @property
+    def outline(self) -> str:
+        """The kinds of the parts of the schedule that is scaled."""
+        return self.schedule.outline
 
     def _bind(self, steps: int, run: int) -> Scaled:
         return Scaled(self.schedule._bind(steps, run), self.factor)

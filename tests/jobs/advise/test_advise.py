@@ -14,12 +14,12 @@ from stepsize import load_task
 from stepsize.engines import Ensemble
 from stepsize.jobs import Journal, advise, advise_batches
 from stepsize.jobs.advise.plan import CONFIRMING_SEED
-from stepsize.jobs.advise.search_space import candidates, label, variants
+from stepsize.jobs.advise.search_space import candidates, variants
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.results import Suggestion
 from stepsize.results.io import dumps, load, save
 from stepsize.rules import SGD, AdamW, Momentum
-from stepsize.strategy import Trial
+from stepsize.strategy import Trial, describe_rule
 
 TINY = Path(__file__).parents[2] / "problems" / "tiny.py"
 ASKED = {"steps": 60, "budget": 40, "rules": (AdamW(), Momentum()), "policies": ("constant", "cosine", "one_cycle")}
@@ -75,7 +75,7 @@ def test_the_promise_comes_from_seeds_that_chose_nothing(task, answer):
 
 
 def test_a_constant_rate_is_among_the_finalists(answer):
-    assert "Constant" in {standing.strategy.family for standing in answer.final.standings}
+    assert "constant" in {standing.strategy.recipe for standing in answer.final.standings}
 
 
 def test_the_finalists_ran_on_seeds_that_chose_nothing(answer):
@@ -217,7 +217,7 @@ def test_variants_of_a_rule_are_tried_as_rules_of_their_own(task):
     rules = variants((AdamW(),), "weight_decay", (0.0, 0.5))
     found = advise(task, steps=40, budget=40, rules=rules, policies=("constant", "cosine"))
     raced = {strategy.name.split()[0] for strategy in found.search.rungs[0].strategies}
-    assert raced == {label(rule) for rule in rules} == {"AdamW(weight_decay=0.0)", "AdamW(weight_decay=0.5)"}
+    assert raced == {describe_rule(rule) for rule in rules} == {"AdamW(weight_decay=0.0)", "AdamW(weight_decay=0.5)"}
 
 
 def test_a_budget_may_be_time_or_runs(task):

@@ -4,7 +4,7 @@ import pytest
 import samples
 
 from stepsize.jobs.advise import explain
-from stepsize.jobs.advise.search_space import POLICIES, RULES, label
+from stepsize.jobs.advise.search_space import POLICIES, RULES
 
 
 @pytest.fixture(scope="module")
@@ -15,8 +15,8 @@ def found():
 
 
 def test_rules_that_raced_are_not_among_the_untried(found):
-    raced = {label(strategy.rule) for rung in found.search.rungs for strategy in rung.strategies}
-    assert explain.untried_rules(found) == tuple(name for name in map(label, RULES) if name not in raced)
+    raced = {describe_rule(strategy.rule) for rung in found.search.rungs for strategy in rung.strategies}
+    assert explain.untried_rules(found) == tuple(name for name in map(describe_rule, RULES) if name not in raced)
     assert {"AdamW", "Momentum"} < raced
 
 

@@ -15,7 +15,7 @@ from stepsize.jobs.race.rungs import retimed
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.policies import constant, cosine, recipe
 from stepsize.results.io import dumps, loads
-from stepsize.rules import SGD, AdamW, Momentum
+from stepsize.rules import SGD, AdamW, Lion, Momentum
 from stepsize.strategy import Strategy, Trial
 from stepsize.theory import rescale_factor
 
@@ -117,7 +117,7 @@ def test_the_first_rung_keeps_the_best_of_every_family(task):
     field = [*strategies(0.1, 0.2, 0.3, names=("cosine",)), *strategies(1e-5, 1e-4, names=("constant",))]
     rungs = (RungPlan(10, (0,), 2), RungPlan(20, (0,), 1), RungPlan(40, (0, 1)))
     record = race(task, field, steps=40, rungs=rungs, engine=Ensemble())
-    families = [[s.family for s in rung.strategies] for rung in record.rungs]
+    families = [[s.policy["lr"].outline for s in rung.strategies] for rung in record.rungs]
     assert families[1].count("Cosine") == 2
     assert families[1].count("Constant") == 1
     assert "constant 0.0001" in {s.name for s in record.rungs[1].strategies}
@@ -158,7 +158,7 @@ def test_when_everything_diverges_there_is_still_a_record(task):
     [
         ({"strategies": strategies(0.1, names=("cosine",))}, BudgetError, "at least two strategies, not 1"),
         ({"strategies": []}, BudgetError, "not 0"),
-        ({"strategies": strategies(0.1, 0.1)}, ParameterError, "two strategies are called 'constant 0.1'"),
+        ({"strategies": strategies(0.1, 0.1)}, ParameterError, "the strategy 'constant 0.1' is given 2 times"),
         ({"rungs": (RungPlan(10, (0,)),)}, ParameterError, "full horizon of 40 steps, not 10"),
         ({"rungs": ()}, ParameterError, "not 0"),
         ({"view": "prefixed"}, ParameterError, "no view of a rung is called 'prefixed'. Did you mean 'prefix'"),
@@ -221,6 +221,33 @@ def test_the_rates_are_tuned_on_seeds_that_do_not_judge(task):
         assert [s.name for s in judging.strategies if s.name.startswith(family)] == ranked[:1]
     assert record.cost == pytest.approx(6 * 3 + 2 * 2)
     assert len(record.agreement) == 1
+
+
+def test_strategies_of_any_name_have_their_rates_tuned_by_what_they_are(task):
+    """Three rules called "run 1", "run 2" and "run 3" were one family, and two of them were never judged."""
+    field = [
+        Strategy(rule, constant(rate), f"run {number}")
+        for number, (rule, rate) in enumerate(((AdamW(), 0.01), (SGD(), 0.3), (Lion(), 0.001)), 1)
+    ]
+    record = race(task, [*field, field[1].at(0.1)], steps=40, seeds=(0, 1), tune_seeds=(7,), engine=Ensemble())
+    judged = {standing.strategy.rule.title: standing.strategy for standing in record.standings}
+    assert set(judged) == {"AdamW", "SGD", "Lion"}
+    assert judged["SGD"] in (field[1], field[1].at(0.1))
+    assert [each.family for each in record.sensitivities if len(each.rates) == 2] == ["SGD Constant"]
+
+
+def test_one_rule_with_other_hyperparameters_races_under_a_name_of_its_own(task):
+    field = [Strategy.of(rule, "cosine", 0.01) for rule in (AdamW(), AdamW(weight_decay=0.1))]
+    record = race(task, field, steps=20, seeds=(0,), engine=Ensemble())
+    assert {row["strategy"] for row in record.rows()} == {"AdamW cosine 0.01", "AdamW(weight_decay=0.1) cosine 0.01"}
+
+
+def test_two_strategies_of_one_name_are_told_apart_in_print(task):
+    field = [Strategy(SGD(), constant(rate), "mine") for rate in (0.1, 1e-6)]
+    record = race(task, field, steps=20, seeds=(0,), engine=Ensemble())
+    rows = {row["strategy"]: row for row in record.rows()}
+    assert {name: row["peak"] for name, row in rows.items()} == {"mine": 0.1, "mine (2)": 1e-6}
+    assert rows["mine"]["seed_0"] < rows["mine (2)"]["seed_0"]
 
 
 def test_rungs_may_tune_the_rates(task):

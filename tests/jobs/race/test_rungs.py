@@ -10,7 +10,7 @@ from stepsize.engines import Ensemble, Loop
 from stepsize.jobs import RungPlan, halving
 from stepsize.jobs.race.rungs import best_rates, on_rung, prefixed, retimed, runnable, screening, survivors
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
-from stepsize.policies import RECIPES, Policy, constant, cosine, one_cycle
+from stepsize.policies import RECIPES, Policy, constant, cosine, linear_to_zero, one_cycle, wsd
 from stepsize.results import Rung
 from stepsize.rules import SGD, Adagrad, AdamW, Momentum
 from stepsize.schedules import Cosine, Linear
@@ -85,9 +85,10 @@ def test_the_survivors_are_the_best_and_one_of_each_shape():
 
 
 def test_the_best_rate_of_every_family_is_chosen():
-    names = ["SGD cosine 0.1", "SGD cosine 1", "SGD wsd 0.1", "SGD wsd 1", "mine", "SGD linear 1"]
-    found = rung([3.0, 2.0, np.inf, 4.0, 1.0, np.inf], names)
-    assert [s.name for s in best_rates(found)] == ["mine", "SGD cosine 1", "SGD wsd 1"]
+    names = ["cosine 0.1", "mine", "wsd 0.1", "wsd 1", "constant", "linear"]
+    policies = [cosine(0.1), cosine(1.0), wsd(0.1), wsd(1.0), constant(1.0), linear_to_zero(1.0)]
+    found = rung([3.0, 2.0, np.inf, 4.0, 1.0, np.inf], names, policies)
+    assert [s.name for s in best_rates(found)] == ["constant", "mine", "wsd 1"]
 
 
 @pytest.mark.parametrize("fields", [{"seeds": ()}, {"seeds": (1, 1)}, {"steps": 0}, {"steps": 2.5}])

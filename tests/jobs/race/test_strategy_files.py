@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from stepsize.cli.fields import field_of
 from stepsize.jobs.race.strategy_files import read_strategies
 from stepsize.kernel.errors import FormatError, ParameterError, SpecError
-from stepsize.policies import constant, one_cycle, wsd
+from stepsize.policies import constant
+from stepsize.problems import load_task
 from stepsize.results import save
 from stepsize.rules import SGD, AdamW
 from stepsize.strategy import Strategy
@@ -43,14 +45,14 @@ def test_a_toml_file_has_short_forms_and_specs(tmp_path):
     found = read_strategies(written(tmp_path, TOML, "field.toml"))
     names = ["AdamW one_cycle 0.003", "AdamW one_cycle 0.01", "heavy 0.1", "SGD Cosine 0.5"]
     assert [each.name for each in found] == names
-    assert found[0] == Strategy(AdamW(), one_cycle(0.003), names[0])
-    assert found[2] == Strategy(AdamW(weight_decay=0.1), wsd(0.1), "heavy 0.1")
+    assert found[0] == Strategy.of("AdamW", "one_cycle", 0.003)
+    assert found[2] == Strategy.of(AdamW(weight_decay=0.1), "wsd", 0.1, name="heavy 0.1")
     assert found[3].peak == pytest.approx(0.5)
 
 
 def test_a_json_file_is_a_list_an_object_or_what_save_wrote(tmp_path):
     entry = {"rule": "SGD", "policy": "one_cycle", "lr": 0.1}
-    plain = Strategy(SGD(), one_cycle(0.1).only(SGD().hyperparameters), "SGD one_cycle 0.1")
+    plain = Strategy.of("SGD", "one_cycle", 0.1)
     assert read_strategies(written(tmp_path, [entry])) == [plain]
     assert read_strategies(written(tmp_path, {"strategies": [entry]})) == [plain]
     saved = save(Strategy(SGD(), constant(0.1), "mine"), tmp_path / "one.json")
@@ -86,7 +88,7 @@ MOMENTUM = {"kind": "Policy", "lr": {"kind": "Constant", "level": 0.1}, "momentu
         ([{**GOOD, "lr": "fast"}], r"number above 0, not 'fast'"),
         ([{"rule": "SGD", "policy": "cosine", "lrs": []}], r"at \$\[0\]\.lrs: the rates are a list"),
         ([{"rule": "SGD", "policy": "cosine"}], r"at \$\[0\]: the recipe 'cosine' needs its peak rate: add lr or lrs"),
-        ([GOOD, GOOD], r"at \$\[1\]: a strategy is called 'SGD cosine 0.1' already, at \$\[0\]; give each a name"),
+        ([GOOD, GOOD], r"at \$\[1\]: 'SGD cosine 0.1' is written already, at \$\[0\]; leave one out"),
         ([{**GOOD, "policy": MOMENTUM}], r"at \$\[0\]: SGD has no hyperparameter 'momentum' to schedule"),
         ({"strategies": [GOOD, "SGD"]}, r"at \$\.strategies\[1\]: a strategy is written \{"),
         ({"strategy": [GOOD]}, r"no field 'strategy'. Did you mean 'strategies'"),
@@ -138,5 +140,19 @@ def test_a_line_says_what_is_missing(line, message):
 
 
 def test_a_line_that_says_the_same_twice_is_refused():
-    with pytest.raises(SpecError, match=r"'SGD cosine 0\.1' already"):
+    with pytest.raises(SpecError, match=r"'SGD cosine 0\.1' is written already"):
         read_strategies("SGD cosine 0.1, SGD cosine 0.10")
+
+
+def test_two_entries_of_one_name_are_told_apart_in_print(tmp_path):
+    entries = [{**GOOD, "policy": policy, "name": "mine"} for policy in ("cosine", "constant")]
+    found = read_strategies(written(tmp_path, entries))
+    assert [(each.name, each.recipe) for each in found] == [("mine 0.1", "cosine"), ("mine 0.1 (2)", "constant")]
+
+
+def test_a_line_a_file_and_the_options_make_what_the_constructor_makes(tmp_path):
+    made = [Strategy.of("AdamW", name, rate) for name in ("one_cycle", "cosine") for rate in (0.003, 0.01)]
+    line = "AdamW one_cycle 0.003 0.01, AdamW cosine 0.003 0.01"
+    entries = [{"rule": "AdamW", "policy": name, "lrs": [0.003, 0.01]} for name in ("one_cycle", "cosine")]
+    options = field_of(load_task("digits"), None, ["AdamW"], ["one_cycle", "cosine"], ["0.003", "0.01"])
+    assert read_strategies(line) == read_strategies(written(tmp_path, entries)) == list(options.given) == made

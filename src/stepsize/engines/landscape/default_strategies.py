@@ -7,10 +7,9 @@ import torch
 
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats
-from stepsize.policies import recipe
 from stepsize.problems.landscapes import Landscape
 from stepsize.rules import SGD, Adam, Rule
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, round_rate
 
 SAMPLES, ITERATIONS = 256, 20
 
@@ -27,12 +26,7 @@ def usual(landscape: Landscape) -> tuple[Strategy, ...]:
     """Return a small and a large rate of SGD and of Adam: steps that stay in a basin, and steps that leave it."""
     width = float(np.ptp(landscape.box, axis=1).min())
     unit = {SGD: 1 / curvature(landscape), Adam: width}
-    found = []
-    for rule, name, factor in USUAL:
-        peak = float(f"{factor * unit[type(rule)]:.3g}")
-        policy = recipe(name)(peak).only(rule.hyperparameters)
-        found.append(Strategy(rule, policy, f"{type(rule).__name__} {name} {peak:g}"))
-    return tuple(found)
+    return tuple(Strategy.of(rule, recipe, round_rate(factor * unit[type(rule)])) for rule, recipe, factor in USUAL)
 
 
 def curvature(landscape: Landscape, seed: int = 0) -> float:

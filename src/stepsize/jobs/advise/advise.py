@@ -24,7 +24,7 @@ from stepsize.jobs.advise import explain
 from stepsize.jobs.advise.command_line import command
 from stepsize.jobs.advise.pilot_runs import Probe, probe
 from stepsize.jobs.advise.plan import Plan, larger, least, plan, probing
-from stepsize.jobs.advise.search_space import POLICIES, SPACING, at, label, policies_of, usual_rules
+from stepsize.jobs.advise.search_space import POLICIES, SPACING, policies_of, usual_rules
 from stepsize.jobs.paired_statistics import prediction_interval, t_interval
 from stepsize.jobs.race.budget import Budget
 from stepsize.jobs.race.race import race
@@ -33,12 +33,12 @@ from stepsize.jobs.range_test.final_losses import vertex
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.kernel.text import count
-from stepsize.policies import recipe
+from stepsize.policies import LR, recipe
 from stepsize.problems import Task, data_warnings
 from stepsize.results import Advice, Race, Rung
-from stepsize.results.sensitivity import family_of
 from stepsize.rules import Rule
-from stepsize.strategy import Strategy, Trial
+from stepsize.schedules import Constant
+from stepsize.strategy import Strategy, Trial, describe_rule
 
 BUDGET = 120.0
 """The budget when none is given, in full trainings."""
@@ -99,7 +99,7 @@ def askable(budget: Budget, rules: Sequence[Rule], policies: Sequence[str], hori
         raise BudgetError("advice needs at least one rule and one policy to try.")
     for name in policies:
         recipe(name)
-    names = [label(rule) for rule in rules]
+    names = [describe_rule(rule) for rule in rules]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise BudgetError(f"the rule {twice} is named twice; name every rule once.")
@@ -269,7 +269,7 @@ def joined(plans: Plan, rung: Rung, kept: list[Strategy]) -> list[Strategy]:
         more = neighbours(kept[: plans.size.families])
         kept = kept if plans.size.shapes else kept[: plans.size.families]
     else:
-        leaders = {family_of(strategy): strategy for strategy in reversed(kept)}
+        leaders = {strategy.family: strategy for strategy in reversed(kept)}
         best = sorted(leaders.values(), key=kept.index)[: plans.size.tuned]
         more = [found for strategy in best if (found := tuned(strategy, rung)) is not None]
     names = {strategy.name for strategy in rung.strategies} | {strategy.name for strategy in kept}
@@ -278,7 +278,7 @@ def joined(plans: Plan, rung: Rung, kept: list[Strategy]) -> list[Strategy]:
 
 def neighbours(strategies: Sequence[Strategy]) -> list[Strategy]:
     """Return each strategy at the rate below its own and at the one above."""
-    return [at(each, each.peak * factor) for each in strategies for factor in (1 / SPACING, SPACING)]
+    return [each.at(each.peak * factor) for each in strategies for factor in (1 / SPACING, SPACING)]
 
 
 def tuned(strategy: Strategy, rung: Rung) -> Strategy | None:
@@ -286,8 +286,7 @@ def tuned(strategy: Strategy, rung: Rung) -> Strategy | None:
 
     It is the vertex of a parabola; at an edge, the next rate beyond it.
     """
-    family = family_of(strategy)
-    members = [i for i, each in enumerate(rung.strategies) if family_of(each) == family]
+    members = [i for i, each in enumerate(rung.strategies) if each.family == strategy.family]
     members.sort(key=lambda i: rung.strategies[i].peak)
     x = np.log10([rung.strategies[i].peak for i in members])
     means = rung.means[members]
@@ -295,13 +294,13 @@ def tuned(strategy: Strategy, rung: Rung) -> Strategy | None:
     aim = vertex(x, means)
     if len(members) > 1 and place in (0, len(members) - 1):
         aim += math.log10(SPACING) * (-1 if place == 0 else 1)
-    return None if np.abs(x - aim).min() < APART else at(strategy, 10**aim)
+    return None if np.abs(x - aim).min() < APART else strategy.at(10**aim)
 
 
 def _best_constant(rungs: Sequence[Rung]) -> Strategy | None:
     """Return the constant rate that got furthest in the search, and there was best."""
     for rung in reversed(rungs):
         for index in rung.order:
-            if rung.strategies[index].family == "Constant" and np.isfinite(rung.means[index]):
+            if isinstance(rung.strategies[index].policy[LR], Constant) and np.isfinite(rung.means[index]):
                 return rung.strategies[index]
     return None

@@ -13,14 +13,14 @@ import numpy as np
 
 from stepsize.jobs.advise.pilot_runs import Probe
 from stepsize.jobs.advise.plan import Plan
-from stepsize.jobs.advise.search_space import POLICIES, RULES, label
+from stepsize.jobs.advise.search_space import POLICIES, RULES
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.jobs.race.budget import undecided
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.text import count
 from stepsize.results import Race, Rung, Standing
-from stepsize.results.sensitivity import CLOSE, family_of
-from stepsize.strategy import Strategy
+from stepsize.results.sensitivity import CLOSE
+from stepsize.strategy import Strategy, describe_rule
 
 WEAK = 0.3
 """Below this agreement between two rungs the short runs said little about the long ones."""
@@ -68,7 +68,7 @@ def reasons(found: Found) -> tuple[str, ...]:
     second = f"On {len(found.scores)} more seeds, which chose nothing, it reaches {t_interval(found.scores)}."
     others = [each for i, each in enumerate(found.final.standings) if i != found.place]
     said = [first, second, *(_against(each, found) for each in others), _rules(found.probes)]
-    said += [f"Probe of {label(each.rule)}: {each.found.reason}." for each in _raced(found) if each.found.clear]
+    said += [f"Probe of {describe_rule(each.rule)}: {each.found.reason}." for each in _raced(found) if each.found.clear]
     said.append(_touchiness(found))
     return tuple(sentence for sentence in said if sentence)
 
@@ -80,8 +80,8 @@ def tried(race: Race) -> int:
 
 def _raced(found: Found) -> list[Probe]:
     """Return the probes of the rules that went into the race."""
-    rules = {label(strategy.rule) for strategy in found.search.rungs[0].strategies}
-    return [each for each in found.probes if label(each.rule) in rules]
+    rules = {describe_rule(strategy.rule) for strategy in found.search.rungs[0].strategies}
+    return [each for each in found.probes if describe_rule(each.rule) in rules]
 
 
 def _rules(probes: Sequence[Probe]) -> str:
@@ -90,7 +90,7 @@ def _rules(probes: Sequence[Probe]) -> str:
     if len(known) < 2:
         return ""
     steps = known[0].sweep.steps
-    said = ", ".join(f"{label(each.rule)} {each.score:.4g}" for each in known)
+    said = ", ".join(f"{describe_rule(each.rule)} {each.score:.4g}" for each in known)
     return f"Tried out at their best rates for {steps} steps, the rules reach: {said}."
 
 
@@ -111,21 +111,22 @@ def _against(standing: Standing, found: Found) -> str:
 
 def _touchiness(found: Found) -> str:
     """Say how wide the good rates are for the rule and policy of the winner."""
-    family = family_of(found.strategy)
-    own = next((each for each in found.search.sensitivities if each.family == family), None)
+    own = found.search.sensitivity_of(found.strategy)
     if own is None or len(own.rates) < 2:
         return ""
     rates = ", ".join(f"{rate:.3g}" for rate in own.rates)
     return (
-        f"Of the peaks {rates} tried for {family}, those from {own.low:.2g} to {own.high:.2g} stay within {CLOSE:.0%} "
-        f"of the best: {own}."
+        f"Of the peaks {rates} tried for {own.family}, those from {own.low:.2g} to {own.high:.2g} stay within "
+        f"{CLOSE:.0%} of the best: {own}."
     )
 
 
 def warnings(found: Found) -> tuple[str, ...]:
     """Return what to be careful of."""
     final, search, scores = found.final, found.search, found.scores
-    said = [f"Probe of {label(each.rule)}: {each.found.reason}." for each in _raced(found) if not each.found.clear]
+    said = [
+        f"Probe of {describe_rule(each.rule)}: {each.found.reason}." for each in _raced(found) if not each.found.clear
+    ]
     said += [each for probe in _raced(found)[:1] for each in probe.found.warnings]
     diverged = int(np.sum(~np.isfinite(scores)))
     if diverged:
@@ -156,9 +157,9 @@ def _shared(first: Rung, second: Rung) -> int:
 
 def _edge(found: Found) -> str:
     """Say whether the winner's rate is the smallest or the largest that was tried for its rule and policy."""
-    family = family_of(found.strategy)
+    family = found.strategy.family
     rungs = found.search.rungs
-    peaks = sorted({each.peak for rung in rungs for each in rung.strategies if family_of(each) == family})
+    peaks = sorted({each.peak for rung in rungs for each in rung.strategies if each.family == family})
     own = found.strategy.peak
     if len(peaks) < 2 or peaks[0] < own < peaks[-1]:
         return ""
@@ -189,15 +190,15 @@ def more(found: Found, plans: Plan, larger: Plan | None, margin: float) -> str:
 
 def untried_rules(found: Found) -> tuple[str, ...]:
     """Return the names of the default rules that had neither a range test nor a race."""
-    tried_out = {label(each.rule) for each in found.probes}
-    raced = {label(strategy.rule) for rung in found.search.rungs for strategy in rung.strategies}
-    return tuple(name for name in map(label, RULES) if name not in tried_out | raced)
+    tried_out = {describe_rule(each.rule) for each in found.probes}
+    raced = {describe_rule(strategy.rule) for rung in found.search.rungs for strategy in rung.strategies}
+    return tuple(name for name in map(describe_rule, RULES) if name not in tried_out | raced)
 
 
 def untried_policies(found: Found) -> tuple[str, ...]:
     """Return the names of the default policies that raced with no rule."""
     field = [strategy for rung in found.search.rungs for strategy in rung.strategies]
-    raced = {family_of(strategy).removeprefix(f"{label(strategy.rule)} ") for strategy in field}
+    raced = {strategy.recipe for strategy in field}
     return tuple(name for name in POLICIES if name not in raced)
 
 

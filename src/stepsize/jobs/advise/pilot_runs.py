@@ -10,18 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from stepsize.execution.runner import Runner
-from stepsize.jobs.advise.search_space import candidate, policies_of, probe_of
+from stepsize.jobs.advise.search_space import policies_of, probe_of
 from stepsize.jobs.range_test.final_losses import ends
 from stepsize.jobs.range_test.ramp import range_test
 from stepsize.jobs.range_test.search import COARSE, FINE, Fans, centre_of
 from stepsize.jobs.range_test.suggest import suggest, wanted_policy
 from stepsize.results import Suggestion, Sweep
 from stepsize.rules import DAdaptAdam, DAdaptSGD, DoG, DoWG, Polyak, Prodigy, Rule
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, round_rate
 
 PARAMETER_FREE = (DAdaptAdam, DAdaptSGD, DoG, DoWG, Polyak, Prodigy)
 """Rules that find their scale by themselves: a ramp of their rate, which is about 1, shows nothing."""
@@ -68,9 +69,11 @@ class Probe:
         """Return this rule with the policy of that name at the rate that the probe points to."""
         found = suggest(self.sweep, policy, horizon)
         if found.lr is None:
-            return candidate(self.rule, policy, self.fallback)
-        share = None if found.base is None else found.base.value / found.lr.value
-        return candidate(self.rule, policy, found.lr.value, base=share)
+            return Strategy.of(self.rule, policy, round_rate(self.fallback))
+        base: dict[str, Any] = {}
+        if found.base is not None:
+            base["base"] = float(f"{found.base.value / found.lr.value:.2g}")
+        return Strategy.of(self.rule, policy, round_rate(found.lr.value), **base)
 
     @property
     def fallback(self) -> float:

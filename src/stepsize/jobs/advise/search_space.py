@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from stepsize.engines import FunctionTask
-from stepsize.jobs.range_test.suggest import at_rate
 from stepsize.jobs.rescale import rescale_to_shape
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import constant, recipe
@@ -24,7 +23,7 @@ from stepsize.rules import (
     ScheduleFreeAdamW,
     ScheduleFreeSGD,
 )
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, describe_rule, round_rate
 
 RULES: tuple[Rule, ...] = (
     AdamW(), Momentum(), Nesterov(), RMSProp(), Lion(), Adagrad(), Prodigy(), ScheduleFreeAdamW(),
@@ -75,27 +74,6 @@ def probe_of(rule: Rule, names: Sequence[str]) -> str:
     return next((name for name in PROBES if name in own), own[0])
 
 
-def label(rule: Rule) -> str:
-    """Return how a strategy's name calls a rule: its kind, and what it has that is not the default.
-
-    >>> label(AdamW()), label(AdamW(weight_decay=0.1))
-    ('AdamW', 'AdamW(weight_decay=0.1)')
-    """
-    own = {name: value for name, value in rule.spec_fields().items() if name != "lr"}
-    usual = {each.name: each.default for each in fields(rule)}
-    changed = [f"{name}={value}".replace(" ", "") for name, value in own.items() if value != usual[name]]
-    return rule.title + (f"({','.join(changed)})" if changed else "")
-
-
-def candidate(rule: Rule, name: str, rate: float, *, base: float | None = None) -> Strategy:
-    """Return the strategy of `rule` with the policy called `name`, named after both and its peak.
-
-    base: of a cycle, as a share of its peak; its own when not given.
-    """
-    policy = at_rate(name, rate, rule, base=base)
-    return Strategy(rule, policy, f"{label(rule)} {name} {float(f'{rate:.3g}'):g}")
-
-
 def candidates(rule: Rule, found: Suggestion, policies: Sequence[str], rates: int, horizon: int) -> list[Strategy]:
     """Return the strategies of one rule: every policy at `rates` peaks around the one that a range test points to.
 
@@ -103,9 +81,9 @@ def candidates(rule: Rule, found: Suggestion, policies: Sequence[str], rates: in
     """
     aim = rule.lr if found.lr is None else found.lr.value
     return [
-        candidate(rule, name, aim * _peak_shift(name, horizon) * SPACING ** (place - (rates - 1) / 2))
+        Strategy.of(rule, name, round_rate(aim * _peak_shift(name, horizon) * SPACING ** (number - (rates - 1) / 2)))
         for name in policies
-        for place in range(rates)
+        for number in range(rates)
     ]
 
 
@@ -114,24 +92,19 @@ def _peak_shift(name: str, horizon: int) -> float:
     return rescale_to_shape(None, constant(1.0), recipe(name)(1.0), horizon)
 
 
-def at(strategy: Strategy, rate: float) -> Strategy:
-    """Return `strategy` with another peak, in its name too."""
-    rounded = float(f"{rate:.3g}")
-    stem = strategy.name.rpartition(" ")[0]
-    return replace(strategy.scaled(rounded / strategy.peak), name=f"{stem} {rounded:g}")
-
-
 def variants(rules: Iterable[Rule], name: str, values: Sequence[float]) -> tuple[Rule, ...]:
     """Return each of `rules` that has the hyperparameter `name` once at each of `values`, and the others as they are.
 
     Raises ParameterError when no rule has it.
 
-    >>> [label(rule) for rule in variants((AdamW(), Lion()), "weight_decay", (0.0, 0.1))]
+    >>> [describe_rule(rule) for rule in variants((AdamW(), Lion()), "weight_decay", (0.0, 0.1))]
     ['AdamW(weight_decay=0.0)', 'AdamW(weight_decay=0.1)', 'Lion', 'Lion(weight_decay=0.1)']
     """
     rules = tuple(rules)
     if not any(name in rule.hyperparameters for rule in rules):
-        raise ParameterError(f"none of {', '.join(map(label, rules))} has a hyperparameter {name!r} to try values of.")
+        raise ParameterError(
+            f"none of {', '.join(map(describe_rule, rules))} has a hyperparameter {name!r} to try values of."
+        )
     found: list[Rule] = []
     for rule in rules:
         found += [replace(rule, **{name: value}) for value in values] if name in rule.hyperparameters else [rule]

@@ -110,7 +110,7 @@ def led(policy: Policy, run: LossCurve) -> Policy:
     if rates[0] < rates.max():
         return policy
     warm = run.rates[:before] * (rates[0] / run.rates.max())
-    return Policy(**{LR: Table(tuple(warm.tolist()), before) >> schedule})
+    return Policy(lr=Table(tuple(warm.tolist()), before) >> schedule)
 
 
 def apart(first: Forecast, second: Forecast, error: float) -> bool:
@@ -158,9 +158,7 @@ def _refuse_rise(name: str, table: Floats) -> None:
 
 
 def _bound(name: str, policy: Policy, horizon: int) -> Policy:
-    schedule = policy[LR]
-    own = schedule.steps
-    bound = policy.over(own if isinstance(own, int) else horizon)
+    bound = policy.bound_to(horizon)
     _refuse_rise(name, bound[LR].table(0, int(bound[LR].steps)))
     return bound
 

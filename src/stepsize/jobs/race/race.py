@@ -25,7 +25,7 @@ from stepsize.kernel.text import count
 from stepsize.problems import Task
 from stepsize.results import Curves, Race, Rung, Standing
 from stepsize.results.race import Selection, View
-from stepsize.strategy import Strategy, Trial
+from stepsize.strategy import Strategy, Trial, distinguish
 
 Between = Callable[[Rung, list[Strategy]], list[Strategy]]
 """Told of a rung that is done and of who goes on from it, best first; returns who does, such as other rates too."""
@@ -88,7 +88,7 @@ def race(
     horizon = task.steps if steps is None else steps
     tuning = _tuning(horizon, seeds, tune_seeds, rungs)
     plans = tuning or ([RungPlan(horizon, tuple(seeds))] if rungs is None else list(rungs))
-    entries = _distinct(strategies)
+    entries = distinguish(strategies)
     _check(entries, plans, horizon, selection)
     runnable(entries, plans, horizon, checked(view))
     allowed = None if budget is None else Budget.of(budget)
@@ -128,15 +128,6 @@ def _check(entries: Sequence[Strategy], plans: Sequence[RungPlan], horizon: int,
         raise ParameterError(f"the last rung must have the full horizon of {horizon} steps, not {last}.")
     if selection not in SELECTIONS:
         raise ParameterError(f"no selection is called {selection!r}. {suggestion(selection, SELECTIONS)}")
-
-
-def _distinct(strategies: Iterable[Strategy]) -> list[Strategy]:
-    entries = list(strategies)
-    names = [strategy.name for strategy in entries]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ParameterError(f"two strategies are called {twice[0]!r}; give each a name of its own.")
-    return entries
 
 
 def affordable(

@@ -14,12 +14,11 @@ from typing import Annotated
 from stepsize.jobs.rescale import BOUND, rescale_to_horizon
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, suggestion
 from stepsize.kernel.spec import Bound, Spec
-from stepsize.policies import Policy
+from stepsize.policies import LR, Policy
 from stepsize.results import Rung
 from stepsize.results.race import View
-from stepsize.results.sensitivity import family_of
 from stepsize.schedules import Until
-from stepsize.strategy import Strategy
+from stepsize.strategy import Family, Strategy
 
 Count = Annotated[int, Bound("at least 1", low=1)]
 
@@ -136,18 +135,18 @@ def survivors(rung: Rung, keep: int | None, *, shapes: bool) -> list[Strategy]:
         return ranked or list(rung.strategies)
     kept, seen = [], set()
     for place, strategy in enumerate(ranked):
-        if place < keep or (shapes and strategy.family not in seen):
+        if place < keep or (shapes and strategy.policy[LR].outline not in seen):
             kept.append(strategy)
-        seen.add(strategy.family)
+        seen.add(strategy.policy[LR].outline)
     return kept
 
 
 def best_rates(rung: Rung) -> list[Strategy]:
     """Return the best rate of every family, a rule with a policy; best first."""
-    found: dict[str, Strategy] = {}
+    best: dict[Family, Strategy] = {}
     for strategy in alive(rung):
-        found.setdefault(family_of(strategy), strategy)
-    return list(found.values()) or list(rung.strategies)
+        best.setdefault(strategy.family, strategy)
+    return list(best.values()) or list(rung.strategies)
 
 
 def alive(rung: Rung) -> list[Strategy]:

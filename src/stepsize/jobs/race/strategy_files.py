@@ -18,17 +18,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stepsize.jobs.range_test.suggest import peak
 from stepsize.kernel.errors import FormatError, ParameterError, SpecError, StepsizeError, brief, suggestion
-from stepsize.policies import RECIPES, Policy, recipe
+from stepsize.policies import RECIPES, Policy
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import AdamW, Rule
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, distinguish
 
 FIELDS = ("rule", "policy", "lr", "lrs", "name")
 """What a short form may say."""
 
-Placed = tuple[str, Strategy]
+Written = tuple[str, Strategy]
 """A strategy, and where it was written."""
 
 
@@ -82,7 +81,7 @@ def _listed(data: Any) -> list[tuple[str, Any]]:
 _TOP = ("strategies",)
 
 
-def _entry(data: Any, path: str) -> list[Placed]:
+def _entry(data: Any, path: str) -> list[Written]:
     """Return the strategies of one entry: a spec, or a short form with one rate or several."""
     if not isinstance(data, Mapping):
         raise SpecError(
@@ -129,19 +128,11 @@ def _strategies(rule: Rule, policy: Any, rates: list[float], path: str, name: st
             raise SpecError(f"at {path}.policy: no policy is called {policy!r}. {suggestion(policy, RECIPES)}")
         if not rates:
             raise SpecError(f"at {path}: the recipe {policy!r} needs its peak rate: add lr or lrs.")
-        return [_named(rule, policy, rate, name) for rate in rates]
-    shape = CATALOGUE.decode(policy, Policy, f"{path}.policy")
+    else:
+        policy = CATALOGUE.decode(policy, Policy, f"{path}.policy")
     if not rates:
-        return [Strategy(rule, shape, name)]
-    stem = name or f"{rule.title} {Strategy(rule, shape).family}"
-    return [Strategy(rule, shape.scaled(rate / peak(shape)), f"{stem} {rate:g}") for rate in rates]
-
-
-def _named(rule: Rule, policy: str, rate: float, name: str = "") -> Strategy:
-    """Return the recipe at a rate, without the hyperparameters that the rule does not have."""
-    return Strategy(
-        rule, recipe(policy)(rate).only(rule.hyperparameters), f"{name or f'{rule.title} {policy}'} {rate:g}"
-    )
+        return [Strategy.of(rule, policy, name=name)]
+    return [Strategy.of(rule, policy, rate, name=name and f"{name} {rate:g}") for rate in rates]
 
 
 def _from_words(words: list[str]) -> list[Strategy]:
@@ -157,7 +148,7 @@ def _from_words(words: list[str]) -> list[Strategy]:
         raise ParameterError(f"in {line!r}: {named}")
     if len(words) < 3:
         raise ParameterError(f"in {line!r}: the peak rate is missing; write {' '.join(words)} 0.01, for example.")
-    return [_named(rules[words[0]](), words[1], _rate(word, line)) for word in words[2:]]
+    return [Strategy.of(words[0], words[1], _rate(word, line)) for word in words[2:]]
 
 
 def _rate(word: str, line: str) -> float:
@@ -170,16 +161,11 @@ def _rate(word: str, line: str) -> float:
     return rate
 
 
-def _distinct(placed: Iterable[Placed]) -> list[Strategy]:
-    """Return the strategies, or raise SpecError where two of them have one name."""
-    seen: dict[str, str] = {}
-    found = []
-    for path, strategy in placed:
-        if strategy.name in seen:
-            raise SpecError(
-                f"at {path}: a strategy is called {strategy.name!r} already, at {seen[strategy.name]}; "
-                "give each a name of its own."
-            )
-        seen[strategy.name] = path
-        found.append(strategy)
-    return found
+def _distinct(written: Iterable[Written]) -> list[Strategy]:
+    """Return the strategies with a name each, or raise SpecError where two of them are equal."""
+    seen: dict[Strategy, str] = {}
+    for path, strategy in written:
+        if strategy in seen:
+            raise SpecError(f"at {path}: {strategy.name!r} is written already, at {seen[strategy]}; leave one out.")
+        seen[strategy] = path
+    return distinguish(seen)

@@ -19,10 +19,9 @@ import numpy as np
 from stepsize.jobs.range_test.bounds import Reading, read
 from stepsize.jobs.range_test.final_losses import lowest
 from stepsize.jobs.range_test.other_hyperparameters import suggest_value
-from stepsize.jobs.rescale import rates_of, rescale_exponent, rescale_to_horizon, rescale_to_shape
+from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon, rescale_to_shape
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import BudgetError, LengthError
-from stepsize.policies import LR, Policy, constant, cyclical, recipe
+from stepsize.policies import LR, Policy, constant, recipe
 from stepsize.results import Estimate, Suggestion, Sweep
 from stepsize.rules import Adagrad, Rule
 from stepsize.strategy import Strategy
@@ -175,19 +174,8 @@ def wanted_policy(wanted: str | Policy | Strategy, rule: Rule | None) -> Policy:
         policy = recipe(wanted)(1.0)
     else:
         given = wanted.policy if isinstance(wanted, Strategy) else wanted
-        policy = given.scaled(1 / peak(given))
+        policy = given.scaled(1 / (given.peak or 1.0))
     return policy if rule is None else policy.only(rule.hyperparameters)
-
-
-def peak(policy: Policy) -> float:
-    """Return the largest rate of a policy."""
-    steps = policy[LR].steps
-    run = steps if isinstance(steps, int) else 1000
-    try:
-        found = float(rates_of(policy, run).max())
-    except LengthError as error:
-        raise BudgetError(f"the peak of {policy!r} is not known in a run of {run} steps: bind it. {error}") from None
-    return found or 1.0
 
 
 def at_rate(
@@ -199,7 +187,7 @@ def at_rate(
     """
     top = float(f"{lr:.3g}")
     if isinstance(wanted, str):
-        found = recipe(wanted)(top) if base is None else cyclical(top, base=float(f"{base:.2g}"), shape=wanted)
+        found = recipe(wanted)(top, **({} if base is None else {"base": float(f"{base:.2g}")}))
         found = found if rule is None else found.only(rule.hyperparameters)
     else:
         found = wanted_policy(wanted, rule).scaled(top)

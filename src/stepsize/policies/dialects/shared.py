@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from typing import Literal
 
 from stepsize.kernel.errors import LengthError, ParameterError, brief, suggestion
-from stepsize.policies.base import LR, Policy
+from stepsize.policies.base import Policy
 from stepsize.schedules import Chain, Clipped, Constant, Interpolated, Linear, Pair, Schedule, Segment, Table, Until
 
 
@@ -163,4 +163,4 @@ def _sequence(schedules: Sequence[Schedule], lengths: Sequence[int]) -> Schedule
 
 def rate(schedule: Schedule) -> Policy:
     """Return the policy that schedules the learning rate alone."""
-    return Policy(**{LR: schedule})
+    return Policy(lr=schedule)

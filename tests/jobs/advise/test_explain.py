@@ -5,6 +5,7 @@ import samples
 
 from stepsize.jobs.advise import explain
 from stepsize.jobs.advise.search_space import POLICIES, RULES
+from stepsize.strategy import describe_rule
 
 
 @pytest.fixture(scope="module")

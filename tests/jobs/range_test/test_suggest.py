@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stepsize.jobs import peak, suggest
+from stepsize.jobs import suggest
 from stepsize.policies import constant, linear_to_zero, one_cycle
 from stepsize.results import Estimate, Sweep
 from stepsize.rules import SGD, Adagrad, AdamW, ClipNorm, Lion, Prodigy
@@ -196,7 +196,7 @@ def test_what_is_asked_for_may_be_a_name_a_policy_or_a_strategy():
     wanted = one_cycle(7.0).only({"lr", "momentum"})
     by_name, by_policy = suggest(sweep, "one_cycle"), suggest(sweep, wanted)
     assert by_name.lr == by_policy.lr == suggest(sweep, Strategy(AdamW(), wanted)).lr
-    assert peak(by_policy.policy) == pytest.approx(by_policy.lr.value, rel=5e-3)
+    assert by_policy.policy.peak == pytest.approx(by_policy.lr.value, rel=5e-3)
     assert "momentum" in by_policy.policy
 
 

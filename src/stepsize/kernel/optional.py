@@ -17,6 +17,7 @@ _EXTRAS = {
     "torch": "torch",
     "scipy": "torch",
     "matplotlib": "plot",
+    "plotext": "plot",
     "jinja2": "plot",
     "sklearn": "examples",
     "jax": "jax",

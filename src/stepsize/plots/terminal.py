@@ -1,36 +1,67 @@
-"""A range test as text, for a terminal: the curve as a line of dots, and marks under the axis. It needs NumPy alone."""
+"""A range test as text for a terminal: pictures by plotext, or tables where it or its characters are missing."""
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import cycle
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from stepsize.kernel.arrays import floats
+from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.optional import installed, need
 from stepsize.plots import range_test_data, style
-from stepsize.plots.canvas import BRAILLE, PLAIN, Canvas, Ink
 from stepsize.plots.range_test_data import Mark, Window
 from stepsize.results import Suggestion, Sweep
 
 LEAST = (40, 4)
 """The fewest columns, and the fewest lines of a picture, that show anything."""
 
+MARKS = {"min": "[", "max": "]", "lr": "▲", "base": "△", "limit": "┊"}
+SIGNS = "●○■□"
+"""Of grids, the last one's first."""
+
+CROSS, ABOVE = "✗", "↑"
+"""A run that diverged, and one whose loss lies above the picture."""
+
+CHARACTERS = "⣿│┤└─┬├┈" + CROSS + ABOVE + SIGNS + "".join(MARKS.values())
+"""Every kind of character that a picture may need."""
+
+ROWS = 15
+"""The most rows of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """What one picture shows: a title and axes, a curve, a level, signs with their meaning, and marks on the x axis.
+
+    curve: x and y, (points,) each. signs: the character, what it means, and its x and y. crosses: x of what diverged.
+    """
+
+    title: str
+    x: Window
+    y: Window
+    curve: tuple[Floats, Floats]
+    marks: Sequence[Mark]
+    level: float = math.nan
+    signs: Sequence[tuple[str, str, Floats, Floats]] = ()
+    crosses: Floats = field(default_factory=lambda: np.empty(0))
+
 
 def sketch(
     sweep: Sweep, suggestion: Suggestion | None = None, width: int = 80, height: int = 12, encoding: str = "utf-8"
 ) -> str:
-    """Return a range test as lines of text: a ramp, a fan, or the ramp and the fans of a search below each other.
+    """Return a range test as lines of text: a ramp, a grid, or the ramp and the grids of a search below each other.
 
-    sweep: as it was recorded. suggestion: what was read off it; its rates are marked under the axis. width: of a line,
-    in characters, at least 40. height: of each picture, in lines, at least 4, without its words, axis and marks.
-    encoding: of where it goes; braille where it has that, else ASCII.
+    sweep: as it was recorded. suggestion: what follows from it; its rates are marked on the axis. width: of a line, in
+    characters, at least 40. height: of each picture, in lines, at least 4, without title, axis and key.
+    encoding: of where it goes. Where it has no braille, or plotext is not installed, there are tables in place of
+    pictures.
 
-    A ramp is the median of its seeds, smoothed. A fan is the mean over its seeds, a sign at each rate and a line
-    between them; of the fans before it there are the signs alone. A run that diverged is a cross at the top.
+    A ramp is the median of its seeds, smoothed. A grid is the mean over its seeds, a sign at each rate and a line
+    between them; of the grids before it there are the signs alone. A run that diverged is a cross at the top.
 
     Raises ParameterError for a width or height that is too small.
     """
@@ -39,13 +70,12 @@ def sketch(
             f"a sketch of {width} columns and {height} lines is too small to be read. "
             f"Give it at least {LEAST[0]} and {LEAST[1]}."
         )
-    ink = PLAIN if _encoded(BRAILLE.probe, encoding) != BRAILLE.probe else BRAILLE
-    page = _Page(width, height, ink)
-    ramp, fans = range_test_data.parts(sweep)
-    lines = [] if ramp is None else page.ramp(ramp, suggestion)
-    if fans:
-        lines += [""] * bool(lines) + page.fans(fans, suggestion)
-    return "\n".join(_encoded(line.rstrip(), encoding) for line in lines)
+    ramp, grids = range_test_data.parts(sweep)
+    sketches = [] if ramp is None else [_ramp(ramp, suggestion)]
+    sketches += [_grids(grids, suggestion)] if grids else []
+    drawable = installed("plotext") and _encoded(CHARACTERS, encoding) == CHARACTERS
+    texts = [_picture(one, width, height) if drawable else _table(one, width) for one in sketches]
+    return "\n".join(_encoded(line.rstrip(), encoding) for line in "\n\n".join(texts).splitlines())
 
 
 def _encoded(text: str, encoding: str) -> str:
@@ -56,63 +86,127 @@ def _encoded(text: str, encoding: str) -> str:
         return _encoded(text, "ascii")
 
 
-@dataclass(frozen=True)
-class _Page:
-    """How large a picture is, and what it is drawn with."""
+def _ramp(sweep: Sweep, suggestion: Suggestion | None) -> Sketch:
+    rates, losses = range_test_data.fit(sweep, suggestion)
+    curve, marks = style.middle(losses, average="median"), range_test_data.marks(suggestion)
+    note = "" if np.isfinite(curve).any() else "; no loss is finite"
+    return Sketch(
+        title=f"{sweep.title} on {sweep.task}: loss while the rate climbs{note}",
+        x=range_test_data.values((sweep,), marks),
+        y=range_test_data.losses_of_ramp(curve, floats(sweep.losses)),
+        curve=(rates, curve),
+        marks=marks,
+    )
 
-    width: int
-    height: int
-    ink: Ink
 
-    def ramp(self, sweep: Sweep, suggestion: Suggestion | None) -> list[str]:
-        """Return the lines of a ramp."""
-        rates, each = range_test_data.fit(sweep, suggestion)
-        curve, shown = style.middle(each, average="median"), range_test_data.marks(suggestion)
-        title = f"{sweep.title} on {sweep.task}: loss while the rate climbs"
-        losses = range_test_data.losses_of_ramp(curve, floats(sweep.losses))
-        canvas = self._canvas(range_test_data.values((sweep,), shown), losses)
-        canvas.line(rates, curve)
-        notes = [] if np.isfinite(curve).any() else ["every loss is infinite or not a number"]
-        return [*self._words([title, *notes]), *canvas.lines(), *self._marks(canvas, shown)]
+def _grids(grids: Sequence[Sweep], suggestion: Suggestion | None) -> Sketch:
+    """Return the grids of a search; the last of them is the one in question."""
+    last, marks = grids[-1], range_test_data.mark_of_fan(grids[-1], suggestion)
+    what = "validation score" if last.held_out.size else "training loss"
+    against = "peak rate" if last.of == "lr" else last.of.replace("_", " ")
+    signs = zip(reversed(grids), SIGNS * len(grids), strict=False)
+    return Sketch(
+        title=f"{last.title} on {last.task}: {what} at the end of runs, over the {against}",
+        x=range_test_data.values(tuple(grids), marks),
+        y=range_test_data.losses_of_fans(tuple(grids)),
+        curve=(floats(last.rates), range_test_data.ends(last)),
+        marks=marks,
+        level=float(last.before[np.isfinite(last.before)].mean()) if np.isfinite(last.before).any() else math.nan,
+        signs=[(sign, f"{grid.steps} steps", floats(grid.rates), range_test_data.ends(grid)) for grid, sign in signs],
+        crosses=np.concatenate([grid.rates[~np.isfinite(grid.judged).all(axis=1)] for grid in grids]),
+    )
 
-    def fans(self, fans: Sequence[Sweep], suggestion: Suggestion | None) -> list[str]:
-        """Return the lines of fans; the last of them is the one in question."""
-        last, shown = fans[-1], range_test_data.mark_of_fan(fans[-1], suggestion)
-        canvas = self._canvas(range_test_data.values(tuple(fans), shown), range_test_data.losses_of_fans(tuple(fans)))
-        key: list[str] = []
-        before = last.before[np.isfinite(last.before)]
-        if len(before):
-            canvas.level(float(before.mean()))
-            key.append(f"{self.ink.level} before training")
-        canvas.line(last.rates, range_test_data.ends(last))
-        signs = list(zip(reversed(fans), cycle(self.ink.signs), strict=False))
-        for fan, sign in reversed(signs):
-            canvas.signs(fan.rates, range_test_data.ends(fan), sign)
-            key.insert(0, f"{sign} {fan.steps} steps")
-        for fan in fans:
-            canvas.crosses(fan.rates[~np.isfinite(fan.judged).all(axis=1)])
-        others = ((self.ink.cross, "diverged"), (self.ink.above, "higher"))
-        key += [f"{sign} {word}" for sign, word in others if canvas.has(sign)]
-        what = "validation score" if last.held_out.size else "training loss"
-        against = "peak rate" if last.of == "lr" else last.of.replace("_", " ")
-        title = f"{last.title} on {last.task}: {what} at the end of runs, over the {against}"
-        return [*self._words([title]), *self._words(key), *canvas.lines(), *self._marks(canvas, shown)]
 
-    def _canvas(self, x: Window, y: Window) -> Canvas:
-        return Canvas(x, y, self.width, self.height, self.ink)
+def _picture(shown: Sketch, width: int, height: int) -> str:
+    """Return a picture between its title and its key. plotext has one figure, which is cleared before and after."""
+    plotext = need("plotext")
+    figure, key = plotext.figure, []
+    plotext.terminal.limit(False, False)  # else the terminal of this process cuts what goes elsewhere
+    figure.clear()
+    figure.plot_size(width, height + 2)
+    figure.theme("colorless")
+    figure.axes(False, axis="both", side=1)
 
-    def _words(self, parts: Sequence[str]) -> list[str]:
-        """Return phrases in as few lines as they fit in, none of them torn where it fits."""
-        lines: list[str] = []
-        for part in parts:
-            if lines and len(lines[-1]) + 2 + len(part) <= self.width:
-                lines[-1] += f"  {part}"
-            else:
-                lines += textwrap.wrap(part, self.width)
-        return lines
+    def put(x: Floats, y: Floats, marker: str, *, joined: bool = False) -> None:
+        finite = np.isfinite(x) & np.isfinite(y)
+        near = np.clip(y[finite], -1, 3)  # plotext allocates every cell of a line, also of its part above the picture
+        signal = figure.signal(x[finite].tolist(), near.tolist(), marker=marker)
+        figure.draw(signal.lines() if joined else signal)
 
-    def _marks(self, canvas: Canvas, shown: Sequence[Mark]) -> list[str]:
-        """Return the marks under the axis, as many lines as it takes for none to hide another, and what they are."""
-        signs = self.ink.marks
-        lines = canvas.under([(signs[mark.word], mark.estimate.value) for mark in shown])
-        return [*lines, *self._words([f"{signs[mark.word]} {mark.text}" for mark in shown])]
+    for axis, window in (("x", shown.x), ("y", shown.y)):
+        values = ticks(window)
+        figure.ruler(axis).lim(0, 1)
+        figure.ruler(axis).ticks([float(window.share(value)) for value in values], list(map(style.rate, values)))
+    if 0 <= (level := float(shown.y.share(shown.level))) <= 1:
+        figure.line(level, "horizontal", style="dotted")
+    put(shown.x.share(shown.curve[0]), shown.y.share(shown.curve[1]), "braille", joined=True)
+    for sign, meaning, rates, losses in reversed(shown.signs):
+        x, y = shown.x.share(rates), shown.y.share(losses)
+        put(x[y <= 1], y[y <= 1], sign)
+        put(x[y > 1], np.ones((y > 1).sum()), ABOVE)
+        key.insert(0, f"{sign} {meaning}")
+    put(shown.x.share(shown.crosses), np.ones(len(shown.crosses)), CROSS)
+    for mark, x, line in _stacked(shown, width):
+        put(np.array([x]), np.array([(line + 0.5) / height]), MARKS[mark.word])
+    text = str(plotext.uncolorize(str(figure.build())))
+    figure.clear()
+    plotext.terminal.limit()
+    key += ["┈ before training"] * math.isfinite(shown.level)
+    key += [f"{sign} {meaning}" for sign, meaning in ((CROSS, "diverged"), (ABOVE, "higher")) if sign in text]
+    key += [f"{MARKS[mark.word]} {mark.text}" for mark in shown.marks]
+    return "\n".join([*textwrap.wrap(shown.title, width), text.rstrip("\n"), *_filled(key, width)])
+
+
+def _stacked(shown: Sketch, width: int) -> list[tuple[Mark, float, int]]:
+    """Return each mark with its share of the x axis and the line that it stands on, so that none hides another."""
+    stacked: list[tuple[Mark, float, int]] = []
+    for mark in shown.marks:
+        x = float(shown.x.share(mark.estimate.value))
+        if 0 <= x <= 1:
+            stacked.append((mark, x, sum(abs(x - other) * width < 2 for _, other, _ in stacked)))
+    return stacked
+
+
+def _table(shown: Sketch, width: int) -> str:
+    """Return the title and some points of the curve as rows, with a bar each, and the marks."""
+    rates, losses = shown.curve
+    rows = np.unique(np.linspace(0, len(rates) - 1, ROWS).round().astype(int))
+    lines = []
+    for rate, loss in zip(rates[rows].tolist(), losses[rows].tolist(), strict=True):
+        share = float(np.clip(shown.y.share(loss), 0, 1))
+        bar = "#" * round((width - 22) * share) if math.isfinite(share) else "diverged"
+        lines.append(f"{style.rate(rate):>9} {loss:>10.4g}  {bar}")
+    marks = [mark.text for mark in shown.marks]
+    return "\n".join([*textwrap.wrap(shown.title, width), *lines, *_filled(marks, width)])
+
+
+def _filled(phrases: Sequence[str], width: int) -> list[str]:
+    """Return phrases in as few lines as they fit in, none of them torn."""
+    lines: list[str] = []
+    for phrase in phrases:
+        if lines and len(lines[-1]) + 2 + len(phrase) <= width:
+            lines[-1] += f"  {phrase}"
+        else:
+            lines.append(phrase)
+    return lines
+
+
+def ticks(window: Window) -> list[float]:
+    """Return where an axis has numbers: at decades, or at 1, 2 and 5 times them in a short one; else at round numbers.
+
+    >>> ticks(Window(1e-3, 2.0, log=True)), ticks(Window(0.8, 1.0, log=False))
+    ([0.001, 0.01, 0.1, 1.0], [0.8, 0.85, 0.9, 0.95, 1.0])
+    """
+    if window.log:
+        decades = range(math.floor(math.log10(window.low)), math.ceil(math.log10(window.high)) + 1)
+        for subs in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+            inside = [float(f"{sub}e{decade}") for decade in decades for sub in subs]
+            inside = [value for value in inside if window.low <= value <= window.high]
+            if len(inside) > 2:
+                break
+        return inside
+    rough = (window.high - window.low) / 5
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * sub for sub in (1, 2, 5, 10) if size * sub >= 0.999 * rough)
+    first = math.ceil(window.low / step - 1e-9)
+    return [round(i * step, 12) + 0.0 for i in range(first, math.floor(window.high / step + 1e-9) + 1)]

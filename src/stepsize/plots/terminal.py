@@ -120,7 +120,8 @@ def _grids(grids: Sequence[Sweep], suggestion: Suggestion | None) -> Sketch:
 def _picture(shown: Sketch, width: int, height: int) -> str:
     """Return a picture between its title and its key. plotext has one figure, which is cleared before and after."""
     plotext = need("plotext")
-    figure, key = plotext.figure, []
+    figure = plotext.figure
+    key: list[str] = []
     plotext.terminal.limit(False, False)  # else the terminal of this process cuts what goes elsewhere
     figure.clear()
     figure.plot_size(width, height + 2)
@@ -146,8 +147,8 @@ def _picture(shown: Sketch, width: int, height: int) -> str:
         put(x[y > 1], np.ones((y > 1).sum()), ABOVE)
         key.insert(0, f"{sign} {meaning}")
     put(shown.x.share(shown.crosses), np.ones(len(shown.crosses)), CROSS)
-    for mark, x, line in _stacked(shown, width):
-        put(np.array([x]), np.array([(line + 0.5) / height]), MARKS[mark.word])
+    for mark, share, line in _stacked(shown, width):
+        put(np.array([share]), np.array([(line + 0.5) / height]), MARKS[mark.word])
     text = str(plotext.uncolorize(str(figure.build())))
     figure.clear()
     plotext.terminal.limit()

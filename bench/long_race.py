@@ -52,9 +52,9 @@ def drive(options: argparse.Namespace) -> None:
         Strategy(SGD(), cosine(float(rate)), f"SGD {number}")
         for number, rate in enumerate(np.geomspace(1e-4, 0.5, options.strategies))
     ]
-    pool = Processes(options.workers) if options.workers > 1 else None
+    executor = Processes(options.workers) if options.workers > 1 else None
     with Journal(options.journal) as journal:
-        runner = Runner(given := task(), engine=Loop(), journal=journal, pool=pool)
+        runner = Runner(given := task(), engine=Loop(), journal=journal, executor=executor)
         record = race(given, field, steps=options.steps, seeds=range(options.seeds), runner=runner)
     runner.close()
     print(repr(float(record.rungs[-1].scores.sum())), record.standings[0].strategy.name)

@@ -75,7 +75,7 @@ def contest(
     score_every: int | None = None,
 ) -> Contest:  # fmt: skip
     """Tune the rate of each family over the geometric grid `rates`, and run the best on fresh seeds."""
-    engine = choose(task)[0] if engine is None else engine
+    engine = choose(task).engine if engine is None else engine
 
     def run(stage: str, pairs: Sequence[Pair], seeds: Sequence[int], every: int | None = None) -> Curves:
         trials = [Trial(families[name](rate), seed) for name, rate in pairs for seed in seeds]

@@ -14,8 +14,7 @@ from rich.progress import Progress
 
 from stepsize import load
 from stepsize.cli import race_display, watch
-from stepsize.execution.journal_store import Stage
-from stepsize.execution.status import Look
+from stepsize.execution.status import Stage, Status
 from stepsize.results.io import loads
 
 FIELD = """
@@ -160,7 +159,7 @@ def test_a_journal_can_be_watched_after_the_race(stepsize, field):
     ],
 )
 def test_watch_says_what_is_left_or_that_nothing_moves(running, now, words):
-    found = Look((Stage("rung 1", 3, 5, 100.0, 130.0),), 7, (("SGD 0.1, seed 1", "it [hung]"),), running)
+    found = Status((Stage("rung 1", 3, 5, 100.0, 130.0),), 7, (("SGD 0.1, seed 1", "it [hung]"),), running)
     assert watch.said(found, now) == words
     console = Console(file=io.StringIO(), width=100)
     console.print(watch.shown(found, now))

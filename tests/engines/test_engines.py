@@ -164,17 +164,17 @@ def test_waves_are_even_and_of_one_kind_of_rule(counts, size):
     trials = [
         trial_of(rule, seed) for seed in range(max(counts)) for rule, n in zip(rules, counts, strict=False) if seed < n
     ]
-    waves = Ensemble(size).waves(trials)
-    assert sorted(index for wave in waves for index in wave) == list(range(len(trials)))
+    batches = Ensemble(size).split(trials)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(trials)))
     for rule in rules[: len(counts)]:
-        sizes = [len(wave) for wave in waves if {type(trials[i].strategy.rule) for i in wave} == {type(rule)}]
+        sizes = [len(batch) for batch in batches if {type(trials[i].strategy.rule) for i in batch} == {type(rule)}]
         assert max(sizes) <= size
         assert max(sizes) - min(sizes) <= 1
         assert len(sizes) == -(-sum(sizes) // size)
 
 
 def test_the_loops_waves_are_single_trials():
-    assert Loop().waves([trial_of(SGD(), seed) for seed in range(3)]) == [[0], [1], [2]]
+    assert Loop().split([trial_of(SGD(), seed) for seed in range(3)]) == [[0], [1], [2]]
 
 
 def test_a_diverging_replica_is_data_and_leaves_the_others_alone(tasks):
@@ -216,7 +216,7 @@ def test_scores_are_taken_every_so_often_and_at_the_end(tasks, engine, steps, ev
 def test_torchs_global_generator_is_left_as_it_was(tasks, model):
     task = tasks(model)
     before = torch.get_rng_state()
-    engine, _ = choose(task)
+    engine = choose(task).engine
     engine.run(task, [trial_of(SGD())], 3)
     task.check()
     assert torch.equal(torch.get_rng_state(), before)
@@ -225,7 +225,7 @@ def test_torchs_global_generator_is_left_as_it_was(tasks, model):
 @pytest.mark.parametrize("model", ["perceptron", "dropout"])
 def test_a_run_depends_on_nothing_but_its_seed(tasks, model):
     task = tasks(model)
-    engine, _ = choose(task)
+    engine = choose(task).engine
     first = engine.run(task, [trial_of(AdamW())], 5)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(12345)
@@ -246,20 +246,20 @@ def test_trials_of_one_seed_share_their_weights_and_batches(tasks):
     [("dropped_encoder", "random"), ("branching", r"\.item\(\)"), ("averaging", "'mean' is not updated in place")],
 )
 def test_the_loop_is_chosen_for_what_cannot_be_vectorised(tasks, model, reason):
-    engine, why = choose(tasks(model))
-    assert isinstance(engine, Loop)
-    assert re.search(f"cannot be vectorised.*{reason}", why)
-    assert "\n" not in why
-    assert len(why) < 300
+    choice = choose(tasks(model))
+    assert isinstance(choice.engine, Loop)
+    assert re.search(f"cannot be vectorised.*{reason}", choice.reason)
+    assert "\n" not in choice.reason
+    assert len(str(choice)) < 300
 
 
 @pytest.mark.parametrize(
     "model", ["perceptron", "batchnorm", "attention", "tied", "regression", "doubles", "one_element_loss", "tuples"]
 )
 def test_the_ensemble_is_chosen_otherwise(tasks, model):
-    engine, why = choose(tasks(model))
-    assert isinstance(engine, Ensemble)
-    assert why == "ensemble on cpu: the model can be vectorised, and replicas at once are faster"
+    choice = choose(tasks(model))
+    assert isinstance(choice.engine, Ensemble)
+    assert str(choice) == "ensemble on cpu: the model can be vectorised, and replicas at once are faster"
 
 
 def test_labels_name_the_precision_since_journals_key_on_them():
@@ -308,5 +308,5 @@ def test_a_model_with_an_operation_that_has_no_batching_rule_runs_without_a_word
 
     task = Task(model, plain.loss, plain.train, plain.validation, 16, 40, "normed")
     trials = [trial_of(AdamW(), seed) for seed in (0, 1)]
-    assert isinstance(choose(task)[0], Ensemble)
+    assert isinstance(choose(task).engine, Ensemble)
     assert_alone(task, trials, Ensemble(dtype=torch.float64).run(task, trials, 10), 10)

@@ -229,7 +229,7 @@ def test_a_diverged_replica_never_spoils_the_others(name, bad, monkeypatch):
 def test_rules_of_different_forms_run_in_different_waves():
     rules = [Prodigy(), Prodigy(d0=1e-4), Prodigy(weight_decay=0.1), EMA(SGD(), 0.5), EMA(SGD(), 0.9), SWA(SGD(), 2)]
     trials = [trial_of(rule) for rule in rules]
-    assert Ensemble().waves(trials) == [[0, 2], [1], [3, 4], [5]]
+    assert Ensemble().split(trials) == [[0, 2], [1], [3, 4], [5]]
     task = load_task(f"{TINY}:perceptron")
     together = Ensemble(dtype=torch.float64).run(task, trials, 8)
     for column, trial in enumerate(trials):

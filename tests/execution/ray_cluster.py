@@ -27,7 +27,7 @@ FIELD = [Strategy(SGD(), constant(rate)) for rate in (0.01, 0.02, 0.03, 0.04)]
 
 
 class Watched(RayPool):
-    """Notes how waves ended; kills the first worker that begins a wave, and then the node of the third one."""
+    """Notes how batches ended; kills the first worker that begins one, and then the node of the third one."""
 
     def watch(self, cluster, nodes, log):
         self.ends, self.killed, self.cluster, self.nodes, self.log = [], [], cluster, list(nodes), log
@@ -90,9 +90,9 @@ def main(file, log):
     pool = Watched(cluster.address)
     try:
         pool.watch(cluster, nodes, log)
-        record, runner = run(task, threes(str(log)), pool=pool)
+        record, runner = run(task, threes(str(log)), executor=pool)
         wild = Strategy(SGD(), constant(1e9))
-        failing = Runner(bad, engine=threes(), pool=pool)
+        failing = Runner(bad, engine=threes(), executor=pool)
         race(bad, [FIELD[0], wild], steps=12, seeds=(0,), runner=failing)
         found = {
             "same": standings(record) == standings(whole),

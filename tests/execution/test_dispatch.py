@@ -1,4 +1,4 @@
-"""Lost waves come back, bad trials are found and left out, late ones are ended: shown by a pool that plays a part."""
+"""Lost batches come back, bad trials are left out, late ones are ended: shown by an executor that plays a part."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pytest
 from stepsize import load_task
 from stepsize.engines import Ensemble
 from stepsize.execution import dispatch, workers
-from stepsize.execution.pool import Inline
-from stepsize.execution.trial_queue import Clock
+from stepsize.execution.executor import ThisProcess
+from stepsize.execution.trial_queue import Deadline
 from stepsize.execution.workers import worth
 from stepsize.jobs import Journal, Runner
 from stepsize.kernel.errors import ParameterError, SpecError, TaskError
@@ -25,25 +25,25 @@ def task():
     return load_task(f"{Path(__file__).parents[1] / 'problems' / 'tiny.py'}:perceptron")
 
 
-class Playing(Inline):
-    """Runs waves of this process, but for those that its `part` answers otherwise: ("lost" | "error", payload)."""
+class Playing(ThisProcess):
+    """Runs batches of this process, but for those that its `part` answers otherwise: ("lost" | "error", payload)."""
 
     label = "on a stage"
 
     def __init__(self, part):
         super().__init__()
-        self.part, self.orders, self.abandoned = part, [], []
+        self.part, self.runs, self.abandoned = part, [], []
 
-    def submit(self, key, order, tell):
-        self.orders.append(tuple(trial.seed for trial in order.trials))
-        super().submit(key, order, tell)
-        answer = self.part(self.orders[-1])
+    def submit(self, key, run, notify):
+        self.runs.append(tuple(trial.seed for trial in run.trials))
+        super().submit(key, run, notify)
+        answer = self.part(self.runs[-1])
         self.answer = None if answer is None else [(key, *answer)]
 
     def poll(self, seconds):
         if self.answer is None:
             return super().poll(seconds)
-        answer, self.answer, self._given = self.answer, None, None
+        answer, self.answer, self._waiting = self.answer, None, None
         return answer
 
 
@@ -52,10 +52,14 @@ def trials(count=6):
 
 
 def played(task, part, *, count=6, **options):
-    pool = Playing(part)
+    executor = Playing(part)
     updates = []
-    runner = Runner(task, engine=Ensemble(3), pool=pool, progress=lambda stage, done: updates.append(done), **options)
-    return runner, pool, runner.run("stage", trials(count), STEPS), sum(updates)
+
+    def listen(stage, done):
+        updates.append(done)
+
+    runner = Runner(task, engine=Ensemble(3), executor=executor, progress=listen, **options)
+    return runner, executor, runner.run("stage", trials(count), STEPS), sum(updates)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def whole(task):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_wave_that_is_lost_is_run_again_whole(task, whole, times):
+def test_a_batch_that_is_lost_is_run_again_whole(task, whole, times):
     left = [times]
 
     def part(seeds):
@@ -73,9 +77,9 @@ def test_a_wave_that_is_lost_is_run_again_whole(task, whole, times):
             return "lost", "gone"
         return None
 
-    runner, pool, curves, updates = played(task, part)
+    runner, executor, curves, updates = played(task, part)
     np.testing.assert_array_equal(curves.losses, whole.losses)
-    assert sorted(pool.orders) == [(0, 1, 2)] * (1 + times) + [(3, 4, 5)]
+    assert sorted(executor.runs) == [(0, 1, 2)] * (1 + times) + [(3, 4, 5)]
     assert updates == 6 * STEPS
     assert runner.failures == {}
     assert runner.why.endswith("; on a stage")
@@ -86,12 +90,12 @@ def test_a_bad_trial_is_found_and_takes_no_other_with_it(task, whole, tmp_path):
         return ("lost", "gone") if 1 in seeds else None
 
     with Journal(tmp_path) as journal:
-        runner, pool, curves, _ = played(task, part, journal=journal)
+        runner, executor, curves, _ = played(task, part, journal=journal)
         assert len(journal) == 5
         assert journal.failures() == [("SGD Constant 0.1, seed 1", "gone")]
-    assert pool.orders.count((0, 1, 2)) == 3
-    assert pool.orders.count((1,)) == 3
-    assert pool.orders.count((0,)) == pool.orders.count((2,)) == pool.orders.count((3, 4, 5)) == 1
+    assert executor.runs.count((0, 1, 2)) == 3
+    assert executor.runs.count((1,)) == 3
+    assert executor.runs.count((0,)) == executor.runs.count((2,)) == executor.runs.count((3, 4, 5)) == 1
     others = [0, 2, 3, 4, 5]
     np.testing.assert_allclose(curves.select(others).losses, whole.select(others).losses, rtol=1e-5)
     assert curves.final[1] == np.inf
@@ -100,12 +104,12 @@ def test_a_bad_trial_is_found_and_takes_no_other_with_it(task, whole, tmp_path):
     assert runner.failures == {trials()[1]: "gone"}
 
 
-def test_a_wave_that_raises_is_split_at_once(task, whole):
+def test_a_batch_that_raises_is_split_at_once(task, whole):
     def part(seeds):
         return ("error", TaskError("bad")) if 4 in seeds else None
 
-    runner, pool, curves, _ = played(task, part)
-    assert sorted(pool.orders) == [(0, 1, 2), (3,), (3, 4, 5), (4,), (5,)]
+    runner, executor, curves, _ = played(task, part)
+    assert sorted(executor.runs) == [(0, 1, 2), (3,), (3, 4, 5), (4,), (5,)]
     assert runner.failures == {trials()[4]: "bad"}
     assert list(np.isfinite(curves.final)) == [True, True, True, True, False, True]
 
@@ -125,15 +129,15 @@ def test_an_error_that_is_no_trials_fault_is_raised_at_once(task):
 def test_a_failed_trial_is_tried_again_by_the_next_run(task, tmp_path):
     with Journal(tmp_path) as journal:
         played(task, lambda seeds: ("error", TaskError("bad")) if 4 in seeds else None, journal=journal)
-        runner, pool, curves, _ = played(task, lambda seeds: None, journal=journal)
-        assert pool.orders == [(4,)]
+        runner, executor, curves, _ = played(task, lambda seeds: None, journal=journal)
+        assert executor.runs == [(4,)]
         assert np.isfinite(curves.final).all()
         assert runner.failures == {}
         assert journal.failures() == []
 
 
 class Hanging(Playing):
-    """A wave with a bad seed never ends by itself."""
+    """A batch with a bad seed never ends by itself."""
 
     def poll(self, seconds):
         if self.answer and self.answer[0][1] == "hang":
@@ -145,14 +149,14 @@ class Hanging(Playing):
         self.abandoned.append(reason)
 
 
-def test_a_wave_that_hangs_is_ended_and_its_bad_trial_found(task, monkeypatch):
-    monkeypatch.setattr(dispatch, "LOOK", 0.0)
-    pool = Hanging(lambda seeds: ("hang", "") if 1 in seeds else None)
-    runner = Runner(task, engine=Ensemble(3), pool=pool, time_limit=0.0)
+def test_a_batch_that_hangs_is_ended_and_its_bad_trial_found(task, monkeypatch):
+    monkeypatch.setattr(dispatch, "CHECK", 0.0)
+    executor = Hanging(lambda seeds: ("hang", "") if 1 in seeds else None)
+    runner = Runner(task, engine=Ensemble(3), executor=executor, time_limit=0.0)
     curves = runner.run("stage", trials(), STEPS)
     assert list(np.isfinite(curves.final)) == [True, False, True, True, True, True]
     assert runner.failures == {trials()[1]: "it ran for longer than its 0 seconds"}
-    assert len(pool.abandoned) == 4  # twice as a wave, twice by itself
+    assert len(executor.abandoned) == 4  # twice as a batch, twice by itself
 
 
 def test_an_interrupt_ends_what_runs(task):
@@ -160,20 +164,20 @@ def test_an_interrupt_ends_what_runs(task):
         def poll(self, seconds):
             raise KeyboardInterrupt
 
-    pool = Interrupted(lambda seeds: None)
+    executor = Interrupted(lambda seeds: None)
     with pytest.raises(KeyboardInterrupt):
-        Runner(task, engine=Ensemble(3), pool=pool).run("stage", trials(), STEPS)
-    assert pool.abandoned == ["the race has ended"]
+        Runner(task, engine=Ensemble(3), executor=executor).run("stage", trials(), STEPS)
+    assert executor.abandoned == ["the race has ended"]
 
 
-def test_a_limit_is_learned_from_the_slowest_wave():
-    clock = Clock(None)
-    assert clock.limit(100) == float("inf")
-    clock.finished(1.0, 100)
-    clock.finished(200.0, 100)
-    assert clock.limit(50) == 2000.0
-    assert clock.limit(1) == 60.0
-    assert Clock(7.0).limit(100) == 7.0
+def test_a_limit_is_learned_from_the_slowest_batch():
+    deadline = Deadline(None)
+    assert deadline.limit(100) == float("inf")
+    deadline.learn(1.0, 100)
+    deadline.learn(200.0, 100)
+    assert deadline.limit(50) == 2000.0
+    assert deadline.limit(1) == 60.0
+    assert Deadline(7.0).limit(100) == 7.0
 
 
 def test_workers_are_taken_where_they_pay(task, monkeypatch):

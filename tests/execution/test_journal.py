@@ -17,7 +17,8 @@ import pytest
 from stepsize import Task, load_task
 from stepsize.engines import Ensemble, Loop
 from stepsize.execution import journal_store
-from stepsize.execution.journal_store import VERSION, status
+from stepsize.execution.journal_store import VERSION
+from stepsize.execution.status import read_status
 from stepsize.jobs import Journal, Runner, race
 from stepsize.kernel.errors import FormatError, JournalError
 from stepsize.policies import recipe
@@ -27,7 +28,7 @@ from stepsize.strategy import Strategy
 
 TINY = Path(__file__).parents[1] / "problems" / "tiny.py"
 STEPS, SEEDS = 20, (0, 1, 2)
-WAVES = 4  # 2 rules x 2 rates x 3 seeds, three at a time
+BATCHES = 4  # 2 rules x 2 rates x 3 seeds, three at a time
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def task():
 
 
 class Counting(Ensemble):
-    """An ensemble of three that counts its waves, and is interrupted in the middle of one."""
+    """An ensemble of three that counts its batches, and is interrupted in the middle of one."""
 
     def __init__(self, stop_at=None, **arguments):
         super().__init__(size=3, **arguments)
@@ -47,14 +48,14 @@ class Counting(Ensemble):
         self.trials += len(trials)
         done = 0
 
-        def told(updates):
+        def count(updates):
             nonlocal done
             done += updates
             if self.runs == self.stop_at and done > len(trials) * steps // 2:
                 raise KeyboardInterrupt
             progress(updates)
 
-        return super().run(task, trials, steps, score_every=score_every, progress=told)
+        return super().run(task, trials, steps, score_every=score_every, progress=count)
 
 
 def field():
@@ -93,7 +94,7 @@ def whole(task):
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 4])
-def test_an_interrupted_race_goes_on_with_the_missing_waves(task, whole, tmp_path, stop_at):
+def test_an_interrupted_race_goes_on_with_the_missing_batches(task, whole, tmp_path, stop_at):
     path = tmp_path / "j.sqlite"
     with pytest.raises(KeyboardInterrupt):
         run(task, path, Counting(stop_at))
@@ -101,13 +102,13 @@ def test_an_interrupted_race_goes_on_with_the_missing_waves(task, whole, tmp_pat
         assert len(kept) == 3 * (stop_at - 1)
     engine = Counting()
     record = run(task, path, engine)
-    assert engine.runs == WAVES - (stop_at - 1)
+    assert engine.runs == BATCHES - (stop_at - 1)
     assert numbers(record) == whole
 
 
 def test_it_goes_on_as_often_as_it_is_interrupted(task, whole, tmp_path):
     path = tmp_path / "j.sqlite"
-    for _ in range(WAVES - 1):
+    for _ in range(BATCHES - 1):
         with pytest.raises(KeyboardInterrupt):
             run(task, path, Counting(2))
     assert numbers(run(task, path, Counting())) == whole
@@ -145,7 +146,7 @@ def test_a_killed_process_loses_only_the_wave_in_flight(task, whole, tmp_path):
     assert done.returncode == -signal.SIGKILL, done.stderr
     engine = Counting()
     assert numbers(run(task, path, engine)) == whole
-    assert engine.runs == WAVES - 2
+    assert engine.runs == BATCHES - 2
 
 
 def changed(task, **fields):
@@ -169,16 +170,16 @@ def test_a_changed_task_is_refused_or_run_anew_and_what_changed_is_said(task, tm
         x, y = task.train
         fields = dict.fromkeys(fields, (x * 1.001, y))
     run(task, tmp_path / "j", Counting())
-    engine, told = Counting(), []
+    engine, sentences = Counting(), []
     with pytest.raises(JournalError, match=rf"batchnorm is not what it was .*another {differs}\), .* another folder"):
         run(changed(task, **fields), tmp_path / "j", engine)
     assert engine.runs == 0
-    run(changed(task, **fields), tmp_path / "j", engine, renew=told.append)
-    assert engine.runs == WAVES
+    run(changed(task, **fields), tmp_path / "j", engine, renew=sentences.append)
+    assert engine.runs == BATCHES
     run(changed(task, **fields), tmp_path / "j", engine)
-    assert engine.runs == WAVES
-    assert len(told) == 1
-    assert told[0].endswith("so its trials are run anew.")
+    assert engine.runs == BATCHES
+    assert len(sentences) == 1
+    assert sentences[0].endswith("so its trials are run anew.")
 
 
 def test_a_task_that_never_ran_may_be_changed(task, tmp_path):
@@ -208,7 +209,7 @@ def test_another_race_is_another_race(task, tmp_path, other):
     run(task, tmp_path / "j.sqlite", Counting())
     engine = Counting()
     run(task, tmp_path / "j.sqlite", engine, **other)
-    assert engine.runs == WAVES
+    assert engine.runs == BATCHES
 
 
 def test_another_engine_is_another_race(task, tmp_path):
@@ -216,7 +217,7 @@ def test_another_engine_is_another_race(task, tmp_path):
     run(task, tmp_path / "j.sqlite", Counting())
     engine = Counting(dtype=torch.float64)
     run(task, tmp_path / "j.sqlite", engine)
-    assert engine.runs == WAVES
+    assert engine.runs == BATCHES
     losses = run(task, tmp_path / "j.sqlite", Loop()).curves.losses
     assert losses.dtype == np.float32
 
@@ -258,15 +259,20 @@ def test_another_programs_database_is_refused(tmp_path):
         Journal(tmp_path)
 
 
-def test_a_newer_journal_is_refused_and_left_as_it_was(tmp_path):
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        (VERSION + 1, f"a newer stepsize wrote it, version {VERSION + 1}, and this one reads {VERSION}"),
+        (VERSION - 1, f"an earlier version of stepsize wrote it, {VERSION - 1}, and this one reads {VERSION}"),
+    ],
+)
+def test_a_journal_of_another_version_is_refused(tmp_path, version, reason):
     with Journal(tmp_path / "j"):
         pass
     with sqlite3.connect(tmp_path / "j" / "journal.sqlite") as base:
-        base.execute(f"PRAGMA user_version={VERSION + 1}")
+        base.execute(f"PRAGMA user_version={version}")
     base.close()
-    with pytest.raises(
-        FormatError, match=rf"a newer stepsize wrote it, version {VERSION + 1}, .* reads up to {VERSION}"
-    ):
+    with pytest.raises(FormatError, match=reason):
         Journal(tmp_path / "j")
 
 
@@ -312,7 +318,7 @@ def test_a_long_trial_lies_in_a_file_of_its_own_and_is_run_again_without_it(task
     monkeypatch.setattr(journal_store, "LARGE", 8)
     first = numbers(run(task, tmp_path / "j", Counting()))
     arrays = sorted((tmp_path / "j" / "arrays").iterdir())
-    assert len(arrays) == WAVES * 3
+    assert len(arrays) == BATCHES * 3
     engine = Counting()
     assert numbers(run(task, tmp_path / "j", engine)) == first
     assert engine.runs == 0
@@ -327,14 +333,14 @@ def test_the_status_says_how_far_a_race_is_while_it_runs(task, tmp_path, monkeyp
     seen = []
 
     def look(stage, done):
-        seen.extend(status(tmp_path / "j"))
+        seen.extend(read_status(tmp_path / "j").stages)
 
     with Journal(tmp_path / "j") as journal:
         race(task, field(), steps=STEPS, seeds=SEEDS, engine=Counting(), journal=journal, progress=look)
     assert [stage.done for stage in seen] == sorted(stage.done for stage in seen)
-    assert {stage.done for stage in seen} == set(range(WAVES))
-    (last,) = status(tmp_path / "j")
-    assert (last.stage, last.done, last.total) == (f"rung 1: 4 strategies, {STEPS} steps", WAVES, WAVES)
+    assert {stage.done for stage in seen} == set(range(BATCHES))
+    (last,) = read_status(tmp_path / "j").stages
+    assert (last.stage, last.done, last.total) == (f"rung 1: 4 strategies, {STEPS} steps", BATCHES, BATCHES)
     assert last.began <= seen[0].beat <= last.beat <= time.time()
 
 
@@ -347,16 +353,16 @@ def test_a_stage_that_is_resumed_begins_anew_for_the_time_that_is_left(tmp_path,
             journal.report("rung 1", 0, 4)
             now += 60
             journal.report("rung 1", 1, 4)
-    (last,) = status(tmp_path / "j")
+    (last,) = read_status(tmp_path / "j").stages
     assert (last.began, last.beat) == (19000, 19060)
     with Journal(tmp_path / "j") as journal:  # nothing is left to do: what it took stays
         journal.report("rung 1", 0, 0)
-    assert status(tmp_path / "j")[0].began == 19000
+    assert read_status(tmp_path / "j").stages[0].began == 19000
 
 
 def test_no_journal_has_no_status(tmp_path):
     with pytest.raises(FormatError, match="not a journal"):
-        status(str(tmp_path))
+        read_status(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 

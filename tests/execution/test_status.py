@@ -1,4 +1,4 @@
-"""A look at a journal from outside: how far, how many, who failed, and whether the job lives."""
+"""The status of a job, from its journal: how far, how many, who failed, and whether the job lives."""
 
 import json
 import os
@@ -11,8 +11,7 @@ import pytest
 
 from stepsize import load_task
 from stepsize.engines import Ensemble
-from stepsize.execution.journal_store import Stage
-from stepsize.execution.status import Look, look
+from stepsize.execution.status import Stage, Status, read_status
 from stepsize.jobs import Journal, Runner
 from stepsize.kernel.errors import FormatError
 from stepsize.policies import constant
@@ -22,48 +21,48 @@ from stepsize.strategy import Strategy, Trial
 TINY = Path(__file__).parents[1] / "problems" / "tiny.py"
 
 
-def test_a_running_job_is_seen_wave_by_wave(tmp_path):
+def test_a_running_job_is_seen_batch_by_batch(tmp_path):
     seen = []
     task = load_task(f"{TINY}:perceptron")
     trials = [Trial(Strategy(SGD(), constant(0.1)), seed) for seed in range(4)]
     with Journal(tmp_path / "j") as journal:
         runner = Runner(
-            task, engine=Ensemble(size=2), journal=journal, progress=lambda *_: seen.append(look(tmp_path / "j"))
+            task, engine=Ensemble(size=2), journal=journal, progress=lambda *_: seen.append(read_status(tmp_path / "j"))
         )
         runner.run("rung 1", trials, 20)
     assert {(found.stages[-1].done, found.trials) for found in seen} >= {(0, 0), (1, 2)}
     assert all(found.running in (True, None) for found in seen)  # None: Windows, where nobody can tell
-    last = look(tmp_path / "j")
+    last = read_status(tmp_path / "j")
     assert (last.trials, last.failures, last.left) == (4, (), 0.0)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a signal 0 would end the process there")
 def test_a_process_that_ended_is_known_to_have(tmp_path):
     Journal(tmp_path / "j").close()
-    lock = tmp_path / "j" / "lock"
+    holder_file = tmp_path / "j" / "holder.json"
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
-    for holder, running in (
-        ({"pid": os.getpid(), "host": socket.gethostname()}, True),
-        ({"pid": int(ended.stdout), "host": socket.gethostname()}, False),
-        ({"pid": os.getpid(), "host": "another-machine"}, None),
+    for process, running in (
+        ({"pid": os.getpid(), "host": socket.gethostname(), "since": 0.0}, True),
+        ({"pid": int(ended.stdout), "host": socket.gethostname(), "since": 0.0}, False),
+        ({"pid": os.getpid(), "host": "another-machine", "since": 0.0}, None),
         ([], None),
     ):
-        lock.write_text(json.dumps(holder))
-        assert look(tmp_path / "j").running is running
+        holder_file.write_text(json.dumps(process))
+        assert read_status(tmp_path / "j").running is running
 
 
 def test_what_is_left_follows_the_pace_of_the_stage():
     def left(done, total):
-        return Look((Stage("rung 1", done, total, 100.0, 130.0),), 0, (), None).left
+        return Status((Stage("rung 1", done, total, 100.0, 130.0),), 0, (), None).left
 
     assert left(3, 5) == pytest.approx(20.0)
     assert left(0, 5) is None
     assert left(5, 5) == 0.0
-    assert Look((), 0, (), None).left is None
+    assert Status((), 0, (), None).left is None
 
 
 def test_a_folder_without_a_journal_is_refused(tmp_path):
     with pytest.raises(FormatError, match="not a journal"):
-        look(tmp_path)
+        read_status(tmp_path)

@@ -17,13 +17,13 @@ ENORMOUS = 1e3
 
 
 class Threes(Loop):
-    """The plain loop, in waves of three; every trial that begins is noted in the file `log`."""
+    """The plain loop, in batches of three; every trial that begins is noted in the file `log`."""
 
     def __init__(self, log: str = "") -> None:
         super().__init__()
         self.log = log
 
-    def waves(self, trials):
+    def split(self, trials):
         return [list(range(i, min(i + 3, len(trials)))) for i in range(0, len(trials), 3)]
 
     def run(self, task, trials, steps, *, score_every=None, progress=None):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DRIVERS = Path(__file__).parent / "drivers.py"
-KILLS, WAVE = 20, 3
+KILLS, BATCH = 20, 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 to survive")
@@ -20,5 +20,5 @@ def test_twenty_kills_change_no_number_and_repeat_nothing_finished(tmp_path):
     assert found["kills"] == KILLS
     assert found["races"] >= 1
     assert found["wrong"] == 0
-    assert found["again"] <= KILLS * WAVE  # what was in flight, and no more
+    assert found["again"] <= KILLS * BATCH  # what was in flight, and no more
     assert len(set(found["moments"])) > 3, "all were killed at the same moment"

@@ -13,7 +13,7 @@ import pytest
 
 from stepsize import Task, load_task
 from stepsize.engines import Loop
-from stepsize.execution import trial_queue as table
+from stepsize.execution import trial_queue
 from stepsize.execution.process_pool import Processes
 from stepsize.jobs import Journal, Runner, race
 from stepsize.kernel.errors import JournalError, PoolError, TaskError
@@ -67,7 +67,7 @@ def trials(rates, seeds=(0,)):
 def failing(pool, name, engine, **options):
     """Run five good trials and a bad one, and check that the bad one alone has failed; return the reason."""
     given = trials([0.01, 0.02, BAD, 0.03, 0.04, 0.05])
-    runner = Runner(task_of(name), engine=engine, pool=pool, **options)
+    runner = Runner(task_of(name), engine=engine, executor=pool, **options)
     curves = runner.run("stage", given, STEPS)
     good = [trial for trial in given if trial.strategy.peak < BAD]
     alone = Runner(task_of("task"), engine=engine).run("stage", good, STEPS)
@@ -100,22 +100,22 @@ def test_a_trial_that_raises_is_left_out(pool):
 
 
 def test_a_trial_that_kills_its_process_is_left_out(pool, monkeypatch):
-    monkeypatch.setattr(table, "RETRIES", 0)
+    monkeypatch.setattr(trial_queue, "RETRIES", 0)
     assert failing(pool, "dies", threes()) == "its worker was killed by SIGKILL"
 
 
 def test_a_trial_that_hangs_is_left_out(pool, monkeypatch):
     """Its time is over once all others are finished, however long that takes here."""
     finished = []
-    monkeypatch.setattr(table, "RETRIES", 0)
-    monkeypatch.setattr(table.Clock, "finished", lambda clock, seconds, steps: finished.append(seconds))
-    monkeypatch.setattr(table.Clock, "limit", lambda clock, steps: 0.0 if len(finished) == 5 else math.inf)
+    monkeypatch.setattr(trial_queue, "RETRIES", 0)
+    monkeypatch.setattr(trial_queue.Deadline, "learn", lambda deadline, seconds, steps: finished.append(seconds))
+    monkeypatch.setattr(trial_queue.Deadline, "limit", lambda deadline, steps: 0.0 if len(finished) == 5 else math.inf)
     assert failing(pool, "hangs", Loop()) == "it ran for longer than its 0 seconds"
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is watched on Linux alone")
 def test_a_trial_that_eats_memory_is_left_out(pool, monkeypatch):
-    monkeypatch.setattr(table, "RETRIES", 0)
+    monkeypatch.setattr(trial_queue, "RETRIES", 0)
     assert "GB of memory, above its 1.20 GB" in failing(pool, "eats", Loop())
 
 
@@ -128,7 +128,7 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(pool):
             os.kill(killed[0], signal.SIGKILL)
 
     given = trials([0.01, 0.02, 0.03], seeds=(0, 1))
-    runner = Runner(task_of("slow"), engine=threes(), pool=pool, progress=kill)
+    runner = Runner(task_of("slow"), engine=threes(), executor=pool, progress=kill)
     curves = runner.run("stage", given, STEPS)
     np.testing.assert_array_equal(curves.losses, Runner(task_of("task"), engine=threes()).run("", given, STEPS).losses)
     assert not alive(killed[0])
@@ -137,14 +137,14 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(pool):
 
 def test_a_task_that_is_another_each_time_is_refused(pool):
     with pytest.raises(TaskError, match=r"changing makes another task in a worker process \(another training data\)"):
-        Runner(task_of("changing"), engine=Loop(), pool=pool).run("stage", trials([0.01]), STEPS)
+        Runner(task_of("changing"), engine=Loop(), executor=pool).run("stage", trials([0.01]), STEPS)
 
 
 def test_a_task_that_cannot_be_sent_is_refused(pool):
     fine = task_of("task")
     local = Task(fine.model, fine.loss, fine.train, fine.validation, 8, name="local")
     with pytest.raises(TaskError, match=r"'local' cannot be sent to worker processes .* use workers=1"):
-        Runner(local, engine=Loop(), pool=pool).run("stage", trials([0.01]), STEPS)
+        Runner(local, engine=Loop(), executor=pool).run("stage", trials([0.01]), STEPS)
 
 
 SCRIPT = """
@@ -169,7 +169,7 @@ def test_a_script_without_its_guard_is_told_so(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", [str(script), f"{FAULTY}:task"])
     workers = Processes(1)
     with pytest.raises(PoolError, match=r'died before their first word .*needs its `if __name__ == "__main__":`'):
-        Runner(task_of("task"), engine=Loop(), pool=workers).run("stage", trials([0.01]), STEPS)
+        Runner(task_of("task"), engine=Loop(), executor=workers).run("stage", trials([0.01]), STEPS)
     workers.close()
 
 
@@ -186,7 +186,7 @@ if __name__ == "__main__":
     task, pool = load_task(sys.argv[1]), Processes(2)
     with Journal(sys.argv[2]) as journal:
         tell = lambda stage, done: print(*pool.pids, flush=True)
-        runner = Runner(task, engine=sys.modules["faulty"].Threes(), journal=journal, pool=pool, progress=tell)
+        runner = Runner(task, engine=sys.modules["faulty"].Threes(), journal=journal, executor=pool, progress=tell)
         trials = [Trial(Strategy(SGD(), constant(0.01)), seed) for seed in range(3000)]
         runner.run("stage", trials, 100)
 """

@@ -54,7 +54,7 @@ journal_option = click.option(
 )
 workers_option = click.option(
     "--workers", type=WorkersType(), default="auto", show_default=True,
-    help="Worker processes. 1: none. auto: some, where cores are to spare and a first wave shows that they pay.",
+    help="Worker processes. 1: none. auto: some, where cores are to spare and a first batch of trials shows that they pay.",
 )  # fmt: skip
 save_option = click.option(
     "--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as JSON."

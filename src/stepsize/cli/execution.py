@@ -22,7 +22,7 @@ OPTIONS = (
     base.workers_option,
     click.option(
         "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-        help="Of a wave of trials, which is ended then. Default: 20 times what the others took, in worker processes.",
+        help="Of a batch of trials, which is ended then. Default: 20 times what the others took, in worker processes.",
     ),
     click.option(
         "--memory-limit", type=click.FloatRange(min=0, min_open=True), metavar="GB",
@@ -33,8 +33,8 @@ OPTIONS = (
         help="Run the trials on this machine, or on a Ray cluster.",
     ),
     click.option("--address", help="Of the Ray cluster, host:6379 or ray://host:10001. Default: one on this machine."),
-    click.option("--cpus", type=click.FloatRange(min=0), help="With ray: cores for a wave of trials. Default: 1."),
-    click.option("--gpus", type=click.FloatRange(min=0), help="With ray: GPUs for a wave of trials. Default: 0."),
+    click.option("--cpus", type=click.FloatRange(min=0), help="With ray: cores for a batch of trials. Default: 1."),
+    click.option("--gpus", type=click.FloatRange(min=0), help="With ray: GPUs for a batch of trials. Default: 0."),
 )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def check(
             f"{name} is of worker processes on this machine; on a cluster, Ray's own settings say it. Leave it away."
         )
     elif cpus == 0 and not gpus:
-        raise ParameterError("a wave of trials needs some of a core or of a GPU; raise --cpus or --gpus.")
+        raise ParameterError("a batch of trials needs some of a core or of a GPU; raise --cpus or --gpus.")
     del time_limit  # it holds everywhere
 
 
@@ -81,7 +81,7 @@ def runner(problem: Task, journal: Journal, tell: base.Tell, options: dict[str, 
         gpus = options["gpus"] or 0.0
         pool = RayPool(options["address"] or LOCAL, cpus=1.0 if options["cpus"] is None else options["cpus"], gpus=gpus)
         vectorised = Ensemble(device="cuda") if gpus and not problem.opaque else None
-        made = Runner(problem, engine=vectorised, pool=pool, **shared)
+        made = Runner(problem, engine=vectorised, executor=pool, **shared)
     else:
         memory = options["memory_limit"]
         size = None if memory is None else 1e9 * memory

@@ -17,7 +17,7 @@ from stepsize.cli import base
 from stepsize.kernel.errors import FormatError
 
 if TYPE_CHECKING:
-    from stepsize.execution.status import Look
+    from stepsize.execution.status import Status
 
 SILENT = 60.0
 """Seconds without a sign of life after which a job on another machine is said to be silent."""
@@ -25,16 +25,18 @@ SILENT = 60.0
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between looks.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between two readings."
+)
 @click.option("--once", is_flag=True, help="Look once. So it does where there is no terminal.")
 def watch(folder: Path, *, every: float, once: bool) -> None:
     """Show how far the job is that keeps its journal in DIR: stages, leaders, failures, time left.
 
     It only reads; the job may run, have ended, or have been killed.
     """
-    from stepsize.execution.status import look
+    from stepsize.execution.status import read_status
 
-    console, found = base.out(), look(folder)
+    console, found = base.out(), read_status(folder)
     if once or not console.is_terminal:
         console.print(shown(found, time.time()))
         return
@@ -42,25 +44,25 @@ def watch(folder: Path, *, every: float, once: bool) -> None:
         while found.running is not False:
             time.sleep(every)
             try:
-                found = look(folder)
+                found = read_status(folder)
             except FormatError:  # a journal that nobody asked for is removed when its job is done
                 break
             view.update(shown(found, time.time()), refresh=True)
 
 
-def shown(found: Look, now: float) -> Group:
-    """Return a look as a table and a line."""
+def shown(found: Status, now: float) -> Group:
+    """Return the status as a table and a line."""
     table = Table(box=None, pad_edge=False)
-    for heading, right in (("stage", False), ("waves", True), ("took", True)):
+    for heading, right in (("stage", False), ("batches", True), ("took", True)):
         table.add_column(heading, justify="right" if right else "left")
     for stage in found.stages:
-        waves = f"{stage.done} of {stage.total}" if stage.total > 1 or stage.done < stage.total else ""
-        table.add_row(escape(stage.stage), waves, clock(stage.beat - stage.began))
+        batches = f"{stage.done} of {stage.total}" if stage.total > 1 or stage.done < stage.total else ""
+        table.add_row(escape(stage.stage), batches, clock(stage.beat - stage.began))
     failed = [Text(f"failed: {trial}: {reason}", style="yellow") for trial, reason in found.failures]
     return Group(table, *failed, Text(said(found, now)))
 
 
-def said(found: Look, now: float) -> str:
+def said(found: Status, now: float) -> str:
     """Return in a line how many trials are finished, how long the stage still takes, and whether the job lives."""
     parts = [f"{found.trials} trials are finished"]
     if found.running is False:

@@ -1,6 +1,7 @@
 """Engines: who runs the trials."""
 
 from stepsize.engines.base import Engine as Engine
+from stepsize.engines.choice import EngineChoice as EngineChoice
 from stepsize.engines.choice import choose as choose
 from stepsize.engines.function import Function as Function
 from stepsize.engines.function import FunctionTask as FunctionTask

@@ -13,12 +13,12 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import StepsizeError, TaskError
 from stepsize.kernel.spec import NDArray
 from stepsize.problems import Task
-from stepsize.problems.checks import told
+from stepsize.problems.checks import describe
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
 
 Progress = Callable[[int], None]
-"""Told how many replica-steps (one update of one trial) were done since it was last told."""
+"""Called with how many replica-steps (one update of one trial) were done since the last call."""
 
 CHUNK = 256
 """Steps of hyperparameters that are turned into coefficients at once."""
@@ -31,8 +31,8 @@ class Engine(Protocol):
     def label(self) -> str:
         """What runs, in a few words."""
 
-    def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
-        """Return the trials, by index, in groups that run at once; a wave is what an interruption can lose."""
+    def split(self, trials: Sequence[Trial]) -> list[list[int]]:
+        """Return the trials, by index, in batches that run at once; a batch is what an interruption can lose."""
 
     def run(
         self,
@@ -54,8 +54,8 @@ def coefficients(trials: Sequence[Trial], start: int, stop: int) -> dict[str, Fl
     tables = [trial.strategy.table(start, stop) for trial in trials]
     rows = {name: np.stack([table[name] for table in tables], axis=1) for name in tables[0]}
     k = np.arange(start + 1, stop + 1, dtype=np.float64)[:, None]
-    found = trials[0].strategy.rule.coefficients(rows, k)
-    return {name: np.broadcast_to(value, (stop - start, len(trials))) for name, value in found.items()}
+    values = trials[0].strategy.rule.coefficients(rows, k)
+    return {name: np.broadcast_to(value, (stop - start, len(trials))) for name, value in values.items()}
 
 
 def precision(dtype: Any) -> str:
@@ -71,8 +71,8 @@ def blamed(task: Task, step: int) -> Iterator[None]:
         yield
     except StepsizeError:
         raise
-    except Exception as error:  # whatever the user's code raises is told in one line, and keeps its own trace
-        raise TaskError(f"{task.name!r} fails at update {step}: {told(error)}") from error
+    except Exception as error:  # whatever the user's code raises is said in one line, and keeps its own trace
+        raise TaskError(f"{task.name!r} fails at update {step}: {describe(error)}") from error
 
 
 def score_points(steps: int, every: int | None) -> list[int]:
@@ -91,7 +91,7 @@ def end_the_dead(losses: NDArray, scores: NDArray, points: Sequence[int]) -> Non
     scores[dead[np.array(points) - 1]] = np.nan
 
 
-def glanced(task: Task) -> Task:
+def with_two_validation_samples(task: Task) -> Task:
     """Return `task` with two validation samples, so that a score costs next to nothing."""
     return dataclasses.replace(task, validation=tuple(part[:2] for part in task.validation))
 
@@ -109,7 +109,7 @@ def by_rule(trials: Sequence[Trial]) -> list[list[int]]:
     return list(groups.values())
 
 
-def reordered(parts: Sequence[Curves], waves: Sequence[Sequence[int]]) -> Curves:
-    """Return the records of waves in the order of the trials that `waves` was made from."""
-    order = np.argsort([index for wave in waves for index in wave])
+def reordered(parts: Sequence[Curves], batches: Sequence[Sequence[int]]) -> Curves:
+    """Return the records of batches in the order of the trials that `batches` was made from."""
+    order = np.argsort([index for batch in batches for index in batch])
     return Curves.join(list(parts)).select(order)

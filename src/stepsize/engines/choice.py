@@ -1,8 +1,9 @@
-"""Which engine runs a task, and why, in one line: what can be vectorised, and what a short timing says."""
+"""Which engine runs a task, and why: what can be vectorised, and what a short timing says."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import torch
 
@@ -22,49 +23,61 @@ from stepsize.rules import AdamW
 from stepsize.strategy import Strategy, Trial
 
 ROUNDS, STEPS = 3, 6
-"""Of a timing, and updates of a wave in each. The fastest counts: whatever else the machine does only adds to it."""
+"""Of a timing, and updates of a batch in each. The fastest counts: whatever else the machine does only adds to it."""
 
 CLEAR = 0.7
-"""Below this ratio of times a look is enough."""
+"""Below this ratio of times a first short timing is enough."""
 
 
-def choose(task: Task, before: str | None = None) -> tuple[Engine, str]:
-    """Return the ensemble where the model can be vectorised and that is faster, else the loop, and why in one line.
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine, and why it runs: a part of a sentence, "" where there was no choice."""
 
-    before: the line that was returned for this task before; its engine runs it again, and nothing is timed.
+    engine: Engine
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return both in one line."""
+        return f"{self.engine.label}: {self.reason}" if self.reason else self.engine.label
+
+
+def choose(task: Task, before: tuple[str, str] | None = None) -> EngineChoice:
+    """Return the ensemble where the model can be vectorised and that is faster, else the loop, and why.
+
+    before: the label and the reason of what was chosen for this task before; it runs it again, and nothing is timed.
 
     Watch out: near the border, and on a busy machine, the next call may choose the other engine.
 
     Raises TaskError when the task cannot be trained at all, or when there is too little memory.
     """
     if isinstance(task, FunctionTask):
-        return Function(), Function.label
+        return EngineChoice(Function())
     reason = refusal(task)
     ensemble, loop = Ensemble(), Loop()
     if reason is not None:
-        return loop, f"{loop.label}: the model cannot be vectorised ({reason})"
+        return EngineChoice(loop, f"the model cannot be vectorised ({reason})")
     for engine in (ensemble, loop):
-        if before is not None and before.startswith(f"{engine.label}: "):
-            return engine, before
+        if before is not None and before[0] == engine.label:
+            return EngineChoice(engine, before[1])
     size = ensemble.most(task, _trials(1)[0])
     if size == 1:
-        return loop, f"{loop.label}: replicas of this size do not gain from each other's company"
+        return EngineChoice(loop, "replicas of this size do not gain from each other's company")
     ratio = ratio_of_times(task, size)
     if ratio >= 1:
-        return loop, f"{loop.label}: {size} replicas at once would take {ratio:.1f} times as long"
-    return ensemble, f"{ensemble.label}: the model can be vectorised, and replicas at once are faster"
+        return EngineChoice(loop, f"{size} replicas at once would take {ratio:.1f} times as long")
+    return EngineChoice(ensemble, "the model can be vectorised, and replicas at once are faster")
 
 
 def ratio_of_times(task: Task, size: int) -> float:
-    """Return the time of updates in a wave of `size` over that of as many by the loop, both timed in turn.
+    """Return the time of updates in a batch of `size` over that of as many by the loop, both timed in turn.
 
-    A look at a few updates of each comes first. On a busy machine the longer stretches of work, those of a wave, are
-    interrupted more, so that where the wave is clearly faster in it, it is.
+    A few updates of each come first. On a busy machine the longer stretches of work, those of a batch, are interrupted
+    more, so that where the batch is clearly faster in them, it is.
     """
-    task, alone, together = base.glanced(task), Loop(), Ensemble(size)
-    look = _seconds(together, task, size, STEPS) / _seconds(alone, task, 1, STEPS)
-    if look < CLEAR:
-        return look
+    task, alone, together = base.with_two_validation_samples(task), Loop(), Ensemble(size)
+    first = _seconds(together, task, size, STEPS) / _seconds(alone, task, 1, STEPS)
+    if first < CLEAR:
+        return first
     rounds = [(_seconds(together, task, size, STEPS), _seconds(alone, task, 1, STEPS * size)) for _ in range(ROUNDS)]
     return min(ours for ours, _ in rounds) / min(theirs for _, theirs in rounds)
 

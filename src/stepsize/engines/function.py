@@ -154,7 +154,7 @@ class Function:
 
     label = "the task's own training function, one trial at a time"
 
-    def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
+    def split(self, trials: Sequence[Trial]) -> list[list[int]]:
         """Return each trial by itself."""
         return [[index] for index in range(len(trials))]
 

@@ -39,7 +39,7 @@ class Loop:
         """What ran, in a few words."""
         return "plain loop, one trial at a time" + base.precision(self.dtype)
 
-    def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
+    def split(self, trials: Sequence[Trial]) -> list[list[int]]:
         """Return each trial by itself."""
         return [[index] for index in range(len(trials))]
 

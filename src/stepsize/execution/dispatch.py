@@ -1,82 +1,96 @@
-"""Carrying out a table of waves: every decision about retries, splits and time limits is made here, for every pool."""
+"""Carrying out the batches of a run: every decision about retries, splits and time limits is made here.
+
+The executors only say what became of a batch, so all of them give the same standings (docs/adr/0017).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable
 
-from stepsize.execution.pool import Order, Outcome
-from stepsize.execution.trial_queue import Clock, Table, Wave
-from stepsize.execution.workers import Place
+from stepsize.execution.executor import Notify, Outcome
+from stepsize.execution.run_record import RunRecord
+from stepsize.execution.trial_queue import Deadline, TrialBatch, TrialQueue
+from stepsize.execution.workers import SharedExecutor
 from stepsize.kernel.errors import StepsizeError, TaskError
 from stepsize.results import Curves
 
-LOOK = 0.5
-"""Seconds between two looks at waves that may have run for too long."""
+CHECK = 0.5
+"""Seconds after which batches are checked for having run too long, when none of them ends."""
 
 
-@dataclass(frozen=True)
 class Dispatch:
-    """Runs all waves of a table.
+    """Runs the batches of one run.
 
-    order: what a wave is to run. keep: told what is finished. tell: told the replica-steps that are done.
+    record: what is to be run, and where its numbers go. batches: of its trials, by index. failed: why trials failed, by
+    index.
     """
 
-    table: Table
-    place: Place
-    clock: Clock
-    order: Callable[[Wave], Order]
-    keep: Callable[[Wave, Curves], None]
-    tell: Callable[[int], None]
+    def __init__(
+        self, record: RunRecord, batches: Iterable[Iterable[int]], shared: SharedExecutor, deadline: Deadline
+    ) -> None:
+        self._record, self._shared, self._deadline = record, shared, deadline
+        self._queue = TrialQueue(batches)
+        self.failed = self._queue.failed
 
     def carry_out(self) -> None:
-        """Run the waves, until each is finished or given up.
+        """Run the batches, until each is finished or given up.
 
         Raises what is not the fault of single trials: an engine that refuses the strategies, workers that do not start.
         """
+        self._record.report(*self._queue.progress)
         try:
-            while self.table.open:
+            while self._queue.left:
                 self._submit()
-                ended, wall, used = self.place.poll(LOOK)
-                for outcome in ended:
-                    wave = self._settle(outcome)
-                    if wave is not None and not self.table.running:
-                        self.place.consider(self.order(wave), wall, used, len(self.table.waiting))
+                self._poll()
                 self._end_late()
         finally:
-            for key in self.table.running:
-                self.place.pool.abandon(key, "the race has ended")
+            for key in self._queue.running:
+                self._shared.executor.abandon(key, "the race has ended")
 
     def _submit(self) -> None:
-        while self.table.waiting and self.place.pool.free:
-            key, wave = self.table.start()
-            self.place.pool.submit(key, self.order(wave), self._telling(wave))
+        while self._queue.waiting and self._shared.executor.free:
+            key, batch = self._queue.start()
+            run = self._record.whole.of(batch.trials)
+            self._shared.executor.submit(key, run, self._notifier(batch))
 
-    def _telling(self, wave: Wave) -> Callable[[int], None]:
-        return lambda updates: self.tell(wave.advance(updates))
+    def _notifier(self, batch: TrialBatch) -> Notify:
+        return lambda updates: self._record.notify(batch.advance(updates))
 
-    def _settle(self, outcome: Outcome) -> Wave | None:
-        """Note how a wave ended, and return it if it is finished; a wave of an earlier run is none of ours."""
+    def _poll(self) -> None:
+        """Settle what ended; a batch that this process ran by itself shows what workers would save."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        outcomes = self._shared.executor.poll(CHECK)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        for outcome in outcomes:
+            batch = self._settle(outcome)
+            if batch is not None and not self._queue.running:
+                run = self._record.whole.of(batch.trials)
+                self._shared.consider(run, wall, cpu / max(wall, 1e-9), len(self._queue.waiting))
+
+    def _settle(self, outcome: Outcome) -> TrialBatch | None:
+        """Note how a batch ended, and return it if it is finished; a batch of an earlier run is none of ours."""
         key, _, payload = outcome
-        wave = self.table.running.pop(key, None)
-        if wave is None:
+        batch = self._queue.running.pop(key, None)
+        if batch is None:
             return None
         if isinstance(payload, Curves):
-            self.clock.finished(payload.seconds, payload.steps)
-            self.keep(wave, payload)
-            self.tell(max(0, len(wave.trials) * payload.steps - wave.told))
-            return wave
+            self._deadline.learn(payload.seconds, payload.steps)
+            self._record.keep(batch.trials, payload)
+            self._record.report(*self._queue.progress)
+            self._record.notify(max(0, len(batch.trials) * payload.steps - batch.reported))
+            return batch
         if isinstance(payload, Exception):
             if isinstance(payload, StepsizeError) and not isinstance(payload, TaskError):
                 raise payload
-            self.table.broken(wave, payload)
+            self._queue.split(batch, payload)
         else:
-            self.table.lost(wave, payload, weight=2 if wave.late else 1)
+            self._queue.retry(batch, payload, weight=2 if batch.late else 1)
         return None
 
     def _end_late(self) -> None:
-        for key, wave in list(self.table.running.items()):
-            limit = self.clock.limit(self.order(wave).steps)
-            if wave.seconds > limit and not wave.late:
-                wave.late = True
-                self.place.pool.abandon(key, f"it ran for longer than its {limit:.0f} seconds")
+        limit = self._deadline.limit(self._record.whole.steps)
+        for key, batch in list(self._queue.running.items()):
+            if batch.seconds > limit and not batch.late:
+                batch.late = True
+                self._shared.executor.abandon(key, f"it ran for longer than its {limit:.0f} seconds")

@@ -2,9 +2,9 @@
 
 A folder with one SQLite file in WAL mode, which one process at a time writes, and large arrays beside it::
 
-    journal.sqlite    trials, failures, tasks, status
+    journal.sqlite    trials, failures, tasks, engines, status
     arrays/KEY.npy    the losses of a long trial
-    lock              who holds the journal, while it does
+    lock, holder.json the lock, and which process took it last
 
 A trial's key is a hash of what it is: the task's data, model and loss, the strategy, the seed, the length, the engine
 and the versions of stepsize and torch. So a changed task or another horizon never meets old numbers.
@@ -24,6 +24,7 @@ from typing import Self
 
 import numpy as np
 
+from stepsize.engines.choice import EngineChoice
 from stepsize.execution.journal_store import Store
 from stepsize.execution.task_fingerprint import difference, fingerprint, identity
 from stepsize.kernel.errors import JournalError
@@ -39,10 +40,11 @@ BEAT = 1.0
 class Journal:
     """Finished trials in a folder; use it as a context manager.
 
-    renew: what to do about a task that has changed since the journal was written: it is refused, unless there is
-        somebody to tell so in a sentence, such as `print`; then its trials are run anew.
+    renew: takes a sentence about a task that has changed since the journal was written, such as `print`; its trials
+        are then run anew. Without it such a task is refused.
 
-    Raises FormatError when the folder holds something else, or a newer journal; JournalError when another process holds
+    Raises FormatError when the folder holds something else, or a journal of another version; JournalError when another
+    process holds
     it, or when it cannot be written, and for a task that has changed.
     """
 
@@ -61,7 +63,7 @@ class Journal:
 
         variant: whether it is made from another task on purpose, such as by another batch size.
 
-        Raises JournalError for a task that is not what it was, if any trial is finished and nobody is to be told.
+        Raises JournalError for a task that is not what it was, if any trial is finished and there is no `renew`.
         """
         parts = identity(task)
         found = fingerprint(parts)
@@ -81,14 +83,13 @@ class Journal:
             )
         self._renew(f"{what}, so its trials are run anew.")
 
-    def choice(self, task: str) -> str | None:
-        """Return which engine was chosen for the task with this fingerprint, and why, if one was."""
-        kept = self._store.task(f"engine for {task}")
-        return None if kept is None else kept["choice"]
+    def choice(self, task: str) -> tuple[str, str] | None:
+        """Return the label of the engine that was chosen for the task with this fingerprint, and why, if one was."""
+        return self._store.engine(task)
 
-    def keep_choice(self, task: str, why: str) -> None:
+    def keep_choice(self, task: str, choice: EngineChoice) -> None:
         """Note which engine was chosen for the task with this fingerprint, and why."""
-        self._store.keep_task(f"engine for {task}", {"choice": why})
+        self._store.keep_engine(task, choice.engine.label, choice.reason)
 
     def get(
         self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str
@@ -104,7 +105,7 @@ class Journal:
         )
 
     def put(self, keys: Sequence[str], curves: Curves) -> None:
-        """Write the record of a wave, all of it or nothing."""
+        """Write the record of a batch of trials, all of it or nothing."""
         share = curves.seconds / len(keys)
         self._store.keep_trials(
             (key, curves.losses[:, i], curves.score_steps, curves.scores[:, i], share) for i, key in enumerate(keys)
@@ -119,7 +120,7 @@ class Journal:
         return self._store.failures()
 
     def report(self, stage: str, done: int, total: int) -> None:
-        """Note how many waves of a stage are done."""
+        """Note how many batches of a stage are done."""
         self._store.keep_status(stage, done, total)
         self._beat = time.monotonic()
 

@@ -10,17 +10,16 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from stepsize.execution.file_lock import Lock
+from stepsize.execution.journal_lock import hold
 from stepsize.kernel.errors import FormatError, JournalError
 from stepsize.kernel.spec import NDArray
 
-VERSION = 1
-"""Of the tables, in the file's `user_version`; a file of a later one is refused."""
+VERSION = 2
+"""Of the tables, in the file's `user_version`; a file of another one is refused."""
 
 FILE, ARRAYS = "journal.sqlite", "arrays"
 
@@ -32,6 +31,7 @@ CREATE TABLE IF NOT EXISTS trials
     (key TEXT PRIMARY KEY, losses BLOB, score_steps BLOB, scores BLOB, seconds REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, trial TEXT, reason TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tasks (name TEXT PRIMARY KEY, parts TEXT, at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS engines (task TEXT PRIMARY KEY, engine TEXT, reason TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS status
     (number INTEGER PRIMARY KEY, stage TEXT UNIQUE, done INTEGER, total INTEGER, began REAL, beat REAL);
 """
@@ -40,25 +40,11 @@ Row = tuple[str, NDArray, NDArray, NDArray, float]
 """A finished trial: key, losses, after how many updates it was scored, scores, seconds."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """How far one stage of a job is, such as a rung of a race.
-
-    stage: what it runs, in words. done, total: waves of the last time that it ran. began, beat: when it began and when
-        it last gave a sign of life, seconds since 1970.
-    """
-
-    stage: str
-    done: int
-    total: int
-    began: float
-    beat: float
-
-
 class Store:
     """The tables and arrays of one journal, in a folder that is made when it is missing.
 
-    Raises FormatError when the folder holds something else, or a newer journal; JournalError when another process holds
+    Raises FormatError when the folder holds something else, or a journal of another version; JournalError when another
+    process holds
     it.
     """
 
@@ -70,7 +56,7 @@ class Store:
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = Lock(folder / "lock")
+            self._lock = hold(folder)
         except JournalError:
             raise
         except (FileExistsError, NotADirectoryError) as error:
@@ -108,7 +94,9 @@ class Store:
 
     def _check(self, version: int, tables: list[str]) -> None:
         if version > VERSION:
-            raise self._refused(f"a newer stepsize wrote it, version {version}, and this one reads up to {VERSION}")
+            raise self._refused(f"a newer stepsize wrote it, version {version}, and this one reads {VERSION}")
+        if 0 < version < VERSION:
+            raise self._refused(f"an earlier version of stepsize wrote it, {version}, and this one reads {VERSION}")
         if version == 0 and tables:
             raise self._refused(f"it has a table {tables[0]!r} of another program")
 
@@ -177,8 +165,18 @@ class Store:
         with self._written() as base:
             base.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", (name, json.dumps(parts), time.time()))
 
+    def engine(self, task: str) -> tuple[str, str] | None:
+        """Return the label of the engine that was chosen for the task with this fingerprint, and why, if one was."""
+        row = self._base.execute("SELECT engine, reason FROM engines WHERE task = ?", [task]).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def keep_engine(self, task: str, engine: str, reason: str) -> None:
+        """Write which engine was chosen for a task, and why."""
+        with self._written() as base:
+            base.execute("INSERT OR REPLACE INTO engines VALUES (?, ?, ?)", (task, engine, reason))
+
     def keep_status(self, stage: str, done: int, total: int) -> None:
-        """Write how far a stage is; with none of its waves done, it begins now, even if it has begun before."""
+        """Write how far a stage is; with none of its batches done, it begins now, even if it has begun before."""
         now = time.time()
         with self._written() as base:
             base.execute(
@@ -218,20 +216,6 @@ class Store:
         with suppress(sqlite3.Error):
             self._base.close()
         self._lock.release()
-
-
-def status(folder: str | Path) -> list[Stage]:
-    """Return how far a job is that keeps its journal in `folder`, stage by stage; the job may be running.
-
-    Raises FormatError when there is no journal.
-    """
-    try:
-        base = sqlite3.connect(f"{(Path(folder) / FILE).absolute().as_uri()}?mode=ro", uri=True)
-        rows = base.execute("SELECT stage, done, total, began, beat FROM status ORDER BY number").fetchall()
-        base.close()
-    except sqlite3.Error as error:
-        raise FormatError(f"{folder} is not a journal of stepsize ({error}); name the folder of one.") from None
-    return [Stage(*row) for row in rows]
 
 
 def full(error: Exception) -> bool:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from stepsize.engines.machine import available, cores
-from stepsize.execution.pool import Order, Outcome, Tell
-from stepsize.execution.task_transport import Parcel, packed
+from stepsize.execution.executor import BatchRun, Notify, Outcome
+from stepsize.execution.task_transport import PackedTask, pack
 from stepsize.execution.worker_process import READY, work
 from stepsize.kernel.errors import ParameterError, PoolError
 from stepsize.problems import Task
@@ -25,17 +25,17 @@ ATTEMPTS = 3
 """How many workers in a row may die before their first word."""
 
 SHARE = 0.9
-"""Of the memory that is available when the pool is made: what all workers may grow to together."""
+"""How much of the memory that is available when the pool is made all workers may grow to together."""
 
-WATCH = 0.1
-"""Seconds between two looks at the memory of the workers."""
+CHECK = 0.1
+"""Seconds after which the memory of the workers is checked again."""
 
 
 class Processes:
     """Worker processes on this machine.
 
-    count: how many. memory: bytes of RAM that one may grow to, else it is killed and its wave is lost; an even share of
-        what is available when not given. Watched on Linux alone.
+    count: how many. memory: bytes of RAM that one may grow to, else it is killed and its batch is lost; when not given,
+        an even share of what is available. Watched on Linux alone.
 
     Watch out: every worker holds the task's data once. A script that makes one needs its `if __name__ == "__main__":`,
     as for every use of multiprocessing.
@@ -53,17 +53,17 @@ class Processes:
         self._lost: list[Outcome] = []
         self._deaths = 0
         self._numbers = itertools.count()
-        self._parcels: weakref.WeakKeyDictionary[Task, tuple[int, Parcel]] = weakref.WeakKeyDictionary()
+        self._packed: weakref.WeakKeyDictionary[Task, tuple[int, PackedTask]] = weakref.WeakKeyDictionary()
         self._end = weakref.finalize(self, _kill, self._workers)
 
     @property
     def label(self) -> str:
-        """Where waves run, in a few words."""
+        """Where batches run, in a few words."""
         return f"in {self.count} worker process{'' if self.count == 1 else 'es'}"
 
     @property
     def free(self) -> int:
-        """How many workers wait for a wave."""
+        """How many workers wait for a batch."""
         while len(self._workers) < self.count and self._end.alive:
             self._workers.append(_Worker(self._threads))
         return sum(worker.idle for worker in self._workers)
@@ -73,40 +73,40 @@ class Processes:
         """The process ids of the workers."""
         return [worker.pid for worker in self._workers]
 
-    def submit(self, key: int, order: Order, tell: Tell) -> None:
-        """Hand a wave to a worker that waits; the task with it, if this worker does not have it yet."""
+    def submit(self, key: int, run: BatchRun, notify: Notify) -> None:
+        """Hand a batch to a worker that waits; the task with it, if this worker does not have it yet."""
         worker = next(worker for worker in self._workers if worker.idle)
-        if order.task not in self._parcels:
-            self._parcels[order.task] = next(self._numbers), packed(order.task)
+        if run.task not in self._packed:
+            self._packed[run.task] = next(self._numbers), pack(run.task)
         with suppress(OSError):  # it died; the poll says so
-            worker.start(key, *self._parcels[order.task], order, tell)
+            worker.start(key, *self._packed[run.task], run, notify)
 
     def poll(self, seconds: float) -> list[Outcome]:
         """Return what ended; dead workers are replaced."""
         lost, self._lost = self._lost, []
-        found = lost or self._listen(min(seconds, WATCH))
+        outcomes = lost or self._listen(min(seconds, CHECK))
         for worker in [worker for worker in self._workers if worker.busy and worker.memory > self.memory]:
             grown = f"its worker grew to {worker.memory / 1e9:.2f} GB of memory, above its {self.memory / 1e9:.2f} GB"
             self._bury(worker, f"{grown}; fewer workers have more each")
-        return found
+        return outcomes
 
     def _listen(self, seconds: float) -> list[Outcome]:
-        ways: dict[Any, _Worker] = {}
+        worker_of: dict[Any, _Worker] = {}
         for worker in self._workers:
-            ways[worker.pipe] = ways[worker.process.sentinel] = worker
-        found = []
-        for worker in dict.fromkeys(ways[way] for way in wait(list(ways), seconds)):
+            worker_of[worker.pipe] = worker_of[worker.process.sentinel] = worker
+        outcomes = []
+        for worker in dict.fromkeys(worker_of[ready] for ready in wait(list(worker_of), seconds)):
             try:
-                found += worker.read()
+                outcomes += worker.read()
             except (EOFError, OSError):
                 self._bury(worker, worker.death)
             else:
                 self._deaths = 0 if worker.ready else self._deaths
         lost, self._lost = self._lost, []
-        return found + lost
+        return outcomes + lost
 
     def abandon(self, key: int, reason: str) -> None:
-        """Kill the worker that runs this wave."""
+        """Kill the worker that runs this batch."""
         for worker in [worker for worker in self._workers if worker.key == key]:
             self._bury(worker, reason)
 
@@ -129,7 +129,7 @@ class Processes:
 
 
 class _Worker:
-    """One process, its pipe, and what it does: key is that of the wave that it runs."""
+    """One process, its pipe, and what it does: key is that of the batch that it runs."""
 
     def __init__(self, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -140,17 +140,17 @@ class _Worker:
         theirs.close()
         self.key: int | None = None
         self.ready = False
-        self._tell: Tell | None = None
+        self._notify: Notify | None = None
         self._known: set[int] = set()
 
     @property
     def idle(self) -> bool:
-        """Whether it waits for a wave."""
+        """Whether it waits for a batch."""
         return self.ready and self.key is None
 
     @property
     def busy(self) -> bool:
-        """Whether it runs a wave."""
+        """Whether it runs a batch."""
         return self.key is not None
 
     @property
@@ -176,33 +176,33 @@ class _Worker:
             return f"its worker was killed by {signal.Signals(-code).name}"
         return f"its worker ended with exit code {code}"
 
-    def start(self, key: int, number: int, parcel: Parcel, order: Order, tell: Tell) -> None:
-        """Send it a wave, and the task with the first of them."""
-        wave = pickle.dumps((order.engine, order.trials, order.steps, order.score_every))
-        self.key, self._tell = key, tell
-        self.pipe.send((key, number, None if number in self._known else parcel, wave))
+    def start(self, key: int, number: int, packed: PackedTask, run: BatchRun, notify: Notify) -> None:
+        """Send it a batch, and the task with the first of them."""
+        batch = pickle.dumps((run.engine, run.trials, run.steps, run.score_every))
+        self.key, self._notify = key, notify
+        self.pipe.send((key, number, None if number in self._known else packed, batch))
         self._known.add(number)
 
     def read(self) -> list[Outcome]:
         """Return what it said; EOFError or OSError when it is dead and has said all."""
-        found: list[Outcome] = []
+        outcomes: list[Outcome] = []
         while self.pipe.poll():
             try:
                 message = self.pipe.recv()
             except (EOFError, OSError):
-                if found:
-                    return found
+                if outcomes:
+                    return outcomes
                 raise
             if message == READY:
                 self.ready = True
-            elif message[1] == "told" and self._tell is not None:
-                self._tell(message[2])
+            elif message[1] == "progress" and self._notify is not None:
+                self._notify(message[2])
             else:
                 self.key = None
                 if message[1] != "ok":  # the task itself may have failed to load
                     self._known.clear()
-                found.append(message)
-        return found
+                outcomes.append(message)
+        return outcomes
 
 
 def _kill(workers: list[_Worker]) -> None:

@@ -1,6 +1,6 @@
-"""A Ray cluster: waves on many machines, with Ray's core alone. Nothing but the address is shared with the machines.
+"""A Ray cluster: batches of trials on many machines, with Ray's core alone. Only the address is shared with them.
 
-The task is placed in the cluster once, by value: the functions of its file travel with it, and no folder has to be
+The task is put into the cluster once, by value: the functions of its file travel with it, and no folder has to be
 shared. stepsize and torch have to be installed on every node, in the same versions.
 """
 
@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from stepsize.execution.pool import Order, Outcome, Tell, portable
+from stepsize.execution.executor import BatchRun, Notify, Outcome, portable
 from stepsize.kernel.errors import ParameterError, PoolError, TaskError
 from stepsize.kernel.optional import need
 from stepsize.problems import Task
@@ -31,29 +31,29 @@ REACH = 10.0
 """Seconds to wait for an address to answer."""
 
 PATIENCE = 120.0
-"""Seconds to wait, with nothing running, for a node that can run a wave."""
+"""Seconds to wait, with nothing running, for a node that can run a batch."""
 
 _TASKS: dict[str, Task] = {}  # in a worker of the cluster: what it has unpacked
 
 
 class RayPool:
-    """Waves on a Ray cluster.
+    """Batches of trials on a Ray cluster.
 
     address: "local" starts one on this machine, which ends with the pool; else that of a running one, "host:6379" or
-        "ray://host:10001". cpus, gpus: what one wave asks for; its engine must be made for a GPU, such as
+        "ray://host:10001". cpus, gpus: what one batch asks for; its engine must be made for a GPU, such as
         `Ensemble(device="cuda")`.
 
-    The runner retries what is lost; Ray is told to retry nothing. Ray's usage statistics are off, unless
+    The runner retries what is lost; Ray retries nothing. Ray's usage statistics are off, unless
     RAY_USAGE_STATS_ENABLED says otherwise. A cluster that this process is connected to already is used as it is.
 
-    Watch out: progress is told wave by wave. Authentication is as Ray's variables say (RAY_AUTH_MODE).
+    Watch out: progress is reported batch by batch. Authentication is as Ray's variables say (RAY_AUTH_MODE).
 
     Raises ParameterError for an address that is none, PoolError when nothing answers there.
     """
 
     def __init__(self, address: str, *, cpus: float = 1.0, gpus: float = 0.0) -> None:
         if address != LOCAL:
-            _place(address)
+            _host_and_port(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ray = need("ray")
         self._address, self._wants = address, {"CPU": cpus, "GPU": gpus}
@@ -61,12 +61,12 @@ class RayPool:
         self._run = self._ray.remote(_run).options(num_cpus=cpus, num_gpus=gpus, max_retries=0)
         self._running: dict[Any, int] = {}
         self._lost: list[Outcome] = []
-        self._placed: weakref.WeakKeyDictionary[Task, tuple[str, Any]] = weakref.WeakKeyDictionary()
+        self._references: weakref.WeakKeyDictionary[Task, tuple[str, Any]] = weakref.WeakKeyDictionary()
         self._idle_since = time.monotonic()
 
     @property
     def label(self) -> str:
-        """Where waves run, in a few words."""
+        """Where batches run, in a few words."""
         return "on a local Ray cluster" if self._address == LOCAL else f"on the Ray cluster at {self._address}"
 
     @property
@@ -77,14 +77,14 @@ class RayPool:
         room = min(there.get(kind, 0.0) // amount for kind, amount in self._wants.items() if amount)
         return max(0, int(room) - len(self._running))
 
-    def submit(self, key: int, order: Order, tell: Tell) -> None:  # noqa: ARG002  (a wave is told when it is done)
-        """Hand a wave to the cluster; its task is placed there the first time."""
-        with self._asked(), _by_value(order.task) as dumps:
-            if order.task not in self._placed:
-                self._placed[order.task] = uuid.uuid4().hex, self._ray.put(dumps(order.task))
-            name, task = self._placed[order.task]
-            wave = dumps((order.engine, order.trials, order.steps, order.score_every))
-            self._running[self._run.remote(name, [task], wave)] = key
+    def submit(self, key: int, run: BatchRun, notify: Notify) -> None:  # noqa: ARG002  (a batch counts when it is done)
+        """Hand a batch to the cluster; its task is put there the first time."""
+        with self._asked(), _by_value(run.task) as dumps:
+            if run.task not in self._references:
+                self._references[run.task] = uuid.uuid4().hex, self._ray.put(dumps(run.task))
+            name, task = self._references[run.task]
+            batch = dumps((run.engine, run.trials, run.steps, run.score_every))
+            self._running[self._run.remote(name, [task], batch)] = key
 
     def poll(self, seconds: float) -> list[Outcome]:
         """Return what ended, and what was lost with its worker or node."""
@@ -110,15 +110,15 @@ class RayPool:
     def _outcome(self, key: int, ref: Any) -> Outcome:
         errors = self._ray.exceptions
         try:
-            found: Curves | Exception = self._ray.get(ref)
+            answer: Curves | Exception = self._ray.get(ref)
         except errors.RayTaskError as error:
             return key, "error", TaskError(f"Ray could not run it: {_line(error)}")
         except errors.RayError as error:
             return key, "lost", f"Ray lost it: {_line(error)}"
-        return (key, "ok", found) if isinstance(found, Curves) else (key, "error", found)
+        return (key, "ok", answer) if isinstance(answer, Curves) else (key, "error", answer)
 
     def abandon(self, key: int, reason: str) -> None:
-        """Have Ray kill the worker that runs this wave."""
+        """Have Ray kill the worker that runs this batch."""
         for ref in [ref for ref, other in self._running.items() if other == key]:
             del self._running[ref]
             self._lost.append((key, "lost", reason))
@@ -156,9 +156,9 @@ def _connect(ray: Any, address: str) -> Any:
 
 def _reach(address: str) -> None:
     """Raise PoolError unless something listens at `address`: Ray itself would try for a minute and then say little."""
-    place = _place(address)
+    where = _host_and_port(address)
     try:
-        with socket.create_connection(place, timeout=REACH):
+        with socket.create_connection(where, timeout=REACH):
             return
     except OSError as error:
         raise PoolError(
@@ -166,7 +166,7 @@ def _reach(address: str) -> None:
         ) from None
 
 
-def _place(address: str) -> tuple[str, int]:
+def _host_and_port(address: str) -> tuple[str, int]:
     """Return host and port of an address; raise ParameterError where it has none."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
@@ -193,12 +193,12 @@ def _by_value(task: Task) -> Iterator[Any]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _run(name: str, task: list[Any], wave: bytes) -> Curves | Exception:
-    """Run one wave, in a worker of the cluster."""
+def _run(name: str, task: list[Any], batch: bytes) -> Curves | Exception:
+    """Run one batch, in a worker of the cluster."""
     try:
         if name not in _TASKS:
             _TASKS[name] = pickle.loads(need("ray").get(task[0]))  # noqa: S301  (from our own driver)
-        return Order(_TASKS[name], *pickle.loads(wave)).run()  # noqa: S301  (from our own driver)
+        return BatchRun(_TASKS[name], *pickle.loads(batch)).run()  # noqa: S301  (from our own driver)
     except Exception as error:  # noqa: BLE001  (whatever a task raises is data, and is sent to the driver)
         return portable(error)
 

@@ -1,20 +1,35 @@
-"""A look at a job from outside, through its journal: read-only, while the job runs or after it."""
+"""The status of a job, read from outside through its journal, while the job runs or after it."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepsize.execution.journal_store import FILE, Stage, status
+from stepsize.execution.journal_lock import holder
+from stepsize.execution.journal_store import FILE
 from stepsize.kernel.errors import FormatError
 
 
 @dataclass(frozen=True)
-class Look:
+class Stage:
+    """How far one stage of a job is, such as a rung of a race.
+
+    stage: what it runs, in words. done, total: batches of the last time that it ran. began, beat: when it began and
+        when it last gave a sign of life, seconds since 1970.
+    """
+
+    stage: str
+    done: int
+    total: int
+    began: float
+    beat: float
+
+
+@dataclass(frozen=True)
+class Status:
     """What a journal says of its job.
 
     stages: how far each is, in order. trials: how many are finished. failures: the trials that failed, and why.
@@ -37,35 +52,35 @@ class Look:
         return (last.beat - last.began) / last.done * (last.total - last.done) if last.done else None
 
 
-def look(folder: str | Path) -> Look:
+def read_status(folder: str | Path) -> Status:
     """Return what the journal in `folder` says of its job.
 
     Raises FormatError when there is no journal.
 
-    Watch out: it tells of waves that are finished, so nothing moves while a long one runs.
+    Watch out: it counts batches of trials that are finished, so nothing changes while a long one runs.
     """
-    stages = tuple(sorted(status(Path(folder)), key=lambda stage: stage.beat))
     try:
         base = sqlite3.connect(f"{(Path(folder) / FILE).absolute().as_uri()}?mode=ro", uri=True)
+        rows = base.execute("SELECT stage, done, total, began, beat FROM status ORDER BY beat, number").fetchall()
         trials = base.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
         failures = tuple(base.execute("SELECT trial, reason FROM failures ORDER BY at").fetchall())
         base.close()
     except sqlite3.Error as error:
         raise FormatError(f"{folder} is not a journal of stepsize ({error}); name the folder of one.") from None
-    return Look(stages, trials, failures, _running(Path(folder) / "lock"))
+    return Status(tuple(Stage(*row) for row in rows), trials, failures, _running(Path(folder)))
 
 
-def _running(lock: Path) -> bool | None:
-    """Return whether the process that wrote its number into `lock` lives, as far as this machine can tell."""
+def _running(folder: Path) -> bool | None:
+    """Return whether the process that took the lock last lives, as far as this machine can tell."""
+    process = holder(folder)
+    if process is None or process["host"] != socket.gethostname() or os.name == "nt":  # a signal 0 would end it there
+        return None
     try:
-        who = json.loads(lock.read_text(encoding="utf-8"))
-        if who["host"] != socket.gethostname() or os.name == "nt":  # where a signal 0 would end the process
-            return None
-        os.kill(int(who["pid"]), 0)
+        os.kill(int(process["pid"]), 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
     return True

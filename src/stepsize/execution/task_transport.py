@@ -13,10 +13,10 @@ from stepsize.problems import Task, load_task
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PackedTask:
     """A task on its way: a name that `load_task` takes, or its pickle.
 
-    changed: fields that differ from what the source says. parts: its identity, which the other end compares.
+    changed: fields that differ from what the source says. parts: of its fingerprint, which the other side compares.
     """
 
     source: str
@@ -25,17 +25,17 @@ class Parcel:
     parts: dict[str, str] = field(default_factory=dict)
 
 
-def packed(task: Task) -> Parcel:
-    """Return `task` as a parcel.
+def pack(task: Task) -> PackedTask:
+    """Return `task` in a form that another process can read.
 
     Raises TaskError when it has no source and cannot be pickled.
     """
     if task.source:
-        given = {each.name for each in fields(task) if each.init} & {"batch_size", "accumulate", "steps", "name"}
-        changed = {part: getattr(task, part) for part in given}
-        return Parcel(_absolute(task.source), changed=changed, parts=identity(task))
+        names = {part.name for part in fields(task) if part.init} & {"batch_size", "accumulate", "steps", "name"}
+        changed = {name: getattr(task, name) for name in names}
+        return PackedTask(_absolute(task.source), changed=changed, parts=identity(task))
     try:
-        return Parcel("", pickle.dumps(task))
+        return PackedTask("", pickle.dumps(task))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TaskError(
             f"{task.name!r} cannot be sent to worker processes ({error}). Write it as a task file and load it with "
@@ -43,19 +43,19 @@ def packed(task: Task) -> Parcel:
         ) from None
 
 
-def unpacked(parcel: Parcel) -> Task:
-    """Return the task in a parcel.
+def unpack(packed: PackedTask) -> Task:
+    """Return the task that was packed.
 
     Raises TaskError when its source now makes another task than the one that was packed.
     """
-    if not parcel.source:
-        task: Task = pickle.loads(parcel.pickled)  # noqa: S301  (from our own driver, over a pipe)
+    if not packed.source:
+        task: Task = pickle.loads(packed.pickled)  # noqa: S301  (from our own driver, over a pipe)
         return task
-    task = replace(load_task(parcel.source), **parcel.changed)
-    differs = difference(parcel.parts, identity(task))
+    task = replace(load_task(packed.source), **packed.changed)
+    differs = difference(packed.parts, identity(task))
     if differs:
         raise TaskError(
-            f"{parcel.source} makes another task in a worker process (another {differs}). Its file was changed while "
+            f"{packed.source} makes another task in a worker process (another {differs}). Its file was changed while "
             "the race ran, or it draws random numbers without a seed: seed them, or use workers=1."
         )
     return task

@@ -1,4 +1,4 @@
-"""The table of a run: which waves wait, which run, how often each was lost, and what became of every trial."""
+"""The queue of a run: which batches of trials wait, which run, how often each was lost, and who failed."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 RETRIES = 2
-"""How often a lost wave is run again, whole, before it is split."""
+"""How often a lost batch is run again, whole, before it is split."""
 
-FEWEST, GENEROUS = 60.0, 20.0
-"""The time limit of a wave: at least so many seconds, and so many times what its steps took the slowest wave yet."""
+SHORTEST, GENEROUS = 60.0, 20.0
+"""The time limit of a batch: at least so many seconds, and so many times what its steps took the slowest one yet."""
 
-_KEYS = itertools.count()  # of waves; unique in this process, so that a pool never mixes up two runs
+_KEYS = itertools.count()  # of batches; unique in this process, so that an executor never mixes up two runs
 
 
 @dataclass(eq=False)
-class Wave:
+class TrialBatch:
     """Some trials that run at once.
 
-    trials: by index. lost: how often it was lost. done, told: replica-steps of this attempt, and of the best one yet.
-    began: when. late: whether it ran over its limit, and was ended.
+    trials: by index. lost: how often it was lost. done: replica-steps of this attempt. reported: those that were
+    reported as progress, of the attempt that got furthest. began: when. late: whether it ran over its limit, and was
+    ended.
     """
 
     trials: tuple[int, ...]
     lost: int = 0
     done: int = 0
-    told: int = 0
+    reported: int = 0
     began: float = field(default_factory=time.monotonic)
     late: bool = False
 
     def advance(self, updates: int) -> int:
-        """Add `updates` to what is done, and return how many of them are new."""
+        """Add `updates` to what is done, and return how many of them are new: a second attempt repeats the first."""
         self.done += updates
-        new = max(0, self.done - self.told)
-        self.told += new
+        new = max(0, self.done - self.reported)
+        self.reported += new
         return new
 
     @property
@@ -45,62 +46,74 @@ class Wave:
         return time.monotonic() - self.began
 
 
-class Table:
-    """The waves of one run.
+class TrialQueue:
+    """The batches of one run.
 
     failed: the reason of each trial that failed, by index.
     """
 
-    def __init__(self, waves: Iterable[Iterable[int]]) -> None:
-        self.waiting = deque(Wave(tuple(wave)) for wave in waves)
-        self.running: dict[int, Wave] = {}
+    def __init__(self, batches: Iterable[Iterable[int]]) -> None:
+        self.waiting = deque(TrialBatch(tuple(batch)) for batch in batches)
+        self.running: dict[int, TrialBatch] = {}
         self.failed: dict[int, str | Exception] = {}
+        self._count = len(self.waiting)
 
     @property
-    def open(self) -> bool:
-        """Whether anything is left to run."""
-        return bool(self.waiting or self.running)
+    def left(self) -> int:
+        """How many batches wait or run."""
+        return len(self.waiting) + len(self.running)
 
-    def start(self) -> tuple[int, Wave]:
-        """Take the next wave, and return it with a new key."""
-        key, wave = next(_KEYS), self.waiting.popleft()
-        wave.began, wave.done, wave.late = time.monotonic(), 0, False
-        self.running[key] = wave
-        return key, wave
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many batches are done, and of how many; a batch that was split counts as its trials."""
+        return max(0, self._count - self.left), max(self._count, self.left)
 
-    def lost(self, wave: Wave, reason: str, *, weight: int = 1) -> None:
-        """Run a lost wave again, at most twice; then split it, and give up on a trial by itself."""
-        wave.lost += weight
-        if wave.lost <= RETRIES:
-            self.waiting.append(wave)
+    def start(self) -> tuple[int, TrialBatch]:
+        """Take the next batch, and return it with a new key."""
+        key, batch = next(_KEYS), self.waiting.popleft()
+        batch.began, batch.done, batch.late = time.monotonic(), 0, False
+        self.running[key] = batch
+        return key, batch
+
+    def retry(self, batch: TrialBatch, reason: str, *, weight: int = 1) -> None:
+        """Run a lost batch again, at most twice; then split it, and give up on a trial by itself.
+
+        weight: how often this loss counts; what ran over its time limit is costly to repeat.
+        """
+        batch.lost += weight
+        if batch.lost <= RETRIES:
+            self.waiting.append(batch)
         else:
-            self.broken(wave, reason)
+            self.split(batch, reason)
 
-    def broken(self, wave: Wave, reason: str | Exception) -> None:
-        """Split a wave that fails into single trials; a single one has failed."""
-        if len(wave.trials) == 1:
-            self.failed[wave.trials[0]] = reason
+    def split(self, batch: TrialBatch, reason: str | Exception) -> None:
+        """Split a batch that fails into single trials, so that a bad one takes no other with it.
+
+        A single one has failed.
+        """
+        if len(batch.trials) == 1:
+            self.failed[batch.trials[0]] = reason
         else:
-            told = wave.told // len(wave.trials)
-            self.waiting.extend(Wave((trial,), told=told) for trial in wave.trials)
+            reported = batch.reported // len(batch.trials)
+            self.waiting.extend(TrialBatch((trial,), reported=reported) for trial in batch.trials)
 
 
-class Clock:
-    """How long a wave may run.
+class Deadline:
+    """How long a batch may run.
 
-    given: seconds, or None for a generous multiple of what the finished waves took for a step.
+    seconds: for every batch, or None for a generous multiple of what the finished ones took for a step.
     """
 
-    def __init__(self, given: float | None) -> None:
-        self._given = given
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
         self._slowest = 0.0
 
-    def finished(self, seconds: float, steps: int) -> None:
-        """Learn from a wave that took `seconds` for `steps` steps."""
+    def learn(self, seconds: float, steps: int) -> None:
+        """Learn from a batch that took `seconds` for `steps` steps."""
         self._slowest = max(self._slowest, seconds / steps)
 
     def limit(self, steps: int) -> float:
-        """Return how many seconds a wave of `steps` steps may take; infinity while nothing is known."""
-        if self._given is not None:
-            return self._given
-        return max(FEWEST, GENEROUS * self._slowest * steps) if self._slowest else float("inf")
+        """Return how many seconds a batch of `steps` steps may take; infinity while nothing is known."""
+        if self._seconds is not None:
+            return self._seconds
+        return max(SHORTEST, GENEROUS * self._slowest * steps) if self._slowest else float("inf")

@@ -1,4 +1,4 @@
-"""What a worker process does: run the waves that come over its pipe, and end when the driver is gone."""
+"""What a worker process does: run the batches that come over its pipe, and end when the driver is gone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import time
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from stepsize.execution.pool import Order, Tell, portable
-from stepsize.execution.task_transport import Parcel, unpacked
+from stepsize.execution.executor import BatchRun, Notify, portable
+from stepsize.execution.task_transport import PackedTask, unpack
 from stepsize.kernel.optional import installed, need
 from stepsize.problems import Task
 
@@ -24,7 +24,7 @@ READY = "ready"
 
 
 def work(pipe: Connection, threads: int) -> None:
-    """Run waves until the pipe is closed; the whole life of a worker."""
+    """Run batches until the pipe is closed; the whole life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
     _end_with_driver()
     os.dup2(2, 1)  # what a task prints must not fall into the driver's JSON
@@ -41,31 +41,31 @@ def work(pipe: Connection, threads: int) -> None:
 
 
 def _answer(
-    pipe: Connection, tasks: dict[int, Task], message: tuple[int, int, Parcel | None, bytes]
+    pipe: Connection, tasks: dict[int, Task], message: tuple[int, int, PackedTask | None, bytes]
 ) -> tuple[Any, ...]:
-    """Run one wave; its task was kept from an earlier message, or comes in a parcel."""
-    key, number, parcel, wave = message
+    """Run one batch; its task was kept from an earlier message, or comes with this one."""
+    key, number, packed, batch = message
     try:
-        if parcel is not None:
-            tasks[number] = unpacked(parcel)
-        order = Order(tasks[number], *pickle.loads(wave))  # noqa: S301  (from our own driver, over a pipe)
-        return key, "ok", order.run(_telling(pipe, key))
+        if packed is not None:
+            tasks[number] = unpack(packed)
+        run = BatchRun(tasks[number], *pickle.loads(batch))  # noqa: S301  (from our own driver, over a pipe)
+        return key, "ok", run.run(_notifier(pipe, key))
     except Exception as error:  # noqa: BLE001  (whatever a task raises is data, and is sent to the driver)
         return key, "error", portable(error)
 
 
-def _telling(pipe: Connection, key: int) -> Tell:
-    waiting, said = 0, time.monotonic()
+def _notifier(pipe: Connection, key: int) -> Notify:
+    waiting, sent = 0, time.monotonic()
 
-    def tell(updates: int) -> None:
-        nonlocal waiting, said
+    def notify(updates: int) -> None:
+        nonlocal waiting, sent
         waiting += updates
         now = time.monotonic()
-        if now - said >= EVERY:
-            pipe.send((key, "told", waiting))
-            waiting, said = 0, now
+        if now - sent >= EVERY:
+            pipe.send((key, "progress", waiting))
+            waiting, sent = 0, now
 
-    return tell
+    return notify
 
 
 def _end_with_driver() -> None:

@@ -27,7 +27,7 @@ Module = Any
 Tensor = Any
 
 PIECE = 64
-"""Samples that are judged at once, at least; a wave judges so many of each replica, which are to stay in the cache."""
+"""Samples that are judged at once, at least; a batch of trials judges so many of each replica, which are to stay in the cache."""
 
 
 @contextmanager
@@ -275,5 +275,5 @@ class Task:
         except StepsizeError:
             raise
         except Exception as error:
-            said = checks.told(error) + checks.hint(error, batch, outputs)
+            said = checks.describe(error) + checks.hint(error, batch, outputs)
             raise TaskError(f"the {what} of {self.name!r} fails: {said}") from error

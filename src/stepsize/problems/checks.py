@@ -12,7 +12,7 @@ Tensor = Any
 Pair = tuple[Any, Any]
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return an error of the user's model, loss or data in one line, with what helps when memory has run out."""
     said = f"{type(error).__name__}: {error}"
     if not out_of_memory(error):

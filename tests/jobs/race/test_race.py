@@ -37,8 +37,8 @@ class Recorder:
     def label(self):
         return self.inner.label
 
-    def waves(self, trials):
-        return self.inner.waves(trials)
+    def split(self, trials):
+        return self.inner.split(trials)
 
     def run(self, task, trials, steps, *, score_every=None, progress=None):
         self.asked.append((tuple(trials), steps, score_every))

@@ -2,7 +2,7 @@
 
 The parameters of a replica are one flat row; `torch.func.vmap` trains all rows with one sequence of kernels, and the
 update rule runs in place, a block of rows at a time. Hyperparameters differ from row to row, which is all that a race
-needs. Rows that diverge are left behind (docs/adr/0016).
+needs. Rows that diverge are left behind, and the size of a batch comes from the memory (docs/adr/0016).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from stepsize.strategy import Strategy, Trial
 UPDATE_BLOCK = 1 << 17
 """Elements that the rule updates at once, on a CPU: they stay in the cache from one operation to the next."""
 
-MOST = 64
-"""Replicas in a wave at most, unless a size is given: on a CPU more of them bring nothing, or less."""
+MOST_REPLICAS = 64
+"""Replicas in a batch at most, unless a size is given: on a CPU more of them bring nothing, or less."""
 
-WAVE = 1 << 25
-"""Bytes that a step of a wave takes at most on a CPU, unless a size is given: what falls out of the cache is slower."""
+CACHE = 1 << 25
+"""Bytes that a step of a batch takes at most on a CPU, unless a size is given: beyond the cache it is slower."""
 
-LOOK = 32
-"""After so many steps each it is looked which replicas are still alive; on a GPU, a look waits for it."""
+CHECK = 32
+"""Steps from one check of which replicas are still alive to the next; on a GPU, a check waits for it."""
 
 _NEEDS: WeakKeyDictionary[Task, dict[Any, tuple[int, int]]] = WeakKeyDictionary()
 
@@ -46,7 +46,7 @@ _NEEDS: WeakKeyDictionary[Task, dict[Any, tuple[int, int]]] = WeakKeyDictionary(
 class Ensemble:
     """Runs the trials of one form of rule as replicas of one vectorised model.
 
-    size: the most replicas in one wave; None takes 64, or fewer where they would take more than 32 MiB on a CPU, or
+    size: the most replicas in one batch; None takes 64, or fewer where they would take more than 32 MiB on a CPU, or
         half of the memory that is free. dtype: of the parameters. device: "auto" takes a GPU where there is one.
 
     Raises ParameterError for a size below 1, and from `run` TaskError where not even one replica fits.
@@ -63,12 +63,12 @@ class Ensemble:
 
     @property
     def label(self) -> str:
-        """What ran, in a few words; the size of its waves moves no result, and is no part of it."""
+        """What ran, in a few words; the size of its batches changes no result, and is no part of it."""
         return f"ensemble on {self.device.type}{base.precision(self.dtype)}"
 
-    def waves(self, trials: Sequence[Trial]) -> list[list[int]]:
+    def split(self, trials: Sequence[Trial]) -> list[list[int]]:
         """Return groups of one form of rule, of at most `size` trials, as even as they can be."""
-        return [wave for group in base.by_rule(trials) for wave in _even(group, self.size or MOST)]
+        return [part for group in base.by_rule(trials) for part in _even(group, self.size or MOST_REPLICAS)]
 
     def run(
         self,
@@ -79,15 +79,15 @@ class Ensemble:
         score_every: int | None = None,
         progress: base.Progress | None = None,
     ) -> Curves:
-        """Run `trials` for `steps` updates, wave after wave."""
+        """Run `trials` for `steps` updates, batch after batch."""
         with quiet():
             groups = base.by_rule(trials)
-            waves = [wave for group in groups for wave in _even(group, self.most(task, trials[group[0]]))]
-            parts = [self._wave(task, [trials[i] for i in wave], steps, score_every, progress) for wave in waves]
-        return base.reordered(parts, waves)
+            batches = [part for group in groups for part in _even(group, self.most(task, trials[group[0]]))]
+            parts = [self._train(task, [trials[i] for i in batch], steps, score_every, progress) for batch in batches]
+        return base.reordered(parts, batches)
 
     def most(self, task: Task, trial: Trial) -> int:
-        """Return how many replicas like `trial` may be in one wave.
+        """Return how many replicas like `trial` may be in one batch.
 
         Raises TaskError where not even one fits into the memory.
         """
@@ -95,7 +95,7 @@ class Ensemble:
             return self.size
         training, whole = self._needs(task, trial)
         fitting = memory.fitting(task.name, whole, self.device)
-        return min(MOST, fitting, max(1, WAVE // training) if self.device.type == "cpu" else MOST)
+        return min(MOST_REPLICAS, fitting, max(1, CACHE // training) if self.device.type == "cpu" else MOST_REPLICAS)
 
     def _needs(self, task: Task, trial: Trial) -> tuple[int, int]:
         """Return the bytes that a replica takes in a step, and with a score after it; measured once."""
@@ -103,43 +103,44 @@ class Ensemble:
         key = trial.strategy.rule.form, self.dtype, self.device
         if key not in known:
             with quiet():
-                known[key] = self._need(base.glanced(task), trial), self._need(task, trial)
+                known[key] = self._need(base.with_two_validation_samples(task), trial), self._need(task, trial)
         return known[key]
 
     def _need(self, task: Task, trial: Trial) -> int:
         rule = trial.strategy.rule
         one = Trial(Strategy(rule, constant(rule.lr)), trial.seed)  # a policy of its own may need more steps than one
-        return memory.each(lambda count: self._wave(task, [one] * count, 1, None, None))
+        return memory.per_replica(lambda count: self._train(task, [one] * count, 1, None, None))
 
-    def _wave(
+    def _train(
         self, task: Task, trials: Sequence[Trial], steps: int, score_every: int | None, progress: base.Progress | None
     ) -> Curves:
         began = time.perf_counter()
         points = base.score_points(steps, score_every)
         due = set(points)
-        wave = _Wave(task, trials, steps, self.dtype, self.device)
-        losses, scores = [], []  # type: tuple[list[torch.Tensor], list[torch.Tensor]]
+        batch = _Batch(task, trials, steps, self.dtype, self.device)
+        losses: list[torch.Tensor] = []
+        scores: list[torch.Tensor] = []
         for step in range(steps):
             with base.blamed(task, step):
-                losses.append(wave.step(step))
+                losses.append(batch.step(step))
                 if step + 1 in due:
-                    scores.append(wave.score(step))
+                    scores.append(batch.score(step))
             if progress is not None:
                 progress(len(trials))
-            if (step + 1) % LOOK == 0:
-                wave.look(torch.stack(losses[-LOOK:]))
-        found, judged = (torch.stack(each).cpu().numpy() for each in (losses, scores))
-        base.end_the_dead(found, judged, points)
+            if (step + 1) % CHECK == 0:
+                batch.leave_dead(torch.stack(losses[-CHECK:]))
+        recorded, judged = (torch.stack(series).cpu().numpy() for series in (losses, scores))
+        base.end_the_dead(recorded, judged, points)
         return Curves(
-            tuple(trials), steps, found, np.array(points), judged.astype(np.float64), time.perf_counter() - began,
+            tuple(trials), steps, recorded, np.array(points), judged.astype(np.float64), time.perf_counter() - began,
             self.label,
         )  # fmt: skip
 
 
-class _Wave:
+class _Batch:
     """Some trials at once: their replicas, the rule with its slots, and which of them live.
 
-    living: the places of the rows among the trials, or None while all of them are there.
+    living: the trials of the rows, by index, or None while all of them are there.
     """
 
     def __init__(
@@ -157,9 +158,9 @@ class _Wave:
     def step(self, step: int) -> torch.Tensor:
         """Make update number `step`, and return the loss before it of each trial, (trials,)."""
         if step % base.CHUNK == 0:
-            found = base.coefficients(self._bound, step, min(step + base.CHUNK, self._steps))
-            self._update.expect(found, self._replicas.flat, self._slots)
-            self._table = [_of(row, self._living) for row in rows(found, self._replicas.flat)]
+            table = base.coefficients(self._bound, step, min(step + base.CHUNK, self._steps))
+            self._update.expect(table, self._replicas.flat, self._slots)
+            self._table = [_of(row, self._living) for row in rows(table, self._replicas.flat)]
         if self._gone:
             return self._replicas.flat.new_full((len(self._bound),), torch.nan)
         gradient, loss = self._replicas.gradient(step)
@@ -175,8 +176,9 @@ class _Wave:
             return self._spread(self._replicas.flat.new_empty(0))
         return self._spread(self._replicas.score(self._rule.readout(self._replicas.flat, self._slots, torch), step))
 
-    def look(self, losses: torch.Tensor) -> None:
+    def leave_dead(self, losses: torch.Tensor) -> None:
         """Go on with the living alone when more than half of the rows are dead; losses: the latest, (steps, trials)."""
+        # A batch is halved at most log2 times: each time costs a copy of all rows, and saves half of every later step.
         self._dead |= ~losses.isfinite().all(0)
         here = self._dead if self._living is None else self._dead[self._living]
         if 2 * int(here.sum()) <= len(here):
@@ -192,7 +194,7 @@ class _Wave:
         return self._living is not None and not len(self._living)
 
     def _spread(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the values of the rows at the places of their trials, NaN elsewhere."""
+        """Return the values of the rows at the indices of their trials, NaN elsewhere."""
         if self._living is None:
             return values
         return values.new_full((len(self._bound),), torch.nan).index_copy_(0, self._living, values)

@@ -15,7 +15,7 @@ from stepsize.engines import machine
 from stepsize.kernel.errors import TaskError
 
 SHARE = 0.5
-"""Of the memory that is free, as much is used: the allocator, and whatever else runs, need some too."""
+"""How much of the memory that is free is used: the allocator, and whatever else runs, need some too."""
 
 
 class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
@@ -33,13 +33,15 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run `func`, and note what it made."""
-        found = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(found):
+        made = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(made):
             if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided and not leaf.is_meta:
                 self._note(leaf.untyped_storage())
-        return found
+        return made
 
     def _note(self, storage: torch.UntypedStorage) -> None:
+        # Views share a storage, so storages are counted, not tensors. A finalizer sees each of them freed, which no
+        # counter of a CPU's allocator says; an id is used again only after that.
         key = id(storage)
         if key not in self._live:
             self._live[key] = storage.nbytes()
@@ -47,7 +49,7 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no 
             self.most = max(self.most, sum(self._live.values()))
 
 
-def each(run: Callable[[int], object]) -> int:
+def per_replica(run: Callable[[int], object]) -> int:
     """Return the bytes that one more replica takes; `run(count)` trains so many of them for a step.
 
     It is the difference between four and two, so that what is there only once does not count.

@@ -72,7 +72,7 @@ def race(
     budget: for everything: full trainings (30), time ("20min") or runs ("800 trials"). Where it does not pay for the
         next rung, fewer strategies go on. Once the rungs are done, it buys seeds for those who are tied for the best,
         until they separate or it ends.
-    journal: keeps every finished wave, so that the same call goes on after an interruption.
+    journal: keeps every finished batch of trials, so that the same call goes on after an interruption.
     runner: to share an engine and a journal with other jobs. stage: what progress calls a rung.
     between: asked after every rung but the last who goes on, such as the survivors at more rates; see `Between`.
     margin: a difference in score that no seeds are bought for.

@@ -45,7 +45,7 @@ def rows(monkeypatch):
         return plain(self, step)
 
     monkeypatch.setattr(Replicas, "gradient", gradient)
-    monkeypatch.setattr(module, "LOOK", 4)
+    monkeypatch.setattr(module, "CHECK", 4)
     return seen
 
 
@@ -151,7 +151,7 @@ def test_what_a_replica_needs_grows_with_its_parameters_and_activations(batch):
         layers = [torch.nn.Linear(6, wide), *(torch.nn.Tanh() for _ in range(depth)), torch.nn.Linear(wide, 3)]
         plain = task_of()
         task = type(plain)(lambda: torch.nn.Sequential(*layers), plain.loss, plain.train, plain.validation, batch)
-        return memory.each(lambda count: Ensemble(count)._wave(task, [calm(AdamW())] * count, 1, None, None))
+        return memory.per_replica(lambda count: Ensemble(count)._train(task, [calm(AdamW())] * count, 1, None, None))
 
     parameters, activations = 4 * (7 * wide + 3 * wide + 3), 4 * wide * depth * batch
     assert 5 * parameters + activations <= need(batch) <= 12 * parameters + 2.5 * activations
@@ -173,10 +173,10 @@ def test_a_wave_stays_within_the_cache_unless_it_is_given_a_size(monkeypatch):
     task = task_of()
     training, whole = Ensemble()._needs(task, calm())
     assert training <= whole
-    monkeypatch.setattr(module, "WAVE", 5 * training + 1)
+    monkeypatch.setattr(module, "CACHE", 5 * training + 1)
     assert Ensemble().most(task, calm()) == 5
     assert Ensemble(64).most(task, calm()) == 64
-    monkeypatch.setattr(module, "WAVE", 1)
+    monkeypatch.setattr(module, "CACHE", 1)
     assert Ensemble().most(task, calm()) == 1
 
 
@@ -214,42 +214,41 @@ def timed(monkeypatch, alone, together):
     return asked
 
 
-def test_where_the_ensemble_is_clearly_faster_a_look_is_enough(monkeypatch):
+def test_where_the_ensemble_is_clearly_faster_a_short_timing_is_enough(monkeypatch):
     asked = timed(monkeypatch, 1e-3, 4e-4)
-    engine, why = choose(task_of())
-    assert isinstance(engine, Ensemble)
-    assert why == "ensemble on cpu: the model can be vectorised, and replicas at once are faster"
+    chosen = choose(task_of())
+    assert isinstance(chosen.engine, Ensemble)
+    assert str(chosen) == "ensemble on cpu: the model can be vectorised, and replicas at once are faster"
     assert asked == [(64, choice.STEPS), (1, choice.STEPS)]
 
 
 @pytest.mark.parametrize(("together", "kind"), [(9e-4, Ensemble), (1.2e-3, Loop)])
 def test_else_as_much_work_of_both_is_timed(monkeypatch, together, kind):
     asked = timed(monkeypatch, 1e-3, together)
-    engine, why = choose(task_of())
-    assert isinstance(engine, kind)
+    chosen = choose(task_of())
+    assert isinstance(chosen.engine, kind)
     assert asked[2:] == choice.ROUNDS * [(64, choice.STEPS), (1, 64 * choice.STEPS)]
     if kind is Loop:
-        assert why == "plain loop, one trial at a time: 64 replicas at once would take 1.2 times as long"
+        assert str(chosen) == "plain loop, one trial at a time: 64 replicas at once would take 1.2 times as long"
 
 
 def test_a_task_stays_with_the_engine_that_ran_it_before(monkeypatch):
     asked = timed(monkeypatch, 1e-3, 4e-4)
     for kind in (Ensemble, Loop):
-        said = f"{kind().label}: for some reason"
-        engine, why = choose(task_of(), said)
-        assert isinstance(engine, kind)
-        assert why == said
-    assert isinstance(choose(task_of("branching"), f"{Ensemble().label}: for some reason")[0], Loop)
+        chosen = choose(task_of(), (kind().label, "for some reason"))
+        assert isinstance(chosen.engine, kind)
+        assert chosen.reason == "for some reason"
+    assert isinstance(choose(task_of("branching"), (Ensemble().label, "for some reason")).engine, Loop)
     assert not asked
-    assert isinstance(choose(task_of(), "an engine of old: for some reason")[0], Ensemble)
+    assert isinstance(choose(task_of(), ("an engine of old", "for some reason")).engine, Ensemble)
 
 
 def test_large_replicas_run_in_the_loop_untimed(monkeypatch):
     asked = timed(monkeypatch, 1e-3, 4e-4)
-    monkeypatch.setattr(module, "WAVE", 1)
-    engine, why = choose(task_of())
-    assert isinstance(engine, Loop)
-    assert "do not gain from each other's company" in why
+    monkeypatch.setattr(module, "CACHE", 1)
+    chosen = choose(task_of())
+    assert isinstance(chosen.engine, Loop)
+    assert "do not gain from each other's company" in str(chosen)
     assert not asked
 
 

@@ -1,0 +1,122 @@
+"""Executors: where batches of trials run. An executor retries nothing and decides nothing; it says what became of each.
+
+::
+
+    executor.free                       how many more batches it would start now
+    executor.submit(key, run, notify)   start one
+    executor.poll(seconds)              what ended since: (key, "ok" | "error" | "lost", payload)
+    executor.abandon(key, reason)       end what runs this one; it is lost then
+    executor.close()                    end everything
+
+"ok" brings the record, "error" the exception that the task raised, "lost" a reason in words: the worker died, was
+killed, or its machine is gone, and nothing is known of the batch. *How* trials are computed is the engine's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from stepsize.engines.base import Engine
+from stepsize.kernel.errors import StepsizeError, TaskError
+from stepsize.problems import Task
+from stepsize.results.curves import Curves
+from stepsize.strategy import Trial
+
+Outcome = tuple[int, Literal["ok", "error", "lost"], Curves | Exception | str]
+"""The key of a batch, how it ended, and the record, the exception or the reason."""
+
+Notify = Callable[[int], None]
+"""Called with how many replica-steps of a batch were done since the last call."""
+
+
+@dataclass(frozen=True, eq=False)
+class BatchRun:
+    """What is to be run: some trials at once, by an engine, on a task.
+
+    steps: of each trial, optimizer updates. score_every: see `Engine.run`.
+    """
+
+    task: Task
+    engine: Engine
+    trials: tuple[Trial, ...]
+    steps: int
+    score_every: int | None = None
+
+    def of(self, indices: Sequence[int]) -> BatchRun:
+        """Return the run of some of the trials, by index."""
+        return replace(self, trials=tuple(self.trials[i] for i in indices))
+
+    def run(self, notify: Notify | None = None) -> Curves:
+        """Run it here and now."""
+        return self.engine.run(self.task, self.trials, self.steps, score_every=self.score_every, progress=notify)
+
+
+class Executor(Protocol):
+    """What every executor can do; the numbers of a race do not depend on which one it was."""
+
+    @property
+    def label(self) -> str:
+        """Where batches run, in a few words; "" for this process."""
+
+    @property
+    def free(self) -> int:
+        """How many more batches it would start now."""
+
+    def submit(self, key: int, run: BatchRun, notify: Notify) -> None:
+        """Start a batch."""
+
+    def poll(self, seconds: float) -> list[Outcome]:
+        """Return the batches that ended, after waiting for one for at most `seconds`."""
+
+    def abandon(self, key: int, reason: str) -> None:
+        """End what runs a batch; the next poll says that it is lost, and why."""
+
+    def close(self) -> None:
+        """End everything that it started."""
+
+
+class ThisProcess:
+    """This process, one batch at a time.
+
+    Watch out: a batch that hangs hangs the race, and one that eats all memory takes the race with it; the journal then
+    has all but that batch.
+    """
+
+    label = ""
+
+    def __init__(self) -> None:
+        self._waiting: tuple[int, BatchRun, Notify] | None = None
+
+    @property
+    def free(self) -> int:
+        """One, until it has a batch."""
+        return int(self._waiting is None)
+
+    def submit(self, key: int, run: BatchRun, notify: Notify) -> None:
+        """Keep a batch for the next poll."""
+        self._waiting = key, run, notify
+
+    def poll(self, seconds: float) -> list[Outcome]:  # noqa: ARG002  (it waits for as long as the batch takes)
+        """Run the batch that waits."""
+        if self._waiting is None:
+            return []
+        (key, run, notify), self._waiting = self._waiting, None
+        try:
+            return [(key, "ok", run.run(notify))]
+        except Exception as error:  # noqa: BLE001  (what a task raises is the race's to judge)
+            return [(key, "error", error)]
+
+    def abandon(self, key: int, reason: str) -> None:  # noqa: ARG002  (nothing runs between two polls)
+        """Forget the batch that waits."""
+        self._waiting = None
+
+    def close(self) -> None:
+        """Forget the batch that waits."""
+        self._waiting = None
+
+
+def portable(error: Exception) -> StepsizeError:
+    """Return an exception that another process can read: ours as it is, any other as a TaskError with its text."""
+    return error if isinstance(error, StepsizeError) else TaskError(f"{type(error).__name__}: {error}")

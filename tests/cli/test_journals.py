@@ -55,11 +55,11 @@ def test_a_journal_that_nobody_asked_for_goes_on_with_a_changed_task(stepsize, f
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--address", "127.0.0.1:6379"), "--address belongs to a Ray cluster; add --engine ray."),
-        (("--gpus", "1"), "--gpus belongs to a Ray cluster; add --engine ray."),
-        (("--engine", "ray", "--workers", "2"), "--workers is of worker processes on this machine"),
-        (("--engine", "ray", "--memory-limit", "2"), "--memory-limit is of worker processes on this machine"),
-        (("--engine", "ray", "--cpus", "0"), "raise --cpus or --gpus"),
+        (("--address", "127.0.0.1:6379"), "--address belongs to a Ray cluster; add --executor ray."),
+        (("--gpus", "1"), "--gpus belongs to a Ray cluster; add --executor ray."),
+        (("--executor", "ray", "--workers", "2"), "--workers is of worker processes on this machine"),
+        (("--executor", "ray", "--memory-limit", "2"), "--memory-limit is of worker processes on this machine"),
+        (("--executor", "ray", "--cpus", "0"), "raise --cpus or --gpus"),
         (("--time-limit", "0"), "0.0 is not in the range x>0"),
     ],
 )

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from stepsize.cli import base, execution
+from stepsize.cli import arguments, output, progress
+from stepsize.cli.execution import Execution, execution_options, open_journal
 from stepsize.codegen import FRAMEWORKS
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import recipe
@@ -24,28 +25,30 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@base.task_argument
-@base.steps_option
+@arguments.task_argument
+@arguments.steps_option
 @click.option("--budget", default="120", show_default=True,
               help="For the whole search: full trainings, or a time such as 20min, or 800 trials.")  # fmt: skip
-@base.seed_option
-@click.option("--rules", type=base.Comma(), help="Update rules to try. Default: eight.")
-@click.option("--policies", type=base.Comma(), help="Policies to try. Default: all.")
+@arguments.seed_option
+@click.option("--rules", type=arguments.Comma(), help="Update rules to try. Default: eight.")
+@click.option("--policies", type=arguments.Comma(), help="Policies to try. Default: all.")
 @click.option("--only-optimizer", metavar="RULE", help="The one rule to try, for those who will not change theirs.")
-@click.option("--weight-decay", type=base.Comma(), metavar="A,B,...", help="Try every rule at these weight decays.")
-@click.option("--batch-size", type=base.Comma(), metavar="A,B,...",
+@click.option(
+    "--weight-decay", type=arguments.Comma(), metavar="A,B,...", help="Try every rule at these weight decays."
+)
+@click.option("--batch-size", type=arguments.Comma(), metavar="A,B,...",
               help="Try these batch sizes, each on as many samples and with an equal part of the budget.")  # fmt: skip
 @click.option("--code", "framework", type=click.Choice(list(FRAMEWORKS)), default="torch", show_default=True,
               help="The framework that the code to paste is for.")  # fmt: skip
-@base.json_option
-@base.report_option
-@base.save_option
-@base.journal_option
-@execution.place_options
+@arguments.json_option
+@arguments.report_option
+@arguments.save_option
+@arguments.journal_option
+@execution_options
 def advise(
     task: str, *, steps: int | None, budget: str, seed: int, rules: list[str] | None, policies: list[str] | None,
-    only_optimizer: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
-    framework: str, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, **place: Any,
+    only_optimizer: str | None, weight_decay: list[str] | None, batch_size: list[str] | None, framework: str,
+    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, execution: Execution,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
@@ -53,14 +56,13 @@ def advise(
     from stepsize.jobs.advise.search_space import POLICIES, usual_rules, variants
     from stepsize.jobs.race.budget import Budget
 
-    execution.check(**place)
     if only_optimizer is not None and rules is not None:
         raise ParameterError("--only-optimizer names the one rule to try; leave --rules out.")
     named = [only_optimizer] if only_optimizer is not None else rules
-    chosen = None if named is None else base.rules_of(named)
-    decays = None if weight_decay is None else numbers("--weight-decay", weight_decay)
-    sizes = None if batch_size is None else [_whole(size) for size in numbers("--batch-size", batch_size)]
-    base.writable(report, save_to)
+    chosen = None if named is None else arguments.parse_rules(named)
+    decays = None if weight_decay is None else _at_least_0("--weight-decay", weight_decay)
+    sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
+    output.check_writable(report, save_to)
     problem = load_task(task)
     tried = list(usual_rules(problem)) if chosen is None else chosen
     names = list(POLICIES) if policies is None else policies
@@ -75,13 +77,13 @@ def advise(
     if sizes is None:
         askable(allowed, asked["rules"], names, horizon)
     total = None if allowed.trainings is None else allowed.trainings * horizon
-    with base.journaled(journal, f"advise-{base.slug(task)}-{seed}") as kept:
-        with base.progress(total) as tell, execution.runner(problem, kept, tell, place) as runner:
+    with open_journal(journal, f"advise-{output.slug(task)}-{seed}") as kept:
+        with progress.show_progress(total) as notify, execution.runner(problem, kept, notify) as runner:
             if sizes is None:
                 answers: tuple[Advice, ...] = (jobs.advise(problem, runner=runner, **asked),)
             else:
                 answers = jobs.advise_batches(problem, sizes, runner=runner, **asked)
-        made = base.deliver(answers[0], save_to, report)
+        made = output.write_result(answers[0], save_to, report)
     if as_json:
         click.echo(dumps(answers[0]))
         return
@@ -89,20 +91,16 @@ def advise(
     for other in answers[1:]:
         size = other.batch_size or problem.batch_size
         said = f"With batches of {size}: {other.strategy.name} for {other.steps} steps reaches {other.score}."
-        base.out().print(said, markup=False, soft_wrap=True)
-    for path in made:
-        base.out().print(f"Wrote {path}", markup=False)
+        output.console().print(said, markup=False, soft_wrap=True)
+    output.name_files(made)
 
 
-def numbers(option: str, given: Sequence[str]) -> list[float]:
-    """Return the numbers of an option, or raise ParameterError for one that is not at least 0."""
-    try:
-        found = [float(each) for each in given]
-    except ValueError:
-        found = []
-    if not found or not all(0 <= each < math.inf for each in found):
-        raise ParameterError(f"{option} takes numbers of at least 0 with commas between them, not {','.join(given)!r}.")
-    return found
+def _at_least_0(option: str, texts: Sequence[str]) -> list[float]:
+    allowed = f"{option} takes numbers of at least 0 with commas between them"
+    numbers = arguments.parse_numbers(texts, allowed)
+    if not numbers or not all(0 <= number < math.inf for number in numbers):
+        raise ParameterError(f"{allowed}, not {','.join(texts)!r}.")
+    return numbers
 
 
 def _whole(size: float) -> int:
@@ -113,7 +111,7 @@ def _whole(size: float) -> int:
 
 def show_advice(answer: Advice, framework: str = "torch") -> None:
     """Print the recommendation, why, what repeats it, and the code to paste."""
-    console = base.out()
+    console = output.console()
     lines = (
         f"[bold]{answer.strategy.name}[/bold] for {answer.steps} steps of {escape(answer.task)}"
         + (f" in batches of {answer.batch_size}" if answer.batch_size else ""),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stepsize.cli import base
+from stepsize.cli import arguments
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import recipe
 from stepsize.rules import Rule
@@ -79,13 +79,13 @@ def field_of(
         if besides:
             raise ParameterError(f"--strategies says who races, and so does {besides[0]}; leave one of them away.")
         return _raced(Field(tuple(read_strategies(strategies))))
-    chosen = usual_rules(task)[:USUAL] if rules is None else base.rules_of(list(rules))
+    chosen = usual_rules(task)[:USUAL] if rules is None else arguments.parse_rules(list(rules))
     names = tuple(POLICIES if policies is None else policies)
     for name in names:
         recipe(name)
     if rates is None:
         return _raced(Field((), tuple(chosen), names))
-    peaks = base.rates_of(list(rates))
+    peaks = arguments.parse_rates(list(rates))
     return _raced(Field(tuple(Strategy.of(rule, name, peak) for rule in chosen for name in names for peak in peaks)))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from stepsize.cli import base
+from stepsize.cli import arguments, output, progress
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.results.io import write
@@ -22,7 +22,7 @@ from stepsize.results.io import write
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("figures"), show_default=True,
               help="The folder to write into.")  # fmt: skip
-@click.option("--only", type=base.Comma(), multiple=True, help="The names of some; default: all.")
+@click.option("--only", type=arguments.Comma(), multiple=True, help="The names of some; default: all.")
 @click.option("--format", "ending", type=click.Choice(["svg", "png"]), default="svg", show_default=True,
               help="Of the files.")  # fmt: skip
 def figures(*, out: Path, only: tuple[list[str], ...], ending: str) -> None:
@@ -36,11 +36,10 @@ def figures(*, out: Path, only: tuple[list[str], ...], ending: str) -> None:
         if name not in FIGURES:
             raise ParameterError(f"no figure is called {name!r}. {suggestion(name, FIGURES)}")
     files = {name: out / f"{name}.{ending}" for name in names}
-    base.writable(*files.values())
-    with base.progress(len(files)) as tell:
+    output.check_writable(*files.values())
+    with progress.show_progress(len(files)) as tell:
         for name, file in files.items():
             tell(f"drawing {name}", 0)
             write(file, draw_figure(name, ending))
             tell(f"drew {name}", 1)
-    for file in files.values():
-        base.out().print(f"Wrote {file}", markup=False)
+    output.name_files(files.values())

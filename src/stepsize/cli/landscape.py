@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import click
 from rich.table import Table
 
-from stepsize.cli import base
+from stepsize.cli import arguments, output, progress
 from stepsize.kernel.errors import ParameterError, SpecError, suggestion
 from stepsize.kernel.spec import Spec, hints
 from stepsize.kernel.text import count
@@ -52,9 +52,9 @@ MSG_NOISE = "noise is a kind and its scale, such as 'Gaussian 0.1' or 'StudentT 
     "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True, help="Of the starts and the noise."
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures and result.json.")
-@base.json_option
-@base.save_option
-@base.report_option
+@arguments.json_option
+@arguments.save_option
+@arguments.report_option
 def landscape(
     name: str, *, fields: tuple[str, ...], strategies: tuple[str, ...], dimensions: int | None, starts: int, steps: int,
     noise: str | None, seed: int, out: Path | None, as_json: bool, save_to: Path | None, report: Path | None,
@@ -66,26 +66,25 @@ def landscape(
     given = landscape_of(name, fields, dimensions)
     shaken = None if noise is None else noise_of(noise)
     named = [strategy_of(text) for text in strategies]
-    base.writable(*_files(out), save_to, report)
+    output.check_writable(*_files(out), save_to, report)
 
     from stepsize.engines.landscape.default_strategies import usual
     from stepsize.engines.landscape.descend import descend
 
     chosen = named or list(usual(given))
-    with base.progress(len(chosen) * starts * steps) as tell:
+    with progress.show_progress(len(chosen) * starts * steps) as tell:
         found = descend(
             given, chosen, starts=starts, steps=steps, seed=seed, noise=shaken,
             progress=lambda updates: tell("descending", updates),
         )  # fmt: skip
-    made = ([] if out is None else deliver(found, out)) + base.deliver(found, save_to, report)
+    made = ([] if out is None else deliver(found, out)) + output.write_result(found, save_to, report)
     if as_json:
         click.echo(dumps(found))
         return
-    console = base.out()
+    console = output.console()
     console.print(outcomes_table(found))
     console.print(_footnote(found), markup=False)
-    for path in made:
-        console.print(f"Wrote {path}", markup=False)
+    output.name_files(made)
 
 
 def landscape_of(name: str, fields: tuple[str, ...], dimensions: int | None) -> Landscape:
@@ -129,7 +128,7 @@ def strategy_of(text: str) -> Strategy:
     words = text.split()
     if len(words) != 3:
         raise SpecError(MSG_STRATEGY.format(text))
-    (rule,), (rate,) = base.rules_of(words[:1]), base.rates_of(words[2:])
+    (rule,), (rate,) = arguments.parse_rules(words[:1]), arguments.parse_rates(words[2:])
     return Strategy.of(rule, words[1], rate)
 
 
@@ -183,7 +182,7 @@ def deliver(found: Descent, out: Path) -> list[Path]:
     if found.landscape.dimensions <= 2:
         pictures["basins"] = lambda: plots.side_by_side(found, plots.plot_basins, flow=True)[0]
     for name, draw in pictures.items():
-        base.picture(draw(), out / f"{name}.png")
+        output.write_picture(draw(), out / f"{name}.png")
         made.append(out / f"{name}.png")
     return [*made, plots.animate(found, out / "paths.gif")]
 

@@ -8,7 +8,7 @@ import json
 import click
 from rich.table import Table
 
-from stepsize.cli import base
+from stepsize.cli import output
 from stepsize.kernel.schema import json_schema
 from stepsize.policies import RECIPES
 from stepsize.problems import TASKS
@@ -48,7 +48,7 @@ def listing(*, as_json: bool, schema: bool) -> None:
         table = Table(title=family, title_justify="left", show_header=False, box=None)
         for name, line in members.items():
             table.add_row(f"[bold]{name}[/bold]", line.replace("[", "\\["))
-        base.out().print(table)
+        output.console().print(table)
 
 
 def _first_line(thing: object) -> str:

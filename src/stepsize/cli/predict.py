@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table as Grid
 
-from stepsize.cli import base
+from stepsize.cli import arguments, output, progress
 from stepsize.kernel.errors import BudgetError, ParameterError, SpecError
 from stepsize.kernel.spec import Spec
 from stepsize.kernel.text import count
@@ -34,10 +34,10 @@ SCHEDULES = "constant,cosine,linear_to_zero,wsd"
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="LOG.csv...|TASK")
-@click.option("--schedules", type=base.Comma(), default=SCHEDULES, show_default=True,
+@click.option("--schedules", type=arguments.Comma(), default=SCHEDULES, show_default=True,
               help="Policies by name, at the peak of the runs; JSON files; CSV files of rates.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(min=1), help="Horizon of what is asked about. Default: of the runs.")
-@click.option("--laws", type=base.Comma(), help="annealing, multi-power, functional. Default: all.")
+@click.option("--laws", type=arguments.Comma(), help="annealing, multi-power, functional. Default: all.")
 @click.option("--held-out", type=click.Path(dir_okay=False, path_type=Path), multiple=True,
               help="A log that the laws are held to and not fitted to; may be repeated.")  # fmt: skip
 @click.option("--peak", type=float, help="Of the policies. Default: of the runs.")
@@ -52,10 +52,10 @@ SCHEDULES = "constant,cosine,linear_to_zero,wsd"
 @click.option("--rule", default="AdamW", show_default=True, help="On a task: the update rule.")
 @click.option("--recorded", type=click.IntRange(min=1), help="On a task: how long the recorded runs are.")
 @click.option("--check", is_flag=True, help="On a task: also run what is asked about, and say how right it was.")
-@base.json_option
-@base.plot_option
-@base.report_option
-@base.save_option
+@arguments.json_option
+@arguments.plot_option
+@arguments.report_option
+@arguments.save_option
 def predict(
     sources: tuple[str, ...], *, as_json: bool, plot: Path | None, report: Path | None, save_to: Path | None,
     **options: Any,
@@ -64,13 +64,13 @@ def predict(
 
     Schedules that lie closer than the predictions' own error are not ranked.
     """
-    base.writable(report, save_to)
-    base.drawable(plot)
+    output.check_writable(report, save_to)
+    output.check_drawable(plot)
     logs = [source.endswith(".csv") for source in sources]
     if not all(logs) and len(sources) > 1:
         raise ParameterError(f"give logs that end in .csv, or one task, not {', '.join(sources)}.")
     found = _of_logs([Path(source) for source in sources], options) if all(logs) else _of_task(sources[0], options)
-    base.present(found, _say, as_json=as_json, plot=plot, report=report, save_to=save_to)
+    output.present(found, _say, as_json=as_json, plot=plot, report=report, save_to=save_to)
 
 
 def _of_logs(files: list[Path], options: dict[str, Any]) -> Prediction:
@@ -105,13 +105,13 @@ def _of_task(name: str, options: dict[str, Any]) -> Prediction:
     from stepsize import jobs, load_task
     from stepsize.jobs.loss_laws.record import SEEDS
 
-    (rule,) = base.rules_of([options["rule"]])
+    (rule,) = arguments.parse_rules([options["rule"]])
     for each in options["schedules"]:
         _asked(each, 1.0, options)
     problem = load_task(name)
     horizon = options["steps"] or problem.steps
     total = 3 * (options["recorded"] or horizon) + len(options["schedules"]) * horizon * options["check"]
-    with base.progress(total * len(SEEDS)) as tell:
+    with progress.show_progress(total * len(SEEDS)) as tell:
         peak = options["peak"] or _suggested(name, options["rule"])
         asked = dict(_asked(each, peak, options) for each in options["schedules"])
         return jobs.predict_task(
@@ -123,7 +123,7 @@ def _of_task(name: str, options: dict[str, Any]) -> Prediction:
 def _suggested(name: str, rule: str) -> float:
     from stepsize import jobs, load_task
 
-    (chosen,) = base.rules_of([rule])
+    (chosen,) = arguments.parse_rules([rule])
     found = jobs.suggest(jobs.range_test(load_task(name), chosen, curvature=False), "constant").lr
     if found is None:
         raise BudgetError("the range test has no clear answer, so there is no rate to record at; give one: --peak.")
@@ -168,7 +168,7 @@ def _of_json(file: Path) -> Policy:
 
 
 def _say(found: Prediction) -> None:
-    console = base.out()
+    console = output.console()
     console.print(forecasts_table(found))
     console.print(laws_table(found))
     console.print(f"Verdict: {found.verdict}.", markup=False)

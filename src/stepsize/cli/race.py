@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stepsize.cli import base, execution, race_display
+from stepsize.cli import arguments, output, race_display
 from stepsize.cli.advise import standings_table
+from stepsize.cli.execution import Execution, execution_options, open_journal
 from stepsize.cli.fields import POLICIES, Field, field_of
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.results.io import dumps, write
@@ -31,21 +32,20 @@ TUNING = 1000
 
 NONE, SCREENING, HALVING = "none", "screening", "halving"
 
-HOW = ("seeds", "tune_seeds", "budget", "rungs", "view", "selection")
-"""The options that say how the race is run; what is left says where."""
-
 
 @click.command()
-@base.task_argument
-@base.steps_option
+@arguments.task_argument
+@arguments.steps_option
 @click.option(
     "--strategies",
     metavar="FILE|LIST",
     help="Who races: a .toml or .json file, or a list such as 'AdamW one_cycle 0.01 0.03, SGD cosine 0.1'.",
 )
-@click.option("--rules", type=base.Comma(), help="Or: update rules to race. Default: AdamW,Momentum.")
-@click.option("--policies", type=base.Comma(), help=f"Policies to race. Default: {','.join(POLICIES)}.")
-@click.option("--rates", type=base.Comma(), help="Peak learning rates. Default: one each, from a range test per rule.")
+@click.option("--rules", type=arguments.Comma(), help="Or: update rules to race. Default: AdamW,Momentum.")
+@click.option("--policies", type=arguments.Comma(), help=f"Policies to race. Default: {','.join(POLICIES)}.")
+@click.option(
+    "--rates", type=arguments.Comma(), help="Peak learning rates. Default: one each, from a range test per rule."
+)
 @click.option(
     "--seeds", type=click.IntRange(1, TUNING), default=3, show_default=True, help="Paired seeds per strategy."
 )
@@ -78,39 +78,37 @@ HOW = ("seeds", "tune_seeds", "budget", "rungs", "view", "selection")
     show_default=True,
     help="What a run is scored by: its last iterate, or its best checkpoint.",
 )
-@base.json_option
+@arguments.json_option
 @click.option("--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write the standings as CSV.")
 @click.option("--tensorboard", type=click.Path(file_okay=False, path_type=Path), help="Folder for TensorBoard's logs.")
-@base.report_option
-@base.save_option
-@base.journal_option
-@execution.place_options
+@arguments.report_option
+@arguments.save_option
+@arguments.journal_option
+@execution_options
 def race(
     task: str, *, steps: int | None, strategies: str | None, rules: list[str] | None, policies: list[str] | None,
     rates: list[str] | None, as_json: bool, table: Path | None, tensorboard: Path | None, report: Path | None,
-    save_to: Path | None, journal: Path | None, **options: Any,
+    save_to: Path | None, journal: Path | None, execution: Execution, **how: Any,
 ) -> None:  # fmt: skip
     """Race strategies on TASK, at equal budget and on the same batches."""
     from stepsize import jobs, load_task
 
-    how = {name: options.pop(name) for name in HOW}
-    execution.check(**options)
     if how["budget"] is not None:
         how["budget"] = jobs.Budget.of(how["budget"])
-    base.writable(report, save_to, table)
+    output.check_writable(report, save_to, table)
     problem = load_task(task)
     field = field_of(problem, strategies, rules, policies, rates)
     horizon = problem.steps if steps is None else steps
     settings = _settings(field, horizon, **how)
     total = field.updates + _updates(settings["plans"], field, settings["seeds"], horizon)
-    with base.journaled(journal, f"race-{base.slug(task)}") as kept:
+    with open_journal(journal, f"race-{output.slug(task)}") as kept:
         with (
             race_display.tensorboard(tensorboard) as write_rung,
-            race_display.board(total) as (tell, show),
-            execution.runner(problem, kept, tell, options) as runner,
+            race_display.board(total) as (notify, show),
+            execution.runner(problem, kept, notify) as runner,
         ):
             record = _run(runner, field, horizon, _listening(kept, show, write_rung), settings)
-        made = base.deliver(record, save_to, report)
+        made = output.write_result(record, save_to, report)
         if table is not None:
             made.append(write(table, rows_as_csv(record.rows())))
     if as_json:
@@ -211,10 +209,9 @@ def rows_as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 def show_race(record: Race, made: Sequence[Path]) -> None:
     """Print the standings, what they rest on, and what was written."""
-    console = base.out()
+    console = output.console()
     console.print(standings_table(record))
     for sentence in record.sentences:
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"Cost: {record.cost:.1f} full trainings. {record.engine}.", markup=False, soft_wrap=True)
-    for path in made:
-        console.print(f"Wrote {path}", markup=False)
+    output.name_files(made)

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stepsize.cli import base
+from stepsize.cli import output, progress
 from stepsize.kernel.optional import need
 from stepsize.kernel.text import count
 from stepsize.results import Curves, Rung
@@ -96,7 +96,7 @@ def told(number: int, rung: Rung) -> str:
 
 
 @contextmanager
-def board(total: int) -> Iterator[tuple[base.Tell, Listen]]:
+def board(total: int) -> Iterator[tuple[progress.Notify, Listen]]:
     """Show a race of about `total` replica-steps on standard error; where there is no terminal, line by line.
 
     Gives the two who are to be told: of progress, and of every rung that is done.
@@ -109,7 +109,7 @@ def board(total: int) -> Iterator[tuple[base.Tell, Listen]]:
             rungs.append(rung)
             click.echo(f"      {told(len(rungs), rung)}", err=True)
 
-        yield base.lines(total), listen
+        yield progress.print_lines(total), listen
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     shown = Board(total, Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console))
@@ -139,7 +139,7 @@ def tensorboard(folder: Path | None) -> Iterator[Listen]:
             done += 1
             for row, strategy in enumerate(rung.strategies):
                 if strategy.name not in writers:
-                    writers[strategy.name] = stack.enter_context(writer(str(folder / base.slug(strategy.name))))
+                    writers[strategy.name] = stack.enter_context(writer(str(folder / output.slug(strategy.name))))
                 log = tensorboard_log(writers[strategy.name], f"rung {done}/")
                 own = [i for i, trial in enumerate(curves.trials) if trial.strategy.name == strategy.name]
                 if own:  # a rung that was widened holds more than its last runs

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from stepsize.cli import base
+from stepsize.cli import arguments, output, progress
 from stepsize.kernel.errors import ParameterError, SpecError
 from stepsize.kernel.spec import Spec
 from stepsize.kernel.text import count
@@ -32,7 +32,7 @@ SEEDS, SEARCHING = 4, 2
 
 
 @click.command("range-test")
-@base.task_argument
+@arguments.task_argument
 @click.option("--rule", default="AdamW", show_default=True, help="The update rule to test.")
 @click.option("--for", "for_", metavar="POLICY", help="Also find the rate to use with this policy: a name or a file.")
 @click.option("--low", type=float, default=1e-6, show_default=True, help="The first learning rate.")
@@ -48,12 +48,12 @@ SEEDS, SEARCHING = 4, 2
     "--seeds", type=click.IntRange(1, 1000), help=f"For the spread. Default: {SEEDS}, or {SEARCHING} with --for."
 )
 @click.option("--of", default=LR, show_default=True, help="What to test: lr, a hyperparameter, or batch_size.")
-@click.option("--values", type=base.Comma(), help="Of --of. Default: Smith's.")
+@click.option("--values", type=arguments.Comma(), help="Of --of. Default: Smith's.")
 @click.option("--lr", type=float, help="The peak rate of a test of something else. Default: found by a ramp.")
 @click.option("--compare", is_flag=True, help="Also say what the rules of other range tests would suggest.")
-@base.json_option
+@arguments.json_option
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves into an image file.")
-@base.save_option
+@arguments.save_option
 def range_test(
     task: str, *, rule: str, for_: str | None, horizon: int | None, compare: bool, as_json: bool, plot: Path | None,
     save_to: Path | None, **options: Any,
@@ -61,10 +61,10 @@ def range_test(
     """Let the learning rate of TASK climb, and read the two bounds off the loss; with --for, find the rate to use."""
     from stepsize import jobs, load_task
 
-    (chosen,) = base.rules_of([rule])
+    (chosen,) = arguments.parse_rules([rule])
     wanted = None if for_ is None else _policy(for_)
-    base.writable(save_to)
-    base.drawable(plot)
+    output.check_writable(save_to)
+    output.check_drawable(plot)
     problem = load_task(task)
     if options["of"] != LR:
         sweep = _of_values(problem, chosen, wanted, options)
@@ -78,7 +78,7 @@ def range_test(
     if plot is not None:
         from stepsize import plots
 
-        base.picture(plots.plot_search(sweep, found), plot)
+        output.write_picture(plots.plot_search(sweep, found), plot)
     if as_json:
         click.echo(dumps(found))
     else:
@@ -92,7 +92,7 @@ def _ramp(problem: Task, rule: Rule, options: dict[str, Any]) -> Sweep:
     spacing: Literal["exponential", "linear"] = options["spacing"]
     ends = {"low": options["low"], "high": options["high"]}
     steps = options["steps"] or jobs.ramp_steps(**ends)
-    with base.progress(seeds * steps) as tell:
+    with progress.show_progress(seeds * steps) as tell:
         return jobs.range_test(problem, rule, **ends, steps=steps, spacing=spacing, seeds=range(seeds), progress=tell)
 
 
@@ -101,7 +101,7 @@ def _search(problem: Task, rule: Rule, wanted: str | Policy, horizon: int | None
     from stepsize.jobs.range_test.search import BUDGET
 
     seeds, budget = options["seeds"] or SEARCHING, options["budget"] or BUDGET
-    with base.progress(seeds * budget * (horizon or problem.steps)) as tell:
+    with progress.show_progress(seeds * budget * (horizon or problem.steps)) as tell:
         return jobs.find_rate(
             problem, rule, wanted, steps=horizon, budget=budget, seeds=range(seeds), low=options["low"],
             high=options["high"], curvature=True, progress=tell,
@@ -112,7 +112,7 @@ def _of_values(problem: Task, rule: Rule, wanted: str | Policy | None, options: 
     from stepsize import jobs
 
     wanted, lr, of = "constant" if wanted is None else wanted, options["lr"], options["of"]
-    tried = base.numbers_of(options["values"] or [], of)
+    tried = arguments.parse_numbers(options["values"] or [], f"a {of} is a number")
     if lr is None:
         found = jobs.suggest(_ramp(problem, rule, {**options, "steps": None}), wanted).lr
         if found is None:
@@ -121,7 +121,7 @@ def _of_values(problem: Task, rule: Rule, wanted: str | Policy | None, options: 
         click.echo(f"Testing at a rate of {lr:g}, which a range test points to; another: --lr.", err=True)
     seeds, steps = options["seeds"] or SEEDS, options["steps"] or max(8, problem.steps // 4)
     policy = jobs.at_rate(wanted, lr)
-    with base.progress(seeds * steps * (len(tried) or 4)) as tell:
+    with progress.show_progress(seeds * steps * (len(tried) or 4)) as tell:
         return jobs.value_test(
             problem, of, tried, policy=policy, rule=rule, steps=steps, seeds=range(seeds), progress=tell
         )
@@ -144,7 +144,7 @@ def _say(sweep: Sweep, found: Suggestion, *, compare: bool) -> None:
     from stepsize import jobs
     from stepsize.plots.terminal import sketch
 
-    console = base.out()
+    console = output.console()
     console.print(sketch(sweep, found, width=min(100, console.width), encoding=console.encoding), markup=False)
     rows = (
         ("min_lr", found.min_lr, "just before the sharp drop"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stepsize.cli import base
+from stepsize.cli import arguments, output, progress
 from stepsize.cli.advise import standings_table
 from stepsize.cli.landscape import strategy_of
 from stepsize.results import Refinement
@@ -32,7 +32,7 @@ RACES = 30
 
 @click.command()
 @click.argument("source", metavar="LOG.csv|TASK")
-@base.steps_option
+@arguments.steps_option
 @click.option("--norm", type=click.Choice(["l2", "l1"]), default="l2", show_default=True,
               help="Of a log: l2 for SGD and its kind, l1 for Adam and its kind.")  # fmt: skip
 @click.option("--step-column", default="step", show_default=True, help="What the log calls the step.")
@@ -43,11 +43,11 @@ RACES = 30
 @click.option("--strategy", metavar="'RULE POLICY RATE'",
               help=f"On a task: what to record, or a JSON file. Default: {RULE} {POLICY}.")  # fmt: skip
 @click.option("--race", "contest", is_flag=True, help="On a task: race the refined schedule against the original.")
-@base.seed_option
-@base.json_option
-@base.plot_option
-@base.report_option
-@base.save_option
+@arguments.seed_option
+@arguments.json_option
+@arguments.plot_option
+@arguments.report_option
+@arguments.save_option
 def refine(
     source: str, *, as_json: bool, plot: Path | None, report: Path | None, save_to: Path | None, **options: Any
 ) -> None:
@@ -55,10 +55,10 @@ def refine(
 
     The peak rate has to be tuned again afterwards; --race does so on a task.
     """
-    base.writable(report, save_to)
-    base.drawable(plot)
+    output.check_writable(report, save_to)
+    output.check_drawable(plot)
     found = _of_log(Path(source), options) if source.endswith(".csv") else _of_task(source, options)
-    base.present(found, _say, as_json=as_json, plot=plot, report=report, save_to=save_to)
+    output.present(found, _say, as_json=as_json, plot=plot, report=report, save_to=save_to)
 
 
 def _of_log(file: Path, options: dict[str, Any]) -> Refinement:
@@ -81,7 +81,7 @@ def _of_task(name: str, options: dict[str, Any]) -> Refinement:
     given = None if options["strategy"] is None else strategy_of(options["strategy"])
     problem = load_task(name)
     steps = options["steps"] or problem.steps
-    with base.progress(steps * (1 + RACES * options["contest"])) as tell:
+    with progress.show_progress(steps * (1 + RACES * options["contest"])) as tell:
         strategy = _suggested(problem, steps) if given is None else given
         return jobs.refine_task(
             problem, strategy, steps=steps, seed=options["seed"], share=options["smoothing"],
@@ -93,7 +93,7 @@ def _suggested(problem: Task, steps: int) -> Strategy:
     from stepsize import jobs
     from stepsize.jobs.advise.search_space import candidates
 
-    (rule,) = base.rules_of([RULE])
+    (rule,) = arguments.parse_rules([RULE])
     found = jobs.suggest(jobs.range_test(problem, rule, curvature=False), "constant", steps)
     (strategy,) = candidates(rule, found, [POLICY], 1, steps)
     click.echo(f"Recording {strategy.name}, which a range test points to; another: --strategy.", err=True)
@@ -101,7 +101,7 @@ def _suggested(problem: Task, steps: int) -> Strategy:
 
 
 def _say(found: Refinement) -> None:
-    console = base.out()
+    console = output.console()
     points = [0, *(round(share * (len(found.shape) - 1)) for share in (0.25, 0.5, 0.75)), len(found.shape) - 1]
     rates = found.policy["lr"](_steps_of(found, points))
     what = found.strategy.name if found.strategy is not None else f"{len(found.norms)} {found.norm.upper()} norms"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from stepsize.cli import base
+from stepsize.cli import output
 from stepsize.results.io import load
 
 
@@ -19,4 +19,4 @@ def report(files: tuple[Path, ...], page: Path) -> None:
     from stepsize.report import write_report
 
     write_report(page, *[load(file) for file in files])
-    base.out().print(f"Wrote {page}")
+    output.name_files([page])

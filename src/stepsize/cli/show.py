@@ -19,7 +19,7 @@ import click
 import numpy as np
 from rich.table import Table
 
-from stepsize.cli import base
+from stepsize.cli import output
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, SpecError, suggestion
 from stepsize.kernel.optional import picture
@@ -71,12 +71,12 @@ def show(
     NAME is a policy (one_cycle), a schedule (Cosine start=0.1 end=0) or a JSON file. A field holds for every NAME that
     has it: stepsize show one_cycle cosine wsd peak=0.1
     """
-    base.writable(plot)
+    output.check_writable(plot)
     given = named(*split(words))
     policies, run = bound(given, steps)
     if plot is not None:
-        base.picture(_drawn(policies, run), plot)
-        base.out().print(f"Wrote {plot}")
+        output.write_picture(_drawn(policies, run), plot)
+        output.name_files([plot])
     if as_json or code:
         for policy in (given if steps is None else policies).values():
             click.echo(dumps(policy) if as_json else repr(policy))
@@ -241,7 +241,7 @@ def _span(name: str, column: Floats) -> tuple[float, float]:
 
 def _print_bars(columns: Mapping[str, Floats], spans: Mapping[str, tuple[float, float]], run: int) -> None:
     """Print some rows of each column, and a bar beside each number where the terminal has the room."""
-    console = base.out()
+    console = output.console()
     width = min(BAR, (console.width - NUMBER) // max(1, len(columns)) - NUMBER)
     table = Table(box=None, header_style="bold")
     table.add_column("step", justify="right")

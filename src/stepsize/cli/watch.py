@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from stepsize.cli import base
+from stepsize.cli import output
 from stepsize.kernel.errors import FormatError
 
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ SILENT = 60.0
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between two readings."
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    help="Read the journal every so many seconds.",
 )
-@click.option("--once", is_flag=True, help="Look once. So it does where there is no terminal.")
+@click.option("--once", is_flag=True, help="Read it once. So it does where there is no terminal.")
 def watch(folder: Path, *, every: float, once: bool) -> None:
     """Show how far the job is that keeps its journal in DIR: stages, leaders, failures, time left.
 
@@ -36,7 +40,7 @@ def watch(folder: Path, *, every: float, once: bool) -> None:
     """
     from stepsize.execution.status import read_status
 
-    console, found = base.out(), read_status(folder)
+    console, found = output.console(), read_status(folder)
     if once or not console.is_terminal:
         console.print(shown(found, time.time()))
         return

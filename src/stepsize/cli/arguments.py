@@ -1,0 +1,105 @@
+"""What command lines are made of: lists with commas, numbers, names of rules, and the options that commands share."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.results.io import CATALOGUE
+from stepsize.rules import Rule
+
+Command = Callable[..., Any]
+
+
+class Comma(click.ParamType[list[str]]):
+    """A list written with commas."""
+
+    name = "a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:  # noqa: ARG002  (click's signature)
+        """Return the items of the list, without repetitions."""
+        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else list(value)
+        return list(dict.fromkeys(item for item in items if item))
+
+
+task_argument = click.argument("task", metavar="TASK")
+steps_option = click.option(
+    "--steps", type=click.IntRange(min=1), help="Length of the training, in optimizer updates. Default: the task's own."
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True,
+    help="Seed of everything random; the same seed gives the same answer.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
+journal_option = click.option(
+    "--journal", type=click.Path(file_okay=False, path_type=Path),
+    help="Keep every finished trial in this folder, so that the same command goes on from there.",
+)  # fmt: skip
+save_option = click.option(
+    "--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as JSON."
+)
+report_option = click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the report, one HTML file."
+)
+plot_option = click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf)."
+)
+
+
+def gather(kind: type, *options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options to a command, which gets their values as one frozen `kind`.
+
+    The parameter of the command has the name of the kind in lower case: an `Execution` comes as `execution`.
+    """
+    names = [field.name for field in fields(kind)]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def gathered(**values: Any) -> Any:
+            own = kind(**{name: values.pop(name) for name in names})
+            return command(**values, **{kind.__name__.lower(): own})
+
+        decorated: Command = gathered
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def parse_rules(names: Sequence[str]) -> list[Rule]:
+    """Return the rules called `names`, with their defaults; raise ParameterError for a name that no rule has."""
+    known = CATALOGUE.of(Rule)
+    for name in names:
+        if name not in known:
+            raise ParameterError(f"no rule is called {name!r}. {suggestion(name, known)}")
+    return [known[name]() for name in names]
+
+
+def parse_rates(texts: Sequence[str]) -> list[float]:
+    """Return the learning rates in a comma list."""
+    rates = parse_numbers(texts, "a learning rate is a number above 0")
+    for rate, text in zip(rates, texts, strict=True):
+        if not 0 < rate < math.inf:
+            raise ParameterError(f"a learning rate is a number above 0, not {text!r}.")
+    if not rates:
+        raise BudgetError("--rates needs at least one learning rate, such as --rates 0.01,0.03.")
+    return rates
+
+
+def parse_numbers(texts: Sequence[str], allowed: str) -> list[float]:
+    """Return the numbers in a comma list; `allowed` says in the error what each is."""
+    numbers = []
+    for text in texts:
+        try:
+            numbers.append(float(text))
+        except ValueError:
+            raise ParameterError(f"{allowed}, not {text!r}.") from None
+    return numbers

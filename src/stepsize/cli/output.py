@@ -1,0 +1,99 @@
+"""Where the answer goes: the console, JSON, a page, a picture; and whether it can go there, before the work begins."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.optional import need
+from stepsize.kernel.spec import Spec
+from stepsize.results.io import dumps, save, write
+
+
+def console() -> Console:
+    """Return the console of the answer, standard output."""
+    return Console(highlight=False)
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Raise ParameterError for a file that cannot be written, before the work that would fill it begins."""
+    for path in paths:
+        if path is None:
+            continue
+        folder = path.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ParameterError(f"cannot write {path}: {error.strerror or error}; name another file.") from None
+
+
+def check_drawable(path: Path | None) -> None:
+    """Raise ParameterError for a picture that cannot be drawn, before the work that would fill it begins."""
+    if path is None:
+        return
+    check_writable(path)
+    endings = need("matplotlib.backend_bases").FigureCanvasBase.get_supported_filetypes()
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in endings:
+        raise ParameterError(f"cannot draw into {path}: {ending!r} is no image format. {suggestion(ending, endings)}")
+
+
+def write_result(result: Spec, save_to: Path | None, report: Path | None) -> list[Path]:
+    """Write a result as JSON and as a page, where they were asked for, and return the files."""
+    if save_to is not None:
+        save(result, save_to)
+    if report is not None:
+        from stepsize.report import write_report
+
+        write_report(report, result)
+    return [path for path in (save_to, report) if path is not None]
+
+
+def present(
+    result: Any, show: Callable[[Any], None], *, as_json: bool, plot: Path | None, report: Path | None,
+    save_to: Path | None,
+) -> None:  # fmt: skip
+    """Write a result wherever it was asked for; then print it as JSON, or `show` it and name the files."""
+    files = write_result(result, save_to, report)
+    if plot is not None:
+        write_picture(result.plot(), plot)
+        files.append(plot)
+    if as_json:
+        click.echo(dumps(result))
+    else:
+        show(result)
+        name_files(files)
+
+
+def name_files(files: Iterable[Path]) -> None:
+    """Print which files were written."""
+    for path in files:
+        console().print(f"Wrote {path}", markup=False)
+
+
+def write_picture(axes: Any, path: Path) -> None:
+    """Write the figure of some matplotlib Axes to `path`, whole or not at all.
+
+    Raises ParameterError when the file's ending names no image format, FormatError when it cannot be written.
+    """
+    drawn = io.BytesIO()
+    try:
+        axes.figure.savefig(drawn, format=path.suffix.removeprefix(".").lower(), dpi=150, bbox_inches="tight")
+    except ValueError as error:
+        raise ParameterError(f"cannot draw into {path}: {error}") from None
+    write(path, drawn.getvalue())
+
+
+def slug(text: str) -> str:
+    """Return `text` as a file name."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text).strip("-") or "task"

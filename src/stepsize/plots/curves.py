@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stepsize.kernel.arrays import Floats
+from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.spec import NDArray
 from stepsize.plots import style
+from stepsize.plots.series import Graph, Series
 from stepsize.results import Curves
 
 if TYPE_CHECKING:
@@ -22,16 +23,7 @@ SPREAD = 6
 MOST = 12
 """The most strategies that one picture tells apart."""
 
-
-class Line(NamedTuple):
-    """One strategy's curve.
-
-    label: its name, and how many seeds diverged. losses: smoothed training loss, (bins,). scores: (points,).
-    """
-
-    label: str
-    losses: Floats
-    scores: Floats
+TRAINING, VALIDATION = "training loss", "validation"
 
 
 def plot_curves(curves: Curves, ax: Axes | None = None, names: Sequence[str] | None = None) -> Axes:
@@ -45,36 +37,45 @@ def plot_curves(curves: Curves, ax: Axes | None = None, names: Sequence[str] | N
     did, it is drawn as far as half of them lived.
     """
     ax = style.axes(ax)
-    steps, lines = lines_of(curves, names)
-    scored = len(curves.score_steps) > 1
-    for line, (color, dash) in zip(lines, style.inks(len(lines)), strict=True):
-        ax.plot(steps, line.losses, color=color, linestyle=dash, linewidth=1.6, label=style.plain(line.label))
-        if scored:
-            ax.plot(curves.score_steps, line.scores, "o", color=color, markersize=5, markeredgecolor="white")
-    _scale(ax, [line.losses for line in lines])
-    count = "one strategy" if len(lines) == 1 else f"{len(lines)} strategies"
-    style.dress(ax, title=f"Learning curves of {count}", x="step", y="loss")
-    if lines:
-        style.legend(ax, title="line: training loss" + ("\ndots: validation" if scored else ""))
+    graph = learning_graph(curves, names)
+    for each in graph.series:
+        ax.plot(
+            *each.columns[TRAINING], color=each.color, linestyle=each.dash, linewidth=1.6, label=style.plain(each.label)
+        )
+        if VALIDATION in each.columns:
+            ax.plot(*each.columns[VALIDATION], "o", color=each.color, markersize=5, markeredgecolor="white")
+    style.frame_losses(ax, graph)
+    count = "one strategy" if len(graph.series) == 1 else f"{len(graph.series)} strategies"
+    style.dress(ax, title=f"Learning curves of {count}", x=graph.x, y=graph.y)
+    if graph.series:
+        style.legend(ax, title="line: training loss" + ("\ndots: validation" if VALIDATION in graph.marks else ""))
     return ax
 
 
-def lines_of(curves: Curves, names: Sequence[str] | None = None) -> tuple[Floats, list[Line]]:
-    """Return what `plot_curves` draws: the steps (bins,), and a line for each strategy, in its order."""
-    groups = _groups(curves)
-    chosen = [name for name in names if name in groups] if names is not None else _best(curves, groups)[:MOST]
+def learning_graph(curves: Curves, names: Sequence[str] | None = None) -> Graph:
+    """Return the numbers of `plot_curves`: smoothed training losses, and the scores where there are several points."""
+    columns = _columns_of(curves)
+    chosen = _best(curves, columns)[:MOST] if names is None else [name for name in names if name in columns]
+    marks = {TRAINING: "line", VALIDATION: "dots"} if len(curves.score_steps) > 1 else {TRAINING: "line"}
     steps, losses = style.binned(curves.losses, BINS)
-    smooth = _smooth(losses)
-    return steps, [_line(curves, name, groups[name], smooth) for name in chosen]
+    smooth, scores = _smooth(losses), floats(curves.scores)
+    series = []
+    for name, (color, dash) in zip(chosen, style.inks(len(chosen)), strict=True):
+        drawn = _drawn(columns[name], curves.died_at)
+        loss = style.middle(smooth[:, drawn])
+        numbers = {TRAINING: (steps, loss), VALIDATION: (floats(curves.score_steps), style.middle(scores[:, drawn]))}
+        finite = loss[np.isfinite(loss)]
+        low, high = (finite.min(), min(finite.max(), 1.5 * finite[0])) if len(finite) else (np.nan, np.nan)
+        series.append(
+            Series(
+                label=_label(name, curves.died_at[columns[name]]), color=color, dash=dash, low=float(low),
+                high=float(high), columns={mark: numbers[mark] for mark in marks},
+            )
+        )  # fmt: skip
+    return Graph(x="step", y="loss", marks=marks, series=tuple(series))
 
 
-def _line(curves: Curves, name: str, columns: list[int], smooth: Floats) -> Line:
-    drawn = _drawn(columns, curves.died_at)
-    scores = style.middle(np.asarray(curves.scores, dtype=np.float64)[:, drawn])
-    return Line(_label(name, curves.died_at[columns]), style.middle(smooth[:, drawn]), scores)
-
-
-def _groups(curves: Curves) -> dict[str, list[int]]:
+def _columns_of(curves: Curves) -> dict[str, list[int]]:
     """Return the columns of each strategy, by its name."""
     groups: dict[str, list[int]] = {}
     for column, trial in enumerate(curves.trials):
@@ -109,19 +110,3 @@ def _label(name: str, died_at: NDArray) -> str:
     dead = int((died_at >= 0).sum())
     note = "" if not dead else " (diverged)" if dead == len(died_at) else f" ({dead} of {len(died_at)} diverged)"
     return style.short(name) + note
-
-
-def _scale(ax: Axes, lines: list[Floats]) -> None:
-    """Set the y limits from what is learnt, whatever a diverged run did; logarithmic where the losses span much."""
-    values = np.concatenate(lines) if lines else np.empty(0)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return
-    starts = [line[np.isfinite(line)][0] for line in lines if np.isfinite(line).any()]
-    low, high = float(values.min()), min(float(values.max()), 1.5 * float(max(starts)))
-    if low > 0 and high / low > 5:
-        ax.set_ylim(low / 1.3, high * 1.15)
-        style.log_losses(ax)
-        return
-    room = 0.08 * max(high - low, 1e-12)
-    ax.set_ylim(low - room, high + room)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stepsize.plots import style
+from stepsize.plots.series import Graph, Series
 from stepsize.results import Race, Sensitivity, Standing
 
 if TYPE_CHECKING:
@@ -16,59 +17,109 @@ if TYPE_CHECKING:
 GROUPS = 8
 """The most lines of a sensitivity picture."""
 
-Points = list[tuple[float, float]]
+MOST = 12
+"""The most strategies of the standings."""
+
+REACH = 3.0
+"""How far beyond the means whiskers are shown, in ranges of the means; those of two seeds may be endless."""
+
+DIVERGED = "diverged"
 
 
-def plot_race(race: Race, ax: Axes | None = None, most: int = 12) -> Axes:
+def plot_race(race: Race, ax: Axes | None = None, most: int = MOST) -> Axes:
     """Draw the standings: a dot and its interval for each strategy, best on top.
 
     race: its standings are drawn. ax: where; a new figure if not given. most: how many strategies, at most.
     What is tied with the best has its colour; what diverged is listed by name.
     """
-    shown = race.standings[:most]
+    shown, graph = race.standings[:most], standings_graph(race, most)
     ax = style.axes(ax, (8.0, 1.3 + 0.36 * len(shown)))
-    means = [s.score.mean for s in shown if np.isfinite(s.score.mean)]
-    for place, standing in enumerate(shown):
-        _interval(ax, place, standing, best=place == 0)
+    for series in graph.series:
+        _interval(ax, series)
+    for row, standing in enumerate(shown):
+        if not np.isfinite(standing.score.mean):
+            _write_diverged(ax, row, standing)
     ax.set_yticks(range(len(shown)), [style.plain(style.short(s.strategy.name)) for s in shown])
     ax.set_ylim(len(shown) - 0.4, -0.6)
-    style.dress(ax, title=_title(race), x=f"{race.scored}, mean and 95 % interval", y="", pad=20)
+    style.dress(ax, title=_title(race), x=f"{graph.y}, mean and 95 % interval", y="", pad=20)
     ax.grid(visible=False, axis="y")
-    if means:
-        _limits(ax, shown)
-        ax.axvline(means[0], color=style.BLUE, linewidth=0.8, linestyle=":", zorder=1)
+    if graph.span is not None:
+        low, high = graph.span
+        room = 0.04 * max(high - low, 1e-12)
+        ax.set_xlim(low - room, high + room)
+        ax.axvline(shown[0].score.mean, color=style.BLUE, linewidth=0.8, linestyle=":", zorder=1)
     _key(ax)
     return ax
+
+
+def standings_graph(race: Race, most: int = MOST) -> Graph:
+    """Return the numbers of `plot_race`: the mean and the interval of each strategy that did not diverge."""
+    alive = [standing for standing in race.standings[:most] if np.isfinite(standing.score.mean)]
+    means = [standing.score.mean for standing in alive] or [np.nan]
+    reach = REACH * max(max(means) - min(means), 0.05 * abs(means[0]), 1e-12)
+    series = []
+    for row, standing in enumerate(alive, start=1):
+        score, x = standing.score, np.array([float(row)])
+        low, high = (end if np.isfinite(end) else score.mean for end in (score.low, score.high))
+        series.append(
+            Series(
+                label=style.short(standing.strategy.name), dash="-",
+                color=style.BLUE if row == 1 or standing.tied else style.QUIET,
+                columns={name: (x, np.array([getattr(score, name)])) for name in ("mean", "low", "high")},
+                low=max(low, min(means) - reach), high=min(high, max(means) + reach),
+            )
+        )  # fmt: skip
+    return Graph(
+        x="strategy", y=race.scored, marks={name: name for name in ("mean", "low", "high")}, series=tuple(series),
+        names=tuple(f"{row}. {each.label}" for row, each in enumerate(series, start=1)), floor=min(means) / 2,
+    )  # fmt: skip
 
 
 def plot_sensitivity(race: Race, ax: Axes | None = None) -> Axes:
     """Draw the score against the peak learning rate, for every strategy of the first rung.
 
-    race: the first rung is the widest. ax: where; a new figure if not given. One line for each rule and policy, which
-    is the strategy's name without its last word; the best 8 are drawn. A bar spans the rates within 5 % of a line's
-    best. A triangle is a best rate at an end of those tried, a cross at the top a rate that diverged.
+    race: the first rung is the widest. ax: where; a new figure if not given. One line for each rule and policy; the
+    best 8 are drawn. A bar spans the rates within 5 % of a line's best. A triangle is a best rate at an edge of those
+    tried, a cross at the top a rate that diverged.
     """
     ax = style.axes(ax)
-    groups = race.sensitivities[:GROUPS]
-    for each, (color, dash) in zip(groups, style.inks(len(groups)), strict=True):
-        _family(ax, each, color, dash)
+    graph, families = sensitivity_graph(race), race.sensitivities[:GROUPS]
+    for series, each in zip(graph.series, families, strict=True):
+        _family(ax, series, each)
     style.log_rates(ax)
     steps = style.thousands(race.widest.steps)
-    title = f"How much the peak rate matters, after {steps} steps"
-    style.dress(ax, title=title, x="peak learning rate", y=race.scored)
-    _stretch(ax, [score for each in groups for score in each.scores])
-    if groups:
-        style.legend(ax, title="\n".join(_marks(groups)) or None)
+    style.dress(ax, title=f"How much the peak rate matters, after {steps} steps", x=graph.x, y=graph.y)
+    style.frame_losses(ax, graph)
+    if families:
+        style.legend(ax, title="\n".join(_marks(families)) or None)
     return ax
 
 
-def _family(ax: Axes, each: Sensitivity, color: str, dash: str) -> None:
-    """Draw the scores of one family, the rates that are nearly as good as its best, and the ends."""
-    points = list(zip(each.rates, each.scores, strict=True))
-    alive = [(x, y) for x, y in points if np.isfinite(y)]
-    dead = [x for x, y in points if not np.isfinite(y)]
-    label = style.plain(style.short(each.family))
-    ax.plot(*_columns(alive), color=color, linestyle=dash, linewidth=1.6, marker="o", markersize=5, label=label)
+def sensitivity_graph(race: Race) -> Graph:
+    """Return the numbers of `plot_sensitivity`: the scores of each family by peak rate, and the rates that diverged."""
+    families = race.sensitivities[:GROUPS]
+    series = []
+    for each, (color, dash) in zip(families, style.inks(len(families)), strict=True):
+        rates, scores = np.array(each.rates), np.array(each.scores)
+        alive = np.isfinite(scores)
+        finite, dead = scores[alive], rates[~alive]
+        series.append(
+            Series(
+                label=style.short(each.family), color=color, dash=dash, low=float(finite.min()),
+                high=float(finite.max()),
+                columns={race.scored: (rates[alive], finite), DIVERGED: (dead, np.ones(len(dead)))},
+            )
+        )  # fmt: skip
+    crosses = any(len(each.columns[DIVERGED][0]) for each in series)
+    marks = {race.scored: "both", DIVERGED: "cross"} if crosses else {race.scored: "both"}
+    return Graph(x="peak learning rate", y=race.scored, marks=marks, series=tuple(series), rates=True)
+
+
+def _family(ax: Axes, series: Series, each: Sensitivity) -> None:
+    """Draw the scores of one family, the rates that are nearly as good as its best, and a best at the edge."""
+    (rates, scores), (dead, _) = series.columns.values()
+    color, label = series.color, style.plain(series.label)
+    ax.plot(rates, scores, color=color, linestyle=series.dash, linewidth=1.6, marker="o", markersize=5, label=label)
     ax.plot(
         dead, [0.97] * len(dead), color=color, linestyle="none", marker="x", markersize=7, markeredgewidth=2,
         transform=ax.get_xaxis_transform(),
@@ -77,17 +128,17 @@ def _family(ax: Axes, each: Sensitivity, color: str, dash: str) -> None:
         ax.plot([each.low, each.high], [each.limit] * 2, color=color, linewidth=6, alpha=0.25, solid_capstyle="butt")
     if each.edge:
         marker = "<" if each.edge == "lowest" else ">"
-        ax.plot([each.best], [min(each.scores)], color=color, linestyle="none", marker=marker, markersize=10)
+        ax.plot([each.best], [scores.min()], color=color, linestyle="none", marker=marker, markersize=10)
 
 
-def _marks(groups: Sequence[Sensitivity]) -> list[str]:
+def _marks(families: Sequence[Sensitivity]) -> list[str]:
     """Return what the marks of a sensitivity picture mean, as far as they are there."""
-    crosses = any(not np.isfinite(score) for each in groups for score in each.scores)
-    found = (
-        ("bar: within 5 % of the best", any(each.high > each.low for each in groups)),
-        ("triangle: best at an end", any(each.edge for each in groups)), ("cross: diverged", crosses),
+    crosses = any(not np.isfinite(score) for each in families for score in each.scores)
+    meanings = (
+        ("bar: within 5 % of the best", any(each.high > each.low for each in families)),
+        ("triangle: best at an end", any(each.edge for each in families)), ("cross: diverged", crosses),
     )  # fmt: skip
-    return [words for words, there in found if there]
+    return [meaning for meaning, there in meanings if there]
 
 
 def _title(race: Race) -> str:
@@ -102,38 +153,27 @@ def _title(race: Race) -> str:
     return f"{best} leads; {ties} more {'is' if ties == 1 else 'are'} tied with it"
 
 
-def _interval(ax: Axes, place: int, standing: Standing, *, best: bool) -> None:
-    """Draw one row: dot, whiskers and number, or the word that it diverged."""
-    score = standing.score
-    if not np.isfinite(score.mean):
-        text = "diverged" + (f" ({standing.diverged} seeds)" if standing.diverged > 1 else "")
-        ax.annotate(
-            text, xy=(0.01, place), xycoords=ax.get_yaxis_transform(), va="center",
-            fontsize=style.SMALL, color=style.RED, style="italic",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
-        )  # fmt: skip
-        return
-    color = style.BLUE if best or standing.tied else style.QUIET
-    if np.isfinite([score.low, score.high]).all():
-        ax.plot([score.low, score.high], [place, place], color=color, linewidth=2, solid_capstyle="butt")
-        ax.plot([score.low, score.high], [place, place], color=color, linestyle="none", marker="|", markersize=9)
-    ax.plot([score.mean], [place], color=color, linestyle="none", marker="o", markersize=7)
+def _interval(ax: Axes, series: Series) -> None:
+    """Draw one row: dot, whiskers and number."""
+    mean, low, high = (float(y[0]) for _, y in series.columns.values())
+    row = float(series.columns["mean"][0][0]) - 1
+    if np.isfinite([low, high]).all():
+        ax.plot([low, high], [row, row], color=series.color, linewidth=2, solid_capstyle="butt")
+        ax.plot([low, high], [row, row], color=series.color, linestyle="none", marker="|", markersize=9)
+    ax.plot([mean], [row], color=series.color, linestyle="none", marker="o", markersize=7)
     ax.annotate(
-        f"{score.mean:.4g}", xy=(1.0, place), xycoords=ax.get_yaxis_transform(), xytext=(6, 0),
+        f"{mean:.4g}", xy=(1.0, row), xycoords=ax.get_yaxis_transform(), xytext=(6, 0),
         textcoords="offset points", va="center", fontsize=style.SMALL, color=style.INK, annotation_clip=False,
     )  # fmt: skip
 
 
-def _limits(ax: Axes, shown: Sequence[Standing]) -> None:
-    """Set x limits that hold every dot and the whiskers, save those that are wide beyond use."""
-    means = np.array([s.score.mean for s in shown if np.isfinite(s.score.mean)])
-    ends = np.array([[s.score.low, s.score.high] for s in shown if np.isfinite(s.score.mean)])
-    reach = max(float(np.ptp(means)), 0.05 * abs(float(means[0])), 1e-12)
-    ends = np.append(ends[np.isfinite(ends)], means)
-    low = max(float(ends.min()), float(means.min()) - 3 * reach)
-    high = min(float(ends.max()), float(means.max()) + 3 * reach)
-    room = 0.04 * max(high - low, 1e-12)
-    ax.set_xlim(low - room, high + room)
+def _write_diverged(ax: Axes, row: int, standing: Standing) -> None:
+    text = "diverged" + (f" ({standing.diverged} seeds)" if standing.diverged > 1 else "")
+    ax.annotate(
+        text, xy=(0.01, row), xycoords=ax.get_yaxis_transform(), va="center",
+        fontsize=style.SMALL, color=style.RED, style="italic",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+    )  # fmt: skip
 
 
 def _key(ax: Axes) -> None:
@@ -143,21 +183,3 @@ def _key(ax: Axes) -> None:
             text, xy=(0.0, 1.0), xycoords="axes fraction", xytext=(x, 4), textcoords="offset points",
             fontsize=style.SMALL, color=color, annotation_clip=False,
         )  # fmt: skip
-
-
-def _columns(points: Points) -> tuple[list[float], list[float]]:
-    return [x for x, _ in points], [y for _, y in points]
-
-
-def _stretch(ax: Axes, scores: list[float]) -> None:
-    """Leave room for the crosses; logarithmic where the scores span a factor of 5."""
-    finite = [y for y in scores if np.isfinite(y)]
-    if not finite:
-        return
-    low, high = min(finite), max(finite)
-    if low > 0 and high / low > 5:
-        ax.set_ylim(low / 1.2, high * (high / low) ** 0.12)
-        style.log_losses(ax)
-        return
-    span = max(high - low, 1e-12)
-    ax.set_ylim(low - 0.06 * span, high + 0.12 * span)

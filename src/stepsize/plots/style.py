@@ -18,6 +18,8 @@ from stepsize.kernel.optional import need
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from stepsize.plots.series import Graph
+
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PALETTE = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#555555")
 """Okabe and Ito's colours without the yellow, which is too pale for a line on white."""
@@ -108,6 +110,19 @@ def log_losses(ax: Axes) -> None:
     ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=12))
     ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: rate(value)))
     ax.yaxis.set_minor_formatter(ticker.NullFormatter())
+
+
+def frame_losses(ax: Axes, graph: Graph) -> None:
+    """Show the losses that a graph needs, with room for crosses at the top; logarithmic where they span much."""
+    if graph.span is None:
+        return
+    low, high = graph.span
+    if graph.log:
+        ax.set_ylim(low / 1.3, high * max(1.15, (high / low) ** 0.12))
+        log_losses(ax)
+        return
+    room = max(high - low, 1e-12)
+    ax.set_ylim(low - 0.08 * room, high + 0.12 * room)
 
 
 def plain(text: str) -> str:

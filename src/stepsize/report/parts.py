@@ -5,8 +5,7 @@ Every string here is plain text and is escaped by the template; only a picture's
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 
@@ -59,64 +58,19 @@ class Table(Block):
     words: frozenset[int] = frozenset({0})
 
 
-Column = tuple[float | None, ...]
-"""Numbers at every x of a chart; None where there is none."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One strategy of a chart: its name, its colour and dashes (pixels), its columns, and the y that they need."""
-
-    name: str
-    color: str
-    dash: tuple[int, ...]
-    columns: tuple[Column, ...]
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Chart:
-    """The numbers of a picture, for the page's script.
-
-    x: rising. lines: each with a column for every one of `heads`, the names of the numbers.
-    marks: how a column is drawn: "line", "dots" (of which the last holds until the next), "both", "cross" at the top,
-        "mean" with "low" and "high".
-    names: of every x, where it is a place and not a number; the chart then lies on its side.
-    floor: where a logarithmic y axis begins at the earliest; 0 where there can be none.
-    log: whether one is shown first. rates: whether x is a rate, on a logarithmic axis.
-    """
-
-    x: tuple[float, ...]
-    x_name: str
-    y_name: str
-    heads: tuple[str, ...]
-    marks: tuple[str, ...]
-    lines: tuple[Line, ...]
-    floor: float
-    log: bool = False
-    rates: bool = False
-    names: tuple[str, ...] = ()
-
-    @property
-    def json(self) -> str:
-        """The chart as JSON, the same text for the same numbers."""
-        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
-
-
 @dataclass(frozen=True)
 class Picture(Block):
     """A drawing.
 
     svg: the markup. label: what a screen reader says. caption: one sentence on what is seen.
-    chart: its numbers, if it is to answer to the pointer.
+    chart: its numbers as JSON, if it is to answer to the pointer.
     """
 
     kind: ClassVar[str] = "picture"
     svg: str
     label: str
     caption: str
-    chart: Chart | None = None
+    chart: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,4 +103,4 @@ class Article:
     def live(self) -> bool:
         """Whether any of its pictures is a chart."""
         blocks = (block for section in self.sections for block in section.blocks)
-        return any(isinstance(block, Picture) and block.chart is not None for block in blocks)
+        return any(isinstance(block, Picture) and block.chart for block in blocks)

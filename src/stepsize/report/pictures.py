@@ -8,7 +8,7 @@ from typing import Any
 
 from stepsize.plots.images import image
 from stepsize.plots.style import axes
-from stepsize.report.parts import Chart, Picture
+from stepsize.report.parts import Picture
 
 PLACE = "\ue000"
 """Stands before every id until the page numbers its pictures, so that two pictures never share one."""
@@ -19,12 +19,12 @@ HALF = (4.6, 3.1)
 
 def draw(
     function: Callable[..., Any], *args: Any, label: str, caption: str, size: tuple[float, float] | None = None,
-    chart: Chart | None = None,
+    chart: str = "",
 ) -> Picture:  # fmt: skip
     """Return what a plot function draws, as a picture.
 
     function, args: called with `ax` too when a `size` is given (inches). The user's matplotlib settings do not reach
-    the page. label: for a screen reader. caption: one sentence on what is seen. chart: the same in numbers.
+    the page. label: for a screen reader. caption: one sentence on what is seen. chart: the same in numbers, as JSON.
     """
 
     def drawn() -> Any:

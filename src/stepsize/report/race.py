@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from stepsize.plots import plot_chances, plot_curves, plot_policy, plot_race, plot_rungs, plot_sensitivity
+from stepsize.plots.curves import learning_graph
+from stepsize.plots.race import sensitivity_graph, standings_graph
 from stepsize.plots.style import entitle, rate, short, thousands
 from stepsize.report import formatting
-from stepsize.report.charts import learning_chart, sensitivity_chart, standings_chart
+from stepsize.report.charts import chart_json
 from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Points, Section, Table
 from stepsize.report.pictures import HALF, draw
 from stepsize.results import Curves, Race, Sensitivity, Standing
@@ -65,7 +67,7 @@ def standings(race: Race) -> Section:
         label=f"{formatting.heading(race.scored)} of {field}, best on top",
         caption=f"Mean {race.scored} over {seeds} with its 95 % interval, at {formatting.count(race.steps, 'step')}: "
         f"{race.best.name} is on top, and {ties} more {'is' if ties == 1 else 'are'} tied with it.",
-        chart=standings_chart(race),
+        chart=chart_json(standings_graph(race)),
     )  # fmt: skip
     head, rows = _columns(race)
     table = Table(
@@ -132,7 +134,7 @@ def learning(curves: Curves) -> Section:
                 plot_curves, curves,
                 label="Training loss and validation against the step, one line a strategy",
                 caption=f"Training loss, smoothed and averaged over seeds, of each strategy{dead}.",
-                chart=learning_chart(curves),
+                chart=chart_json(learning_graph(curves)),
             ),
         ),
     )  # fmt: skip
@@ -166,7 +168,7 @@ def sensitivity(race: Race) -> Section:
         label=f"{formatting.heading(race.scored)} against peak learning rate, one line a policy",
         caption=f"{formatting.heading(race.scored)} after {thousands(race.widest.steps)} steps for every peak tried"
         + (": a flat line forgives a wrong rate, a steep one does not." if several else "."),
-        chart=sensitivity_chart(race),
+        chart=chart_json(sensitivity_graph(race)),
     )  # fmt: skip
     return Section("Sensitivity to the peak rate", (picture, *((_widths(found),) if several else ())))
 

@@ -30,22 +30,23 @@ STEPS = 120
 COUNT = jnp.arange(STEPS)
 
 
-def same(policy, schedule, skip=(), precision=1e-6):
+def same(policy, schedule, stairs=(), precision=1e-6):
+    """Equal at every step; at those of `stairs` the peer may still have the value before."""
     table = policy.table(0, STEPS)["lr"]
     values = np.broadcast_to(np.asarray(schedule(COUNT), np.float64), table.shape)
-    kept = np.setdiff1d(np.arange(STEPS), skip)
-    np.testing.assert_allclose(table[kept], values[kept], rtol=0, atol=precision * max(table.max(), values.max()))
+    tolerance = precision * max(table.max(), values.max())
+    off = np.flatnonzero(np.abs(values - table) > tolerance)
+    assert not np.setdiff1d(off, stairs).size
+    np.testing.assert_allclose(values[off], table[off - 1], rtol=0, atol=tolerance)
 
 
-def both(name, skip=(), **settings):
-    same(getattr(ours, name)(**settings), getattr(theirs, name)(**settings), skip)
+def both(name, stairs=(), **settings):
+    same(getattr(ours, name)(**settings), getattr(theirs, name)(**settings), stairs)
 
 
-def late(every, begin=0):
-    """The steps at which a staircase in float32 falls one late: the division is a product with the reciprocal."""
-    whole = np.arange(0, STEPS, every)
-    product = whole.astype(np.float32) * np.float32(1 / every)
-    return whole[np.floor(product) * every != whole] + begin
+def falls(every, begin=0):
+    """The steps at which a staircase falls: in float32 it may come one late, as the division rounds."""
+    return np.arange(begin, STEPS, every)
 
 
 def mapped(schedule):
@@ -83,8 +84,8 @@ decays = {
 @few
 @given(drawn=st.fixed_dictionaries({"init_value": rates} | decays))
 def test_exponential_decay(drawn):
-    skip = late(drawn["transition_steps"], drawn["transition_begin"]) if drawn["staircase"] else ()
-    both("exponential_decay", skip, **drawn)
+    stairs = falls(drawn["transition_steps"], drawn["transition_begin"]) if drawn["staircase"] else ()
+    both("exponential_decay", stairs, **drawn)
 
 
 @few
@@ -134,8 +135,8 @@ def test_warmup_cosine_decay_schedule(decay, **drawn):
 )
 def test_warmup_exponential_decay_schedule(drawn):
     begin = drawn["warmup_steps"] + drawn["transition_begin"]
-    skip = late(drawn["transition_steps"], begin) if drawn["staircase"] else ()
-    both("warmup_exponential_decay_schedule", skip, **drawn)
+    stairs = falls(drawn["transition_steps"], begin) if drawn["staircase"] else ()
+    both("warmup_exponential_decay_schedule", stairs, **drawn)
 
 
 @few
@@ -227,11 +228,11 @@ def test_a_schedule_as_a_learning_rate_of_an_optimizer():
     np.testing.assert_allclose(moved, rate.table(0, 7), atol=1e-6)
 
 
-def test_difference_a_staircase_falls_at_its_edge_where_optax_falls_one_late():
+def test_difference_a_staircase_falls_at_its_edge_where_optax_may_fall_one_late():
+    """XLA may divide by 55 as it multiplies by float32(1/55), of which 55 times is below 1."""
     settings = {"init_value": 1.0, "transition_steps": 55, "decay_rate": 0.5, "staircase": True}
-    assert 55 in late(55)
-    assert float(theirs.exponential_decay(**settings)(COUNT)[55]) == 1.0
     assert ours.exponential_decay(**settings).at(55)["lr"] == 0.5
+    assert float(theirs.exponential_decay(**settings)(COUNT)[55]) in {0.5, 1.0}
 
 
 def test_difference_a_short_onecycle_loses_a_phase_in_optax_where_two_keys_are_one():

@@ -42,10 +42,10 @@ def test_staircase_is_exponential_decay_with_staircase(start, factor, every):
     same(Staircase(start, factor, every), optax.exponential_decay(start, every, factor, staircase=True), 90)
 
 
-def test_difference_a_staircase_falls_at_its_edge_where_optax_falls_one_late():
-    """XLA divides by 55 by multiplying, and 55 * float32(1/55) is below 1."""
+def test_difference_a_staircase_falls_at_its_edge_where_optax_may_fall_one_late():
+    """XLA may divide by 55 as it multiplies by float32(1/55), of which 55 times is below 1."""
     theirs = optax.exponential_decay(1.0, 55, 0.5, staircase=True)(STEPS)
-    assert float(theirs[55]) == 1.0
+    assert float(theirs[55]) in {0.5, 1.0}
     assert Staircase(1.0, 0.5, 55)(55) == 0.5
     assert float(Staircase(1.0, 0.5, 55)(STEPS)[55]) == 0.5
 

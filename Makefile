@@ -9,7 +9,7 @@
 .POSIX:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help advise test check lint types floors format clean
+.PHONY: help advise test slow check lint types floors format clean
 
 PYTHON ?=
 VENV = .venv
@@ -30,6 +30,9 @@ advise: $(RUN)  ## Advise on the built-in digits task, and write report.html
 
 test: $(DEV)  ## Run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+slow: $(DEV)  ## Run the tests that are left out above, as they take long
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
 
 check: lint types floors  ## Hold the code to its lint, its types and its floors
 

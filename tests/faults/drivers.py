@@ -1,7 +1,7 @@
 """Drivers that are killed at random moments: `python drivers.py FOLDER KILLS SEED` prints what became of their races.
 
-This process imports everything once and forks its drivers. A driver is killed after a random while; the next one goes
-on with its journal. A race that is finished before that is compared, and the next driver begins another one.
+This process imports everything once and forks its drivers. A driver is killed after a random number of trials; the next
+one goes on with its journal. A race that is finished before that is compared, and the next driver begins another one.
 """
 
 import json
@@ -51,6 +51,17 @@ def finished(folder):
         base.close()
 
 
+def trials(log):
+    """How many trials have begun."""
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def await_trials(driver, log, count):
+    """Return when so many trials have begun, or the driver has ended: how fast this machine is does not matter."""
+    while trials(log) < count and not os.waitid(os.P_PID, driver, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.001)
+
+
 def live(folder, log):
     """The life of a driver, in a process of its own."""
     (folder / "result.json").write_text(numbers(run(folder, log)))
@@ -61,24 +72,25 @@ def main(home, most, seed):
     began = time.perf_counter()
     whole = numbers(run(home / "whole", home / "whole.log"))
     length = time.perf_counter() - began
-    total = len((home / "whole.log").read_text().splitlines())
+    total = trials(home / "whole.log")
     dice, kills, races, again, wrong, moments = np.random.default_rng(seed), 0, 0, 0, 0, []
     while kills < most or (home / f"race{races}").exists():
         folder, log = home / f"race{races}", home / f"race{races}.log"
         driver = os.fork()
         if driver == 0:
-            signal.alarm(60)
+            signal.alarm(900)
             live(folder, log)
             os._exit(0)
         if kills < most:
-            time.sleep(dice.uniform(0.0, 0.3) * length)
+            await_trials(driver, log, trials(log) + dice.integers(0, total // 3))
+            time.sleep(dice.uniform(0.0, 1.0) * length / total)
             os.kill(driver, signal.SIGKILL)
         if os.WIFSIGNALED(os.waitpid(driver, 0)[1]):
             kills += 1
             moments.append(finished(folder))
         else:
             wrong += (folder / "result.json").read_text() != whole
-            again += len(log.read_text().splitlines()) - total
+            again += trials(log) - total
             races += 1
     found = {"kills": kills, "races": races, "wrong": wrong, "again": again, "moments": moments}
     sys.stdout.write(json.dumps(found))

@@ -75,13 +75,11 @@ def hangs() -> stepsize.Task:
 
 
 def eats() -> stepsize.Task:
-    """A bad trial asks for more and more memory; it stops at 3 GB, so that a test that fails harms nobody."""
+    """A bad trial takes 1.5 GB of memory and holds it until it is seen, however late that is."""
 
     def misbehave():
-        hoard = []
-        for _ in range(60):
-            hoard.append(bytearray(50_000_000))
-            time.sleep(0.01)
+        hoard = [bytearray(50_000_000) for _ in range(30)]
+        time.sleep(3600)
         raise MemoryError(f"nobody stopped it at {len(hoard)} pieces")
 
     return _task(misbehave, "eats")

@@ -1,4 +1,4 @@
-"""Runs a script beside this file, alone or as two processes that belong together, and leaves none of them behind."""
+"""Runs a script beside this file as two processes that belong together, and leaves none of them behind."""
 
 import os
 import signal
@@ -8,21 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+from patience import HUNG
 from torch import distributed
 
 
-def two(script, folder, *, timeout=120):
+def two(script, folder):
     """Run a script twice, as torchrun would: with an address in common, and each with its own rank."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     both = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    _wait([_start(script, folder, {**both, "RANK": rank, "LOCAL_RANK": rank}) for rank in "01"], timeout)
-
-
-def run(script, folder, *, timeout=120):
-    """Run a script that starts processes of its own."""
-    _wait([_start(script, folder, {})], timeout)
+    _wait([_start(script, folder, {**both, "RANK": rank, "LOCAL_RANK": rank}) for rank in "01"])
 
 
 def leave():
@@ -32,9 +28,9 @@ def leave():
     os._exit(0)
 
 
-def _wait(started, timeout):
+def _wait(started):
     """Wait for all of them to end well; end them, with what they have started, when one fails or the time is up."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + HUNG
     try:
         for process in started:
             said, _ = process.communicate(timeout=max(0.1, end - time.monotonic()))
@@ -48,9 +44,11 @@ def _wait(started, timeout):
 
 
 def _start(script, folder, settings):
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", **settings}
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **settings}
     return subprocess.Popen(
-        [sys.executable, Path(__file__).with_name(script), folder],
+        [sys.executable, here / script, folder],
         env=environment,
         start_new_session=True,
         stdout=subprocess.PIPE,

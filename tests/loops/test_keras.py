@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from patience import HUNG
 
 from stepsize import Policy, Strategy, drive, rules
 from stepsize.adapters.torch import build_optimizer
@@ -358,7 +359,7 @@ def test_two_processes():
     """Keras's DataParallel on two devices of JAX: each has half of every batch, and both have equal weights."""
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     command, env = [sys.executable, "-c", TWO_DEVICES, str(Path(__file__).parent)], {**os.environ, **flags}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90, env=env)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HUNG, env=env)
     assert done.stdout.strip() == "equal on 2 devices", done.stderr
 
 
@@ -533,11 +534,12 @@ CROSSED = (
 )
 
 
+@pytest.mark.slow
 def test_the_other_backend():
     """What a compiled step could change; `KERAS_BACKEND=jax pytest tests/loops/test_keras.py` is all of it."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__, "-k", CROSSED]
     env = {**os.environ, "KERAS_BACKEND": OTHER}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=env)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HUNG, env=env)
     assert done.returncode == 0, done.stdout
 
 

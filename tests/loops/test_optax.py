@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 import torch
+from patience import HUNG
 
 import stepsize
 from stepsize import Policy, Strategy, drive
@@ -276,7 +277,7 @@ def test_two_processes():
     """Two devices, one program: in JAX the processes run one compiled step, so the devices of one process show it."""
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
     command, env = [sys.executable, "-c", TWO_DEVICES], {**os.environ, **flags}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=env)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HUNG, env=env)
     assert done.stdout.strip() == "equal on 2 devices", done.stderr
 
 

@@ -37,7 +37,7 @@ from stepsize.engines import Ensemble, choose
 from stepsize.jobs import Runner, race
 from stepsize.jobs.race.race import SCORES
 from stepsize.kernel.optional import installed
-from stepsize.policies import one_cycle, recipe
+from stepsize.policies import one_cycle
 from stepsize.problems import Task, load_task
 from stepsize.rules import AdamW
 from stepsize.strategy import Strategy, Trial
@@ -217,7 +217,7 @@ def _ratio(rounds: list[dict[str, Times]], other: str, clock: int) -> str:
 def whole_race(name: str) -> None:
     """Print what a race of 576 trainings takes, over as many loops; and the choice that comes before it."""
     task = load_task(name)
-    field = [Strategy(AdamW(), recipe(schedule)(rate)) for schedule in SCHEDULES for rate in RATES]
+    field = [Strategy.of("AdamW", schedule, rate) for schedule in SCHEDULES for rate in RATES]
     began = now("cpu")
     engine, why = choose(task)
     chosen = now("cpu")

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from stepsize.jobs import loss_curves, predict
-from stepsize.policies import LR, Policy
+from stepsize.policies import Policy
 from stepsize.results import LossCurve, Prediction
 from stepsize.schedules import Table
 from stepsize.theory import LAWS
@@ -44,7 +44,7 @@ def read(folder: Path, size: str, warmup: int) -> dict[str, LossCurve]:
 
 
 def policy(curve: LossCurve) -> Policy:
-    return Policy(**{LR: Table(tuple(curve.rates.tolist()), len(curve.rates))})
+    return Policy(lr=Table(tuple(curve.rates.tolist()), len(curve.rates)))
 
 
 def errors(curves: dict[str, LossCurve], law: str, fixed: dict[str, float]) -> dict[str, tuple[float, float]]:

@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from experiments.base import Experiment, Setup, Tell
 from experiments.catalogue import EXPERIMENTS
 from experiments.figures import svg
-from experiments.page import told
+from experiments.page import summarize
 from stepsize.kernel.errors import ParameterError, StepsizeError, suggestion
 from stepsize.results.io import save, write
 
@@ -58,7 +58,7 @@ def run(experiment: Experiment, *, quick: bool, seed: int, out: Path) -> None:
         record, figure = experiment.run(Setup(seed, quick, tell))
     write(out / f"{record.name}.svg", svg(figure))
     path = save(record, out / f"{record.name}.json")
-    click.echo(f"{told(record)}\n  {time.perf_counter() - began:.0f} s; {path} and its .svg\n")
+    click.echo(f"{summarize(record)}\n  {time.perf_counter() - began:.0f} s; {path} and its .svg\n")
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def progress(name: str) -> Iterator[Tell]:
 def _lines(name: str) -> Tell:
     said: set[str] = set()
 
-    def tell(stage: str, updates: int) -> None:  # noqa: ARG001  (only the stage is told)
+    def tell(stage: str, updates: int) -> None:  # noqa: ARG001  (only the stage is shown)
         if stage not in said:
             said.add(stage)
             click.echo(f"{name}: {stage}", err=True)

@@ -12,7 +12,7 @@ from experiments.contests import Contest, Family, contest, grid, last_losses
 from experiments.figures import draw_lines, panels
 from experiments.records import Check, Row
 from experiments.tasks import softmax_digits
-from experiments.words import bag_of_words
+from experiments.text_task import text_task
 from stepsize.engines import Ensemble, Loop
 from stepsize.kernel.arrays import Floats
 from stepsize.policies import Policy
@@ -24,7 +24,7 @@ from stepsize.strategy import Strategy
 
 RULES: dict[str, Callable[[], Rule]] = {"Adam": Adam, "Nesterov": Nesterov, "Adagrad": Adagrad}
 STARTS = {"Adam": (0.03, 1.0), "Nesterov": (0.3, 10.0), "Adagrad": (0.3, 10.0)}
-"""The ends of the grid of rates of each rule; a grid is widened where the best rate lies at its end."""
+"""The lowest and the highest rate that each rule tries first; a grid is widened where the best rate lies at its end."""
 
 ALIKE, AHEAD = 1.25, 1.5
 """"Similar" is a ratio of the losses within 1.25 either way, and "by a large margin" one of at least 1.5."""
@@ -53,7 +53,7 @@ def _contests(setup: Setup, task: Task, engine: Any, *, epochs: int, fresh: int,
 
 
 class Panel:
-    """One family of each rule, and what is told of it.
+    """One family of each rule, and what is reported of it.
 
     found: the contests. families: of each rule, by its name. where: what the words of rows and checks end in.
     """
@@ -115,14 +115,14 @@ def images(setup: Setup) -> Measured:
     )  # fmt: skip
 
 
-def words(setup: Setup) -> Measured:
+def measure_text(setup: Setup) -> Measured:
     """Measure the right panel, in the plain loop."""
     figure, axes = panels(2)
     rows, checks = [], []
     epochs = setup.pick(5, 1)
     for ax, dropout in zip(axes, (0.0, 0.5), strict=True):
         where = f", dropout {dropout:g}"
-        task = bag_of_words(setup.pick(10_000, 1000), dropout, setup.pick(None, 1000))
+        task = text_task(setup.pick(10_000, 1000), dropout, setup.pick(None, 1000))
         found = _contests(setup, task, Loop(), epochs=epochs, fresh=5, tuning=2)
         panel = Panel(found, {name: each.best(list(each.scores)) for name, each in found.items()}, where)
         lines = panel.lines(task.batches_per_epoch)
@@ -146,9 +146,9 @@ IMAGES = Experiment(
     "On logistic regression Adam converges like SGD with Nesterov momentum, and both converge faster than Adagrad.",
     "kingma2015adam, sec. 6.1 and fig. 1 left", images,
 )  # fmt: skip
-WORDS = Experiment(
+TEXT = Experiment(
     "adam-words",
     "On sparse features Adagrad outperforms SGD with Nesterov momentum by a large margin, with and without dropout, "
     "and Adam converges as fast as Adagrad.",
-    "kingma2015adam, sec. 6.1 and fig. 1 right", words,
+    "kingma2015adam, sec. 6.1 and fig. 1 right", measure_text,
 )  # fmt: skip

@@ -17,12 +17,12 @@ from stepsize.results import Interval
 T = TypeVar("T")
 
 Tell = Callable[[str, int], None]
-"""Told the stage, and how many updates of one trial were done since it was last told."""
+"""Called with the stage, and with how many updates of one trial were done since the last call."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How to run: the seed, whether in the quick form, and who is told how far it is."""
+    """How to run: the seed, whether in the quick form, and who is called with how far it is."""
 
     seed: int = 0
     quick: bool = False

@@ -21,7 +21,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     each.name: each
     for each in (
         adam_figure.IMAGES,
-        adam_figure.WORDS,
+        adam_figure.TEXT,
         reddi.SMALL,
         reddi.LARGE,
         edge_of_stability.EXPERIMENT,

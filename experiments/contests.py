@@ -87,9 +87,9 @@ def contest(
 
     grids = _tuned(means, list(families), rates, setup.pick(WIDENINGS, 0))
     chosen = {name: float(tried[found.argmin()]) for name, (tried, found) in grids.items()}
-    told = run("fresh seeds", list(chosen.items()), fresh, score_every)
-    places = np.arange(len(told.trials)).reshape(len(chosen), len(fresh))
-    curves = {name: told.select(row) for name, row in zip(chosen, places, strict=True)}
+    judged = run("fresh seeds", list(chosen.items()), fresh, score_every)
+    rows = np.arange(len(judged.trials)).reshape(len(chosen), len(fresh))
+    curves = {name: judged.select(row) for name, row in zip(chosen, rows, strict=True)}
     return Contest(chosen, grids, {name: score(each) for name, each in curves.items()}, curves)
 
 

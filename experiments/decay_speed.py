@@ -13,16 +13,16 @@ from experiments.records import Check, Row
 from experiments.tasks import NOISY, noisy_digits, scored_on_training
 from stepsize.engines import Ensemble
 from stepsize.jobs.paired_statistics import t_interval
-from stepsize.policies import exponential_decay, recipe
+from stepsize.policies import exponential_decay
 from stepsize.problems import Task
 from stepsize.results import Interval
-from stepsize.rules import SGD, Momentum
+from stepsize.rules import Momentum
 from stepsize.strategy import Strategy, Trial
 
-ENDS = (0.1, 1e-2, 1e-4, 1e-8, 1e-16)
+LAST_RATES = (0.1, 1e-2, 1e-4, 1e-8, 1e-16)
 """What exponential decays leave of the rate at the end of the run."""
 
-SLOW, QUICK = f"to {ENDS[1]:g}", f"to {ENDS[-1]:g}"
+SLOW, QUICK = f"to {LAST_RATES[1]:g}", f"to {LAST_RATES[-1]:g}"
 
 WELL = 1.05
 """A fixed rate suffices where its loss is less than 5 % above that of the best decay."""
@@ -35,7 +35,9 @@ def _strategy(end: float, rate: float) -> Strategy:
 def quick(setup: Setup) -> Measured:
     """Measure exponential decays of several speeds, each at its own tuned rate, and at the rate of one of them."""
     task = noisy_digits()
-    families = {f"to {end:g}": partial(_strategy, end) for end in setup.pick(ENDS, (ENDS[1], ENDS[-1]))}
+    families = {
+        f"to {end:g}": partial(_strategy, end) for end in setup.pick(LAST_RATES, (LAST_RATES[1], LAST_RATES[-1]))
+    }
     steps, fresh = setup.pick(900, 30), setup.seeds(100, 8)
     rates = grid(0.01, 0.32, setup.pick(2.0, 8.0))
     found = contest(
@@ -69,7 +71,7 @@ def quick(setup: Setup) -> Measured:
     draw_intervals(right, shown, title="Each at its own rate", x="loss, fresh seeds")
     return Measured(
         f"{NOISY}, perceptron 64-64-10, SGD with momentum 0.9, batch 32, {steps} steps; exponential decays of the rate "
-        f"to shares of {', '.join(f'{end:g}' for end in ENDS)} of its first value; "
+        f"to shares of {', '.join(f'{end:g}' for end in LAST_RATES)} of its first value; "
         f"first rates tuned on the training loss of other seeds",
         paired(fresh),
         rows, [Check(f"{name}: {QUICK} / {SLOW}", each, 1.0) for name, each in pairs.items()], figure,
@@ -80,7 +82,7 @@ DECAYS = ("linear_to_zero", "cosine", "step_decay")
 
 
 def _plain(name: str, rate: float) -> Strategy:
-    return Strategy(SGD(), recipe(name)(rate))
+    return Strategy.of("SGD", name, rate)
 
 
 def fixed(setup: Setup) -> Measured:

@@ -123,10 +123,10 @@ def measure(setup: Setup) -> Measured:
             by_adam(setup, rate, seed, steps) if isinstance(rule, Adam) else by_rule(setup, rule, rate, seed, steps)
             for seed in seeds
         ]
-        ends = t_interval(np.array([shares[-LAST:].mean() for _, shares in paths]))
+        last = t_interval(np.array([shares[-LAST:].mean() for _, shares in paths]))
         threshold = stability_threshold(rule) / rate
-        rows.append(Row(f"{name}: threshold {threshold:.4g}", "sharpness at the end over the threshold", ends))
-        checks.append(Check(f"{name}: sharpness at the end over {threshold:.4g}", ends, 1 - CLOSE, 1 + CLOSE))
+        rows.append(Row(f"{name}: threshold {threshold:.4g}", "sharpness at the end over the threshold", last))
+        checks.append(Check(f"{name}: sharpness at the end over {threshold:.4g}", last, 1 - CLOSE, 1 + CLOSE))
         for i, (at, shares) in enumerate(paths):
             ax.plot(at, shares, dash, color=color, label=name if i == 0 else "_", linewidth=1.3)
     ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")

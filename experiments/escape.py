@@ -41,8 +41,8 @@ KINDS = ("small", "large", "decay")
 def stable_rate(landscape: Landscape) -> float:
     """Return the largest stable rate at the global minimum, from differences of the gradient."""
     at, width = landscape.best[0], 1e-5
-    ends = [(at + width * axis, at - width * axis) for axis in np.eye(landscape.dimensions)]
-    slopes = [(landscape.gradient(up, NUMPY) - landscape.gradient(down, NUMPY)) / (2 * width) for up, down in ends]
+    sides = [(at + width * axis, at - width * axis) for axis in np.eye(landscape.dimensions)]
+    slopes = [(landscape.gradient(up, NUMPY) - landscape.gradient(down, NUMPY)) / (2 * width) for up, down in sides]
     hessian = np.array(slopes)
     return largest_stable_rate(SGD(), float(np.linalg.eigvalsh((hessian + hessian.T) / 2).max()))
 
@@ -125,11 +125,11 @@ def _chosen(setup: Setup, landscape: Landscape, noise: Noise | None) -> Descent:
     best = []
     for kind in KINDS:
         some = strategies(landscape, kind)
-        place = 0
+        index = 0
         if len(some) > 1:
             tuned = run(setup, landscape, noise, some, setup.seeds(0, 1, 1)[0])
-            place = int(_escapes(tuned).argmax())
-        best.append(some[place])
+            index = int(_escapes(tuned).argmax())
+        best.append(some[index])
     return run(setup, landscape, noise, best, setup.seeds(100, 1, 1)[0])
 
 

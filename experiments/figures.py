@@ -63,15 +63,15 @@ def _decades(ax: Any) -> float:
 
 def draw_intervals(ax: Any, intervals: Mapping[str, Interval], *, title: str, x: str, at: float | None = None) -> None:
     """Draw labelled intervals below each other, and a line at the number that means no difference."""
-    places = np.arange(len(intervals))[::-1]
+    heights = np.arange(len(intervals))[::-1]
     means = np.array([each.mean for each in intervals.values()])
     sides = np.array([[each.mean - each.low, each.high - each.mean] for each in intervals.values()]).T
     whole = np.isfinite(means) & np.isfinite(sides).all(axis=0)
     ax.errorbar(
-        means[whole], places[whole], xerr=sides[:, whole], fmt="o", color=inks(1)[0][0], capsize=3, markersize=4
+        means[whole], heights[whole], xerr=sides[:, whole], fmt="o", color=inks(1)[0][0], capsize=3, markersize=4
     )
     dress(ax, title=title, x=x, y="")
-    ax.set_yticks(places, list(intervals))
+    ax.set_yticks(heights, list(intervals))
     ax.set_ylim(-0.6, len(intervals) - 0.4)
     if at is not None:
         ax.axvline(at, color=inks(4)[3][0], linewidth=1, linestyle="--")

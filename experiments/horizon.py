@@ -15,10 +15,8 @@ from experiments.tasks import NOISY, noisy_digits, perceptron
 from stepsize.engines import Ensemble
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats
-from stepsize.policies import recipe
 from stepsize.problems import Task
 from stepsize.results import Interval
-from stepsize.rules import SGD
 from stepsize.strategy import Strategy, Trial
 
 HORIZONS = (100, 300, 900, 2700)
@@ -43,11 +41,11 @@ def best_rate(rates: Floats, losses: Floats) -> float:
     >>> round(best_rate(np.array([1.0, 10.0, 100.0]), np.exp([1.0, 0.0, 1.0])), 6)
     1.0
     """
-    x, place = np.log10(rates), int(losses.argmin())
-    if not 0 < place < len(rates) - 1:
-        return float(x[place])
-    left, middle, right = np.log(np.minimum(losses[place - 1 : place + 2], 10 * losses[place]))
-    return float(x[place] + 0.5 * (x[1] - x[0]) * (left - right) / (left - 2 * middle + right))
+    x, index = np.log10(rates), int(losses.argmin())
+    if not 0 < index < len(rates) - 1:
+        return float(x[index])
+    left, middle, right = np.log(np.minimum(losses[index - 1 : index + 2], 10 * losses[index]))
+    return float(x[index] + 0.5 * (x[1] - x[0]) * (left - right) / (left - 2 * middle + right))
 
 
 def run(setup: Setup, name: str, policy: str) -> tuple[Floats, Floats]:
@@ -55,7 +53,7 @@ def run(setup: Setup, name: str, policy: str) -> tuple[Floats, Floats]:
     task, rates, seeds = TASKS[name](), rates_of(setup), setup.seeds(0, 8)
     best, means = [], []
     for steps in horizons(setup):
-        trials = [Trial(Strategy(SGD(), recipe(policy)(rate)), seed) for rate in rates.tolist() for seed in seeds]
+        trials = [Trial(Strategy.of("SGD", policy, rate), seed) for rate in rates.tolist() for seed in seeds]
         stage = f"{name}, {policy}, {steps} steps"
         curves = Ensemble().run(task, trials, steps, progress=setup.progress(stage))
         losses = curves.final.reshape(len(rates), len(seeds))
@@ -94,9 +92,9 @@ def measure(setup: Setup) -> Measured:
                     Row(where, "best rate", Interval(*(10 ** np.array([found.mean, found.low, found.high])).tolist()))
                 )
                 lines[f"{policy}, {length}"] = (rates_of(setup), np.where(losses < 2.5, losses, np.nan))
-            ends = np.log10(rates_of(setup)[[0, -1]])
-            at_ends = exact(float(np.isin(best, ends).mean()))
-            rows.append(Row(f"{name}, {policy}", "share of best rates at an end of the grid", at_ends))
+            edges = np.log10(rates_of(setup)[[0, -1]])
+            at_edges = exact(float(np.isin(best, edges).mean()))
+            rows.append(Row(f"{name}, {policy}", "share of best rates at an end of the grid", at_edges))
             exponent = slope(steps, best)
             checks += [
                 Check(f"{name}, {policy}: the best rate falls, as T to the power", exponent, high=0.0),

@@ -28,7 +28,7 @@ HALF = 50
 """Steps up, and steps down."""
 
 EVERY = 5
-"""Steps between two looks at the loss."""
+"""Steps between two measurements of the loss."""
 
 MOVING = (0.8, 0.9)
 """Momentum at the top and at the bottom of a cycle, when it moves against the rate."""
@@ -52,7 +52,7 @@ def strategy(peak: float, kind: str) -> Strategy:
 
 @dataclass(frozen=True, eq=False)
 class Cycles:
-    """The training loss of some seeds along a run, (looks, seeds), and at which steps."""
+    """The training loss of some seeds along a run, (points, seeds), and at which steps."""
 
     steps: Floats
     losses: Floats

@@ -119,7 +119,7 @@ def text(interval: Interval) -> str:
     return f"{rate(interval.mean)} ({rate(interval.low)} to {rate(interval.high)})"
 
 
-def told(record: Record) -> str:
+def summarize(record: Record) -> str:
     """Return a record in a few lines, for the terminal."""
     small = " (quick: it means nothing)" if record.quick else ""
     lines = [f"{record.name}: {record.verdict}{small}", f"  {record.claim}"]

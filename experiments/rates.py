@@ -29,14 +29,14 @@ LEVELS = (0.9, 0.75)
 """Training losses at which the validation loss is read; the clean labels are learned at about 0.9."""
 
 EVERY = 20
-"""Steps between two looks at the losses."""
+"""Steps between two measurements of the losses."""
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Losses along the runs, (looks, rates, seeds), NaN once diverged; `before` at the start, (seeds,).
+    """Losses along the runs, (checkpoints, rates, seeds), NaN once diverged; `before` at the start, (seeds,).
 
-    steps: of the looks, (looks,).
+    steps: of the checkpoints, (checkpoints,).
     """
 
     rates: Floats
@@ -46,7 +46,7 @@ class Runs:
     before: Floats
 
     def of(self, rate: float) -> int:
-        """Return the place of a rate in the grid."""
+        """Return the index of a rate in the grid."""
         return int(np.abs(np.log(self.rates / rate)).argmin())
 
     def reached(self, rate: float, level: float) -> Floats:
@@ -56,9 +56,9 @@ class Runs:
 
     def validation_at(self, rate: float, level: float) -> Floats:
         """Return the validation loss when the training loss is first below `level`, (seeds,); inf for never."""
-        place = self.of(rate)
-        below = self.train[:, place] < level
-        found = np.take_along_axis(self.validation[:, place], below.argmax(axis=0)[None], axis=0)[0]
+        index = self.of(rate)
+        below = self.train[:, index] < level
+        found = np.take_along_axis(self.validation[:, index], below.argmax(axis=0)[None], axis=0)[0]
         return np.where(below.any(axis=0), found, np.inf)
 
 

@@ -64,9 +64,9 @@ def verdict(checks: Sequence[Check]) -> Verdict:
 
 def sentence(checks: Sequence[Check]) -> str:
     """Return in words what was seen, what the seeds cannot decide, and where the opposite was seen."""
-    words = {"shown": "Seen", "open": "Not decided", "contradicted": "The opposite was seen of"}
+    openings = {"shown": "Seen", "open": "Not decided", "contradicted": "The opposite was seen of"}
     parts = []
-    for answer, opening in words.items():
+    for answer, opening in openings.items():
         found = [check.says for check in checks if check.answer == answer]
         if found:
             parts.append(f"{opening}: {'; '.join(found)}.")
@@ -113,8 +113,8 @@ class Record(Spec):
         rows: Sequence[Row], checks: Sequence[Check],
     ) -> Self:  # fmt: skip
         """Return the record with the verdict that its checks make."""
-        told = (verdict(checks), sentence(checks))
-        return cls(name, claim, source, setting, intervals, seed, quick, tuple(rows), tuple(checks), *told)
+        outcome = (verdict(checks), sentence(checks))
+        return cls(name, claim, source, setting, intervals, seed, quick, tuple(rows), tuple(checks), *outcome)
 
 
 RECORDS = Catalogue([Record, Row, Check, Interval])

@@ -29,7 +29,7 @@ RATE = 0.1
 """The rate of the first step; step t has RATE / sqrt(t)."""
 
 TELL = 20_000
-"""Steps between two words of progress."""
+"""Steps between two reports of progress."""
 
 Needed = dict[str, tuple[float, float]]
 
@@ -62,7 +62,7 @@ def average_regret(problem: Reddi, path: Floats) -> Floats:
 
 
 def numbers(problem: Reddi, path: Floats) -> dict[str, Interval]:
-    """Return what is told of a run, over its starts and from 0 alone."""
+    """Return what is reported of a run, over its starts and from 0 alone."""
     regret, third = average_regret(problem, path), len(path) // 3
     centre = STARTS.index(0.0)
     return {
@@ -76,7 +76,7 @@ def numbers(problem: Reddi, path: Floats) -> dict[str, Interval]:
 
 
 def _measured(
-    setup: Setup, problem: Reddi, steps: int, rules: Sequence[Rule], *, words: str, needed: dict[str, Needed]
+    setup: Setup, problem: Reddi, steps: int, rules: Sequence[Rule], *, title: str, needed: dict[str, Needed]
 ) -> Measured:
     """Measure two rules; `needed` has for each the numbers that the claim puts in a range, from low to high."""
     figure, (ax,) = panels(1, width=6)
@@ -85,17 +85,17 @@ def _measured(
         path = follow(setup, f"{rule.title}, {steps} steps", problem, rule, steps)
         found = numbers(problem, path)
         rows += [Row(rule.title, quantity, value) for quantity, value in found.items()]
-        checks += [Check(f"{rule.title}'s {name}", found[name], *ends) for name, ends in needed[rule.title].items()]
+        checks += [Check(f"{rule.title}'s {name}", found[name], *bounds) for name, bounds in needed[rule.title].items()]
         for start in range(len(STARTS)):
             label = rule.title if start == 0 else "_"
             ax.plot(
                 thinned(np.arange(steps + 1.0)), thinned(path[:, start]), dash, color=color, label=label, linewidth=1.2
             )
-    dress(ax, title=words, x="step", y="x (the minimum is at -1)")
+    dress(ax, title=title, x="step", y="x (the minimum is at -1)")
     ax.set_ylim(-1.08, 1.08)
     legend(ax)
     return Measured(
-        f"{words}; rate {RATE:g} / sqrt(t), {steps} steps from {len(STARTS)} starts in [-1, 1], float64",
+        f"{title}; rate {RATE:g} / sqrt(t), {steps} steps from {len(STARTS)} starts in [-1, 1], float64",
         f"no chance is involved: the least and the most over the {len(STARTS)} starts", rows, checks, figure,
     )  # fmt: skip
 
@@ -106,8 +106,8 @@ def small(setup: Setup) -> Measured:
     b2 = 1 / (1 + problem.large**2)
     rules = Adam(momentum=0.0, beta2=b2), AMSGrad(momentum=0.0, beta2=b2)
     needed = {"Adam": {"x at the end": (0.99, np.inf)}, "AMSGrad": {"x at the end": (-np.inf, -0.99)}}
-    words = "Slope 3 every third step, else -1"
-    return _measured(setup, problem, 20_000, rules, words=words, needed=needed)
+    title = "Slope 3 every third step, else -1"
+    return _measured(setup, problem, 20_000, rules, title=title, needed=needed)
 
 
 def large(setup: Setup) -> Measured:
@@ -126,7 +126,7 @@ def large(setup: Setup) -> Measured:
     }
     return _measured(
         setup, problem, setup.pick(300_000, 6000), (Adam(beta2=0.99), AMSGrad(beta2=0.99)),
-        words="Slope 1010 every 101st step, else -10", needed=needed,
+        title="Slope 1010 every 101st step, else -10", needed=needed,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from experiments.figures import draw_intervals, draw_lines, panels
 from experiments.records import Check, Row
 from experiments.tasks import NOISY, noisy_digits
 from stepsize.engines import Ensemble
-from stepsize.policies import one_cycle, recipe
+from stepsize.policies import one_cycle
 from stepsize.results import Interval
 from stepsize.rules import Momentum
 from stepsize.strategy import Strategy
@@ -38,7 +38,7 @@ def families() -> dict[str, Family]:
     """Return every schedule as a function of its peak rate, on SGD with momentum 0.9 where it does not move it."""
 
     def named(name: str, rate: float) -> Strategy:
-        return Strategy(Momentum(), recipe(name)(rate))
+        return Strategy.of("Momentum", name, rate)
 
     def held(momentum: float, rate: float) -> Strategy:
         return Strategy(Momentum(), one_cycle(rate, momentum=None).replace(momentum=momentum))
@@ -63,7 +63,7 @@ def run(setup: Setup) -> Contest:
     return _KEPT[key]
 
 
-def _told(setup: Setup, names: Sequence[str], checks: Any, title: str) -> Measured:
+def _measure(setup: Setup, names: Sequence[str], checks: Any, title: str) -> Measured:
     """Return what a claim makes of the grid. names: the schedules to show; checks: of the contest, its checks."""
     found = run(setup)
     losses = {name: found.interval(name) for name in names}
@@ -94,7 +94,7 @@ def decays(setup: Setup) -> Measured:
     def checks(found: Contest) -> list[Check]:
         return [Check(f"{name} / constant", over(found, name, CONSTANT), high=1.0) for name in DECAYS]
 
-    return _told(setup, (CONSTANT, *DECAYS), checks, "Decays and a fixed rate, each tuned")
+    return _measure(setup, (CONSTANT, *DECAYS), checks, "Decays and a fixed rate, each tuned")
 
 
 def cycles(setup: Setup) -> Measured:
@@ -115,7 +115,7 @@ def cycles(setup: Setup) -> Measured:
             ),
         ]
 
-    return _told(setup, (CONSTANT, *CYCLES, ONE_CYCLE[0], *DECAYS), checks, "Cycles, decays, a fixed rate")
+    return _measure(setup, (CONSTANT, *CYCLES, ONE_CYCLE[0], *DECAYS), checks, "Cycles, decays, a fixed rate")
 
 
 def momenta(setup: Setup) -> Measured:
@@ -128,7 +128,7 @@ def momenta(setup: Setup) -> Measured:
             *(Check(f"crucial: moving momentum / {name}", each, high=1 - CRUCIAL) for name, each in pairs.items()),
         ]
 
-    return _told(setup, ONE_CYCLE, checks, "1cycle, by its momentum")
+    return _measure(setup, ONE_CYCLE, checks, "1cycle, by its momentum")
 
 
 DECAY = Experiment(

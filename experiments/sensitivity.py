@@ -17,7 +17,7 @@ from experiments.contests import grid
 from experiments.figures import draw_lines, panels
 from experiments.records import Check, Row
 from experiments.tasks import diabetes, digits_conv, initial_loss, small_digits
-from experiments.words import bag_of_words
+from experiments.text_task import text_task
 from stepsize.engines import Ensemble
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats, floats
@@ -35,7 +35,7 @@ TASKS: dict[str, tuple[Callable[[], Task], int]] = {
     "perceptron": (small_digits, 300),
     "convolution, batch norm": (digits_conv, 200),
     "regression": (diabetes, 300),
-    "bag of words": (lambda: bag_of_words(1000), 78),
+    "bag of words": (lambda: text_task(1000), 78),
 }
 """The tasks, and their steps."""
 
@@ -74,12 +74,12 @@ def width(x: Floats, losses: Floats, limit: float) -> float:
     >>> round(width(np.array([0.0, 1.0, 2.0, 3.0]), np.array([3.0, 1.0, 1.0, np.inf]), 2.0), 4)
     1.5526
     """
-    place = int(losses.argmin())
-    if losses[place] > limit:
+    index = int(losses.argmin())
+    if losses[index] > limit:
         return 0.0
     capped = np.minimum(np.where(np.isfinite(losses), losses, np.inf), 10 * limit)
-    right = _reach(x[place:] - x[place], capped[place:], limit)
-    return right + _reach(x[place] - x[place::-1], capped[place::-1], limit)
+    right = _reach(x[index:] - x[index], capped[index:], limit)
+    return right + _reach(x[index] - x[index::-1], capped[index::-1], limit)
 
 
 def _reach(away: Floats, losses: Floats, limit: float) -> float:

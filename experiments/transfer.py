@@ -15,7 +15,7 @@ from experiments.horizon import best_rate, convex
 from experiments.records import Check, Row
 from experiments.tasks import NOISY, diabetes, digits_conv, noisy_digits
 from stepsize.engines import Ensemble
-from stepsize.jobs import transferred
+from stepsize.jobs import transfer
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.arrays import Floats
 from stepsize.policies import Policy, linear_to_zero, wsd
@@ -31,7 +31,7 @@ CLOSE, NO_WORSE = 1.05, 1.02
 
 COOLDOWN = "20%"
 
-MOVED = "moved by the bound"
+RESCALED = "moved by the bound"
 
 
 def noisy_conv() -> Task:
@@ -98,10 +98,10 @@ def rates(setup: Setup, name: str) -> tuple[Runs, dict[str, float], dict[str, tu
     first, near = tuned(setup, name, linear_to_zero, short)
     last, far = tuned(setup, name, linear_to_zero, long)
     source = Strategy(rule, linear_to_zero(first))
-    move = partial(transferred, source, short, long)
+    move = partial(transfer, source, short, long)
     strategies = {
         "tuned there": Strategy(rule, linear_to_zero(last)), "kept": source,
-        MOVED: move(), "moved by two thirds of the bound": move(exponent=-1 / 3),
+        RESCALED: move(), "moved by two thirds of the bound": move(exponent=-1 / 3),
     }  # fmt: skip
     curves = {f"{short} steps": (rates_of(setup, name), near), f"{long} steps": (rates_of(setup, name), far)}
     peaks = {what: strategy.peak for what, strategy in strategies.items()}
@@ -116,7 +116,7 @@ def cooldowns(setup: Setup, name: str) -> tuple[Runs, float]:
     short = setup.pick(SHORT, 16)
     peak, _ = tuned(setup, name, stable, short)
     source = Strategy(CASES[name].rule, stable(peak))
-    longer = transferred(source, short, TWICE * short, by="cooldown")
+    longer = transfer(source, short, TWICE * short, by="cooldown")
     share = int(longer.policy["lr"].parts[-1].steps) / (TWICE * short)  # type: ignore[attr-defined]  # wsd is a chain
     return fresh(setup, name, {"kept": source, "longer": longer}, TWICE * short), share
 
@@ -143,8 +143,10 @@ def measure_rates(setup: Setup) -> Measured:
             rows.append(Row(f"{name}, {what}", "validation loss", t_interval(losses)))
         against = {"tuned there": CLOSE, "kept": NO_WORSE}
         checks += [
-            Check(f"{name}: the loss at the moved rate, over that at the rate {what}", ratio(found[MOVED], found[what]),
-                  high=high)
+            Check(
+                f"{name}: the loss at the moved rate, over that at the rate {what}",
+                ratio(found[RESCALED], found[what]), high=high,
+            )
             for what, high in against.items()
         ]  # fmt: skip
         least = min(float(values.min()) for _, values in curves.values())

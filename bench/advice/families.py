@@ -11,7 +11,6 @@ from suite import SIZE, Problem
 
 from stepsize import rules
 from stepsize.engines.vectorised.ensemble import Ensemble
-from stepsize.policies import recipe
 from stepsize.strategy import Strategy, Trial
 
 RULES: dict[str, rules.Rule] = {
@@ -51,8 +50,7 @@ class Point(NamedTuple):
 def strategy(family: str, rate: float) -> Strategy:
     """Return a family at a peak rate; its policy leaves alone what the rule does not have."""
     name, _, policy = family.partition(" ")
-    rule = RULES[name]
-    return Strategy(rule, recipe(policy)(rate).only(rule.hyperparameters), f"{family} {rate:.4g}")
+    return Strategy.of(RULES[name], policy, rate, name=f"{family} {rate:.4g}")
 
 
 def train(problem: Problem, strategies: Sequence[Strategy], seeds: Sequence[int]) -> np.ndarray:

@@ -22,7 +22,7 @@ from truth import JUDGES, to_plain
 
 from stepsize import rules
 from stepsize.kernel.optional import installed
-from stepsize.policies import Policy, recipe
+from stepsize.policies import Policy
 from stepsize.schedules import Constant, Linear
 from stepsize.strategy import Strategy
 
@@ -77,8 +77,7 @@ def finder(problem: Problem) -> Found:
 
 
 def one_cycle(rule: rules.Rule, rate: float) -> Strategy:
-    policy = recipe("one_cycle")(rate).only(rule.hyperparameters)
-    return Strategy(rule, policy, f"{type(rule).__name__} one_cycle {rate:.4g}")
+    return Strategy.of(rule, "one_cycle", rate, name=f"{type(rule).__name__} one_cycle {rate:.4g}")
 
 
 def optuna(problem: Problem) -> Found:

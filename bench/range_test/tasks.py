@@ -16,7 +16,6 @@ from torch import nn
 from torch.nn import functional
 
 from stepsize import rules
-from stepsize.policies import recipe
 from stepsize.problems import Task
 from stepsize.strategy import Strategy
 
@@ -45,7 +44,7 @@ class Problem:
 
     def strategy(self, schedule: str, rate: float) -> Strategy:
         """Return the rule with the recipe `schedule` at the peak `rate`."""
-        return Strategy(self.rule, recipe(schedule)(rate).only(self.rule.hyperparameters), f"{schedule} {rate:.4g}")
+        return Strategy.of(self.rule, schedule, rate, name=f"{schedule} {rate:.4g}")
 
 
 def scaled(loss, factor: float):

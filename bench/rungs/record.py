@@ -19,9 +19,8 @@ from suite import SISTER, half, read, write
 
 from stepsize import load_task
 from stepsize.engines import Engine, choose
-from stepsize.jobs.race.rungs import retimed
+from stepsize.jobs.race.rungs import retime
 from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon
-from stepsize.policies import recipe
 from stepsize.problems import Task
 from stepsize.rules import AdamW, Momentum, Rule
 from stepsize.strategy import Strategy, Trial
@@ -43,7 +42,7 @@ def _rescaled(strategy: Strategy, long: int, short: int, exponent: float) -> Str
 
 
 MOVES: dict[str, Callable[[Strategy, int, int], Strategy]] = {
-    "retimed": retimed,
+    "retimed": retime,
     "by rule": lambda each, long, short: _rescaled(each, long, short, rescale_exponent(each.rule)),
     "two thirds": lambda each, long, short: _rescaled(each, long, short, -1 / 3),
 }
@@ -65,7 +64,7 @@ class Problem:
         return [self.strategy(name, float(f"{self.centre * factor:.3g}")) for name, factor in found]
 
     def strategy(self, name: str, rate: float) -> Strategy:
-        return Strategy(self.rule, recipe(name)(rate).only(self.rule.hyperparameters), f"{name} {rate:g}")
+        return Strategy.of(self.rule, name, rate, name=f"{name} {rate:g}")
 
 
 def problems() -> list[Problem]:

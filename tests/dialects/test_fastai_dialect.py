@@ -47,15 +47,15 @@ def same(schedule, formula, steps):
 def test_fit_one_cycle(epochs, batches, lr, div, final, pct):
     policy = ours.fit_one_cycle(epochs, lr, n_iter=batches, div=div, div_final=final, pct_start=pct)
     steps = epochs * batches
-    same(policy["lr"], lambda place: two_halves(pct, lr / div, lr, lr / final, place), steps)
-    same(policy["momentum"], lambda place: two_halves(pct, 0.95, 0.85, 0.95, place), steps)
+    same(policy["lr"], lambda index: two_halves(pct, lr / div, lr, lr / final, index), steps)
+    same(policy["momentum"], lambda index: two_halves(pct, 0.95, 0.85, 0.95, index), steps)
 
 
 @few
 @given(epochs=st.integers(1, 4), batches=st.integers(1, 15), lr=rates, pct=st.just(0.0) | st.floats(1e-6, 0.99))
 def test_fit_flat_cos(epochs, batches, lr, pct):
     policy = ours.fit_flat_cos(epochs, lr, n_iter=batches, pct_start=pct)
-    same(policy["lr"], lambda place: two_halves(pct, lr, lr, lr / 1e5, place), epochs * batches)
+    same(policy["lr"], lambda index: two_halves(pct, lr, lr, lr / 1e5, index), epochs * batches)
 
 
 @few
@@ -89,7 +89,7 @@ def test_a_climb_or_a_descent_of_no_length_is_left_out():
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda: ours.fit_one_cycle(0, 1.0, n_iter=5), "n_epoch is 0, and must be at least 1"),
         (lambda: ours.fit_one_cycle(1, 1.0, n_iter=0), "n_iter is 0"),
@@ -97,7 +97,7 @@ def test_a_climb_or_a_descent_of_no_length_is_left_out():
         (lambda: ours.fit_sgdr(0, 1, 1.0, n_iter=5), "n_cycles is 0"),
     ],
 )
-def test_what_cannot_be_is_refused(make, words):
+def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ParameterError) as caught:
         make()
-    assert words in str(caught.value)
+    assert message in str(caught.value)

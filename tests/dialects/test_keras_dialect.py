@@ -187,7 +187,7 @@ def test_difference_no_boundary_is_a_constant_here():
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda: ours.ExponentialDecay(1.0, 0, 0.5), "decay_steps is 0, and must be at least 1"),
         (lambda: ours.InverseTimeDecay(1.0, 5, -0.5), "above 0"),
@@ -199,10 +199,10 @@ def test_difference_no_boundary_is_a_constant_here():
         (lambda: ours.CosineDecayRestarts(1.0, 5, alpha=2.0), "alpha is 2.0, and must lie from 0 to 1"),
     ],
 )
-def test_what_cannot_be_is_refused(make, words):
+def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ParameterError) as caught:
         make()
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_length_between_two_steps_is_refused():

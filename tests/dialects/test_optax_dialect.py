@@ -221,11 +221,11 @@ def test_a_schedule_as_a_learning_rate_of_an_optimizer():
     rate = ours.warmup_cosine_decay_schedule(0.0, 1.0, 2, 6)["lr"]
     optimizer = theirs.sgd(rate)
     weight = jnp.zeros(())
-    state, moved = optimizer.init(weight), []
+    state, later = optimizer.init(weight), []
     for _ in range(7):
         update, state = optimizer.update(jnp.ones(()), state)
-        moved.append(-float(update))
-    np.testing.assert_allclose(moved, rate.table(0, 7), atol=1e-6)
+        later.append(-float(update))
+    np.testing.assert_allclose(later, rate.table(0, 7), atol=1e-6)
 
 
 def test_difference_a_staircase_falls_at_its_edge_where_optax_may_fall_one_late():
@@ -278,7 +278,7 @@ def test_difference_a_warmup_of_no_steps_begins_at_the_peak_here():
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda: ours.cosine_decay_schedule(1.0, 0), "decay_steps is 0, and must be at least 1"),
         (lambda: ours.cosine_decay_schedule(1.0, 5, exponent=-1.0), "choose an exponent above 0"),
@@ -293,10 +293,10 @@ def test_difference_a_warmup_of_no_steps_begins_at_the_peak_here():
         (lambda: ours.sgdr_schedule([]), "no cycle"),
     ],
 )
-def test_what_cannot_be_is_refused(make, words):
+def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ParameterError) as caught:
         make()
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_lengths_that_are_whole_floats_are_lengths():

@@ -216,7 +216,7 @@ def test_difference_one_cycle_of_no_climb_starts_below_the_peak_in_torch():
     assert policy.at(9) == {"lr": pytest.approx(4e-6), "momentum": 0.95}
 
 
-def test_difference_one_cycle_whose_climb_ends_at_step_0_divides_by_zero_in_torch():
+def test_difference_one_cycle_whose_climb_stops_at_step_0_divides_by_zero_in_torch():
     with pytest.raises(ZeroDivisionError):
         theirs.OneCycleLR(optimizer(), 1.0, total_steps=10, pct_start=0.1)
     assert ours.OneCycleLR(1.0, 10, pct_start=0.1).at(0) == {"lr": 1.0, "momentum": 0.85}
@@ -246,7 +246,7 @@ def test_difference_one_cycle_of_one_step_is_refused():
 
 
 @pytest.mark.parametrize("name", ["LinearLR", "ConstantLR"])
-def test_difference_a_warmup_of_no_steps_never_ends_in_torch_and_is_refused_here(name):
+def test_difference_a_warmup_of_no_steps_goes_on_for_ever_in_torch_and_is_refused_here(name):
     (values, _) = stepped(9, lambda o: getattr(theirs, name)(o, total_iters=0))
     assert values == pytest.approx([1 / 3] * 9)
     with pytest.raises(LengthError, match="total_iters is 0, and must be at least 1"):
@@ -283,7 +283,7 @@ def test_difference_one_cycle_in_a_sequence_does_not_change_its_neighbours_rate(
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda: ours.StepLR(0.1, 0), "step_size is 0, and must be at least 1"),
         (lambda: ours.StepLR(0.1, 2.5), "step_size is a whole number of steps, not 2.5"),
@@ -302,10 +302,10 @@ def test_difference_one_cycle_in_a_sequence_does_not_change_its_neighbours_rate(
         (lambda: ours.SequentialLR([ours.StepLR(0.1, 3), ours.OneCycleLR(0.1, 3)], [4]), "different hyperparameters"),
     ],
 )
-def test_what_torch_takes_in_silence_is_refused(make, words):
+def test_what_torch_takes_in_silence_is_refused(make, message):
     with pytest.raises(ParameterError) as caught:
         make()
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_difference_three_phases_of_no_climb_divide_by_zero_in_torch():

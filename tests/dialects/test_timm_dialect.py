@@ -34,11 +34,11 @@ def expected(shape, drawn, curve_only=False):
     lr, low, warmup = drawn["lr"], drawn.get("lr_min", 0.0), 0 if curve_only else drawn.get("warmup_t", 0)
 
     def decayed(t):
-        number, place, size = cycle_of(t, drawn["t_initial"], drawn.get("cycle_mul", 1))
+        number, index, size = cycle_of(t, drawn["t_initial"], drawn.get("cycle_mul", 1))
         if number >= drawn.get("cycle_limit", 1):
             return low
         top = lr * drawn.get("cycle_decay", 1.0) ** number
-        return low + (top - low) * shape(place / size)
+        return low + (top - low) * shape(index / size)
 
     prefix, start = drawn.get("warmup_prefix", False), drawn.get("warmup_lr_init", 0.0)
     target = drawn.get("target", lr)
@@ -157,7 +157,7 @@ def test_policies_fit_a_run_that_is_longer():
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda: ours.CosineLRScheduler(1.0, 0), "t_initial is 0, and must be at least 1"),
         (lambda: ours.CosineLRScheduler(1.0, 5, cycle_limit=0), "cycle_limit is 0"),
@@ -169,7 +169,7 @@ def test_policies_fit_a_run_that_is_longer():
         (lambda: ours.StepLRScheduler(1.0, 2.5), "decay_t is a whole number of steps, not 2.5"),
     ],
 )
-def test_what_cannot_be_is_refused(make, words):
+def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ParameterError) as caught:
         make()
-    assert words in str(caught.value)
+    assert message in str(caught.value)

@@ -159,7 +159,7 @@ def test_difference_parts_longer_than_the_run_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (
             lambda: ours.get_scheduler("cosin", 1.0, 0, 10),
@@ -182,10 +182,10 @@ def test_difference_parts_longer_than_the_run_are_refused():
         (lambda: ours.get_wsd_schedule(1.0, 1, 2, 9, min_lr_ratio=2.0), "must lie from 0 to 1"),
     ],
 )
-def test_what_cannot_be_is_refused(make, words):
+def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ParameterError) as caught:
         make()
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_the_first_update_has_rate_0_but_for_the_schedule_that_begins_one_step_earlier():

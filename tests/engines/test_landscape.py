@@ -10,7 +10,7 @@ from stepsize.engines.landscape.default_strategies import curvature, usual
 from stepsize.engines.landscape.descend import descend
 from stepsize.engines.landscape.gradient_flow import basins
 from stepsize.kernel.errors import ParameterError
-from stepsize.policies import Policy, constant, recipe
+from stepsize.policies import Policy, constant
 from stepsize.problems.landscapes import (
     Booth,
     Easom,
@@ -45,7 +45,7 @@ PEERS = {
 
 
 def strategy(rule, policy="constant", rate=0.01):
-    return Strategy(rule, recipe(policy)(rate).only(rule.hyperparameters))
+    return Strategy.of(rule, policy, rate)
 
 
 @pytest.mark.parametrize("policy", ["cosine", "one_cycle"])

@@ -24,10 +24,10 @@ def test_it_tells_the_verdict_and_writes_the_record_and_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [(["redi"], "Did you mean 'reddi'"), (["reddi", "--seed", "-1"], "--seed"), (["reddi", "--slow"], "--slow")],
 )
-def test_wrong_input_is_told_in_words(arguments, words):
+def test_wrong_input_is_refused(arguments, message):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
-    assert words in result.output
+    assert message in result.output

@@ -13,7 +13,7 @@ from experiments.page import text
 from experiments.rates import Runs
 from experiments.reddi import RATE, STARTS, average_regret, follow
 from experiments.sensitivity import Losses, width
-from experiments.words import CHUNK, PACKAGES, bag_of_words
+from experiments.text_task import CHUNK, PACKAGES, text_task
 
 from stepsize.engines.landscape.descend import descend
 from stepsize.policies import Policy
@@ -92,7 +92,7 @@ def test_a_slope_of_one_half_is_found():
     assert slope((100, 400, 1600), best).mean == pytest.approx(-0.5)
 
 
-def test_the_swing_of_a_wave_on_a_trend_is_that_of_the_wave():
+def test_the_swing_of_a_sine_on_a_trend_is_that_of_the_sine():
     steps = np.arange(EVERY, 14 * HALF + 1, EVERY, dtype=np.float64)
     logs = 0.3 * np.sin(np.pi * steps / HALF) - steps / 1000
     swings = Cycles(steps, np.exp(logs)[:, None]).swings
@@ -100,7 +100,7 @@ def test_the_swing_of_a_wave_on_a_trend_is_that_of_the_wave():
 
 
 @pytest.mark.parametrize("kind", ["momentum 0", "momentum 0.9", "momentum 0.9 to 0.8"])
-def test_cycles_have_the_same_effective_rates_at_their_ends(kind):
+def test_cycles_have_the_same_effective_rates_at_their_first_and_last_step(kind):
     table = strategy(0.4, kind).over(2 * HALF).table(0, HALF + 1)
     effective = table["lr"] / (1 - table["momentum"])
     assert effective[[0, HALF]] == pytest.approx([0.04, 0.4])
@@ -133,8 +133,8 @@ def test_losses_are_read_where_the_level_is_first_reached():
     assert runs.validation_at(0.1, 0.6).tolist() == [5.0, math.inf]
 
 
-def test_the_bag_of_words_has_every_package_and_starts_at_chance():
-    task = bag_of_words(500, samples=3000)
+def test_the_task_of_source_text_has_every_package_and_starts_at_chance():
+    task = text_task(500, samples=3000)
     inputs, labels = task.train
     assert inputs.shape[1] == CHUNK
     assert 0 <= int(inputs.min()) < int(inputs.max()) <= 500
@@ -143,8 +143,8 @@ def test_the_bag_of_words_has_every_package_and_starts_at_chance():
 
 
 @pytest.mark.parametrize(
-    ("interval", "words"),
+    ("interval", "written"),
     [((1.234, 1.0, 1.5), "1.23 (1 to 1.5)"), ((2.0, 2.0, 2.0), "2"), ((math.inf, 0.0, math.inf), "not finite")],
 )
-def test_an_interval_is_told_in_three_digits(interval, words):
-    assert text(Interval(*interval)) == words
+def test_an_interval_has_three_digits(interval, written):
+    assert text(Interval(*interval)) == written

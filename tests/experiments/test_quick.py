@@ -31,7 +31,7 @@ def test_it_runs_and_leaves_a_whole_record(name):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_it_draws_a_small_picture_with_words(name):
+def test_it_draws_a_small_picture_with_labels(name):
     drawn = svg(run(name)[1])
     assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314  (our own text)
     assert len(drawn) < 150_000
@@ -40,9 +40,9 @@ def test_it_draws_a_small_picture_with_words(name):
 
 def test_adam_goes_to_the_worst_point_and_amsgrad_to_the_best():
     record, _, _ = run("reddi")
-    ends = {row.what: row.value for row in record.rows if row.quantity == "x at the end"}
-    assert ends["Adam"].low == pytest.approx(0.9998, abs=1e-4)
-    assert ends["AMSGrad"].high == pytest.approx(-0.9998, abs=1e-4)
+    last = {row.what: row.value for row in record.rows if row.quantity == "x at the end"}
+    assert last["Adam"].low == pytest.approx(0.9998, abs=1e-4)
+    assert last["AMSGrad"].high == pytest.approx(-0.9998, abs=1e-4)
     assert record.verdict == "holds"
 
 

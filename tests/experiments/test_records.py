@@ -57,9 +57,9 @@ def test_the_sentence_names_every_check_once():
 
 
 def record(*checks):
-    words = {"setting": "made up", "intervals": "none"}
+    written = {"setting": "made up", "intervals": "none"}
     return Record.of(
-        "x", "it is so", "nobody", **words, seed=0, quick=False, rows=[Row("a", "b", exact(1))], checks=checks
+        "x", "it is so", "nobody", **written, seed=0, quick=False, rows=[Row("a", "b", exact(1))], checks=checks
     )
 
 
@@ -79,8 +79,8 @@ def test_a_record_without_checks_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("check", "words"),
+    ("check", "written"),
     [(YES, "below 1"), (replace(YES, low=0.5, high=math.inf), "above 0.5"), (replace(YES, low=0.5), "0.5 to 1")],
 )
-def test_a_range_is_told_in_words(check, words):
-    assert check.needed == words
+def test_a_range_is_written_out(check, written):
+    assert check.needed == written

@@ -44,7 +44,7 @@ def test_the_programs_of_the_page_run():
 
 
 def test_every_policy_that_the_page_names_in_a_command_is_there():
-    for words in re.findall(r"`stepsize show ([^`]*)`", PAGE):
-        names = [word for word in words.partition("--")[0].split() if "=" not in word]
+    for arguments in re.findall(r"`stepsize show ([^`]*)`", PAGE):
+        names = [name for name in arguments.partition("--")[0].split() if "=" not in name]
         assert names
         assert set(names) <= set(RECIPES)

@@ -35,12 +35,12 @@ def test_a_figure_is_a_small_picture_that_is_well_formed(name):
 
 @pytest.mark.parametrize("name", sorted(set(FIGURES) - SLOW))
 def test_a_figure_in_the_docs_shows_what_the_code_draws_today(name):
-    """The words alone: the last digits of a coordinate are matplotlib's business."""
+    """The titles alone: the last digits of a coordinate are matplotlib's business."""
     kept = (FOLDER / f"{name}.svg").read_bytes()
-    assert words(draw_figure(name)) == words(kept), "run: stepsize figures --out docs/figures"
+    assert titles(draw_figure(name)) == titles(kept), "run: stepsize figures --out docs/figures"
 
 
-def words(drawing):
+def titles(drawing):
     return [text.strip() for text in ET.fromstring(drawing).itertext() if text.strip()]  # noqa: S314  (our own text)
 
 
@@ -72,9 +72,9 @@ def test_every_panel_says_what_is_seen():
 
 def test_convex_descents_end_at_the_minimum_and_others_where_they_began():
     left, right = descents.convex().figure.axes
-    ends = [next(line for line in ax.lines if line.get_label() == "end").get_xdata() for ax in (left, right)]
-    assert np.abs(ends[0]).max() < 1e-2
-    assert np.abs(ends[1] - [-4, -2, 0, 3, 4]).max() < 0.05
+    last = [next(line for line in ax.lines if line.get_label() == "end").get_xdata() for ax in (left, right)]
+    assert np.abs(last[0]).max() < 1e-2
+    assert np.abs(last[1] - [-4, -2, 0, 3, 4]).max() < 0.05
 
 
 def test_what_the_titles_claim_of_rmsprop_and_adam_is_so():

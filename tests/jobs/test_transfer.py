@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepsize.jobs import transferred
+from stepsize.jobs import transfer
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import Policy, constant, cosine, linear_to_zero, one_cycle, wsd
 from stepsize.rules import SGD, Adagrad, AdamW, Lion, Momentum, Prodigy
@@ -22,7 +22,7 @@ WSD = Strategy(SGD(), Policy(lr=Constant(0.1) >> Linear(0.1, 0.0, "20%")))
 def test_the_cooldown_grows_as_in_the_sheet(factor, share):
     """T0 = 4000 with a cooldown of 20 %, at the same rate."""
     steps = round(4000 * factor)
-    schedule = transferred(WSD, 4000, steps, by="cooldown").policy["lr"]
+    schedule = transfer(WSD, 4000, steps, by="cooldown").policy["lr"]
     rates = schedule.table(0, steps)
     assert rates.max() == 0.1
     assert round((rates < 0.1).mean(), 2) == pytest.approx(share, abs=0.005)
@@ -34,55 +34,55 @@ def test_a_longer_cooldown_keeps_the_best_rate_of_the_bound(factor, share):
     strategy = Strategy(SGD(), Policy(lr=Constant(1.0) >> Linear(1.0, 0.0, f"{share}%")))
     long = round(400 * factor)
     try:
-        moved = transferred(strategy, 400, long, by="cooldown")
+        longer = transfer(strategy, 400, long, by="cooldown")
     except ParameterError as error:
         assert "no cooldown is long enough" in str(error)  # noqa: PT017  (both answers are right, each where it is)
         return
-    before, after = strategy.over(400).policy["lr"].table(0, 400), moved.policy["lr"].table(0, long)
+    before, after = strategy.over(400).policy["lr"].table(0, 400), longer.policy["lr"].table(0, long)
     assert best_rate(after) >= 0.94 * best_rate(before)
 
 
 def test_the_rate_moves_by_the_bound():
-    moved = transferred(WSD, 400, 1600)
+    longer = transfer(WSD, 400, 1600)
     expected = best_rate(WSD.over(1600).policy["lr"].table(0, 1600)) / best_rate(
         WSD.over(400).policy["lr"].table(0, 400)
     )
-    assert moved.peak == pytest.approx(0.1 * expected)
-    assert moved.policy["lr"].steps == 1600
-    assert moved.name != WSD.name
+    assert longer.peak == pytest.approx(0.1 * expected)
+    assert longer.policy["lr"].steps == 1600
+    assert longer.name != WSD.name
 
 
 @pytest.mark.parametrize(
     ("rule", "power"), [(SGD(), -1 / 2), (AdamW(), -1 / 2), (Lion(), -5 / 6), (Adagrad(), 0.0), (Prodigy(), 0.0)]
 )
 def test_how_far_it_moves_hangs_on_the_rule(rule, power):
-    moved = transferred(Strategy(rule, linear_to_zero(0.1)), 1000, 8000)
-    assert math.log(moved.peak / 0.1) / math.log(8) == pytest.approx(power, abs=0.01)
+    longer = transfer(Strategy(rule, linear_to_zero(0.1)), 1000, 8000)
+    assert math.log(longer.peak / 0.1) / math.log(8) == pytest.approx(power, abs=0.01)
 
 
 def test_the_same_length_changes_nothing_but_the_binding():
     for by in ("rate", "cooldown"):
-        moved = transferred(WSD, 500, 500, by=by)
-        np.testing.assert_allclose(moved.policy["lr"].table(0, 500), WSD.over(500).policy["lr"].table(0, 500))
+        longer = transfer(WSD, 500, 500, by=by)
+        np.testing.assert_allclose(longer.policy["lr"].table(0, 500), WSD.over(500).policy["lr"].table(0, 500))
 
 
 def test_moving_twice_is_moving_once():
     """A strategy that is bound already goes on from where it is."""
     strategy = Strategy(SGD(), cosine(0.1))
-    once = transferred(strategy, 100, 1600)
-    twice = transferred(transferred(strategy, 100, 400), 400, 1600)
+    once = transfer(strategy, 100, 1600)
+    twice = transfer(transfer(strategy, 100, 400), 400, 1600)
     assert twice.peak == pytest.approx(once.peak, rel=1e-6)
     assert twice.policy["lr"].steps == once.policy["lr"].steps == 1600
 
 
 def test_momentum_is_stretched_with_the_rate():
-    policy = transferred(Strategy(Momentum(), one_cycle(0.1)), 100, 400).policy
+    policy = transfer(Strategy(Momentum(), one_cycle(0.1)), 100, 400).policy
     assert policy["momentum"].table(0, 400) == pytest.approx(one_cycle(0.1).over(400)["momentum"].table(0, 400))
 
 
 def test_a_warmup_before_the_stable_part_stays():
     strategy = Strategy(SGD(), wsd(0.1, warmup="10%", cooldown="20%", shape="linear"))
-    schedule = transferred(strategy, 1000, 1500, by="cooldown").policy["lr"]
+    schedule = transfer(strategy, 1000, 1500, by="cooldown").policy["lr"]
     table = schedule.table(0, 1500)
     np.testing.assert_allclose(table[:150], strategy.over(1500).policy["lr"].table(0, 150))
     assert (table < 0.1)[150:].sum() > 0.21 * 1500
@@ -91,7 +91,7 @@ def test_a_warmup_before_the_stable_part_stays():
 @pytest.mark.parametrize(
     ("strategy", "source", "target", "options", "words"),
     [
-        (WSD, 400, 300, {}, "moved to a longer run, not to 300"),
+        (WSD, 400, 300, {}, "longer to a longer run, not to 300"),
         (WSD, 100, 1700, {}, "17 times the 100 .* tune on 107 steps or more"),
         (WSD, 0, 100, {}, "0"),
         (WSD, 100, 200, {"by": "shape"}, "by must be 'rate' or 'cooldown', not 'shape'"),
@@ -104,4 +104,4 @@ def test_a_warmup_before_the_stable_part_stays():
 )
 def test_what_is_not_known_to_hold_is_refused(strategy, source, target, options, words):
     with pytest.raises(ParameterError, match=words):
-        transferred(strategy, source, target, **options)
+        transfer(strategy, source, target, **options)

@@ -30,7 +30,7 @@ def test_a_policy_prints_as_code():
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (dict, "a policy needs at least one schedule, such as"),
         (lambda: {"lr": "0.1"}, r"Policy\.lr must be a schedule or a number, not '0\.1'"),
@@ -43,8 +43,8 @@ def test_a_policy_prints_as_code():
         (lambda: {"": 0.1}, "a policy cannot schedule ''"),
     ],
 )
-def test_what_is_no_policy_is_refused(make, words):
-    with pytest.raises(ParameterError, match=words):
+def test_what_is_no_policy_is_refused(make, message):
+    with pytest.raises(ParameterError, match=message):
         Policy(**make())
 
 
@@ -109,7 +109,7 @@ def test_exp_range_has_shrunk_already_when_it_first_comes_to_its_peak():
     ("linear_to_zero", 1, 0), ("cosine", 1, 0), ("warmup_cosine", 0.01, 0), ("triangular", 0.25, 0.25),
     ("triangular2", 0.25, 0.25), ("exp_range", 0.25, 0.25), ("one_cycle", 0.04, 4e-6),
 ])  # fmt: skip
-def test_every_recipe_starts_and_ends_where_its_docstring_says(name, first, last):
+def test_every_recipe_starts_and_stops_where_its_docstring_says(name, first, last):
     rate = RECIPES[name](PEAK).over(240)["lr"]
     assert rate(0) == pytest.approx(first * PEAK, rel=1e-12)
     assert rate(240) == pytest.approx(last * PEAK, rel=1e-12, abs=1e-15)
@@ -122,7 +122,7 @@ def test_recipes_are_found_by_name_with_the_near_miss():
         recipe("one_cicle")
 
 
-def test_recipes_print_the_words_they_are_made_of():
+def test_recipes_print_the_schedules_they_are_made_of():
     assert linear(0.1, warmup=10) == Policy(lr=Linear(0.001, 0.1, 10) >> Linear(0.1, 0.0))
     assert warmup_cosine(0.5, warmup="10%", start=0.1, end=0.2) == Policy(
         lr=Linear(0.05, 0.5, "10%") >> Cosine(0.5, 0.1)
@@ -148,13 +148,13 @@ def test_one_cycle_moves_momentum_the_other_way_or_not_at_all():
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda: one_cycle(0.1, curve="cos"), "curve cannot be 'cos'. Did you mean 'cosine'"),
         (lambda: cyclical(0.1, shape="sawtooth"), "shape cannot be 'sawtooth'. Allowed: exp_range, triangular"),
         (lambda: one_cycle(-0.1), "at least 0"),
     ],
 )
-def test_a_recipe_refuses_what_it_does_not_know(make, words):
-    with pytest.raises(ParameterError, match=words):
+def test_a_recipe_refuses_what_it_does_not_know(make, message):
+    with pytest.raises(ParameterError, match=message):
         make()

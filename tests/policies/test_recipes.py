@@ -46,8 +46,8 @@ def cosine(start, end, u):
 
 def triangle(t, half=125):
     """0, up to 1 in `half` steps, and down again, on and on."""
-    place = t % (2 * half)
-    return 1 - abs(place - half) / half
+    index = t % (2 * half)
+    return 1 - abs(index - half) / half
 
 
 def sgdr(t, size, stretch, scale):

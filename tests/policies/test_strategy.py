@@ -41,7 +41,7 @@ def test_a_strategy_has_a_name(strategy, name):
     assert strategy.scaled(0.5).name == name
 
 
-def test_a_strategy_of_words_is_that_of_values():
+def test_a_strategy_of_names_is_that_of_values():
     """A recipe leaves out what the rule does not have; a policy and a schedule are scaled to the rate, or kept."""
     strategy = Strategy.of("SGD", "one_cycle", 0.1)
     assert (strategy.rule, strategy.policy) == (SGD(), one_cycle(0.1).only(["lr"]))
@@ -63,7 +63,7 @@ def test_a_strategy_of_words_is_that_of_values():
         (("AdamW", Constant(0.0), 0.1), "rate is 0 throughout"),
     ],
 )
-def test_a_strategy_of_words_that_say_too_little_is_refused(arguments, message):
+def test_a_strategy_of_names_that_say_too_little_is_refused(arguments, message):
     with pytest.raises(ParameterError, match=message):
         Strategy.of(*arguments)
 
@@ -185,8 +185,8 @@ def test_a_peak_of_a_single_step_is_found(warmup, fall):
 def test_the_run_that_a_peak_is_read_off_has_1000_steps():
     """Documented, since a schedule whose amplitude shrinks with the step has another peak in another run."""
     assert Strategy(SGD(), Policy(lr=Linear(0.0, 1.0))).peak == 1.0
-    wave = RECIPES["exp_range"](0.3).only(["lr"])
-    assert Strategy(SGD(), wave).peak == wave.over(1000)["lr"].table(0, 1000).max()
+    shrinking = RECIPES["exp_range"](0.3).only(["lr"])
+    assert Strategy(SGD(), shrinking).peak == shrinking.over(1000)["lr"].table(0, 1000).max()
 
 
 def test_lengths_that_fit_no_run_are_refused():

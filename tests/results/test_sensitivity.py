@@ -51,7 +51,7 @@ def test_rates_may_come_in_any_order():
         ([2.0, 1.0, 2.0], "", False),
     ],
 )
-def test_the_edge_of_the_grid_is_told(scores, edge, at_least):
+def test_the_edge_of_the_grid_is_named(scores, edge, at_least):
     (found,) = sensitivities(rung(scores, [0.01, 0.1, 1.0]))
     assert (found.edge, found.at_least) == (edge, at_least)
     assert str(found).startswith("at least") == at_least
@@ -62,7 +62,7 @@ def test_next_to_a_rate_that_diverged_the_last_good_one_is_the_end():
     assert (found.high, found.at_least, found.edge) == (0.1, False, "")
 
 
-def test_a_hill_between_two_valleys_ends_the_width():
+def test_a_hill_between_two_valleys_bounds_the_width():
     (found,) = sensitivities(rung([1.0, 5.0, 1.0, 1.0], [0.01, 0.1, 1.0, 10.0]))
     assert found.high < 0.1
 

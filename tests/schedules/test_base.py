@@ -33,10 +33,10 @@ UNBOUND = [
 ]
 
 
-@pytest.mark.parametrize(("schedule", "words"), UNBOUND)
-def test_a_value_asked_before_over_is_one_clear_error(schedule, words):
+@pytest.mark.parametrize(("schedule", "message"), UNBOUND)
+def test_a_value_asked_before_over_is_one_clear_error(schedule, message):
     for ask in (lambda: schedule(0), lambda: schedule.table(0, 5), lambda: schedule(np.arange(3))):
-        with pytest.raises(UnboundError, match=f"{words}.*Bind it first: schedule.over"):
+        with pytest.raises(UnboundError, match=f"{message}.*Bind it first: schedule.over"):
             ask()
 
 
@@ -46,7 +46,7 @@ def test_what_needs_no_horizon_has_a_value_at_once_and_for_ever(schedule):
 
 
 @pytest.mark.parametrize(
-    ("step", "words"),
+    ("step", "message"),
     [
         (-1, "counted from 0, so it cannot be -1"),
         (1.5, r"a whole number of optimizer updates, counted from 0, not 1\.5"),
@@ -56,10 +56,10 @@ def test_what_needs_no_horizon_has_a_value_at_once_and_for_ever(schedule):
         ([1, 2], r"not \[1, 2\]"),
     ],
 )
-def test_what_is_no_step_is_refused(step, words):
-    with pytest.raises(ParameterError, match=words):
+def test_what_is_no_step_is_refused(step, message):
+    with pytest.raises(ParameterError, match=message):
         Constant(0.1)(step)
-    with pytest.raises(ParameterError, match=words):
+    with pytest.raises(ParameterError, match=message):
         Constant(0.1).table(step, 5)
 
 
@@ -86,7 +86,7 @@ def test_an_empty_or_reversed_table_is_empty():
 
 
 @pytest.mark.parametrize(
-    ("total", "words"),
+    ("total", "message"),
     [
         (0, "at least 1 step"),
         (-5, "at least 1 step"),
@@ -95,8 +95,8 @@ def test_an_empty_or_reversed_table_is_empty():
         ("rest", "whole"),
     ],
 )
-def test_a_horizon_is_a_whole_number_of_at_least_one(total, words):
-    with pytest.raises(ParameterError, match=words):
+def test_a_horizon_is_a_whole_number_of_at_least_one(total, message):
+    with pytest.raises(ParameterError, match=message):
         Cosine(0.1, 0.0).over(total)
 
 
@@ -156,11 +156,11 @@ def test_half_cycles_and_stairs_inside_a_chain_are_shares_of_the_whole_run():
 
 
 def test_a_cycle_that_rises_and_falls_at_its_own_pace():
-    wave = Triangular(0.0, 1.0, 4, fall=2)
-    assert wave.table(0, 7).tolist() == [0, 0.25, 0.5, 0.75, 1, 0.5, 0]
+    cycle = Triangular(0.0, 1.0, 4, fall=2)
+    assert cycle.table(0, 7).tolist() == [0, 0.25, 0.5, 0.75, 1, 0.5, 0]
 
 
-def test_a_wave_whose_base_is_the_larger_moves_the_other_way():
+def test_a_cycle_whose_base_is_the_larger_moves_the_other_way():
     assert Triangular(0.9, 0.8, 2).table(0, 5).tolist() == pytest.approx([0.9, 0.85, 0.8, 0.85, 0.9])
 
 
@@ -230,8 +230,8 @@ def test_cosine_is_at_half_height_in_the_middle_and_symmetric_about_it():
 
 
 def test_exp_range_keeps_its_base():
-    wave = ExpRange(0.1, 1.0, 2, gamma=0.5)
-    assert [wave(step) for step in (0, 4, 8, 400)] == [0.1] * 4
+    cycle = ExpRange(0.1, 1.0, 2, gamma=0.5)
+    assert [cycle(step) for step in (0, 4, 8, 400)] == [0.1] * 4
     assert ExpRange(0.1, 1.0, 2).gamma == 0.9999
 
 

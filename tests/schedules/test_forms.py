@@ -56,12 +56,12 @@ def cosine(start, end, steps):
     return line(start, end, steps, lambda u: (1 - math.cos(PI * u)) / 2)
 
 
-def wave(base, peak, rise, fall, amplitude):
-    """`base + (peak - base) * wave * amplitude`, a wave after the other."""
+def cycle(base, peak, rise, fall, amplitude):
+    """`base + (peak - base) * cycle * amplitude`, a cycle after the other."""
 
     def formula(t):
-        cycle, place = divmod(t, rise + fall)
-        height = place / rise if place <= rise else 1 - (place - rise) / fall
+        cycle, position = divmod(t, rise + fall)
+        height = position / rise if position <= rise else 1 - (position - rise) / fall
         return base + (peak - base) * height * amplitude(cycle, t)
 
     return formula
@@ -157,21 +157,21 @@ FORMS = {
     "staircase held": (Staircase(0.7, 0.9, every=3, steps=8), lambda t: 0.7 * 0.9 ** (min(t, 8) // 3)),
     "staircase bound": (Staircase(0.7, 0.9, every="25%").over(20), lambda t: 0.7 * 0.9 ** (min(t, 20) // 5)),
     # cycles, which go on
-    "triangular": (Triangular(0.2, 1.0, half_cycle=3), wave(0.2, 1.0, 3, 3, lambda cycle, t: 1)),
-    "triangular, fall": (Triangular(0.2, 1.0, half_cycle=3, fall=5), wave(0.2, 1.0, 3, 5, lambda cycle, t: 1)),
+    "triangular": (Triangular(0.2, 1.0, half_cycle=3), cycle(0.2, 1.0, 3, 3, lambda cycle, t: 1)),
+    "triangular, fall": (Triangular(0.2, 1.0, half_cycle=3, fall=5), cycle(0.2, 1.0, 3, 5, lambda cycle, t: 1)),
     "triangular bound": (
         Triangular(0.9, 0.4, half_cycle="25%", fall="12.5%").over(16),
-        wave(0.9, 0.4, 4, 2, lambda cycle, t: 1),
+        cycle(0.9, 0.4, 4, 2, lambda cycle, t: 1),
     ),
-    "triangular2": (Triangular2(0.2, 1.0, half_cycle=3), wave(0.2, 1.0, 3, 3, lambda cycle, t: 2.0**-cycle)),
+    "triangular2": (Triangular2(0.2, 1.0, half_cycle=3), cycle(0.2, 1.0, 3, 3, lambda cycle, t: 2.0**-cycle)),
     "triangular2 bound": (
         Triangular2(0.2, 1.0, half_cycle="12.5%").over(16),
-        wave(0.2, 1.0, 2, 2, lambda cycle, t: 2.0**-cycle),
+        cycle(0.2, 1.0, 2, 2, lambda cycle, t: 2.0**-cycle),
     ),
-    "exp range": (ExpRange(0.2, 1.0, half_cycle=3), wave(0.2, 1.0, 3, 3, lambda cycle, t: 0.9999**t)),
+    "exp range": (ExpRange(0.2, 1.0, half_cycle=3), cycle(0.2, 1.0, 3, 3, lambda cycle, t: 0.9999**t)),
     "exp range .9": (
         ExpRange(0.2, 1.0, half_cycle=2, fall=4, gamma=0.9),
-        wave(0.2, 1.0, 2, 4, lambda cycle, t: 0.9**t),
+        cycle(0.2, 1.0, 2, 4, lambda cycle, t: 0.9**t),
     ),
     # recorded
     "interpolated": (
@@ -208,7 +208,7 @@ FORMS = {
     "stepped bound": (Stepped(Linear(1.0, 0.0), "25%").over(20), lambda t: 1 - (min(t, 20) // 5) / 4),
     "stepped cycle stays": (
         Stepped(Triangular(0.0, 1.0, 3), 2).over(10),
-        lambda t: wave(0.0, 1.0, 3, 3, lambda cycle, t: 1)(min(t, 10) // 2 * 2),
+        lambda t: cycle(0.0, 1.0, 3, 3, lambda cycle, t: 1)(min(t, 10) // 2 * 2),
     ),
     "until": (Until(PowerLaw(0.7), 6), lambda t: 0.7 / math.sqrt(1 + min(t, 6))),
     "until bound": (
@@ -216,7 +216,7 @@ FORMS = {
         chained(lambda t: 1 - t / 8, 4, lambda t: 0.1),
     ),
     "stretched": (Stretched(Square(0.8, 0.1, 4), 10), line(0.8, 0.1, 10, lambda u: u**2)),
-    "stretched wave": (
+    "stretched cycle": (
         Stretched(Geometric(1.0, 0.5, every=2, steps=4), 10),
         lambda t: 0.5 ** (min(t, 10) * 0.4 / 2),
     ),
@@ -335,7 +335,7 @@ def test_a_jump_is_the_quotient_of_the_two_values():
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda: ExponentialToZero(1.0, 0.0, left=1.0), r"ExponentialToZero\.left must be below 1, not 1\.0"),
         (lambda: ExponentialToZero(1.0, 0.0, left=1.5), r"ExponentialToZero\.left must be below 1, not 1\.5"),
@@ -354,8 +354,8 @@ def test_a_jump_is_the_quotient_of_the_two_values():
         (lambda: with_horizon(Linear(1.0, 0.0), 10), "is not bound yet"),
     ],
 )
-def test_what_makes_no_curve_is_refused(make, words):
-    with pytest.raises(ParameterError, match=words):
+def test_what_makes_no_curve_is_refused(make, message):
+    with pytest.raises(ParameterError, match=message):
         make()
 
 

@@ -105,9 +105,9 @@ def escape() -> Axes:
 def _shared_legend(panels: list[Axes]) -> None:
     """Put the legend that each panel has once, below all of them."""
     legends = [legend for ax in panels if (legend := ax.get_legend()) is not None]
-    words = [text.get_text() for text in legends[0].get_texts()]
+    names = [text.get_text() for text in legends[0].get_texts()]
     handles = [handle for handle in legends[0].legend_handles if handle is not None]
-    panels[0].figure.legend(handles, words, loc="outside lower left", ncols=2, frameon=False, fontsize=style.SMALL)
+    panels[0].figure.legend(handles, names, loc="outside lower left", ncols=2, frameon=False, fontsize=style.SMALL)
     for legend in legends:
         legend.remove()
 

@@ -27,8 +27,12 @@ def decays() -> Axes:
 def cycles() -> Axes:
     """Draw the three cyclical policies side by side, on one scale."""
     panels = style.panels(1, 3, (3.5, 3.0), sharey=True)
-    words = ("triangular: every peak is the same", "triangular2: half as high each time", "exp_range: lower every step")
-    for ax, policy, title in zip(panels, (triangular(1.0), triangular2(1.0), exp_range(1.0)), words, strict=True):
+    titles = (
+        "triangular: every peak is the same",
+        "triangular2: half as high each time",
+        "exp_range: lower every step",
+    )
+    for ax, policy, title in zip(panels, (triangular(1.0), triangular2(1.0), exp_range(1.0)), titles, strict=True):
         plot_schedule(policy[LR].over(STEPS), ax=ax)
         style.entitle(ax, title)
         ax.set_ylabel("learning rate, share of the peak" if ax is panels[0] else "")

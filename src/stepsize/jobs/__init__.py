@@ -25,4 +25,4 @@ from stepsize.jobs.range_test.suggest import at_rate as at_rate
 from stepsize.jobs.range_test.suggest import suggest as suggest
 from stepsize.jobs.refine import refine as refine
 from stepsize.jobs.refine import refine_task as refine_task
-from stepsize.jobs.transfer import transferred as transferred
+from stepsize.jobs.transfer import transfer as transfer

@@ -36,14 +36,14 @@ POWER: dict[Norm, float] = {"l2": 2.0, "l1": 1.0}
 EUCLIDEAN = (SGD, Momentum, Nesterov)
 """Rules whose step is as long as the gradient, so that the L2 norm counts."""
 
-PLACES = 10_000
+MOST_RATES = 10_000
 """The most rates of a refined schedule; a longer run plays them slower."""
 
 LEAST = 20
 """The fewest norms that a schedule is refined from."""
 
-ENDS = 2
-"""Norms that are left out at each end: the first updates and the last batch are like no others."""
+EDGE = 2
+"""Norms that are left out at both edges: the first updates and the last batch are like no others."""
 
 COVERED = 0.9
 """The share of the run that the recorded norms must cover."""
@@ -90,16 +90,16 @@ def refine(
     """
     if norm not in POWER:
         raise ParameterError(f"norm must be 'l2' or 'l1', not {norm!r}.")
-    at, found, lost = _cleaned(steps, norms)
+    at, kept, lost = _clean(steps, norms)
     run = _length(floats(steps), total)
-    places = min(run, PLACES)
-    grid = np.arange(places + 1) * run / places
-    smooth = smoothed(resampled(at, found, grid), share)
+    points = min(run, MOST_RATES)
+    grid = np.arange(points + 1) * run / points
+    smooth = smoothed(resampled(at, kept, grid), share)
     shape = refined(smooth, POWER[norm])[:-1]
     original = np.empty(0) if rates is None else _original(rates, run, grid[:-1])
     peak = 1.0 if rates is None else float(floats(rates).max()) * _shift(original, shape, smooth[:-1])
     return Refinement(
-        name, run, norm, at, found, smooth[:-1], shape, Policy(lr=_schedule(shape, run, float(f"{peak:.3g}"))),
+        name, run, norm, at, kept, smooth[:-1], shape, Policy(lr=_schedule(shape, run, float(f"{peak:.3g}"))),
         original, _bound(shape, smooth[:-1]) / _bound(1 - grid[:-1] / run, smooth[:-1]),
         warnings=_warnings(shape, lost, known=rates is not None),
     )  # fmt: skip
@@ -121,17 +121,19 @@ def refine_task(
     run = task.steps if steps is None else steps
     runner = runner or Runner(task, engine=engine, progress=progress)
     norm = norm_of(strategy.rule)
-    told = record_norms(task, Trial(strategy, seed), run, progress=lambda n: _tell(progress, "recording", n))
-    norms = told.l2 if norm == "l2" else told.l1
+    recorded = record_norms(task, Trial(strategy, seed), run, progress=lambda n: _tell(progress, "recording", n))
+    norms = recorded.l2 if norm == "l2" else recorded.l1
     if not np.isfinite(norms).all():
         raise TaskError(
             f"{strategy.name} diverges on {task.name!r} at update {int(np.argmin(np.isfinite(norms)))}, so there is "
             "nothing to refine; give it a smaller rate."
         )
     rates = strategy.policy[LR].over(run).table(0, run)
-    found = refine(np.arange(run), norms, total=run, norm=norm, rates=rates, share=share, name=task.source or task.name)
-    raced = _race(runner, strategy, found.policy[LR], run) if contest else None
-    return replace(found, strategy=strategy, race=raced, warnings=(*found.warnings, *_edges(raced)))
+    refinement = refine(
+        np.arange(run), norms, total=run, norm=norm, rates=rates, share=share, name=task.source or task.name
+    )
+    raced = _race(runner, strategy, refinement.policy[LR], run) if contest else None
+    return replace(refinement, strategy=strategy, race=raced, warnings=(*refinement.warnings, *_edges(raced)))
 
 
 def norm_of(rule: Rule) -> Norm:
@@ -139,24 +141,24 @@ def norm_of(rule: Rule) -> Norm:
     return "l2" if isinstance(rule.core, EUCLIDEAN) else "l1"
 
 
-def _cleaned(steps: npt.ArrayLike, norms: npt.ArrayLike) -> tuple[Floats, Floats, int]:
-    """Return the norms that are numbers, without those at the ends, and how many were none."""
-    at, found = floats(steps), floats(norms)
-    if at.shape != found.shape or at.ndim != 1:
-        raise ParameterError(f"as many steps as norms are needed, (points,) both, not {at.shape} and {found.shape}.")
+def _clean(steps: npt.ArrayLike, norms: npt.ArrayLike) -> tuple[Floats, Floats, int]:
+    """Return the norms that are numbers, without those at both edges, and how many were none."""
+    at, values = floats(steps), floats(norms)
+    if at.shape != values.shape or at.ndim != 1:
+        raise ParameterError(f"as many steps as norms are needed, (points,) both, not {at.shape} and {values.shape}.")
     if (np.diff(at) <= 0).any() or (at < 0).any():
         raise ParameterError("the steps of the norms must rise, from 0 or above; sort them, each once.")
-    whole = np.isfinite(found)
-    if (found[whole] <= 0).any():
-        worst = float(found[whole].min())
+    whole = np.isfinite(values)
+    if (values[whole] <= 0).any():
+        worst = float(values[whole].min())
         raise ParameterError(
             f"a gradient norm is {worst:g}, and a norm that weighs anything is above 0; look at what the column holds, "
             "and leave out the steps without a gradient."
         )
     if whole.sum() < LEAST:
         raise BudgetError(f"{int(whole.sum())} gradient norms are too few to refine from; record at least {LEAST}.")
-    kept = np.flatnonzero(whole)[ENDS:-ENDS]
-    return at[kept], found[kept], int((~whole).sum())
+    kept = np.flatnonzero(whole)[EDGE:-EDGE]
+    return at[kept], values[kept], int((~whole).sum())
 
 
 def _length(at: Floats, total: int | None) -> int:
@@ -174,18 +176,18 @@ def _length(at: Floats, total: int | None) -> int:
     return total
 
 
-def _original(rates: npt.ArrayLike, run: int, places: Floats) -> Floats:
-    given = floats(rates)
-    if given.shape != (run,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
-        raise ParameterError(f"rates must be the learning rate of each of the {run} updates, not {given.shape}.")
-    return floats(np.interp(places, np.arange(run), given) / given.max())
+def _original(rates: npt.ArrayLike, run: int, points: Floats) -> Floats:
+    values = floats(rates)
+    if values.shape != (run,) or not np.isfinite(values).all() or (values < 0).any() or not values.any():
+        raise ParameterError(f"rates must be the learning rate of each of the {run} updates, not {values.shape}.")
+    return floats(np.interp(points, np.arange(run), values) / values.max())
 
 
 def _shift(source: Floats, target: Floats, norms: Floats) -> float:
     """Return by what the bound multiplies a peak tuned for `source` to get that of `target`, both for these norms."""
     first, second = bound_terms(source, norms), bound_terms(target, norms)
-    moved = math.sqrt(second[0] / second[1] * first[1] / first[0])
-    return min(max(moved, 1 / FARTHEST), FARTHEST)
+    factor = math.sqrt(second[0] / second[1] * first[1] / first[0])
+    return min(max(factor, 1 / FARTHEST), FARTHEST)
 
 
 def _bound(shape: Floats, norms: Floats) -> float:
@@ -198,18 +200,18 @@ def _schedule(shape: Floats, run: int, peak: float) -> Schedule:
 
 
 def _warnings(shape: Floats, lost: int, *, known: bool) -> tuple[str, ...]:
-    said = []
+    sentences = []
     if lost:
-        said.append(f"{lost} norms were no finite numbers and were left out")
+        sentences.append(f"{lost} norms were no finite numbers and were left out")
     if not known:
-        said.append("no learning rate was recorded, so the peak is 1: multiply it by one that is tuned")
+        sentences.append("no learning rate was recorded, so the peak is 1: multiply it by one that is tuned")
     late = int(shape.argmax()) / len(shape)
     if late > LATE:
-        said.append(
+        sentences.append(
             f"the norms fall through most of the run, so the rates rise up to {late:.0%} of it: the model fits its "
             "training data nearly exactly, and there this theory does not hold"
         )
-    return tuple(said)
+    return tuple(sentences)
 
 
 def _tell(progress: Progress | None, stage: str, updates: int) -> None:

@@ -25,7 +25,7 @@ from stepsize.theory import rescale_factor
 By = Literal["rate", "cooldown"]
 
 FARTHEST = 16
-"""The largest factor of horizons over which a rate is moved; the exponents were measured up to there."""
+"""The largest factor of horizons over which a rate is rescaled; the exponents were measured up to there."""
 
 COLD = 0.5
 """A schedule whose last rates are above this share of its peak has no cooldown, and there the bound fails."""
@@ -34,12 +34,12 @@ SLACK = 0.05
 """How much of the factor may be missing where the whole run is a cooldown already."""
 
 
-def transferred(
+def transfer(
     strategy: Strategy, source: int, target: int, *, by: By = "rate", exponent: float | None = None
 ) -> Strategy:
     """Return `strategy`, tuned for runs of `source` steps, for a run of `target` steps, bound to it.
 
-    by: "rate" moves the peak; "cooldown" keeps it, and makes the cooldown longer instead.
+    by: "rate" rescales the peak; "cooldown" keeps it, and makes the cooldown longer instead.
     exponent: the power of the horizon that the best rate follows. When not given -0.5, the bound's; -5/6 for Lion, and
         0 for rules that find their own scale.
 
@@ -47,7 +47,7 @@ def transferred(
     schedule without a cooldown, and with "cooldown" for a schedule that is not a constant rate before a decay, or for a
     horizon that no cooldown makes up for.
 
-    Watch out: it moves the rate and says nothing of the loss. Over a factor of 8 the moved rate lost up to 4 % to one
+    Watch out: it rescales the rate and says nothing of the loss. Over a factor of 8 that rate lost up to 4 % to one
     tuned there, on five small tasks; a longer cooldown at the same rate in twice the steps helped on one of them,
     by 0.3 %, and cost up to 7 % (docs/experiments.md), though it helps in the paper's long runs.
 
@@ -57,9 +57,9 @@ def transferred(
     >>> from stepsize.rules import SGD
     >>> from stepsize.schedules import Constant, Linear
     >>> wsd = Strategy(SGD(), Policy(lr=Constant(0.1) >> Linear(0.1, 0.0, "20%")))
-    >>> round(transferred(wsd, 4000, 8000).peak, 4)
+    >>> round(transfer(wsd, 4000, 8000).peak, 4)
     0.0708
-    >>> transferred(wsd, 4000, 8000, by="cooldown").policy["lr"]
+    >>> transfer(wsd, 4000, 8000, by="cooldown").policy["lr"]
     Constant(level=0.1, steps=2938) >> Linear(start=0.1, end=0.0, steps=5062)
     """
     short, long = whole_steps(source), whole_steps(target)
@@ -84,13 +84,13 @@ def _exponent(rule: Rule) -> float:
 def _check_lengths(short: int, long: int) -> None:
     if long < short:
         raise ParameterError(
-            f"a strategy tuned for {short} steps is moved to a longer run, not to {long}; a race moves it to shorter "
-            "ones by itself."
+            f"a strategy tuned for {short} steps is transferred to a longer run, not to {long}; a race takes it to "
+            "shorter ones by itself."
         )
     if long > FARTHEST * short:
         raise ParameterError(
             f"{long} steps are {long / short:.3g} times the {short} that the strategy was tuned for, and beyond "
-            f"{FARTHEST} times nobody has checked the move; tune on {-(-long // FARTHEST)} steps or more."
+            f"{FARTHEST} times nobody has checked it; tune on {-(-long // FARTHEST)} steps or more."
         )
 
 
@@ -129,7 +129,7 @@ def _cooled(schedule: Schedule, run: int, factor: float) -> Schedule:
     parts = schedule.parts if isinstance(schedule, Chain) else ()
     if len(parts) < 2 or not isinstance(parts[-1], Segment) or not isinstance(parts[-2], Constant):
         raise ParameterError(
-            f"a cooldown grows where a constant rate comes before it, as in wsd, not in {schedule!r}; move the rate."
+            f"a cooldown grows where a constant rate comes before it, as in wsd, not in {schedule!r}; take by='rate'."
         )
     *head, stable, down = parts
     room, level = int(stable.steps) + int(down.steps), stable(0)
@@ -147,7 +147,7 @@ def _cooled(schedule: Schedule, run: int, factor: float) -> Schedule:
     if gained(room) < wanted * (1 - SLACK):
         raise ParameterError(
             f"no cooldown is long enough for a run of {run} steps at this rate: even one of {room} of them makes up "
-            f"for a factor of {gained(room):.3g} of {wanted:.3g}; move the rate, or make the run shorter."
+            f"for a factor of {gained(room):.3g} of {wanted:.3g}; take by='rate', or make the run shorter."
         )
     return with_cooldown(_first(lambda steps: gained(steps) >= wanted * (1 - 1e-9), int(down.steps), room))
 

@@ -81,13 +81,13 @@ def cyclical(
     if shape not in CYCLES:
         raise ParameterError(f"cyclical's shape cannot be {shape!r}. {suggestion(shape, CYCLES)}")
 
-    def wave(first: float, middle: float) -> Schedule:
+    def cycle(first: float, middle: float) -> Schedule:
         if shape == "exp_range":
             return ExpRange(first, middle, half_cycle, gamma=left**0.001)
         return CYCLES[shape](first, middle, half_cycle)
 
-    rate = wave(base * peak, peak)
-    return Policy(lr=rate) if momentum is None else Policy(lr=rate, momentum=wave(momentum[1], momentum[0]))
+    rate = cycle(base * peak, peak)
+    return Policy(lr=rate) if momentum is None else Policy(lr=rate, momentum=cycle(momentum[1], momentum[0]))
 
 
 def triangular(peak: float, *, base: float = 0.25) -> Policy:
@@ -135,8 +135,8 @@ def restarts(
 
     Watch out: stop at the end of a cycle; right after a restart the model is at its worst.
     """
-    wave = Repeat(Cosine((1 - end) * peak, 0.0, first), stretch=stretch, scale=scale)
-    return Policy(lr=Constant(end * peak) + wave if end else wave)
+    cycles = Repeat(Cosine((1 - end) * peak, 0.0, first), stretch=stretch, scale=scale)
+    return Policy(lr=Constant(end * peak) + cycles if end else cycles)
 
 
 def smith_one_cycle(

@@ -1,7 +1,7 @@
 """Cyclical learning rates: between a base and a peak, again and again [smith2017cyclical, sec. 3.1].
 
 A cycle climbs from `base` to `peak` in one half-cycle (Smith's stepsize) and falls back in another. Here `base` and
-`peak` name the two ends of the wave and not an order: a momentum that moves the other way has the larger value as its
+`peak` name the two values of a cycle and not an order: a momentum that moves the other way has the larger value as its
 base.
 """
 
@@ -20,7 +20,7 @@ from stepsize.schedules.base import Schedule, laps
 
 @dataclass(frozen=True)
 class Cycle(Schedule):
-    """A triangular wave whose amplitude a subclass scales: `base + (peak - base) * wave(t) * amplitude(t)`.
+    """A triangle whose amplitude a subclass scales: `base + (peak - base) * triangle(t) * amplitude(t)`.
 
     base, peak: the value at the start of a cycle, and in its middle.
     half_cycle: from base to peak, Smith's "stepsize" (steps, optimizer updates), or a share of the run.
@@ -36,20 +36,20 @@ class Cycle(Schedule):
 
     @abstractmethod
     def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:
-        """Return the scale of the wave in cycle number `cycle`, counted from 0, at step `t`."""
+        """Return the height of the triangle in cycle number `cycle`, counted from 0, at step `t`."""
 
     def _bind(self, steps: int, run: int) -> Self:
         fall = None if self.fall is None else length.share(self.fall, run)
         return replace(self, half_cycle=length.share(self.half_cycle, run), fall=fall, steps=steps)
 
     def value(self, t: Array, xp: Any) -> Array:
-        """Return the wave."""
+        """Return the triangle between base and peak."""
         rise = float(self._bound("half_cycle"))
         fall = rise if self.fall is None else float(self._bound("fall"))
         cycle = laps(t, rise + fall, xp)
-        place = xp.maximum(t - cycle * (rise + fall), 0.0)
-        wave = xp.minimum(place / rise, (rise + fall - place) / fall)
-        scaled = wave * self.amplitude(cycle, t, xp)
+        position = xp.maximum(t - cycle * (rise + fall), 0.0)
+        triangle = xp.minimum(position / rise, (rise + fall - position) / fall)
+        scaled = triangle * self.amplitude(cycle, t, xp)
         return self.base * (1 - scaled) + self.peak * scaled
 
 

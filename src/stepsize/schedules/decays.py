@@ -105,7 +105,7 @@ class Exponential(Segment):
         return u
 
     def value(self, t: Array, xp: Any) -> Array:
-        """Return the geometric mean of `start` and `end`, weighted by the place in the run."""
+        """Return the geometric mean of `start` and `end`, weighted by the share of the run that is over."""
         u = xp.clip(t / float(self._bound("steps")), 0.0, 1.0)
         return self.start ** (1 - u) * self.end**u
 

@@ -198,10 +198,10 @@ class Greedy(Judge):
         good = xp.where(judged, xp.where(better, state.good + 1, 0.0), 0.0)
         bad = xp.where(judged, xp.where(better, 0.0, state.bad + 1), 0.0)
         pause = xp.where(judged, 0.0, state.pause - 1)
-        after = self._moved(GreedyState(best, good, bad, pause, state.floor, calls, recent, state.multiplier), xp)
+        after = self._adapt(GreedyState(best, good, bad, pause, state.floor, calls, recent, state.multiplier), xp)
         return after, after.multiplier
 
-    def _moved(self, state: GreedyState, xp: Any) -> GreedyState:
+    def _adapt(self, state: GreedyState, xp: Any) -> GreedyState:
         """Return the state with its multiplier raised or reduced where there were calls enough of one kind."""
         up, down = state.good > self.patience, state.bad > self.patience
         raised = xp.minimum(state.multiplier / self.factor, self.most)

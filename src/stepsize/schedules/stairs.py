@@ -56,7 +56,7 @@ class Staircase(Schedule):
     every: the length of a stair (steps, optimizer updates), or a share of the run.
     steps: the length of the whole staircase, after which it holds; by itself it goes on for ever.
 
-    Watch out: where and how deep the stairs are matters, and the good places move with the horizon; as a share of
+    Watch out: where and how deep the stairs are matters, and the good moments move with the horizon; as a share of
     the run they move along.
 
     >>> Staircase(1.0, 0.5, every=3).table(0, 7).tolist()

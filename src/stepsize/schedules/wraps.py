@@ -1,8 +1,8 @@
 """Operators: what makes one schedule out of another, beside `>>`, `*` and `+`.
 
 >>> from stepsize.schedules import Cosine, Linear, Sqrt
->>> wave = Linear(0.0, 1.0, 2) >> Linear(1.0, 0.0, 2)
->>> Repeat(wave, scale=0.5).table(0, 9).tolist()
+>>> cycle = Linear(0.0, 1.0, 2) >> Linear(1.0, 0.0, 2)
+>>> Repeat(cycle, scale=0.5).table(0, 9).tolist()
 [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25, 0.0]
 >>> Clipped(Cosine(1.0, 0.0, 4), low=0.2).table(0, 5).round(4).tolist()
 [1.0, 0.8536, 0.5, 0.2, 0.2]
@@ -181,19 +181,19 @@ class Repeat(Schedule):
         first = self.schedule._bound("steps")
         if self.stretch == 1:
             cycle = laps(t, first, xp)
-            place = xp.maximum(t - cycle * float(first), 0.0)
+            position = xp.maximum(t - cycle * float(first), 0.0)
         else:
-            cycle, place = self._cycle(t, first, xp)
-        value = self.schedule.value(place, xp)
+            cycle, position = self._cycle(t, first, xp)
+        value = self.schedule.value(position, xp)
         return value if self.scale == 1 else value * self.scale**cycle
 
     def _cycle(self, t: Array, first: int, xp: Any) -> tuple[Array, Array]:
-        """Return the number of the cycle, and the place in it on the clock of the first cycle."""
-        cycle, place = 0.0 * t, t
+        """Return the number of the cycle, and the position in it on the clock of the first cycle."""
+        cycle, position = 0.0 * t, t
         begin, size, number = first, first * self.stretch, 1
         while begin < LARGEST_STEP:
             inside = t >= float(begin)
             cycle = xp.where(inside, float(number), cycle)
-            place = xp.where(inside, (t - float(begin)) / float(size // first), place)
+            position = xp.where(inside, (t - float(begin)) / float(size // first), position)
             begin, size, number = begin + size, size * self.stretch, number + 1
-        return cycle, place
+        return cycle, position

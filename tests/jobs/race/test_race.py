@@ -11,9 +11,9 @@ from stepsize import load_task
 from stepsize.engines import Ensemble, Loop
 from stepsize.jobs import RungPlan, Runner, halving, race, range_test
 from stepsize.jobs.paired_statistics import kendall
-from stepsize.jobs.race.rungs import retimed
+from stepsize.jobs.race.rungs import retime
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
-from stepsize.policies import constant, cosine, recipe
+from stepsize.policies import constant, cosine
 from stepsize.results.io import dumps, loads
 from stepsize.rules import SGD, AdamW, Lion, Momentum
 from stepsize.strategy import Strategy, Trial
@@ -46,10 +46,7 @@ class Recorder:
 
 
 def strategies(*rates, rule=None, names=("constant", "cosine")):
-    rule = rule or SGD()
-    return [
-        Strategy(rule, recipe(n)(rate).only(rule.hyperparameters), f"{n} {rate:g}") for n in names for rate in rates
-    ]
+    return [Strategy.of(rule or "SGD", name, rate, name=f"{name} {rate:g}") for name in names for rate in rates]
 
 
 def test_a_record_says_what_its_scores_are(task):
@@ -110,7 +107,7 @@ def test_a_short_rung_runs_every_schedule_whole_with_its_rate_moved_by_the_bound
         assert factor > 1.2
     assert {trial.strategy.peak for trial in engine.asked[1][0]} == {0.2, 0.1}
     assert record.rungs[0].strategies == tuple(field)
-    assert retimed(field[0], 40, 40) is field[0]
+    assert retime(field[0], 40, 40) is field[0]
 
 
 def test_the_first_rung_keeps_the_best_of_every_family(task):

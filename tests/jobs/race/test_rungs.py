@@ -8,7 +8,7 @@ import pytest
 from stepsize import load_task
 from stepsize.engines import Ensemble, Loop
 from stepsize.jobs import RungPlan, halving
-from stepsize.jobs.race.rungs import best_rates, on_rung, prefixed, retimed, runnable, screening, survivors
+from stepsize.jobs.race.rungs import best_rates, on_rung, retime, runnable, screening, survivors, take_prefix
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
 from stepsize.policies import RECIPES, Policy, constant, cosine, linear_to_zero, one_cycle, wsd
 from stepsize.results import Rung
@@ -29,9 +29,9 @@ def rung(means, names, policies=None):
 def test_a_prefix_has_the_values_of_the_long_run_in_every_hyperparameter(name):
     strategy = Strategy(Momentum(), RECIPES[name](0.1).only(Momentum().hyperparameters), name)
     long = strategy.over(900).table(0, 300)
-    short = prefixed(strategy, 900, 300).over(300).table(0, 300)
+    short = take_prefix(strategy, 900, 300).over(300).table(0, 300)
     assert {key: value.tolist() for key, value in short.items()} == {key: value.tolist() for key, value in long.items()}
-    assert prefixed(strategy, 900, 900) is strategy
+    assert take_prefix(strategy, 900, 900) is strategy
 
 
 @pytest.mark.parametrize("engine", [Ensemble(), Loop()], ids=["ensemble", "loop"])
@@ -39,7 +39,7 @@ def test_a_prefix_scores_what_the_long_run_scored_there(engine):
     task = load_task(f"{TINY}:perceptron")
     strategies = [Strategy(AdamW(), policy, "s") for policy in (one_cycle(0.05), cosine(0.05))]
     long = engine.run(task, [Trial(strategy, 3) for strategy in strategies], 30, score_every=10)
-    short = engine.run(task, [Trial(prefixed(strategy, 30, 10), 3) for strategy in strategies], 10)
+    short = engine.run(task, [Trial(take_prefix(strategy, 30, 10), 3) for strategy in strategies], 10)
     assert short.final.tolist() == long.scores[0].tolist()
 
 
@@ -61,7 +61,7 @@ def test_a_long_warmup_is_refused_by_name_before_anything_runs():
 
 def test_a_rate_is_moved_by_about_the_root_of_the_lengths_for_every_rule():
     for rule in (SGD(), Adagrad(), AdamW()):
-        assert retimed(Strategy(rule, constant(0.1)), 900, 100).peak == pytest.approx(0.3, rel=0.2)
+        assert retime(Strategy(rule, constant(0.1)), 900, 100).peak == pytest.approx(0.3, rel=0.2)
 
 
 def test_a_halving_keeps_a_third_of_each_rung_and_two_at_least():

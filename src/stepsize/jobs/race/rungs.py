@@ -1,6 +1,6 @@
 """Rungs: what each of them runs, in which view, and who goes on.
 
-Below the full horizon there are two views of a run. *Retimed*: the whole schedule in fewer steps, its rate moved by
+Below the full horizon there are two views of a run. *Retimed*: the whole schedule in fewer steps, its rate rescaled by
 the last-iterate bound. *Prefix*: the first part of the long run. docs/adr/0007 has what each of them is worth.
 """
 
@@ -95,10 +95,10 @@ def checked(view: str) -> View:
 
 def on_rung(strategy: Strategy, horizon: int, steps: int, view: View) -> Strategy:
     """Return `strategy`, made for `horizon` steps, as it runs on a rung of `steps`."""
-    return (prefixed if view == "prefix" else retimed)(strategy, horizon, steps)
+    return (take_prefix if view == "prefix" else retime)(strategy, horizon, steps)
 
 
-def retimed(strategy: Strategy, horizon: int, steps: int) -> Strategy:
+def retime(strategy: Strategy, horizon: int, steps: int) -> Strategy:
     """Return `strategy`, tuned for `horizon` steps, as it runs in `steps`: whole, its rate rescaled by the bound.
 
     docs/adr/0007 has what other exponents are worth here.
@@ -108,7 +108,7 @@ def retimed(strategy: Strategy, horizon: int, steps: int) -> Strategy:
     return strategy.scaled(rescale_to_horizon(strategy.policy, horizon, steps, BOUND))
 
 
-def prefixed(strategy: Strategy, horizon: int, steps: int) -> Strategy:
+def take_prefix(strategy: Strategy, horizon: int, steps: int) -> Strategy:
     """Return the first `steps` steps of `strategy` in a run of `horizon`."""
     if steps == horizon:
         return strategy
@@ -134,8 +134,8 @@ def survivors(rung: Rung, keep: int | None, *, shapes: bool) -> list[Strategy]:
     if keep is None or not ranked:
         return ranked or list(rung.strategies)
     kept, seen = [], set()
-    for place, strategy in enumerate(ranked):
-        if place < keep or (shapes and strategy.policy[LR].outline not in seen):
+    for index, strategy in enumerate(ranked):
+        if index < keep or (shapes and strategy.policy[LR].outline not in seen):
             kept.append(strategy)
         seen.add(strategy.policy[LR].outline)
     return kept

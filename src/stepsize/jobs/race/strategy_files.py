@@ -31,22 +31,22 @@ Written = tuple[str, Strategy]
 """A strategy, and where it was written."""
 
 
-def read_strategies(given: str) -> list[Strategy]:
+def read_strategies(source: str) -> list[Strategy]:
     """Return the strategies of a TOML or JSON file, or of one line.
 
-    given: a path that ends in .toml or .json, or `RULE POLICY RATE ...` with commas between strategies.
+    source: a path that ends in .toml or .json, or `RULE POLICY RATE ...` with commas between strategies.
 
-    Raises SpecError with the place and the near miss, FormatError for a file that cannot be read, ParameterError for a
+    Raises SpecError with the path and the near miss, FormatError for a file that cannot be read, ParameterError for a
     line that says too little.
 
     >>> [strategy.name for strategy in read_strategies("AdamW one_cycle 0.003 0.01, cosine 0.1")]
     ['AdamW one_cycle 0.003', 'AdamW one_cycle 0.01', 'AdamW cosine 0.1']
     """
-    if given.lower().endswith((".toml", ".json")):
-        return _from_file(Path(given))
-    lines = [line.split() for line in given.split(",") if line.strip()]
-    found = [(repr(" ".join(words)), strategy) for words in lines for strategy in _from_words(words)]
-    return _distinct(found)
+    if source.lower().endswith((".toml", ".json")):
+        return _from_file(Path(source))
+    lines = [line.split() for line in source.split(",") if line.strip()]
+    written = [(repr(" ".join(tokens)), strategy) for tokens in lines for strategy in _from_line(tokens)]
+    return _distinct(written)
 
 
 def _from_file(file: Path) -> list[Strategy]:
@@ -58,7 +58,7 @@ def _from_file(file: Path) -> list[Strategy]:
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{file} is not {file.suffix[1:].upper()}: {error}.") from None
     try:
-        return _distinct([placed for path, entry in _listed(data) for placed in _entry(entry, path)])
+        return _distinct([written for path, entry in _listed(data) for written in _entry(entry, path)])
     except SpecError as error:
         raise type(error)(f"{file}: {error}") from None
 
@@ -104,8 +104,8 @@ def _entry(data: Any, path: str) -> list[Written]:
         raise SpecError(f"at {path}: {error}") from None
 
 
-def _rule(given: Any, path: str) -> Rule:
-    return CATALOGUE.decode({"kind": given} if isinstance(given, str) else given, Rule, path)
+def _rule(data: Any, path: str) -> Rule:
+    return CATALOGUE.decode({"kind": data} if isinstance(data, str) else data, Rule, path)
 
 
 def _rates(data: Mapping[str, Any], path: str) -> list[float]:
@@ -135,29 +135,29 @@ def _strategies(rule: Rule, policy: Any, rates: list[float], path: str, name: st
     return [Strategy.of(rule, policy, rate, name=name and f"{name} {rate:g}") for rate in rates]
 
 
-def _from_words(words: list[str]) -> list[Strategy]:
+def _from_line(tokens: list[str]) -> list[Strategy]:
     """Return what `RULE POLICY RATE ...` says; AdamW where there is no rule."""
-    rules, line = CATALOGUE.of(Rule), " ".join(words)
-    if words[0] in RECIPES:
-        words = [AdamW.__name__, *words]
-    if words[0] not in rules:
-        raise ParameterError(f"in {line!r}: no rule is called {words[0]!r}. {suggestion(words[0], rules)}")
-    if len(words) < 2 or words[1] not in RECIPES:
+    rules, line = CATALOGUE.of(Rule), " ".join(tokens)
+    if tokens[0] in RECIPES:
+        tokens = [AdamW.__name__, *tokens]
+    if tokens[0] not in rules:
+        raise ParameterError(f"in {line!r}: no rule is called {tokens[0]!r}. {suggestion(tokens[0], rules)}")
+    if len(tokens) < 2 or tokens[1] not in RECIPES:
         missing = f"its policy and peak rate are missing; write {line} one_cycle 0.01, for example."
-        named = f"no policy is called {words[1]!r}. {suggestion(words[1], RECIPES)}" if words[1:] else missing
+        named = f"no policy is called {tokens[1]!r}. {suggestion(tokens[1], RECIPES)}" if tokens[1:] else missing
         raise ParameterError(f"in {line!r}: {named}")
-    if len(words) < 3:
-        raise ParameterError(f"in {line!r}: the peak rate is missing; write {' '.join(words)} 0.01, for example.")
-    return [Strategy.of(words[0], words[1], _rate(word, line)) for word in words[2:]]
+    if len(tokens) < 3:
+        raise ParameterError(f"in {line!r}: the peak rate is missing; write {' '.join(tokens)} 0.01, for example.")
+    return [Strategy.of(tokens[0], tokens[1], _rate(token, line)) for token in tokens[2:]]
 
 
-def _rate(word: str, line: str) -> float:
+def _rate(token: str, line: str) -> float:
     try:
-        rate = float(word)
+        rate = float(token)
     except ValueError:
         rate = -1.0
     if not 0 < rate < float("inf"):
-        raise ParameterError(f"in {line!r}: a learning rate is a number above 0, not {word!r}.")
+        raise ParameterError(f"in {line!r}: a learning rate is a number above 0, not {token!r}.")
     return rate
 
 

@@ -115,8 +115,8 @@ def CosineDecayRestarts(
     """
     steps = whole(first_decay_steps, "first_decay_steps")
     floor = between(alpha, "alpha", 0, 1) * initial_learning_rate
-    wave = _wave(initial_learning_rate - floor, steps, t_mul, m_mul)
-    return rate(Constant(floor) + wave if floor else wave)
+    cycles = _cycles(initial_learning_rate - floor, steps, t_mul, m_mul)
+    return rate(Constant(floor) + cycles if floor else cycles)
 
 
 def _teeth(height: float, steps: int, power: float, end: float) -> Schedule:
@@ -129,12 +129,12 @@ def _teeth(height: float, steps: int, power: float, end: float) -> Schedule:
     return Constant(end) + teeth
 
 
-def _wave(height: float, steps: int, stretch: float, scale: float) -> Schedule:
-    wave = Cosine(height, 0.0, steps)
+def _cycles(height: float, steps: int, stretch: float, scale: float) -> Schedule:
+    cycle = Cosine(height, 0.0, steps)
     if stretch == int(stretch) and scale <= 1:
-        return Repeat(wave, stretch=int(stretch), scale=scale)
+        return Repeat(cycle, stretch=int(stretch), scale=scale)
     if stretch == 1:
-        return Repeat(wave) * Staircase(1.0, scale, every=steps)
+        return Repeat(cycle) * Staircase(1.0, scale, every=steps)
     if not stretch >= 1.01:
         raise ParameterError(f"t_mul is {stretch!r}, and must be 1, or at least 1.01; cycles do not shrink.")
     cycles = math.ceil(math.log(1 + FOREVER * (stretch - 1) / steps, stretch))

@@ -117,13 +117,13 @@ def CyclicLR(
     up = whole(step_size_up, "step_size_up")
     down = None if step_size_down is None else whole(step_size_down, "step_size_down")
 
-    def wave(base: float, peak: float) -> Schedule:
+    def cycle(base: float, peak: float) -> Schedule:
         if kind is ExpRange:
             return ExpRange(base, peak, up, fall=down, gamma=gamma)
         return kind(base, peak, up, fall=down)
 
-    lr = wave(base_lr, max_lr)
-    return Policy(lr=lr, momentum=wave(max_momentum, base_momentum)) if cycle_momentum else Policy(lr=lr)
+    lr = cycle(base_lr, max_lr)
+    return Policy(lr=lr, momentum=cycle(max_momentum, base_momentum)) if cycle_momentum else Policy(lr=lr)
 
 
 def OneCycleLR(

@@ -57,7 +57,7 @@ def get_cosine_schedule_with_warmup(
     """A warmup, then `lr * (1 + cos(2 * pi * num_cycles * progress)) / 2`: Linear, then Cosine.
 
     transformers climbs again after `num_training_steps`; here the value there is held.
-    num_cycles: waves, down and up again; with another number than one half they are written out (Interpolated).
+    num_cycles: how often it falls and rises; with another number than one half it is written out (Interpolated).
     """
     return _warmed(lr, num_warmup_steps, num_training_steps, lambda steps: _cosines(lr, 0.0, steps, num_cycles))
 
@@ -216,7 +216,7 @@ def _warmed(lr: float, warmup: int, total: int, down: Callable[[int], Schedule])
 
 
 def _cosines(high: float, low: float, steps: int, cycles: float) -> Schedule:
-    """Return `cycles` waves of a cosine in `steps` steps."""
+    """Return `cycles` periods of a cosine in `steps` steps."""
     if not cycles > 0:
         raise ParameterError(f"num_cycles is {cycles!r}, and must be above 0; one half goes down once.")
     if cycles == 0.5:

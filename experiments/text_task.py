@@ -27,13 +27,13 @@ PACKAGES = (
 CHUNK = 40
 """Words of source in one sample; a word that comes twice counts once."""
 
-WORD = re.compile(r"[A-Za-z_]\w*")
+TOKEN = re.compile(r"[A-Za-z_]\w*")
 
 
 class Bag(nn.Module):
     """Softmax regression on a bag of words, with dropout of the words.
 
-    Takes the places of the words, (batch, CHUNK) int64; 0 is no word, and has no weight.
+    Takes the numbers of the words, (batch, CHUNK) int64; 0 is no word, and has no weight.
     """
 
     def __init__(self, vocabulary: int, labels: int, dropout: float) -> None:
@@ -43,21 +43,21 @@ class Bag(nn.Module):
         self.drop = nn.Dropout(dropout)
         nn.init.zeros_(self.weights.weight)
 
-    def forward(self, words: torch.Tensor) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the logits, (batch, labels)."""
-        kept = self.drop((words > 0).to(self.bias.dtype))
-        found: torch.Tensor = (self.weights(words) * kept[..., None]).sum(-2) + self.bias
-        return found
+        kept = self.drop((tokens > 0).to(self.bias.dtype))
+        logits: torch.Tensor = (self.weights(tokens) * kept[..., None]).sum(-2) + self.bias
+        return logits
 
 
-def bag_of_words(vocabulary: int = 10_000, dropout: float = 0.0, samples: int | None = None) -> Task:
+def text_task(vocabulary: int = 10_000, dropout: float = 0.0, samples: int | None = None) -> Task:
     """The standard library's own source in pieces of 40 words, each to be given its package.
 
     samples: how many pieces; all when not given. The last tenth is held out.
     """
-    places, labels = _pieces(vocabulary)
+    rows, labels = _pieces(vocabulary)
     order = seeds.generator(0, "bag of words").permutation(len(labels))[:samples]
-    x, y = torch.from_numpy(places[order]), torch.from_numpy(labels[order])
+    x, y = torch.from_numpy(rows[order]), torch.from_numpy(labels[order])
     held = len(y) // 10
     return Task(
         lambda: Bag(vocabulary, len(PACKAGES), dropout), nn.functional.cross_entropy, (x[held:], y[held:]),
@@ -67,14 +67,14 @@ def bag_of_words(vocabulary: int = 10_000, dropout: float = 0.0, samples: int | 
 
 @cache
 def _pieces(vocabulary: int) -> tuple[NDArray, NDArray]:
-    """Return the places of the words of each piece, (pieces, CHUNK) int64, and the packages, (pieces,) int64."""
-    words = [list(_words(package)) for package in PACKAGES]
-    common = Counter(word for each in words for word in each).most_common(vocabulary)
-    place = {word: i + 1 for i, (word, _) in enumerate(common)}
+    """Return the numbers of the words of each piece, (pieces, CHUNK) int64, and the packages, (pieces,) int64."""
+    sources = [list(_tokens(package)) for package in PACKAGES]
+    common = Counter(token for source in sources for token in source).most_common(vocabulary)
+    number = {token: i + 1 for i, (token, _) in enumerate(common)}
     rows, labels = [], []
-    for label, each in enumerate(words):
-        for start in range(0, len(each) - CHUNK + 1, CHUNK):
-            known = sorted({place[word] for word in each[start : start + CHUNK] if word in place})
+    for label, source in enumerate(sources):
+        for start in range(0, len(source) - CHUNK + 1, CHUNK):
+            known = sorted({number[token] for token in source[start : start + CHUNK] if token in number})
             rows.append(np.pad(known, (0, CHUNK - len(known))))
             labels.append(label)
     if len(rows) < 1000:
@@ -82,9 +82,9 @@ def _pieces(vocabulary: int) -> tuple[NDArray, NDArray]:
     return np.array(rows, dtype=np.int64), np.array(labels, dtype=np.int64)
 
 
-def _words(package: str) -> Iterator[str]:
+def _tokens(package: str) -> Iterator[str]:
     """Yield the words of a package's source, file after file."""
     root = Path(sysconfig.get_paths()["stdlib"]) / package
     for path in sorted(root.rglob("*.py")):
         if "test" not in path.relative_to(root).parts and "tests" not in path.relative_to(root).parts:
-            yield from WORD.findall(path.read_text(encoding="utf-8", errors="replace"))
+            yield from TOKEN.findall(path.read_text(encoding="utf-8", errors="replace"))

@@ -89,9 +89,9 @@ def test_a_warmup_before_the_stable_part_stays():
 
 
 @pytest.mark.parametrize(
-    ("strategy", "source", "target", "options", "words"),
+    ("strategy", "source", "target", "options", "message"),
     [
-        (WSD, 400, 300, {}, "longer to a longer run, not to 300"),
+        (WSD, 400, 300, {}, "transferred to a longer run, not to 300"),
         (WSD, 100, 1700, {}, "17 times the 100 .* tune on 107 steps or more"),
         (WSD, 0, 100, {}, "0"),
         (WSD, 100, 200, {"by": "shape"}, "by must be 'rate' or 'cooldown', not 'shape'"),
@@ -102,6 +102,6 @@ def test_a_warmup_before_the_stable_part_stays():
         (WSD.over(300), 100, 200, {}, "bound to 300 steps, and the strategy is said to be tuned for 100"),
     ],
 )
-def test_what_is_not_known_to_hold_is_refused(strategy, source, target, options, words):
-    with pytest.raises(ParameterError, match=words):
+def test_what_is_not_known_to_hold_is_refused(strategy, source, target, options, message):
+    with pytest.raises(ParameterError, match=message):
         transfer(strategy, source, target, **options)

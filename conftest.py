@@ -2,10 +2,21 @@
 
 import importlib.util
 import os
+import re
+from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many tests as cores run at once, so a thread each is enough
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-FRAMEWORKS = {"fastai": "src/stepsize/adapters/fastai.py"}
-collect_ignore = [module for package, module in FRAMEWORKS.items() if importlib.util.find_spec(package) is None]
+ADAPTERS = Path(__file__).parent / "src" / "stepsize" / "adapters"
+NEEDED = re.compile(r"""= need\(["'](\w+)""")
+
+
+def _missing(module):
+    """Whether an adapter needs a package, as it is imported, that is not installed."""
+    packages = NEEDED.findall(module.read_text(encoding="utf-8"))
+    return any(importlib.util.find_spec(package) is None for package in packages)
+
+
+collect_ignore = [str(module) for module in sorted(ADAPTERS.rglob("*.py")) if _missing(module)]

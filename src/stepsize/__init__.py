@@ -1,19 +1,12 @@
 """stepsize: which learning rate, and which schedule, for your model.
 
-Values are here at once; what needs a framework is loaded when it is first asked for.
+Every name, and every package below, is loaded when it is first asked for: `import stepsize` costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stepsize.kernel.errors import StepsizeError as StepsizeError
-from stepsize.policies import Policy as Policy
-from stepsize.problems import Task as Task
-from stepsize.problems import load_task as load_task
-from stepsize.results import load as load
-from stepsize.results import save as save
-from stepsize.schedules import Schedule as Schedule
-from stepsize.strategy import Strategy as Strategy
+from stepsize.kernel.optional import lazy
 
 if TYPE_CHECKING:
     from stepsize.adapters.range_test import ramp as ramp
@@ -26,28 +19,35 @@ if TYPE_CHECKING:
     from stepsize.jobs.advise.advise import advise as advise
     from stepsize.jobs.race.race import race as race
     from stepsize.jobs.range_test.ramp import range_test as range_test
+    from stepsize.policies import Policy as Policy
+    from stepsize.problems import Task as Task
+    from stepsize.problems import load_task as load_task
     from stepsize.report import write_report as write_report
+    from stepsize.results import load as load
+    from stepsize.results import save as save
+    from stepsize.schedules import Schedule as Schedule
+    from stepsize.strategy import Strategy as Strategy
 
 _LATER = {
     "FunctionTask": "engines.function",
+    "Policy": "policies",
     "RangeTest": "adapters.torch",
+    "Schedule": "schedules",
+    "Strategy": "strategy",
+    "Task": "problems",
     "advise": "jobs.advise.advise",
     "as_lr_scheduler": "adapters.torch",
     "build_optimizer": "adapters.torch",
     "drive": "adapters.torch",
+    "load": "results",
+    "load_task": "problems",
     "race": "jobs.race.race",
     "ramp": "adapters.range_test",
     "range_test": "jobs.range_test.ramp",
+    "save": "results",
     "suggest": "jobs",
     "write_report": "report",
 }
+"""Where each name comes from."""
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module 'stepsize' has no attribute {name!r}")
-    return getattr(import_module(f"stepsize.{_LATER[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([name for name in globals() if not name.startswith("_")] + list(_LATER))
+__getattr__, __dir__ = lazy(__name__, _LATER)

@@ -1,6 +1,7 @@
 """What the package promises as a whole: light imports, floors, small files, docstrings, sources that exist."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -61,17 +62,28 @@ def test_imports_go_down_the_floors():
     assert "0 broken" in done.stdout
 
 
-def test_what_is_loaded_later_is_what_type_checkers_see():
-    tree = ast.parse((Path(stepsize.__file__)).read_text(encoding="utf-8"))
+LAZY = [importlib.import_module(name) for name in ("stepsize", "stepsize.adapters.torch")]
+
+
+@pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
+def test_what_is_loaded_later_is_what_type_checkers_see_and_is_there(package):
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
     seen = {alias.asname: node.module for node in block.body for alias in node.names}
-    assert seen == {name: f"stepsize.{module}" for name, module in stepsize._LATER.items()}
+    assert seen == {name: f"{package.__name__}.{module}" for name, module in package._LATER.items()}
+    for name, module in seen.items():
+        assert getattr(package, name) is getattr(importlib.import_module(module), name)
+        assert name in dir(package)
 
 
-@pytest.mark.parametrize("name", sorted(stepsize._LATER))
-def test_what_is_loaded_later_is_there(name):
-    assert callable(getattr(stepsize, name))
-    assert name in dir(stepsize)
+def test_driving_an_optimizer_loads_no_results():
+    code = (
+        "import sys, stepsize.adapters.torch.driver; print(*sorted(m for m in sys.modules if m.startswith('stepsize')))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert len(loaded) <= 40
+    upper = ("results", "codegen", "strategy", "problems", "rules", "theory")
+    assert not [name for name in loaded if name.split(".")[1:2] in ([floor] for floor in upper)]
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -112,7 +124,7 @@ def _public(tree, prefix=""):
 
 @files
 def test_a_package_file_imports_and_does_nothing_else(file):
-    if file.name != "__init__.py" or file == Path(stepsize.__file__):
+    if file.name != "__init__.py" or file in [Path(package.__file__) for package in LAZY]:
         return
     body = ast.parse(file.read_text(encoding="utf-8")).body[1:]
     assert all(isinstance(node, ast.ImportFrom) for node in body)

@@ -1,4 +1,4 @@
-"""Optional packages and upper floors, imported at the moment of use.
+"""Optional packages, upper floors and names of a package, imported at the moment of use.
 
 `import stepsize` loads no framework. What needs one asks for it here, and gets either the module or
 one sentence that says what to install.
@@ -8,28 +8,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
 from stepsize.kernel.errors import MissingPackageError
 
-_EXTRAS = {
-    "torch": "torch",
-    "scipy": "torch",
-    "matplotlib": "plot",
-    "plotext": "plot",
-    "jinja2": "plot",
-    "sklearn": "examples",
-    "jax": "jax",
-    "optax": "jax",
-    "keras": "keras",
-    "lightning": "lightning",
-    "transformers": "transformers",
-    "accelerate": "transformers",
-    "ignite": "ignite",
-    "fastai": "fastai",
-    "ray": "ray",
-}
+_INSTALLED_AS = {"sklearn": "scikit-learn"}
+"""The distribution of an import package, where its name is not a part of the distribution's name."""
 
 
 def need(package: str) -> Any:
@@ -40,15 +28,60 @@ def need(package: str) -> Any:
         root = package.partition(".")[0]
         if error.name is not None and error.name.partition(".")[0] != root:
             raise
-        wanted = f"'stepsize[{_EXTRAS[root]}]'" if root in _EXTRAS else root
+        extra = extra_of(root)
         raise MissingPackageError(
-            f"this needs the package {root!r}, which is not installed. Install it: pip install {wanted}"
+            f"this needs the package {root!r}, which is not installed. Install it: pip install "
+            + (f"'stepsize[{extra}]'" if extra else root)
         ) from error
+
+
+def extra_of(package: str) -> str | None:
+    """Return the extra of stepsize that installs an import package; None where none does.
+
+    The extras are those of pyproject.toml, as the installed metadata has them, without `dev`.
+
+    >>> extra_of("ignite"), extra_of("sklearn"), extra_of("pandas")
+    ('ignite', 'examples', None)
+    """
+    try:
+        requirements = metadata.requires("stepsize") or []
+    except metadata.PackageNotFoundError:  # a checkout on the path, never installed
+        return None
+    for requirement in requirements:
+        match = re.match(r"""(?P<name>[\w.-]+).*\bextra == ['"](?P<extra>[\w-]+)""", requirement)
+        # "pytorch-ignite" is imported as "ignite", and most others by their own name.
+        if match and match["extra"] != "dev" and _INSTALLED_AS.get(package, package) in {
+            match["name"], *match["name"].split("-")
+        }:  # fmt: skip
+            return match["extra"]
+    return None
 
 
 def installed(package: str) -> bool:
     """Whether `package` could be imported, without importing it."""
     return importlib.util.find_spec(package) is not None
+
+
+def lazy(package: str, later: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return the `__getattr__` and `__dir__` of a package whose names are imported when they are first asked for.
+
+    later: by name, the module below `package` that has it. The modules and packages below `package` are found too.
+    """
+
+    def __getattr__(name: str) -> Any:  # noqa: N807  (it is one)
+        if name in later:
+            value = getattr(importlib.import_module(f"{package}.{later[name]}"), name)
+        elif not name.startswith("_") and importlib.util.find_spec(f"{package}.{name}") is not None:
+            value = importlib.import_module(f"{package}.{name}")
+        else:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return value
+
+    def __dir__() -> list[str]:  # noqa: N807  (it is one)
+        here = {name for name in vars(sys.modules[package]) if not name.startswith("_")}
+        return sorted((here - {"TYPE_CHECKING", "lazy"}) | set(later))
+
+    return __getattr__, __dir__
 
 
 def picture(name: str) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -9,13 +10,11 @@ from typing import Any
 
 import torch
 
-from stepsize.adapters.torch.fingerprints import fingerprint
-from stepsize.adapters.torch.groups import in_force, plain
+from stepsize.adapters.torch.groups import after_update, before_update, in_force, plain
 from stepsize.adapters.torch.logs import Log
-from stepsize.adapters.torch.ratios import Spread
-from stepsize.adapters.torch.updates import after_update, before_update
 from stepsize.adapters.torch.writer import Writer
-from stepsize.kernel.errors import DriveError, brief
+from stepsize.kernel.errors import DriveError, SpecError, brief
+from stepsize.kernel.spec import envelope
 from stepsize.policies import Groups, Policy
 from stepsize.schedules import Feedback, Listener
 from stepsize.schedules.base import whole_step, whole_steps
@@ -32,7 +31,7 @@ class Driver:
         for step in driver: ...            a loop of yours, one update a turn
         for step in driver.attach(): ...   one where a turn may make no update: accumulation, a GradScaler that skips
         driver.attach()                    a trainer's loop: every update moves the driver on by itself
-        driver.set(step)                   a loop that tells its step
+        driver.set(step)                   a loop that counts its own steps
 
     step: the update that comes next, counted from 0; all that a checkpoint needs. steps: the horizon.
     """
@@ -53,10 +52,10 @@ class Driver:
             raise DriveError(
                 f"start={start} lies behind the end of a run of {steps} steps; train longer or start earlier."
             )
-        found = plain(optimizer)
+        driven = plain(optimizer)
         self._policy = policy.over(self.steps)
-        self._write = Writer(found, Spread(found, self._policy, self.step))
-        self._optimizer: Callable[[], torch.optim.Optimizer | None] = lambda: found
+        self._write = Writer(driven, self._policy, self.step)
+        self._reference: Callable[[], torch.optim.Optimizer | None] = lambda: driven
         self._listener = Listener(feedback) if feedback is not None else None
         self._log = log
         self._hooks: tuple[Any, ...] = ()
@@ -65,7 +64,7 @@ class Driver:
         if self._hooks:
             yield from self._turns()
             return
-        optimizer, write, steps, log = self._found(), self._write, self.steps, self._log
+        optimizer, write, steps, log = self._optimizer(), self._write, self.steps, self._log
         while (step := self.step) < steps:
             write(step, optimizer.param_groups)
             if log is not None:
@@ -88,7 +87,7 @@ class Driver:
                 f"after update {self.step - 1} comes no update {step}: training does not go backwards. To go on from "
                 "an older checkpoint, load its state: driver.load_state_dict(...), or make a driver with start=."
             )
-        self._move(self._found(), whole_step(step))
+        self._set(self._optimizer(), whole_step(step))
         self._record(step)
         self.step = step + 1
 
@@ -102,17 +101,17 @@ class Driver:
         Watch out: a captured CUDA graph replays its update without the hooks; use `for step in driver` there.
         """
         if not self._hooks:
-            optimizer = self._found()
-            self._optimizer = weakref.ref(optimizer)  # the hooks belong to it, and a circle would keep both alive
-            self._hooks = before_update(optimizer, self._ready), after_update(optimizer, self._made)
+            optimizer = self._optimizer()
+            self._reference = weakref.ref(optimizer)  # the hooks belong to it, and a circle would keep both alive
+            self._hooks = before_update(optimizer, self._before), after_update(optimizer, self._after)
             if self.step < self.steps:
-                self._move(optimizer, self.step)
+                self._set(optimizer, self.step)
         return self
 
     def hold(self) -> None:
         """Set the values of `self.step` again, where a trainer's own scheduler or a checkpoint has overwritten them."""
         if self.step < self.steps:
-            self._write.place(self.step, self._found().param_groups)
+            self._write.write(self.step, self._optimizer().param_groups)
 
     def detach(self) -> None:
         """Stop moving with the optimizer's updates; it keeps the values that it has."""
@@ -133,7 +132,7 @@ class Driver:
         if multiplier != self._write.multiplier:
             self._write.multiply(multiplier)
             if self._hooks:
-                self._write(self.step, self._found().param_groups)
+                self._write(self.step, self._optimizer().param_groups)
         return multiplier
 
     def at(self, step: int) -> list[dict[str, float]]:
@@ -145,7 +144,7 @@ class Driver:
     @property
     def values(self) -> dict[str, float]:
         """What the optimizer has now, by name, and by `name/group` where it has more than one parameter group."""
-        return in_force(self._found(), list(self._write.policy))
+        return in_force(self._optimizer(), list(self._write.policy))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step, the horizon, the policy's spec and the state of the feedback: plain numbers and strings."""
@@ -171,7 +170,7 @@ class Driver:
         self.step = whole_step(state_dict["step"])
         self.hold()
 
-    def _move(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+    def _set(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         if step == self.steps:
             warnings.warn(
                 f"training goes on behind the horizon of {self.steps} updates; the schedules hold their last values. "
@@ -198,23 +197,23 @@ class Driver:
             yield before
         self.detach()
 
-    def _ready(self, optimizer: torch.optim.Optimizer) -> None:
+    def _before(self, optimizer: torch.optim.Optimizer) -> None:
         if not self._write.holds:  # this run is over, and the optimizer is in another
             return
         if self.step >= self.steps:
-            self._move(optimizer, self.step)
+            self._set(optimizer, self.step)
         elif not self._write.knows(optimizer.param_groups):  # a checkpoint was loaded into it, or a group was added
-            self._write.place(self.step, optimizer.param_groups)
+            self._write.write(self.step, optimizer.param_groups)
 
-    def _made(self, optimizer: torch.optim.Optimizer) -> None:
+    def _after(self, optimizer: torch.optim.Optimizer) -> None:
         if self.step < self.steps or self._write.holds:
             self._record(self.step)  # only now, as the loss or a loaded checkpoint may have changed what was set
             self.step += 1
         if self.step < self.steps:
-            self._move(optimizer, self.step)
+            self._set(optimizer, self.step)
 
-    def _found(self) -> torch.optim.Optimizer:
-        optimizer = self._optimizer()
+    def _optimizer(self) -> torch.optim.Optimizer:
+        optimizer = self._reference()
         if optimizer is None:
             raise DriveError("the optimizer of this driver is gone; keep it as long as the driver.")
         return optimizer
@@ -238,8 +237,8 @@ def drive(
         `steps`; `momentum` means `betas[0]` for the Adam family; `Groups` says what each parameter group is multiplied
         by. steps: the horizon, optimizer updates. start: the update that a resumed run begins with.
     feedback: multiplies the learning rate by what it makes of the losses given to `driver.tell(loss)`.
-    log: a function that is told each update and the values that it uses; `csv_log(path)` and `tensorboard_log(writer)`
-        are two.
+    log: a function that is called with the number of each update and the values that it uses; `csv_log(path)` and
+        `tensorboard_log(writer)` return one.
     Parameter groups that differ keep their own ratios to the optimizer's default: one without weight decay stays
     without. One that is added during the run is driven too.
 
@@ -252,3 +251,11 @@ def drive(
     [1.0, 0.75, 0.5, 0.25]
     """
     return Driver(optimizer, policy, steps, start, feedback=feedback, log=log)
+
+
+def fingerprint(policy: Policy | Groups) -> str:
+    """Return the text by which a checkpoint knows a policy again: its spec, or that it holds the user's function."""
+    try:
+        return json.dumps(envelope(policy), allow_nan=False)
+    except SpecError:
+        return f"a {policy.noun} that holds a function of yours"

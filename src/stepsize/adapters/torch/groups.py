@@ -1,10 +1,12 @@
-"""The hyperparameters in a torch optimizer's parameter groups: which there are, and how each is read and written."""
+"""A torch optimizer from outside: its hyperparameters, how each is read and written, and the updates that it makes."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import torch
 
@@ -17,7 +19,10 @@ MOMENTUM = "momentum"
 BETAS = "betas"
 
 NUMBER, PAIR, TENSOR, OTHER = range(4)
-"""What a parameter group may have: a number, a number first in its betas, a tensor, or what takes a closer look."""
+"""What a parameter group may have: a number, a number first in its betas, a tensor, or what `write` has to find out."""
+
+PAUSED: WeakSet[torch.optim.Optimizer] = WeakSet()
+"""Those whose updates are no part of the training, so that no hook of ours hears of them."""
 
 
 def plain(optimizer: Any) -> torch.optim.Optimizer:
@@ -53,7 +58,7 @@ def applicable(optimizer: torch.optim.Optimizer, policy: Policy) -> Policy:
                 f"{type(optimizer).__name__} has no hyperparameter {name!r} to schedule. {suggestion(name, numeric)}"
             )
         warnings.warn(
-            f"{type(optimizer).__name__} has no momentum, so the policy's momentum is left out.", stacklevel=5
+            f"{type(optimizer).__name__} has no momentum, so the policy's momentum is left out.", stacklevel=6
         )
         policy = policy.only(set(policy) - {MOMENTUM})
     return policy
@@ -71,18 +76,18 @@ def kind(group: Group, name: str) -> tuple[str, int]:
 def read(group: Mapping[str, Any], name: str) -> float:
     """Return the value of `name` in a group, or in an optimizer's defaults."""
     if _in_betas(group, name):
-        return float(group[BETAS][_place(name)])
+        return float(group[BETAS][_beta(name)])
     return float(group[_key(group, name)])
 
 
 def write(group: Group, name: str, value: float) -> None:
     """Set `name` in a group; a tensor is filled in place, so a compiled or captured update sees the new value."""
     if _in_betas(group, name):
-        betas, place = list(group[BETAS]), _place(name)
-        if isinstance(betas[place], torch.Tensor):
-            betas[place].fill_(value)
+        betas, index = list(group[BETAS]), _beta(name)
+        if isinstance(betas[index], torch.Tensor):
+            betas[index].fill_(value)
         else:
-            betas[place] = value
+            betas[index] = value
             group[BETAS] = tuple(betas)
         return
     key = _key(group, name)
@@ -97,7 +102,7 @@ def in_force(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, fl
     groups = optimizer.param_groups
     if len(groups) == 1:
         return {name: read(groups[0], name) for name in names}
-    labels = [str(group.get("name", place)) for place, group in enumerate(groups)]
+    labels = [str(group.get("name", index)) for index, group in enumerate(groups)]
     return {f"{name}/{label}": read(group, name) for name in names for label, group in zip(labels, groups, strict=True)}
 
 
@@ -105,9 +110,52 @@ def _in_betas(group: Mapping[str, Any], name: str) -> bool:
     return BETAS in group and name in (MOMENTUM, "beta2")
 
 
-def _place(name: str) -> int:
+def _beta(name: str) -> int:
     return 0 if name == MOMENTUM else 1
 
 
 def _key(group: Mapping[str, Any], name: str) -> str:
     return "eps" if name == "epsilon" and "eps" in group else name
+
+
+@contextmanager
+def paused(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
+    """Keep the updates of `optimizers` from the drivers that are attached to them."""
+    mine = [optimizer for optimizer in optimizers if optimizer not in PAUSED]
+    PAUSED.update(mine)
+    try:
+        yield
+    finally:
+        PAUSED.difference_update(mine)
+
+
+def before_update(optimizer: torch.optim.Optimizer, notify: Callable[[torch.optim.Optimizer], None]) -> Any:
+    """Have `notify(optimizer)` called before each `optimizer.step()`; the handle's `remove()` ends it."""
+
+    def ready(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        if optimizer not in PAUSED:
+            notify(optimizer)
+
+    return optimizer.register_step_pre_hook(_uncompiled(ready))
+
+
+def after_update(
+    optimizer: torch.optim.Optimizer, notify: Callable[[torch.optim.Optimizer], None], *, always: bool = False
+) -> Any:
+    """Have `notify(optimizer)` called after each update; the handle's `remove()` ends it.
+
+    An update that a GradScaler skips is none: it does not call `step()`, or it tells a fused optimizer by `found_inf`
+    to leave the weights as they are. always: also while the optimizer is paused.
+    """
+
+    def made(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        infinite = getattr(optimizer, "found_inf", None)
+        if (always or optimizer not in PAUSED) and (infinite is None or not infinite.item()):
+            notify(optimizer)
+
+    return optimizer.register_step_post_hook(_uncompiled(made))
+
+
+def _uncompiled(hook: Callable[..., None]) -> Any:
+    """Return the hook as one that `torch.compile` runs as it is, instead of burning its numbers into the graph."""
+    return torch.compiler.disable(hook)  # type: ignore[no-untyped-call]  # torch has no types for it

@@ -23,11 +23,10 @@ import torch
 from torch import distributed
 
 from stepsize.adapters.range_test import Ramp, endless, number
-from stepsize.adapters.torch.groups import plain
+from stepsize.adapters.torch.groups import after_update, paused, plain
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.adapters.torch.rates import Rates
 from stepsize.adapters.torch.snapshots import restored, resumable
-from stepsize.adapters.torch.updates import after_update, paused
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.results import Sweep
 from stepsize.theory.range_test import HIGH, LOW
@@ -167,7 +166,7 @@ class RangeTest:
         """Yield the rate of one update, in as many turns as it takes, and tell the ramp its loss."""
         self._told.clear()
         for _ in range(PATIENCE):
-            self._rates.place(self._ramp.point)
+            self._rates.set(self._ramp.point)
             yield self._ramp.rate
             loss, updates = self._agreed(max(self._updates))
             if updates or not math.isfinite(loss or 0.0):

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from stepsize.adapters.torch.groups import read, write
-from stepsize.adapters.torch.ratios import KNOWN, Spread
 from stepsize.adapters.torch.writer import Writer
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import LR, Policy
@@ -47,17 +46,17 @@ class Rates:
         self._writers = []
         for optimizer, scale in zip(optimizers, scales, strict=True):
             policy = Policy(lr=schedule if scale == 1.0 else scale * schedule)
-            self._writers.append(Writer(optimizer, _spread(optimizer, policy)))
+            self._writers.append(Writer(optimizer, policy, drives=False))
 
-    def place(self, point: int) -> None:
+    def set(self, point: int) -> None:
         """Set every group to its share of the rate at `point`."""
         for writer, groups in zip(self._writers, self._groups, strict=True):
-            writer.place(point, groups)
+            writer.write(point, groups)
 
 
 def usual(optimizer: torch.optim.Optimizer) -> float:
     """Return the rate that the ratios of an optimizer's groups are to."""
-    ratios = _spread(optimizer, Policy(lr=Constant(1.0))).ratios[LR]
+    ratios = Writer(optimizer, Policy(lr=Constant(1.0)), drives=False).ratios(LR)
     owns = [read(group, BASE if BASE in group else LR) for group in optimizer.param_groups]
     return next((own / ratio for own, ratio in zip(owns, ratios, strict=True) if ratio), 0.0)
 
@@ -87,15 +86,3 @@ def _scale(scheduler: Any, factor: float) -> None:
             setattr(scheduler, name, [value * factor for value in getattr(scheduler, name)])
     for inner in getattr(scheduler, "_schedulers", ()):
         _scale(inner, factor)
-
-
-def _spread(optimizer: torch.optim.Optimizer, policy: Policy) -> Spread:
-    """Return the ratios of the groups, and leave no note of them for the next driver."""
-    known = KNOWN.get(optimizer)
-    try:
-        return Spread(optimizer, policy, 0)
-    finally:
-        if known is None:
-            KNOWN.pop(optimizer, None)
-        else:
-            KNOWN[optimizer] = known

@@ -1,11 +1,17 @@
-"""Each parameter group's ratio to the policy: its own, or what a `Groups` declares."""
+"""What each parameter group multiplies the policy by: its own ratio, or what a `Groups` declares.
+
+A parameter group of torch says what its values are, not what they mean: `lr=0.001` beside a default of 0.01 is "a tenth
+of the others", and `weight_decay=0.0` beside 0.1 is "never". One policy for all groups keeps both as ratios,
+`f_group(t) = ratio * f(t)`. A ratio needs a whole, which torch does not keep; `_own` infers it, from the surest case
+to the least, and raises where none fits: a guess would train at a wrong rate in silence. With `Groups` nothing is
+inferred.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 
@@ -15,9 +21,7 @@ from stepsize.policies import LR, Groups, Policy
 from stepsize.schedules import Constant
 
 Ratios = dict[str, list[float]]
-
-KNOWN: WeakKeyDictionary[torch.optim.Optimizer, Ratios] = WeakKeyDictionary()
-"""The ratios that the last driver of an optimizer found, so that the next one need not guess them."""
+"""By hyperparameter, one for each parameter group."""
 
 
 class Spread:
@@ -25,18 +29,22 @@ class Spread:
 
     policy: the part of it that the optimizer has hyperparameters for. ratios: by hyperparameter, one for each group.
     start: the update that comes next. A resumed optimizer carries the values of that update or of the one before it.
+    known: the ratios of an earlier driver of this optimizer, if there was one.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, policy: Policy | Groups, start: int) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, policy: Policy | Groups, start: int, known: Mapping[str, list[float]]
+    ) -> None:
         self._declared = policy if isinstance(policy, Groups) else None
         self._defaults: Mapping[str, Any] = optimizer.defaults
         self.policy = applicable(optimizer, policy.policy if isinstance(policy, Groups) else policy)
         if self._declared is None:
-            self.ratios: Ratios = {name: _own(optimizer, self.policy, start, name) for name in self.policy}
+            self.ratios: Ratios = {
+                name: _own(optimizer, self.policy, start, name, known.get(name, [])) for name in self.policy
+            }
         else:
             self.ratios = {name: [] for name in self.policy}
             self.grow(optimizer.param_groups)
-        KNOWN[optimizer] = {**KNOWN.get(optimizer, {}), **self.ratios}
 
     def grow(self, groups: Sequence[Group]) -> None:
         """Take in the groups that were added to the optimizer since; a value of their own is a ratio to its default.
@@ -44,19 +52,19 @@ class Spread:
         Raises DriveError for a group that a `Groups` does not declare, and where the default is 0.
         """
         known = len(next(iter(self.ratios.values())))
-        for place, group in enumerate(groups[known:], known):
-            found = self._ratios_of(place, group)
+        for index, group in enumerate(groups[known:], known):
+            added = self._ratios_of(index, group)
             for name, ratios in self.ratios.items():
-                ratios.append(found[name])
+                ratios.append(added[name])
 
-    def _ratios_of(self, place: int, group: Group) -> dict[str, float]:
+    def _ratios_of(self, index: int, group: Group) -> dict[str, float]:
         if self._declared is None:
             return {name: _added(read(group, name), read(self._defaults, name), name) for name in self.policy}
         names = list(self._declared)
-        label = group.get("name", names[place] if place < len(names) else None)
+        label = group.get("name", names[index] if index < len(names) else None)
         if label not in names:
             raise DriveError(
-                f"the optimizer's parameter group {place} is {brief(label)}, and the policy has groups for "
+                f"the optimizer's parameter group {index} is {brief(label)}, and the policy has groups for "
                 f"{', '.join(names)}. Declare it: groups.with_group(name, lr=...); a group of the optimizer is found "
                 "by its key 'name', else by its place."
             )
@@ -68,17 +76,22 @@ def _added(own: float, default: float, name: str) -> float:
     return 1.0 if own == default else _ratio(own, default, name)
 
 
-def _own(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str) -> list[float]:
+def _own(
+    optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str, known: Sequence[float]
+) -> list[float]:
     """Return the groups' own ratios; groups that agree follow the policy itself."""
     groups = optimizer.param_groups
     if len(groups) == 1:
         return [1.0]
-    if name == LR and all("initial_lr" in group for group in groups):  # torch's schedulers keep it, in checkpoints too
+    if name == LR and all("initial_lr" in group for group in groups):
+        # A scheduler of torch was here, now or in the checkpoint: it keeps the rate that each group began with,
+        # whatever the rates are now.
         own, whole = [float(group["initial_lr"]) for group in groups], read(optimizer.defaults, LR)
     else:
         own = [read(group, name) for group in groups]
-        known = KNOWN.get(optimizer, {}).get(name, [])
         if _explained(own, known):
+            # A second driver of one optimizer: a training in two phases, or a notebook cell that is run again. The
+            # values are where the first driver left them, and so no ratios to the default any more.
             return list(known)
         if name != LR and _with_and_without(own, read(optimizer.defaults, name)):
             return [float(value > 0) for value in own]
@@ -92,13 +105,14 @@ def _explained(own: Sequence[float], known: Sequence[float]) -> bool:
         return False
     wholes = [value / ratio for value, ratio in zip(own, known, strict=True) if ratio]
     rest = [value for value, ratio in zip(own, known, strict=True) if not ratio]
-    return not any(rest) and all(math.isclose(each, wholes[0], rel_tol=1e-6) for each in wholes)
+    return not any(rest) and all(_close(whole, wholes[0]) for whole in wholes)
 
 
 def _with_and_without(own: Sequence[float], default: float) -> bool:
     """Whether some groups have one value and all others none, and the default is a library's, which nobody uses.
 
-    Such are the groups with and without weight decay that most training scripts make.
+    Such are the groups with and without weight decay that most training scripts make: [0.1, 0.0] in an AdamW, whose
+    default of 0.01 nobody has asked for. Of a learning rate 0.0 is no such habit, so it is not judged by this.
     """
     return default not in own and 0.0 in own and len(set(own)) == 2
 
@@ -106,28 +120,37 @@ def _with_and_without(own: Sequence[float], default: float) -> bool:
 def _whole(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: str, own: list[float]) -> float:
     """Return what the groups' values are ratios to: the optimizer's default, or the value of the policy's last update.
 
-    A new optimizer has values of its own; one that a policy has moved (resumed from a checkpoint, or used a second
-    time) carries those of its last update. Where neither explains them, a guess would train at a wrong rate in silence.
+    Raises DriveError where neither explains them.
     """
     default, used = read(optimizer.defaults, name), _used(optimizer)
+    # Groups that agree need no whole: their ratio is 1. But all of them at 0, below a default that is not, may be what
+    # is left at the end of a decay, and then the ratios are lost.
     if len(set(own)) == 1 and (own[0] or not default or policy[name] == Constant(0.0)):
         return default
-    before = {policy[name](step) for step in (start - 1, start) if start}
-    moved: set[float] = {value for value in before if value and _among(value, own)}
-    if not used and (not moved or moved == {default} or _keeps_state(optimizer)):
+    # An optimizer that comes out of a checkpoint carries the values of the update before `start`, or of `start` where
+    # its driver was attached, and the group at ratio 1 has such a value itself.
+    last = {policy[name](step) for step in (start - 1, start) if start}
+    carried: set[float] = {value for value in last if value and _among(value, own)}
+    # A new optimizer has what its maker wrote, in ratio to the default. Only plain SGD looks new after its updates.
+    if not used and (not carried or carried == {default} or _keeps_state(optimizer)):
         return default
-    candidates = moved if used and moved else moved | ({default} if _among(default, own) else set())
+    # Used, and no value of the policy in it: its first policy began elsewhere, or left one group at the default.
+    candidates = carried if used and carried else carried | ({default} if _among(default, own) else set())
     if len(candidates) == 1:
         return candidates.pop()
     raise DriveError(
-        f"the parameter groups of {type(optimizer).__name__} have {name} {', '.join(f'{each:g}' for each in own)}: "
+        f"the parameter groups of {type(optimizer).__name__} have {name} {', '.join(f'{value:g}' for value in own)}: "
         "ratios neither to its default nor to what the policy would last have set. Make the driver before the "
         "optimizer's first update, and before loading a checkpoint into it."
     )
 
 
+def _close(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-6)  # a tensor holds its value in float32
+
+
 def _among(value: float, own: list[float]) -> bool:
-    return any(math.isclose(value, each, rel_tol=1e-6) for each in own)  # a tensor holds its value in float32
+    return any(_close(value, other) for other in own)
 
 
 def _used(optimizer: torch.optim.Optimizer) -> bool:

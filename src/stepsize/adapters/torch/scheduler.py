@@ -8,10 +8,8 @@ from typing import Any, Literal
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from stepsize.adapters.torch.fingerprints import fingerprint
-from stepsize.adapters.torch.groups import plain
-from stepsize.adapters.torch.ratios import Spread
-from stepsize.adapters.torch.updates import after_update
+from stepsize.adapters.torch.driver import fingerprint
+from stepsize.adapters.torch.groups import after_update, plain
 from stepsize.adapters.torch.writer import Writer
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.policies import LR, Groups, Policy
@@ -27,17 +25,16 @@ class PolicyLR(LRScheduler):
     def __init__(self, optimizer: Any, policy: Policy | Groups, last_epoch: int = -1) -> None:
         self.optimizer = plain(optimizer)
         self._given = policy
-        spread = Spread(self.optimizer, policy, last_epoch + 1)
-        self.policy = spread.policy
+        self._write = Writer(self.optimizer, policy, last_epoch + 1)
+        self.policy = self._write.policy
         self.policy[LR].table(0, 1)
-        self._write = Writer(self.optimizer, spread)
         for group in self.optimizer.param_groups:  # where everybody looks for the rate that a schedule multiplies
             rate = group["lr"]
             group.setdefault("initial_lr", rate.clone() if isinstance(rate, torch.Tensor) else rate)
         self.base_lrs = [group["initial_lr"] for group in self.optimizer.param_groups]
         self.last_epoch = last_epoch + 1
         self._step_count = 1
-        self._place()
+        self._set()
 
     def get_lr(self) -> list[float | torch.Tensor]:
         """Return the learning rate of each group: a function of `last_epoch`, the number of updates made, alone."""
@@ -59,7 +56,7 @@ class PolicyLR(LRScheduler):
     def _update_lr(self, epoch: int | None = None) -> None:
         """Go to an epoch; torch's SequentialLR asks for this."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        self._place()
+        self._set()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step and the policy's spec: plain numbers and strings."""
@@ -77,10 +74,10 @@ class PolicyLR(LRScheduler):
             )
         self.last_epoch = int(state_dict["step"])
         self._step_count = self.last_epoch + 1
-        self._place()
+        self._set()
 
-    def _place(self) -> None:
-        self._write.place(max(0, self.last_epoch), self.optimizer.param_groups)
+    def _set(self) -> None:
+        self._write.write(max(0, self.last_epoch), self.optimizer.param_groups)
 
 
 class AttachedLR(PolicyLR):
@@ -113,7 +110,7 @@ def as_lr_scheduler(
 ) -> PolicyLR:
     """Return `policy` as a torch LRScheduler, for trainers that own the loop.
 
-    policy: bound (`policy.over(steps)`), since a scheduler is never told the horizon.
+    policy: bound (`policy.over(steps)`), since a scheduler is never given the horizon.
     counts: "calls" moves on with each call of `step()`, as torch's own do; "updates" with each update that the
         optimizer makes, for a trainer that calls too often (Accelerate), or after updates that a GradScaler skipped.
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stepsize import load, ramp, save, suggest
-from stepsize.adapters.range_test import Ramp, exploded, joined, number
+from stepsize.adapters.range_test import Ramp, exploded, joined
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 
 
@@ -73,12 +73,12 @@ def test_a_ramp_that_ended_in_an_explosion_can_be_read():
 
 
 def test_batches_at_one_rate_are_averaged():
-    told = iter(np.arange(80.0))
+    losses = iter(np.arange(80.0))
     ramp = Ramp(0.001, 1.0, 20, batches=4)
     rates = []
     while ramp.going:
         rates.append(ramp.rate)
-        ramp.tell(100 + next(told))
+        ramp.tell(100 + next(losses))
     sweep = ramp.sweep()
     assert rates == np.repeat(sweep.rates, 4).tolist()
     assert sweep.losses[:, 0].tolist() == [101.5 + 4 * point for point in range(20)]
@@ -125,20 +125,13 @@ def test_seeds_are_columns_and_a_shorter_one_has_no_losses_behind_its_end(tmp_pa
     assert np.array_equal(again.losses, sweep.losses, equal_nan=True)
 
 
-@pytest.mark.parametrize(
-    "loss", [1, 1.0, np.float32(1), np.array(1.0), torch.tensor(1.0), torch.tensor(1.0, requires_grad=True)]
-)
-def test_a_loss_is_a_number_of_any_library(loss):
-    assert number(loss) == 1.0
-
-
 @pytest.mark.parametrize("loss", [None, "1.0", "one", [1.0], {}, 1j])
 def test_what_is_no_number_is_refused(loss):
     with pytest.raises(TaskError, match="a loss is one number, not"):
         ramp(lambda rate: loss)
 
 
-@pytest.mark.parametrize("loss", [torch.ones(8), np.ones((8, 1)), torch.ones(1)])
+@pytest.mark.parametrize("loss", [torch.ones(8), np.ones((8, 1))])
 def test_the_losses_of_a_whole_batch_are_refused(loss):
     with pytest.raises(TaskError, match=r"one number, not an array of shape .*take its mean"):
         ramp(lambda rate: loss)

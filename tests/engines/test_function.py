@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from stepsize import FunctionTask, Strategy, Task, advise, load, load_task, race, range_test, save
+from stepsize import FunctionTask, Strategy, Task, advise, load, load_task, race, ramp, range_test, save
 from stepsize.engines import Function, Loop, choose
-from stepsize.engines.function_trial import FunctionTrial, number
+from stepsize.engines.function_trial import FunctionTrial
 from stepsize.jobs import Journal, Runner, fan, value_test
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import JournalError, ParameterError, TaskError
@@ -168,11 +168,11 @@ WRONG = {
     "reports before": (lambda trial: trial.report(1.0), r"before the loop"),
     "vector": (loop(lambda trial, step: trial.report(np.ones(3))), r"not an array of shape \(3,\).*take its mean"),
     "tensor": (loop(lambda trial, step: trial.report(torch.ones(2, 2))), r"not an array of shape \(2, 2\)"),
-    "text": (loop(lambda trial, step: trial.report("0.5")), "a loss of one number, not '0.5'"),
-    "nothing": (loop(lambda trial, step: trial.report(None)), "a loss of one number, not None"),
+    "text": (loop(lambda trial, step: trial.report("0.5")), "a loss is one number, not '0.5'"),
+    "nothing": (loop(lambda trial, step: trial.report(None)), "a loss is one number, not None"),
     "bad score": (
         loop(lambda trial, step: trial.report(1.0, score=lambda: "good")),
-        "a score of one number, not 'good'",
+        "a score is one number, not 'good'",
     ),
     "forgets a score": (loop(lambda trial, step: trial.report(1.0, None if step else 1.0)), "no score was given after"),
     "nan at once": (
@@ -310,17 +310,19 @@ def test_a_score_is_asked_for_only_when_it_is_due():
     assert list(curves.scores[:, 0]) == [3.0, 7.0, 9.0]
 
 
-@pytest.mark.parametrize("value", [2, 2.0, np.float32(2), np.array([2.0]), np.array(2), torch.tensor([[2.0]])])
-def test_a_number_of_any_kind_is_a_number(value):
-    assert number(value, "loss") == 2.0
+@pytest.mark.parametrize("loss", [None, "1.0", [1.0], {}, 1j, np.ones(3), torch.ones(2, 2)])
+def test_a_trial_and_a_range_test_refuse_a_loss_in_the_same_words(loss):
+    """Both take what `as_number` takes."""
 
+    def report():
+        Function().run(task(loop(lambda trial, step: trial.report(loss))), [Trial(field(0.5)[0], 0)], 2)
 
-def test_a_number_of_jax_is_one_and_a_traced_one_is_not():
-    jax = pytest.importorskip("jax")
-    assert number(jax.numpy.asarray(2.0), "loss") == 2.0
-    assert number(torch.tensor(2.0, requires_grad=True), "loss") == 2.0
-    with pytest.raises(TaskError, match="outside of compiled code"):
-        jax.jit(lambda x: number(x, "loss"))(1.0)
+    errors = []
+    for attempt in (lambda: ramp(lambda _: loss), report):
+        with pytest.raises(TaskError, match="a loss is one number, not") as refused:
+            attempt()
+        errors.append(str(refused.value))
+    assert errors[0] in errors[1]
 
 
 def test_a_compiled_loop_takes_the_whole_table():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from stepsize.kernel.arrays import words
+from stepsize.kernel.arrays import functions
 from stepsize.policies import RECIPES
 from stepsize.schedules import (
     Constant,
@@ -63,13 +63,13 @@ def test_a_strict_array_api_library_gives_the_table_in_float64(schedule):
 
 
 @schedules
-def test_a_formula_calls_only_the_ten_words(schedule):
+def test_a_formula_calls_only_the_ten_functions(schedule):
     recorder = Recorder()
     schedule.value(np.arange(9.0), recorder)
     assert recorder.used <= WORDS
 
 
-def test_the_ten_words_are_ten():
+def test_the_ten_functions_are_ten():
     assert sorted(WORDS) == ["abs", "clip", "cos", "exp", "floor", "log", "maximum", "minimum", "sqrt", "where"]
 
 
@@ -140,6 +140,6 @@ def test_torch_compiles_a_formula_as_one_graph(name):
     """`fullgraph` refuses a break; the backend is left out, since generating code takes seconds and changes nothing."""
     schedule = SCHEDULES[name]
     steps = torch.arange(STEPS + 9, dtype=torch.float64)
-    xp = words(steps)
+    xp = functions(steps)
     compiled = torch.compile(lambda t: schedule.value(t, xp), fullgraph=True, backend="aot_eager")
     np.testing.assert_allclose(compiled(steps).numpy(), schedule.table(0, STEPS + 9), rtol=0, atol=1e-12)

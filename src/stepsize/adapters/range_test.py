@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from stepsize.kernel.arrays import as_number
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError, brief
 from stepsize.results import Sweep
 from stepsize.schedules import Exponential, Linear, Schedule
@@ -106,7 +107,7 @@ class Ramp:
 
         Raises TaskError for what is no number, and when the first loss is NaN or infinite.
         """
-        value = number(loss)
+        value = as_number(loss, "loss")
         if not self._losses and not self._here and not math.isfinite(value):
             raise TaskError(
                 f"the first loss is {value}, before any update, so no learning rate can help. Look at the data and at "
@@ -126,7 +127,7 @@ class Ramp:
 
         Raises TaskError for what is no number.
         """
-        self._held_out[self.point] = number(loss)
+        self._held_out[self.point] = as_number(loss, "loss")
 
     def sweep(self, task: str = "", *, seed: int = 0, **known: Any) -> Sweep:
         """Return what was recorded: the rates that were used, each with the loss that belongs to it.
@@ -164,20 +165,6 @@ def exploded(losses: Sequence[float], head: int = HEAD) -> bool:
     start = median(first)
     scale = max(abs(start), max(first) - min(first), start - min(losses))
     return scale > 0 and last - start > (EXPLODED - 1) * scale
-
-
-def number(loss: Any) -> float:
-    """Return a loss as a float: a number, or an array of any library without dimensions.
-
-    Raises TaskError for anything else.
-    """
-    shape = tuple(getattr(loss, "shape", ()))
-    if shape:
-        raise TaskError(f"a loss is one number, not an array of shape {shape}; take its mean.")
-    try:
-        return math.fsum([loss.detach() if hasattr(loss, "detach") else loss])
-    except (TypeError, ValueError, OverflowError):
-        raise TaskError(f"a loss is one number, not {brief(loss)}; return it from the step, or tell it.") from None
 
 
 def ramp(

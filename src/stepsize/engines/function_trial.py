@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stepsize.adapters.torch import Driver, build_optimizer
-from stepsize.kernel.arrays import Floats
+from stepsize.kernel.arrays import Floats, as_number
 from stepsize.kernel.errors import ParameterError, TaskError, brief
 from stepsize.policies import LR, Policy
 from stepsize.rules import Rule
@@ -112,7 +112,7 @@ class FunctionTrial:
             )
         if len(self.losses) > self.step:
             raise TaskError(f"update {self.step} was reported twice; call trial.report(loss) once in every step.")
-        self.losses.append(number(loss, "loss"))
+        self.losses.append(as_number(loss, "loss"))
         self._scored |= score is not None
         if len(self.losses) in self._points:
             self.scores.append(self._score(score) if self._lives else math.nan)
@@ -121,7 +121,7 @@ class FunctionTrial:
 
     def _score(self, score: Any) -> float:
         if score is not None:
-            return number(score() if callable(score) else score, "score")
+            return as_number(score() if callable(score) else score, "score")
         if self._scored:
             raise TaskError(
                 f"no score was given after update {self.step}, where one is due, but earlier ones were. Give a "
@@ -161,26 +161,6 @@ class FunctionTrial:
                 f"the training function returned {brief(returned)}, which nobody reads; report a score instead: "
                 "trial.report(loss, score=lambda: ...)."
             )
-
-
-def number(value: Any, what: str) -> float:
-    """Return a number of any framework as a float.
-
-    Raises TaskError for anything else.
-    """
-    found = value.detach() if hasattr(value, "detach") else value
-    shape = tuple(getattr(found, "shape", ()))
-    try:
-        if isinstance(found, str | bytes) or math.prod(shape) != 1:
-            raise TypeError  # noqa: TRY301  (told below, as all that is no number)
-        return float(found.reshape(()) if shape else found)
-    except (TypeError, ValueError, RuntimeError) as error:
-        kind = f"an array of shape {shape}" if shape else brief(value)
-        more = f" ({error})" if str(error) else ""
-        raise TaskError(
-            f"trial.report takes a {what} of one number, not {kind}{more}; take its mean, and report it outside of "
-            "compiled code."
-        ) from None
 
 
 def _applied(policy: Policy, rule: Rule, base: Rule | None) -> Policy:

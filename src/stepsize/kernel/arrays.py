@@ -6,6 +6,7 @@ argument. This is the only file that looks at which library that is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import array_api_compat as compat
 import numpy as np
 import numpy.typing as npt
 
+from stepsize.kernel.errors import TaskError, brief
 from stepsize.kernel.optional import need
 
 Array = Any
@@ -37,17 +39,17 @@ def namespace(*arrays: Array) -> Any:
     return compat.array_namespace(*arrays)
 
 
-def words(array: Array) -> Any:
-    """Return the namespace for the ten words of a formula, with numbers for arguments, of the library of `array`.
+def functions(array: Array) -> Any:
+    """Return the namespace of the ten functions of a formula, with numbers for arguments, of the library of `array`.
 
     torch gets its own functions directly: the compatibility layer asks for result types, which `torch.compile` cannot
     put into a graph.
     """
-    return _torch_words() if compat.is_torch_array(array) else namespace(array)
+    return _torch_functions() if compat.is_torch_array(array) else namespace(array)
 
 
 @cache
-def _torch_words() -> Any:
+def _torch_functions() -> Any:
     torch = need("torch")
 
     def maximum(first: Array, second: Array) -> Array:
@@ -56,7 +58,7 @@ def _torch_words() -> Any:
     def minimum(first: Array, second: Array) -> Array:
         return torch.minimum(first, second) if isinstance(second, torch.Tensor) else torch.clamp(first, max=second)
 
-    same = {word: getattr(torch, word) for word in ("abs", "clip", "cos", "exp", "floor", "log", "sqrt", "where")}
+    same = {name: getattr(torch, name) for name in ("abs", "clip", "cos", "exp", "floor", "log", "sqrt", "where")}
     return SimpleNamespace(**same, maximum=maximum, minimum=minimum)
 
 
@@ -91,3 +93,28 @@ def look_up(values: Sequence[float], t: Array, xp: Any) -> Array:
 def floats(values: object) -> Floats:
     """Return `values` as a NumPy array of float64."""
     return cast("Floats", np.asarray(values, dtype=np.float64))
+
+
+def as_number(value: Any, noun: str) -> float:
+    """Return one number of any framework, with or without a gradient, as a float.
+
+    noun: what it is, for the error. An array may have dimensions as long as it has one element.
+
+    Raises TaskError for anything else.
+
+    >>> as_number(np.float32(0.5), "loss"), as_number(np.array([[2.0]]), "loss")
+    (0.5, 2.0)
+    """
+    detached = value.detach() if hasattr(value, "detach") else value
+    shape = tuple(getattr(detached, "shape", ()))
+    try:
+        if isinstance(detached, str | bytes) or math.prod(shape) != 1:
+            raise TypeError  # noqa: TRY301  (refused below, as all that is no number)
+        return float(detached.reshape(()) if shape else detached)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        kind = f"an array of shape {shape}" if shape else brief(value)
+        more = f" ({error})" if str(error) else ""
+        raise TaskError(
+            f"a {noun} is one number, not {kind}{more}: give a float, or an array of one element in any framework, "
+            "outside of compiled code; take its mean."
+        ) from None

@@ -75,7 +75,7 @@ class Schedule(Spec, ABC):
     def __call__(self, step: Array) -> Any:
         """Return the value that update number `step` uses: a float for an int, an array for an array."""
         if arrays.is_array(step) and getattr(step, "ndim", 0) + (not isinstance(step, np.generic)) > 0:
-            return self.value(arrays.real(step, arrays.namespace(step)), arrays.words(step))
+            return self.value(arrays.real(step, arrays.namespace(step)), arrays.functions(step))
         first = whole_step(step)
         return float(self.table(first, first + 1)[0])
 

@@ -32,7 +32,7 @@ _LIKE = ops.convert_to_tensor(0)
 _NATIVE = arrays.is_array(_LIKE)
 _NAMESPACE = arrays.namespace(_LIKE) if _NATIVE else ops  # the library's own: `keras.ops.maximum` rounds to float32
 _FLOAT = keras.backend.standardize_dtype(arrays.real(_LIKE, _NAMESPACE).dtype) if _NATIVE else "float64"
-_WORDS = arrays.words(_LIKE) if _NATIVE else ops
+_FUNCTIONS = arrays.functions(_LIKE) if _NATIVE else ops
 
 ATTRIBUTES = {
     "momentum": ("beta_1", "momentum"),
@@ -147,9 +147,9 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looke
                 initializer=keras.initializers.Constant(slot.item()),
                 dtype=_wide(variable.dtype),
                 layout=layout,
-                name=f"{called}_slot{place}",
+                name=f"{called}_slot{index}",
             )
-            for place, slot in enumerate(first)
+            for index, slot in enumerate(first)
         ]
 
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
@@ -324,7 +324,7 @@ def _clock(step: Any, accumulation: int = 1) -> tuple[Array, Any]:
     """Return the update that batch number `step` belongs to, as floats, and the namespace for formulas of it."""
     t = ops.convert_to_tensor(step)
     t = ops.floor_divide(t, accumulation) if accumulation > 1 else t
-    return ops.cast(t, _FLOAT), _WORDS
+    return ops.cast(t, _FLOAT), _FUNCTIONS
 
 
 def _next(optimizer: Any) -> tuple[int, int]:

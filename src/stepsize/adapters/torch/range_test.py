@@ -22,11 +22,12 @@ from typing import Any, Literal, Self
 import torch
 from torch import distributed
 
-from stepsize.adapters.range_test import Ramp, endless, number
+from stepsize.adapters.range_test import Ramp, endless
 from stepsize.adapters.torch.groups import after_update, paused, plain
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.adapters.torch.rates import Rates
 from stepsize.adapters.torch.snapshots import restored, resumable
+from stepsize.kernel.arrays import as_number
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.results import Sweep
 from stepsize.theory.range_test import HIGH, LOW
@@ -149,11 +150,11 @@ class RangeTest:
         if isinstance(loss, torch.Tensor) and not loss.shape:
             self._told.append(loss.detach())  # read at the end of the turn, when the device is done with it
         else:
-            self._told.append(number(loss))
+            self._told.append(as_number(loss, "loss"))
 
     def tell_held_out(self, loss: Any) -> None:
         """Tell a validation loss, taken before this turn's update; `validate=` does so by itself."""
-        total, processes = self._summed(number(loss), 1)
+        total, processes = self._summed(as_number(loss, "loss"), 1)
         self._ramp.tell_held_out(total / processes)
 
     @property
@@ -189,7 +190,7 @@ class RangeTest:
 
         All processes have the same answer, so all of them go on, or none.
         """
-        values = [number(loss) for loss in self._told]
+        values = [as_number(loss, "loss") for loss in self._told]
         total, count, made, processes = self._summed(sum(values), len(values), updates, 1)
         return total / count if count else None, int(made / processes)
 
@@ -208,7 +209,7 @@ class RangeTest:
             loss = validate()
         for module, training in modes:
             module.training = training
-        return number(loss)
+        return as_number(loss, "loss")
 
     def _counting(self, place: int) -> Callable[[torch.optim.Optimizer], None]:
         def count(_: torch.optim.Optimizer) -> None:

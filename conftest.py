@@ -13,7 +13,7 @@ ADAPTERS = Path(__file__).parent / "src" / "stepsize" / "adapters"
 NEEDED = re.compile(r"""= need\(["'](\w+)""")
 
 
-def _missing(module):
+def _missing(module: Path) -> bool:
     """Whether an adapter needs a package, as it is imported, that is not installed."""
     packages = NEEDED.findall(module.read_text(encoding="utf-8"))
     return any(importlib.util.find_spec(package) is None for package in packages)

@@ -1,4 +1,4 @@
-"""A driver's other ways: attached, told its step, told the loss, with declared groups; and what it refuses."""
+"""A driver's other ways: attached, set to a step, given the loss, with declared groups; and what it refuses."""
 
 import gc
 import weakref
@@ -89,17 +89,17 @@ def test_a_loop_that_makes_no_update_is_told_so(monkeypatch):
 
 def test_set_follows_a_loop_that_tells_its_step():
     optimizer = optimizer_of()
-    told = drive(optimizer, LINE, 4)
+    driver = drive(optimizer, LINE, 4)
     seen = []
     for step in (0, 1, 1, 3):
-        told.set(step)
+        driver.set(step)
         seen.append(rates(optimizer)[0])
     assert seen == [1.0, 0.75, 0.75, 0.25]
-    assert told.step == 4
+    assert driver.step == 4
     with pytest.raises(DriveError, match="after update 3 comes no update 2: training does not go backwards"):
-        told.set(2)
+        driver.set(2)
     with pytest.warns(UserWarning, match="behind the horizon"):
-        told.set(4)
+        driver.set(4)
 
 
 def test_two_drivers_of_one_optimizer_are_refused_at_their_second_update():

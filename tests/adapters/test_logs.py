@@ -34,8 +34,8 @@ def update(optimizer):
     optimizer.step()
 
 
-def told():
-    """A log that is a function, and what it was told."""
+def recorded():
+    """A log that is a function, and what it was given."""
     rows = []
     return (lambda step, values: rows.append((step, values))), rows
 
@@ -70,7 +70,7 @@ def test_the_file_is_the_table(attached, tmp_path):
 
 
 def test_a_driver_that_is_told_its_step_logs_it():
-    optimizer, (log, rows) = optimizer_of(), told()
+    optimizer, (log, rows) = optimizer_of(), recorded()
     driver = drive(optimizer, LINE, 4, log=log)
     for step in (0, 2, 3):
         driver.set(step)
@@ -80,14 +80,14 @@ def test_a_driver_that_is_told_its_step_logs_it():
 
 def test_groups_are_logged_by_their_place_or_name():
     for groups, names in (([{}, {"lr": 0.25}], ["0", "1"]), ([{"name": "head"}, {"lr": 0.25}], ["head", "1"])):
-        optimizer, (log, rows) = optimizer_of(*groups), told()
+        optimizer, (log, rows) = optimizer_of(*groups), recorded()
         run(optimizer, drive(optimizer, LINE, 2, log=log))
         first, second = (f"lr/{name}" for name in names)
         assert rows == [(0, {first: 1.0, second: 0.5}), (1, {first: 0.5, second: 0.25})]
 
 
 def test_declared_groups_are_logged():
-    optimizer, (log, rows) = optimizer_of({"name": "head"}, {"name": "body"}), told()
+    optimizer, (log, rows) = optimizer_of({"name": "head"}, {"name": "body"}), recorded()
     run(optimizer, drive(optimizer, Groups(LINE, {"body": {"lr": 0.5}, "head": {}}), 1, log=log))
     assert rows == [(0, {"lr/head": 1.0, "lr/body": 0.5})]
 
@@ -108,7 +108,7 @@ def test_a_group_that_is_added_needs_no_new_column(tmp_path):
 
 
 def test_accumulated_batches_are_logged_once():
-    optimizer, (log, rows) = optimizer_of(), told()
+    optimizer, (log, rows) = optimizer_of(), recorded()
     for turn, _ in enumerate(drive(optimizer, LINE, 4, log=log).attach()):
         if turn % 3 == 2:
             update(optimizer)
@@ -117,7 +117,7 @@ def test_accumulated_batches_are_logged_once():
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_skipped_updates_are_not_logged(fused):
-    optimizer, (log, rows) = optimizer_of(fused=fused), told()
+    optimizer, (log, rows) = optimizer_of(fused=fused), recorded()
     (weight,) = optimizer.param_groups[0]["params"]
     scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
     for turn, _ in enumerate(drive(optimizer, LINE, 4, log=log).attach()):
@@ -130,7 +130,7 @@ def test_skipped_updates_are_not_logged(fused):
 
 def test_what_the_loss_has_changed_is_logged_as_it_was_used():
     """`tell` sets an attached driver's rate at once, after the schedule has set it and before the update."""
-    optimizer, (log, rows) = optimizer_of(), told()
+    optimizer, (log, rows) = optimizer_of(), recorded()
     driver = drive(optimizer, Policy(lr=1.0), 3, feedback=Plateau(factor=0.5, patience=0), log=log).attach()
     used = []
     optimizer.register_step_pre_hook(lambda optimizer, *_: used.append(optimizer.param_groups[0]["lr"]))

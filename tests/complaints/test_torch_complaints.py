@@ -149,7 +149,7 @@ def test_c09_a_run_that_is_made_longer():
     schedule = Cosine(0.1, 0.0).over(10)
     longer = with_horizon(schedule, 20)
     assert longer(8) == Cosine(0.1, 0.0, 20)(8)
-    assert jump(schedule, longer, 5) == pytest.approx(1.7071, abs=1e-4)  # told before it happens
+    assert jump(schedule, longer, 5) == pytest.approx(1.7071, abs=1e-4)  # known before it happens
 
 
 def test_c13_a_checkpoint_knows_its_schedule():

@@ -1,14 +1,36 @@
-"""A loop of Accelerate that notes the values of each update; as a program, one of two processes of it."""
+"""Accelerate: a policy as a scheduler that it prepares, or as an attached driver that it checkpoints."""
 
-import sys
-from pathlib import Path
-
-import processes
 import tinynet as tiny
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
 
 from stepsize import as_lr_scheduler, drive
+
+WAYS = ("scheduler", "driver")
+STOPS = (4, 6)
+
+
+def train(
+    way, folder, *, policy=tiny.POLICY, steps=tiny.STEPS, accumulation=1, infinite=(), stop=tiny.STEPS, resume=False
+):
+    """Accelerate has a GradScaler for fp16 on an accelerator alone; here it is given the one of the CPU.
+
+    A fused optimizer is called for an update that is to be skipped, so Accelerate does not see that it was.
+    """
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0) if infinite else None
+    more = {"gradient_accumulation_steps": accumulation} if accumulation > 1 else {}
+    batches = 4 * accumulation * tiny.PROCESSES
+    parts = prepared(way, policy=policy, steps=steps, batches=batches, fused=bool(infinite), scaler=scaler, **more)
+    if resume:
+        parts[0].load_state(folder)
+    begin = (parts[4].step if way == "driver" else parts[4].scheduler.last_epoch) * accumulation
+    seen = go_on(*parts, begin=begin, end=accumulation * stop + len(infinite), infinite=infinite)
+    if tiny.PROCESSES == 1:
+        parts[0].save_state(folder)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+    return seen, tiny.weights(parts[1])
 
 
 def prepared(way, *, fused=False, steps=tiny.STEPS, policy=tiny.POLICY, batches=4, scaler=None, **arguments):
@@ -30,7 +52,7 @@ def prepared(way, *, fused=False, steps=tiny.STEPS, policy=tiny.POLICY, batches=
     return accelerator, net, optimizer, loader, moves
 
 
-def train(accelerator, net, optimizer, loader, moves, *, begin=0, end=12, infinite=()):
+def go_on(accelerator, net, optimizer, loader, moves, *, begin=0, end=12, infinite=()):
     """Train from one batch to another, and return the values of each update that has changed the weights."""
     seen, batches = [], begin
     while batches < end:
@@ -50,18 +72,3 @@ def train(accelerator, net, optimizer, loader, moves, *, begin=0, end=12, infini
             if not torch.equal(before[1], tiny.weights(net)):
                 seen.append(before[0])
     return seen
-
-
-def work(folder):
-    kept = {}
-    for way in ("scheduler", "driver"):
-        parts = prepared(way, batches=8)
-        kept[way] = {"seen": train(*parts), "weights": tiny.weights(parts[1])}
-    accelerator = parts[0]
-    torch.save({**kept, "processes": accelerator.num_processes}, folder / f"{accelerator.process_index}.pt")
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    work(Path(sys.argv[1]))
-    processes.leave()

@@ -12,13 +12,13 @@ from patience import HUNG
 from torch import distributed
 
 
-def two(script, folder):
+def two(script, folder, *arguments):
     """Run a script twice, as torchrun would: with an address in common, and each with its own rank."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     both = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    _wait([_start(script, folder, {**both, "RANK": rank, "LOCAL_RANK": rank}) for rank in "01"])
+    _wait([_start(script, [folder, *arguments], {**both, "RANK": rank, "LOCAL_RANK": rank}) for rank in "01"])
 
 
 def leave():
@@ -33,8 +33,8 @@ def _wait(started):
     end = time.monotonic() + HUNG
     try:
         for process in started:
-            said, _ = process.communicate(timeout=max(0.1, end - time.monotonic()))
-            assert process.returncode == 0, said[-3000:]
+            output, _ = process.communicate(timeout=max(0.1, end - time.monotonic()))
+            assert process.returncode == 0, output[-3000:]
     finally:
         for process in started:
             if process.poll() is None:
@@ -43,12 +43,12 @@ def _wait(started):
             process.stdout.close()
 
 
-def _start(script, folder, settings):
+def _start(script, arguments, settings):
     here = Path(__file__).parent
     path = os.pathsep.join([str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **settings}
     return subprocess.Popen(
-        [sys.executable, here / script, folder],
+        [sys.executable, here / script, *arguments],
         env=environment,
         start_new_session=True,
         stdout=subprocess.PIPE,

@@ -14,8 +14,9 @@ PAGES = [*sorted((DOCS / "how-to").glob("*.md")), DOCS / "race.md", DOCS / "refi
 PAGES.remove(DOCS / "how-to" / "task.md")  # its blocks are files, one by one: tests/problems/test_task_page.py
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^<!-- run: (.*) -->")
-NEEDS = {"cluster": "ray", "composer": "composer", "fastai": "fastai"}
-"""Frameworks that the tests are not installed with."""
+ADAPTERS = Path(__file__).parents[2] / "src" / "stepsize" / "adapters"
+NEEDS = {"cluster": "ray", **{adapter.stem: adapter.stem for adapter in ADAPTERS.iterdir()}}
+"""What a page needs, by its name: the page of an adapter is called as the framework is."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

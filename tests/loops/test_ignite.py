@@ -1,15 +1,10 @@
-"""Ignite: an attached driver in a trainer of its own making, and the policy as one of its parameter schedulers."""
+"""Ignite: what a policy does with its own parameter schedulers, its history and its plots."""
 
-import sys
-from pathlib import Path
-
-import ignite.distributed as idist
-import processes
 import pytest
 import tinynet as tiny
 import torch
 from ignite.engine import Engine, Events, create_supervised_trainer
-from ignite.handlers import Checkpoint, DiskSaver, LRScheduler
+from ignite.handlers import LRScheduler
 from ignite.handlers.param_scheduler import (
     ConcatScheduler,
     LinearCyclicalScheduler,
@@ -25,16 +20,6 @@ from stepsize.policies import Groups, cosine
 from stepsize.schedules import Linear
 
 EPOCH = STEPS // 3
-KINDS = ("driver", "scheduler")
-
-
-def policy_in(kind, trainer, optimizer, every=1):
-    """The policy in one of its two ways: an attached driver, or a handler of the trainer."""
-    if kind == "driver":
-        return drive(optimizer, POLICY, STEPS).attach()
-    scheduler = PolicyScheduler(optimizer, POLICY, STEPS)
-    scheduler.attach(trainer, Events.ITERATION_STARTED(every=every))
-    return scheduler
 
 
 def trainer_of(net, optimizer, **arguments):
@@ -46,50 +31,6 @@ def trainer_of(net, optimizer, **arguments):
 
 def batches(count):
     return [tiny.batch(step) for step in range(count)]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_values_right_at_each_update(kind):
-    net = tiny.model()
-    optimizer = tiny.two_groups(net)
-    trainer, seen = trainer_of(net, optimizer)
-    policy_in(kind, trainer, optimizer)
-    trainer.run(batches(EPOCH), max_epochs=3)
-    assert seen == tiny.expected()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_resume_is_bit_identical(kind, tmp_path):
-    """Stopped after an epoch: Ignite begins an epoch that broke off anew, whatever the policy does."""
-
-    def run(epochs, checkpoint=None):
-        net = tiny.model()
-        optimizer = tiny.two_groups(net)
-        trainer, _ = trainer_of(net, optimizer)
-        parts = {"trainer": trainer, "policy": policy_in(kind, trainer, optimizer), "net": net, "optimizer": optimizer}
-        saver = DiskSaver(tmp_path, create_dir=False, require_empty=False)
-        trainer.add_event_handler(Events.EPOCH_COMPLETED, Checkpoint(parts, saver, filename_pattern="checkpoint.pt"))
-        if checkpoint is not None:
-            Checkpoint.load_objects(parts, checkpoint)
-        trainer.add_event_handler(Events.EPOCH_COMPLETED(once=epochs), trainer.terminate)
-        trainer.run(batches(EPOCH), max_epochs=3)
-        return tiny.weights(net)
-
-    whole = run(3)
-    run(1)
-    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert checkpoint["policy"]["step"] == EPOCH
-    assert torch.equal(run(3, checkpoint), whole)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_accumulation(kind):
-    net = tiny.model()
-    optimizer = tiny.two_groups(net)
-    trainer, seen = trainer_of(net, optimizer, gradient_accumulation_steps=4)
-    policy_in(kind, trainer, optimizer, every=4)
-    trainer.run(batches(2 * STEPS), max_epochs=2)
-    assert seen == tiny.expected()
 
 
 def test_skipped_steps():
@@ -116,47 +57,6 @@ def test_skipped_steps():
     Engine(process).run(batches(STEPS + 3), max_epochs=1)
     assert driver.step == STEPS
     assert seen == tiny.expected()
-
-
-def work(rank, folder):
-    """One of two processes of `ignite.distributed.Parallel`: this file, run as a program."""
-    torch.set_num_threads(1)
-    for kind in KINDS:
-        net = idist.auto_model(tiny.model())
-        optimizer = idist.auto_optim(tiny.two_groups(net.module))
-        trainer, seen = trainer_of(net, optimizer)
-        policy_in(kind, trainer, optimizer)
-        trainer.run([tiny.batch(2 * step + rank) for step in range(EPOCH)], max_epochs=3)
-        torch.save({"seen": seen, "weights": tiny.weights(net.module)}, folder / f"{kind}{rank}.pt")
-
-
-def test_two_processes(tmp_path):
-    """DistributedDataParallel over gloo, each process with batches of its own: Ignite's values of the table."""
-    processes.two("test_ignite.py", tmp_path)
-    for kind in KINDS:
-        first, second = (torch.load(tmp_path / f"{kind}{rank}.pt", weights_only=True) for rank in range(2))
-        assert torch.equal(first["weights"], second["weights"])
-        assert first["seen"] == second["seen"] == tiny.expected()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_saved_and_reloaded(kind, tmp_path):
-    optimizer = tiny.two_groups(tiny.model())
-    trainer = Engine(lambda *_: None)
-    saved = policy_in(kind, trainer, optimizer)
-    saved.load_state_dict({**saved.state_dict(), "step": 5})
-    saver = DiskSaver(tmp_path, create_dir=False)
-    Checkpoint({"policy": saved, "trainer": trainer}, saver, filename_pattern="saved.pt")(trainer)
-    state = torch.load(tmp_path / "saved.pt", weights_only=True)
-    optimizer = tiny.two_groups(tiny.model())
-    again = policy_in(kind, trainer, optimizer)
-    Checkpoint.load_objects({"policy": again}, state)
-    assert again.state_dict() == saved.state_dict()
-    assert tiny.in_force(optimizer) == tiny.expected()[5]
-    for policy, steps in ((POLICY, STEPS + 1), (cosine(0.1), STEPS)):
-        other = PolicyScheduler(tiny.two_groups(tiny.model()), policy, steps)
-        with pytest.raises(DriveError, match="another policy, horizon or feedback"):
-            Checkpoint.load_objects({"policy": other}, state)
 
 
 def test_the_wrapper_of_ignite_sets_the_rate_of_ours_alone():
@@ -235,9 +135,3 @@ def test_get_param_is_what_the_next_event_sets():
 def test_what_is_no_optimizer_is_refused():
     with pytest.raises(DriveError, match=r"drives a torch\.optim\.Optimizer, not list"):
         PolicyScheduler([], POLICY, STEPS)
-
-
-if __name__ == "__main__":
-    with idist.Parallel(backend="gloo") as parallel:
-        parallel.run(work, Path(sys.argv[1]))
-        processes.leave()

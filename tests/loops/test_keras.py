@@ -66,14 +66,14 @@ def number(value):
 class Watch(keras.callbacks.Callback):
     """Collect something of the model at the end of each batch."""
 
-    def __init__(self, look):
+    def __init__(self, read):
         super().__init__()
-        self.look, self.seen = look, []
+        self.read, self.seen = read, []
 
     def on_train_batch_end(self, batch, logs=None):
         if ON_JAX:
             self.model.jax_state_sync()
-        self.seen.append(self.look(self.model))
+        self.seen.append(self.read(self.model))
 
 
 # The schedule
@@ -278,20 +278,20 @@ def test_accumulation(name):
 
 @pytest.mark.parametrize("kind", ["KerasSchedule", "PolicyCallback"])
 def test_accumulation_of_a_rate(kind):
-    """Keras hands a schedule the number of batches, so it has to be told; the callback asks for `iterations`."""
+    """Keras hands a schedule the number of batches, so it takes their number; the callback asks for `iterations`."""
     k, schedule = 3, Linear(1.0, 0.0).over(STEPS // 3)
     rate = KerasSchedule(schedule, accumulation=k) if kind == "KerasSchedule" else 1.0
     net = model(keras.optimizers.SGD(rate, gradient_accumulation_steps=k))
     drives = [PolicyCallback(Policy(lr=Linear(1.0, 0.0)))] if kind == "PolicyCallback" else []
     rates = []
 
-    class Look(keras.callbacks.Callback):
+    class Note(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             if ON_JAX:
                 self.model.jax_state_sync()
             rates.append(number(self.model.optimizer.learning_rate))
 
-    fit(net, callbacks=[*drives, Look()])
+    fit(net, callbacks=[*drives, Note()])
     assert rates == np.repeat(schedule.table(0, STEPS // k), k).tolist()
 
 
@@ -338,7 +338,7 @@ both = tests.model(KerasOptimizer(tests.strategy(AdamW()), tests.STEPS))
 table = tests.strategy(AdamW()).over(tests.STEPS).table(0, tests.STEPS + 1)
 
 
-def look(net):
+def state(net):
     step = int(tests.number(net.optimizer.iterations))
     assert net.optimizer.values == {name: column[step] for name, column in table.items()}
     for variable in net.trainable_variables:
@@ -347,7 +347,7 @@ def look(net):
     return tests.weights(net)
 
 
-again = tests.Watch(look)
+again = tests.Watch(state)
 tests.fit(both, callbacks=[again])
 np.testing.assert_allclose(again.seen, watch.seen, rtol=1e-4, atol=1e-6)
 assert len(again.seen) == tests.STEPS
@@ -425,10 +425,10 @@ def test_the_callback_moves_everything_on_torch(make, names):
     """As the optimizer had it in the batch; the log of an epoch has the values of its last update."""
     policy = POLICY.only(names)
 
-    def look(net):
+    def state(net):
         return {name: number(getattr(net.optimizer, attribute or name)) for name, attribute in names.items()}
 
-    net, watch = model(make()), Watch(look)
+    net, watch = model(make()), Watch(state)
     history = fit(net, callbacks=[PolicyCallback(policy), watch]).history
     for name, column in policy.over(STEPS).table(0, STEPS).items():
         np.testing.assert_allclose([row[name] for row in watch.seen], column, rtol=1e-6, atol=1e-12)

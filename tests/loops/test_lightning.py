@@ -11,8 +11,7 @@ import tinynet as tiny
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.plugins.precision import MixedPrecision
-from lightning_module import QUIET, module
+from lightning_loop import EPOCHS, Crash, CrashError, module, trainer_of, ways_of
 from tinynet import POLICY, STEPS, loader
 
 from stepsize import Policy
@@ -25,127 +24,27 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*is deprecated"),
 ]
-EPOCHS = 3
-
-
-def trainer_of(*callbacks, package=lightning.pytorch, **arguments):
-    return package.Trainer(**{**QUIET, "max_epochs": EPOCHS, "callbacks": list(callbacks), **arguments})
-
-
-def ways_of(way, steps=None, **optimizer):
-    """How the module configures its optimizer, and the callbacks that make a policy move it in this way."""
-
-    def configure(net):
-        made = tiny.two_groups(net, **optimizer)
-        return made if way == "callback" else with_scheduler(made, POLICY, steps or STEPS)
-
-    return configure, [PolicyCallback(POLICY, steps=steps)] if way == "callback" else []
-
 
 ways = pytest.mark.parametrize("way", ["callback", "scheduler"])
 
 
 @ways
 @pytest.mark.parametrize("package", [lightning.pytorch, pytorch_lightning], ids=lambda package: package.__name__)
-def test_values_right_at_each_update(way, package):
-    """Over the horizon that Lightning estimates, in the Trainer of either package."""
+def test_the_trainer_of_either_package_has_the_values(way, package):
     configure, callbacks = ways_of(way)
     made = module(package, configure)
     trainer_of(*callbacks, package=package).fit(made, loader())
     assert made.seen == tiny.expected()
 
 
-class CrashError(Exception):
-    pass
-
-
-class Crash(Callback):
-    """Saves a checkpoint when `update` updates are made, at the end of the epoch if that ends too, and crashes."""
-
-    def __init__(self, path, update):
-        self.path, self.update = path, update
-
-    def on_train_epoch_end(self, trainer, pl_module):
-        self.crash(trainer)
-
-    def on_train_batch_end(self, trainer, *_):
-        if self.update % 4:
-            self.crash(trainer)
-
-    def crash(self, trainer):
-        if trainer.global_step == self.update:
-            trainer.save_checkpoint(self.path, weights_only=False)
-            raise CrashError
-
-
-class Resumable(torch.utils.data.DataLoader):
-    """A loader that begins at the batch that a checkpoint says; Lightning asks for one to resume within an epoch."""
-
-    begin = 0
-
-    def __iter__(self):
-        begin, self.begin = self.begin, 0
-        for self.place, batch in enumerate(super().__iter__(), 1):
-            if self.place > begin:
-                yield batch
-
-    def state_dict(self):
-        return {"place": self.place}
-
-    def load_state_dict(self, state_dict):
-        self.begin = state_dict["place"] % len(self)
-
-
-@ways
-@pytest.mark.parametrize("update", [3, 4, 8, 10])
-def test_resume_is_bit_identical(way, update, tmp_path):
-    """After a crash at the end of an epoch or within one, from Lightning's checkpoint."""
-
-    def run(*more, checkpoint=None):
-        configure, callbacks = ways_of(way)
-        made = module(configure=configure)
-        data = Resumable(loader().dataset, batch_size=8)
-        trainer_of(*callbacks, *more).fit(made, data, ckpt_path=checkpoint, weights_only=True)
-        return made
-
-    whole, path = run(), tmp_path / "crashed.ckpt"
-    with pytest.raises(CrashError):
-        run(Crash(path, update))
-    resumed = run(checkpoint=path)
-    assert resumed.seen == tiny.expected()[update:]
-    assert torch.equal(tiny.weights(resumed.net), tiny.weights(whole.net))
-
-
-@ways
-def test_accumulation(way):
-    configure, callbacks = ways_of(way)
-    made, trainer = module(configure=configure), trainer_of(*callbacks, accumulate_grad_batches=4)
-    trainer.fit(made, loader(16))
-    assert trainer.global_step == STEPS
-    assert made.batches == 4 * STEPS
-    assert made.seen == tiny.expected()
-
-
-@ways
-@pytest.mark.parametrize("fused", [False, True])
-def test_skipped_steps(way, fused):
-    """Three of 15 batches give infinite gradients, which the GradScaler of Lightning's precision plugin skips."""
-    configure, callbacks = ways_of(way, STEPS, fused=fused)
-    made = module(configure=configure, infinite=(0, 5, 6))
-    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
-    trainer_of(*callbacks, plugins=[MixedPrecision("16-mixed", "cpu", scaler=scaler)]).fit(made, loader(5))
-    assert made.batches == 15
-    assert made.seen == tiny.expected()
-
-
-def test_two_processes(tmp_path):
-    """DDP over gloo; and a feedback that hears another number in each process multiplies by the same in both."""
-    processes.two("lightning_module.py", tmp_path)
+def test_a_feedback_is_the_same_in_two_processes(tmp_path):
+    """A feedback that hears another number in each process multiplies by the same in both."""
+    processes.two("lightning_loop.py", tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert first["seen"] == second["seen"]
     assert torch.equal(first["weights"], second["weights"])
     expected = tiny.expected()
-    multipliers = [1.0] * 8 + [0.5] * 4  # told after the first epoch, a bad second one, and then the third
+    multipliers = [1.0] * 8 + [0.5] * 4  # it hears the first epoch, a bad second one, and then the third
     for (left, right), row, multiplier in zip(first["seen"], expected, multipliers, strict=True):
         assert [left[0], *left[1:]] == pytest.approx([row[0][0] * multiplier, *row[0][1:]], rel=1e-15)
         assert right[2] == 0.0

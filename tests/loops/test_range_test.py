@@ -21,10 +21,10 @@ from accelerate.state import AcceleratorState, GradientState
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.precision import MixedPrecision
-from lightning_module import QUIET
+from lightning_loop import QUIET
 from torchmetrics.classification import MulticlassAccuracy
 from transformers import TrainerCallback
-from transformers_trainer import InfiniteTrainer, model, trainer_of
+from transformers_loop import InfiniteTrainer, model, trainer_of
 
 from stepsize import RangeTest, ramp, suggest
 from stepsize.adapters import lightning as for_lightning

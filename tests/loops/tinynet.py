@@ -1,5 +1,7 @@
 """A small model, its data, and what the tests of every loop ask of it."""
 
+import os
+
 import torch
 
 from stepsize.policies import one_cycle
@@ -8,6 +10,8 @@ from stepsize.schedules import Linear
 STEPS = 12
 POLICY = one_cycle(0.1).replace(weight_decay=Linear(0.1, 0.0))
 """A policy that moves three hyperparameters at once."""
+
+PROCESSES, RANK = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
 
 
 def model(seed=0):
@@ -58,3 +62,19 @@ def expected(steps=STEPS, policy=POLICY):
 
 def weights(net):
     return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+def note(optimizer, net):
+    """Return a list to which the values of each update are added that changes the weights, by hooks of torch's own."""
+    seen, before = [], []
+
+    def ready(*_):
+        before[:] = in_force(optimizer), weights(net)
+
+    def made(*_):
+        if not torch.equal(before[1], weights(net)):
+            seen.append(before[0])
+
+    optimizer.register_step_pre_hook(ready)
+    optimizer.register_step_post_hook(made)
+    return seen

@@ -8,10 +8,10 @@ import lightning.pytorch
 import processes
 import tinynet as tiny
 import torch
-from lightning_module import QUIET, module
+from lightning_loop import QUIET, module
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
-from transformers_trainer import trainer_of
+from transformers_loop import trainer_of
 
 from stepsize import RangeTest
 from stepsize.adapters import lightning as for_lightning

@@ -91,7 +91,7 @@ def as_scheduler(policy: Policy, steps: int | str | None = None, *, base: float 
 
 
 def _parsed(steps: int | str) -> int | str:
-    """Return a horizon in our words: 100, "100ba" and "5ep" are 100 and "5 epochs"."""
+    """Return a horizon as we write it: 100, "100ba" and "5ep" are 100 and "5 epochs"."""
     if not isinstance(steps, str):
         return length.parse(steps)
     number, unit = steps[:-2].strip(), steps[-2:]

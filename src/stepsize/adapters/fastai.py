@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from stepsize.adapters.torch.driver import Driver
 from stepsize.adapters.torch.logs import Log
+from stepsize.adapters.trainer_hook import TrainerHook
 from stepsize.kernel.errors import DriveError
 from stepsize.kernel.optional import need
 from stepsize.policies import Groups, Policy
@@ -37,11 +37,11 @@ SLACK = 1e-4
 """Steps by which a `pct_train`, a sum of many rounded parts, may fall short of its step."""
 
 
-class PolicyCallback(Callback):  # type: ignore[misc]  # looked up, so its base is Any here
+class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # looked up, so its base is Any here
     """A policy as a callback of fastai's Learner: it sets every hyperparameter right before each update.
 
     policy: shares and "rest" are bound to `steps`. steps: the horizon, optimizer updates; where none is given, the
-        batches of the fit, `n_epoch * len(dls.train)`. log: is told each step and its values, as in `drive`.
+        batches of the fit, `n_epoch * len(dls.train)`. log: is called with each step and its values, as in `drive`.
     driver: what sets the values, once a fit has begun.
     It drives fastai's own optimizers and torch's in an OptimWrapper. Parameter groups that differ (discriminative rates
     by a slice, a group without decay) keep their ratios to the largest, or have those of `Groups`, in order. An update
@@ -56,15 +56,16 @@ class PolicyCallback(Callback):  # type: ignore[misc]  # looked up, so its base 
     """
 
     order, run_valid = 1000, False  # after all callbacks that may cancel the step
-    _stateattrs = ("driver", "hps", "_seen", "_begun")  # what `learn.export` leaves out
-    driver: Driver | None = None
+    _stateattrs = ("drivers", "hps", "_seen", "_begun")  # what `learn.export` leaves out
     _begun = False
 
     def __init__(self, policy: Policy | Groups, steps: int | None = None, *, log: Log | None = None) -> None:
-        super().__init__()
-        self._policy, self._log = policy, log
-        self._steps = None if steps is None else whole_steps(steps)
-        self._saved: Mapping[str, Any] | None = None
+        super().__init__(policy, steps=steps, log=log)
+        Callback.__init__(self)
+
+    def _init_state(self) -> None:
+        """Have no drivers, as at first; fastai's, for a callback that was exported."""
+        self.drivers = []
 
     def before_fit(self) -> None:
         """Stand aside for the finder of a learning rate, and begin the policy with the next training."""
@@ -76,21 +77,18 @@ class PolicyCallback(Callback):  # type: ignore[misc]  # looked up, so its base 
         if self._begun:
             return
         self._seen = _seen(self.learn.opt)
-        steps = self._horizon()
-        self.driver = Driver(self._seen, self._policy, steps, 0 if self._saved else self._start(steps), log=self._log)
-        if self._saved:
-            self.driver.load_state_dict(self._saved)
-        self._saved, self._begun = None, True
-        self.hps: dict[str, list[float]] = {THEIRS.get(name, name): [] for name in self.driver.at(0)[0]}
+        steps, self.drivers = self._horizon(), []
+        self.begin([self._seen], steps, start=0 if self._saved else self._start(steps), attach=False)
+        self._begun = True
+        self.hps: dict[str, list[float]] = {THEIRS.get(name, name): [] for name in self.drivers[0].at(0)[0]}
 
     def before_step(self) -> None:
         """Set the values of this update."""
-        driver = self._driver()
-        driver.set(driver.step)
-        for name, seen in self.hps.items():
+        self.set()
+        for name, history in self.hps.items():
             values = [group[OURS.get(name, name)] for group in self._seen.param_groups]
             self.learn.opt.set_hyper(name, values)
-            seen.append(values[-1])
+            history.append(values[-1])
 
     def after_fit(self) -> None:
         """Leave the values to the recorder, for `learn.recorder.plot_sched()`."""
@@ -98,30 +96,26 @@ class PolicyCallback(Callback):  # type: ignore[misc]  # looked up, so its base 
             self.learn.recorder.hps = self.hps
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step, the horizon and the policy's spec, as `Driver.state_dict` does.
+        """Return the step, the horizon and the policy's spec: plain numbers and strings.
 
         Raises DriveError before the first fit.
         """
-        return self._driver().state_dict()
+        if not self.drivers:
+            raise DriveError("this callback has driven nothing yet; it begins with the first epoch of learn.fit(...).")
+        return super().state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Begin the next fit at a saved step; it raises DriveError when it has another policy or horizon."""
-        self._saved = dict(state_dict)
-
-    def _driver(self) -> Driver:
-        if self.driver is None:
-            raise DriveError("this callback has driven nothing yet; it begins with the first epoch of learn.fit(...).")
-        return self.driver
+        self.drivers = []
+        super().load_state_dict(state_dict)
 
     def _horizon(self) -> int:
-        if self._steps is not None:
-            return self._steps
-        if hasattr(self.learn, "gradient_accumulation"):
+        if self._steps is None and hasattr(self.learn, "gradient_accumulation"):
             raise DriveError(
                 "with GradientAccumulation there are fewer updates than batches, and their number hangs on the sizes "
                 "of the batches. Tell the horizon in updates: PolicyCallback(policy, steps=...)."
             )
-        return int(self.learn.n_epoch) * len(self.learn.dl)
+        return self.horizons(int(self.learn.n_epoch) * len(self.learn.dl))[0]
 
     def _start(self, steps: int) -> int:
         start, part = divmod(self.learn.epoch * steps, self.learn.n_epoch)
@@ -167,7 +161,7 @@ def as_schedules(policy: Policy | Groups, steps: int) -> dict[str, Callable[[flo
     whole = bound.policy if isinstance(bound, Groups) else bound
     groups = list(bound.by_name.values()) if isinstance(bound, Groups) else []
     return {
-        THEIRS.get(name, name): PctSchedule(schedule, total, tuple(each.get(name, 1.0) for each in groups))
+        THEIRS.get(name, name): PctSchedule(schedule, total, tuple(group.get(name, 1.0) for group in groups))
         for name, schedule in whole.schedules
     }
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from stepsize.adapters.torch.driver import Driver
 from stepsize.adapters.torch.groups import plain, read
+from stepsize.adapters.trainer_hook import TrainerHook
 from stepsize.kernel.optional import need
 from stepsize.policies import LR, Groups, Policy
 
 ParamScheduler: Any = need("ignite.handlers.param_scheduler").ParamScheduler
 
 
-class PolicyScheduler(ParamScheduler):  # type: ignore[misc]  # looked up, so its base is Any here
+class PolicyScheduler(TrainerHook, ParamScheduler):  # type: ignore[misc]  # looked up, so its base is Any here
     """A policy as Ignite's parameter scheduler: each event sets every hyperparameter of the next update.
 
     optimizer, policy, steps: as `drive` takes them; a step is an event. save_history: whether to append the values of
@@ -36,36 +36,33 @@ class PolicyScheduler(ParamScheduler):  # type: ignore[misc]  # looked up, so it
     """
 
     def __init__(self, optimizer: Any, policy: Policy | Groups, steps: int, save_history: bool = False) -> None:  # noqa: FBT001, FBT002  (Ignite's)
-        super().__init__(plain(optimizer), LR, save_history)
-        self.driver = Driver(self.optimizer, policy, steps)
+        super().__init__(policy, steps=steps)
+        ParamScheduler.__init__(self, plain(optimizer), LR, save_history)
+        self.begin([self.optimizer], steps, attach=False)
 
     def __call__(self, engine: Any, name: str | None = None) -> None:  # noqa: ARG002  (Ignite's)
         """Set the values of the next update in all parameter groups."""
-        self.driver.set(self.driver.step)
-        self.event_index = self.driver.step
+        self.set()
+        self.event_index = self.drivers[0].step
         if self.save_history and engine is not None:
             if getattr(engine.state, "param_history", None) is None:
                 engine.state.param_history = {}
-            for each in self.driver.at(0)[0]:
-                values = [read(group, each) for group in self.optimizer.param_groups]
-                engine.state.param_history.setdefault(each, []).append(values)
+            for hyperparameter in self.drivers[0].at(0)[0]:
+                values = [read(group, hyperparameter) for group in self.optimizer.param_groups]
+                engine.state.param_history.setdefault(hyperparameter, []).append(values)
 
     def get_param(self) -> list[float] | float:
         """Return the learning rate that the next event sets; a list where there is more than one parameter group."""
-        rates = [values[LR] for values in self.driver.at(self.driver.step)]
+        rates = [values[LR] for values in self.drivers[0].at(self.drivers[0].step)]
         return rates if len(rates) > 1 else rates[0]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the step, the horizon and the policy's spec: plain numbers and strings."""
-        return self.driver.state_dict()
 
     def load_state_dict(self, state_dict: Any) -> None:
         """Go to a saved step, and set its values at once.
 
         Raises DriveError when the state was saved with another policy or horizon.
         """
-        self.driver.load_state_dict(state_dict)
-        self.event_index = self.driver.step
+        super().load_state_dict(state_dict)
+        self.event_index = self.drivers[0].step
 
     @classmethod
     def simulate_values(cls, num_events: int, policy: Policy, steps: int, param_name: str = LR) -> list[list[float]]:

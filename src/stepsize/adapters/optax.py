@@ -81,7 +81,7 @@ def transformation(
 def scale_by_feedback(feedback: Feedback) -> Any:
     """Return the transformation that multiplies the updates by what `feedback` makes of the loss.
 
-    It stands last in a chain, and is told the loss by name::
+    It stands last in a chain, and takes the loss by name::
 
         tx = optax.chain(transformation(rule, policy, steps), scale_by_feedback(Plateau()))
         updates, opt_state = tx.update(grads, opt_state, params, value=loss)

@@ -66,7 +66,7 @@ class Spread:
             raise DriveError(
                 f"the optimizer's parameter group {index} is {brief(label)}, and the policy has groups for "
                 f"{', '.join(names)}. Declare it: groups.with_group(name, lr=...); a group of the optimizer is found "
-                "by its key 'name', else by its place."
+                "by its key 'name', else by its position."
             )
         declared = self._declared.by_name[label]
         return {name: declared.get(name, 1.0) for name in self.policy}

@@ -26,7 +26,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     stays as it is. The state is that of the row, and is kept with the first parameter of the group: how many steps were
     taken, and the rule's slots. It is plain tensors, so a checkpoint holds all there is.
 
-    A rule that takes the loss (`Polyak`, `SPS`) is told it by a closure, as in `optimizer.step(lambda: loss)`.
+    A rule that takes the loss (`Polyak`, `SPS`) gets it by a closure, as in `optimizer.step(lambda: loss)`.
 
     Raises DriveError for parameters of one group in several dtypes or on several devices, which are no row; for a
     sparse gradient; for a missing loss; for a state that another rule has saved.

@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 
-from stepsize.adapters.torch import Driver, PolicyLR, drive
+from stepsize.adapters.torch import PolicyLR
 from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.torch.logs import Log
-from stepsize.kernel.errors import DriveError, suggestion
+from stepsize.adapters.trainer_hook import TrainerHook
+from stepsize.kernel.errors import DriveError
 from stepsize.kernel.optional import need
 from stepsize.policies import Groups, Policy
 from stepsize.schedules import Constant, Feedback
@@ -35,13 +36,13 @@ LISTENERS = ("ReduceLROnPlateau", "GreedyLR")
 """Schedulers that the Trainer steps after an evaluation."""
 
 
-class PolicyCallback(TrainerCallback):  # type: ignore[misc]  # the package is looked up, so its class is Any here
+class PolicyCallback(TrainerHook, TrainerCallback):  # type: ignore[misc]  # the package is looked up, so its class is Any here
     """Drives the Trainer's optimizer: the values in force at each update are the policy's, and so is the logged rate.
 
     policy: over the horizon `state.max_steps`, optimizer updates.
-    feedback: multiplies the learning rate by what it makes of the metric `monitor`, which it is told after each
+    feedback: multiplies the learning rate by what it makes of the metric `monitor`, which it hears after each
         evaluation that has it.
-    log: is told each step and its values, by the first process alone.
+    log: is called with each step and its values, by the first process alone.
     driver: that of the training that runs, else None.
 
     Raises DriveError when the Trainer's scheduler listens to a metric or is one of ours, when nothing tells the groups
@@ -60,64 +61,48 @@ class PolicyCallback(TrainerCallback):  # type: ignore[misc]  # the package is l
         monitor: str = "eval_loss",
         log: Log | None = None,
     ) -> None:
-        self.policy = policy
-        self.driver: Driver | None = None
-        self._feedback, self._monitor, self._log = feedback, monitor, log
-        self._told, self._others = False, set[str]()
+        super().__init__(policy, feedback=feedback, monitor=None if feedback is None else monitor, log=log)
+        self._heard, self._others = False, set[str]()
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Attach a driver, at the step of the checkpoint if there is one, which the Trainer has loaded by now."""
-        self._let_go()
-        optimizer, saved = plain(kwargs["optimizer"]), _saved(state)
+        self.on_train_end(args, state, control)
+        self._saved = saved = _saved(state)
         self._check_scheduler(kwargs["lr_scheduler"])
         if saved is None:
-            self._check_decay(optimizer)
-        log = self._log if state.is_world_process_zero else None
-        steps, start = int(state.max_steps), 0 if saved is None else int(saved["step"])
-        self.driver = drive(optimizer, self.policy, steps, min(start, steps), feedback=self._feedback, log=log)
-        if saved is not None:
-            self.driver.load_state_dict(saved)
-        self.driver.attach()
-        self._told, self._others = False, set()
-        state.stateful_callbacks[KEY] = self.driver.state_dict()
+            self._check_decay(plain(kwargs["optimizer"]))
+        start = 0 if saved is None else int(saved["drivers"][0]["step"])
+        self.begin([kwargs["optimizer"]], int(state.max_steps), start=start, logs=state.is_world_process_zero)
+        self._heard, self._others = False, set()
+        state.stateful_callbacks[KEY] = self.state_dict()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Set the values of the update to come, and let the Trainer log the rate that it has."""
-        if self._others and not self._told:
-            raise DriveError(
-                f"the feedback listens to {self._monitor!r}, which no evaluation has found. "
-                f"{suggestion(self._monitor, self._others)}"
-            )
-        if self.driver is not None:
-            self.driver.hold()
-            rates = [group["lr"] for group in kwargs["optimizer"].param_groups]
-            kwargs["lr_scheduler"]._last_lr = rates  # noqa: SLF001  (from there it is logged, right after the update)
+        if self._others and not self._heard:
+            self.notify(dict.fromkeys(self._others), "An evaluation has to return it: compute_metrics=.")
+        self.hold()
+        rates = [group["lr"] for group in kwargs["optimizer"].param_groups]
+        kwargs["lr_scheduler"]._last_lr = rates  # noqa: SLF001  (from there it is logged, right after the update)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Put the driver's state where the Trainer's checkpoint has it: into trainer_state.json."""
-        if self.driver is not None:
-            self.driver.hold()
-            state.stateful_callbacks[KEY] = self.driver.state_dict()
+        self.hold()
+        state.stateful_callbacks[KEY] = self.state_dict()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, float], **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Tell the feedback what the evaluation found; one of several data sets may have the metric."""
         if self.driver is None or self._feedback is None:
             return
-        if self._monitor not in metrics:
+        if self.notify(metrics):
+            self._heard = True
+            state.stateful_callbacks[KEY] = self.state_dict()
+        else:
             self._others |= set(metrics)
-            return
-        self._told = True
-        self.driver.tell(metrics[self._monitor])
-        state.stateful_callbacks[KEY] = self.driver.state_dict()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
-        """Let go of the optimizer; an evaluation from now on is not told to the feedback."""
-        self._let_go()
-
-    def _let_go(self) -> None:
-        if self.driver is not None:
-            self.driver.detach()
-            self.driver = None
+        """Let go of the optimizer; the feedback hears no evaluation from now on."""
+        self.finish()
+        self.drivers = []
 
     def _check_scheduler(self, scheduler: Any) -> None:
         name = type(scheduler).__name__
@@ -130,8 +115,8 @@ class PolicyCallback(TrainerCallback):  # type: ignore[misc]  # the package is l
             )
 
     def _check_decay(self, optimizer: torch.optim.Optimizer) -> None:
-        groups = [group.get(DECAY) for group in optimizer.param_groups]
-        if not isinstance(self.policy, Policy) or DECAY not in self.policy or self.policy[DECAY] == Constant(0.0):
+        groups, policy = [group.get(DECAY) for group in optimizer.param_groups], self.policies[0]
+        if not isinstance(policy, Policy) or DECAY not in policy or policy[DECAY] == Constant(0.0):
             return
         if len(groups) > 1 and not any(groups):
             raise DriveError(

@@ -1,14 +1,13 @@
-"""A Trainer of a GPT-2 of two layers that notes the values of each update; as a program, one of two processes of it."""
+"""transformers: a policy as a callback, or as the scheduler of an optimizer, in the Trainer of a small GPT-2."""
 
+import contextlib
 import os
-import sys
-from pathlib import Path
 
-import processes
 import tinynet as tiny
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
+from stepsize import as_lr_scheduler
 from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.transformers import PolicyCallback
 
@@ -33,17 +32,7 @@ class Note(TrainerCallback):
         self.seen, self.logged = [], []
 
     def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
-        optimizer = plain(optimizer)
-
-        def before(*_):
-            self.before = tiny.in_force(optimizer), tiny.weights(model)
-
-        def after(*_):
-            if not torch.equal(self.before[1], tiny.weights(model)):
-                self.seen.append(self.before[0])
-
-        optimizer.register_step_pre_hook(before)
-        optimizer.register_step_post_hook(after)
+        self.seen = tiny.note(plain(optimizer), model)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "learning_rate" in logs:
@@ -86,15 +75,44 @@ def trainer_of(folder, *callbacks, rows=64, optimizers=(None, None), net=None, *
     )
 
 
-def work(folder):
+class CrashError(Exception):
+    pass
+
+
+class Crash(TrainerCallback):
+    def on_save(self, args, state, control, **kwargs):
+        raise CrashError
+
+
+WAYS = ("callback", "scheduler")
+STOPS = (3, 8)
+"""In an epoch of five updates."""
+
+EXEMPT = {
+    ("skipped", way): "the Trainer counts a skipped update as a step, and the policy does not: test_transformers.py"
+    for way in WAYS
+}
+
+
+def trained(way, folder, *callbacks, policy=tiny.POLICY, steps=tiny.STEPS, fused=False, **arguments):
+    """Return a Trainer in which a policy moves the optimizer in this way, and what notes its updates."""
     note = Note()
-    trainer = trainer_of(folder / "out", note, PolicyCallback(tiny.POLICY), ddp_backend="gloo")
-    trainer.train()
-    kept = {"seen": note.seen, "weights": tiny.weights(trainer.model), "processes": trainer.args.world_size}
-    torch.save(kept, folder / f"{trainer.args.process_index}.pt")
+    if way == "callback":
+        optim = "adamw_torch_fused" if fused else "adamw_torch"
+        return trainer_of(folder, note, PolicyCallback(policy), *callbacks, optim=optim, **arguments), note
+    net = model()
+    optimizer = tiny.two_groups(net, fused=fused)
+    scheduler = as_lr_scheduler(optimizer, policy.over(steps), counts="updates")
+    return trainer_of(folder, note, *callbacks, net=net, optimizers=(optimizer, scheduler), **arguments), note
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    work(Path(sys.argv[1]))
-    processes.leave()
+def train(way, folder, *, policy=tiny.POLICY, steps=tiny.STEPS, accumulation=1, stop=None, resume=False):
+    arguments = {"max_steps": steps, "gradient_accumulation_steps": accumulation, "rows": 20 * tiny.PROCESSES}
+    if stop:
+        arguments |= {"save_strategy": "steps", "save_steps": stop}
+    if tiny.PROCESSES > 1:
+        arguments["ddp_backend"] = "gloo"
+    trainer, note = trained(way, folder, *[Crash()] * bool(stop), policy=policy, steps=steps, **arguments)
+    with contextlib.suppress(CrashError):
+        trainer.train(resume_from_checkpoint=resume or None)
+    return note.seen, tiny.weights(trainer.model)

@@ -11,6 +11,7 @@ import torch
 
 def work(folder, framework, way):
     torch.set_num_threads(1)
+    (folder / "out").mkdir(exist_ok=True)
     seen, weights = importlib.import_module(f"{framework}_loop").train(way, folder / "out")
     torch.save({"seen": seen, "weights": weights}, folder / f"{tiny.RANK}.pt")
 

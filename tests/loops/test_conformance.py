@@ -67,9 +67,10 @@ def test_values_right_at_each_update(framework, way, tmp_path):
 def test_resume_is_bit_identical(framework, way, tmp_path):
     """Stopped in the middle, a run goes on from the framework's own checkpoint to the weights of one that was not."""
     loop = held(framework, way, "resume")
-    _, whole = loop.train(way, tmp_path / "whole")
+    _, whole = loop.train(way, tmp_path)
     for stop in loop.STOPS:
         folder = tmp_path / str(stop)
+        folder.mkdir()
         loop.train(way, folder, stop=stop)
         seen, resumed = loop.train(way, folder, resume=True)
         assert seen == tiny.expected()[stop:]

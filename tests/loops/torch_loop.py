@@ -43,6 +43,5 @@ def train(
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad()
-    folder.mkdir(exist_ok=True)
     torch.save({name: part.state_dict() for name, part in parts.items()}, folder / "checkpoint.pt")
     return seen, tiny.weights(net)

@@ -49,15 +49,15 @@ class ComposerSchedule:
             return self.steps
         if isinstance(self.steps, str):
             return Clock(batches_per_epoch=batches).updates(self.steps)
-        given = state.max_duration
-        unit = str(getattr(getattr(given, "unit", None), "value", None))
+        duration = state.max_duration
+        unit = str(getattr(getattr(duration, "unit", None), "value", None))
         if unit not in UNITS:
             raise DriveError(
-                f"a policy counts batches, and the max_duration of this run, {brief(given)}, is neither in batches nor "
-                "in epochs. Tell the horizon: as_scheduler(policy, '10000ba')."
+                f"a policy counts batches, and the max_duration of this run, {brief(duration)}, is neither in batches "
+                "nor in epochs. Tell the horizon: as_scheduler(policy, '10000ba')."
             )
         # Composer has multiplied its max_duration by ssr before the first batch.
-        return max(1, round(Clock(batches_per_epoch=batches).updates(f"{given.value} {UNITS[unit]}") / ssr))
+        return max(1, round(Clock(batches_per_epoch=batches).updates(f"{duration.value} {UNITS[unit]}") / ssr))
 
 
 def as_scheduler(policy: Policy, steps: int | str | None = None, *, base: float | None = None) -> ComposerSchedule:

@@ -70,8 +70,8 @@ class TrainerHook:
 
         Raises DriveError when there are not as many as policies.
         """
-        given = steps if self._steps is None else self._steps
-        horizons = [given] * len(self.policies) if isinstance(given, int) else list(given)
+        steps_or_list = steps if self._steps is None else self._steps
+        horizons = [steps_or_list] * len(self.policies) if isinstance(steps_or_list, int) else list(steps_or_list)
         if len(horizons) != len(self.policies):
             raise DriveError(
                 f"{type(self).__name__} has {len(self.policies)} policies and steps={brief(self._steps)}; give one "

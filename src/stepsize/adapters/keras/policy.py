@@ -135,7 +135,7 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looke
         if self.built:
             return
         super().build(variables)
-        self._slots = [self._slots_of(each) for each in variables]
+        self._slots = [self._slots_of(variable) for variable in variables]
 
     def _slots_of(self, variable: Any) -> list[Any]:
         """Return the slots of one variable; an elementwise rule fills each with one number."""
@@ -168,8 +168,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looke
         rule, (t, xp) = self.strategy.rule, _clock(self.iterations)
         moving = {name: schedule.value(t, xp) for name, schedule in self.strategy.policy.schedules}
         fixed = {name: value + 0.0 * t for name, value in rule.hyperparameters.items()}  # in the dtype of t, too
-        given = {**fixed, **moving, **({} if decays else {"weight_decay": 0.0 * t})}
-        return {name: ops.cast(value, dtype) for name, value in rule.coefficients(given, t + 1).items()}
+        h = {**fixed, **moving, **({} if decays else {"weight_decay": 0.0 * t})}
+        return {name: ops.cast(value, dtype) for name, value in rule.coefficients(h, t + 1).items()}
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable and its slots by the rule's formula."""
@@ -178,9 +178,9 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looke
         slots = self._slots[self._get_variable_index(variable)]
         held = tuple(ops.convert_to_tensor(slot) for slot in slots)
         p, g = ops.cast(variable, dtype), ops.cast(gradient, dtype)
-        p, found = self.strategy.rule.step(p, g, held, self._now[decays, dtype], _NAMESPACE)
+        p, new = self.strategy.rule.step(p, g, held, self._now[decays, dtype], _NAMESPACE)
         self.assign(variable, ops.cast(p, variable.dtype))
-        for slot, value in zip(slots, found, strict=True):
+        for slot, value in zip(slots, new, strict=True):
             self.assign(slot, value)
 
     def get_config(self) -> dict[str, Any]:
@@ -217,7 +217,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         super().__init__()
         if not isinstance(policy, Policy):
             raise DriveError(f"PolicyCallback takes a Policy, such as Policy(lr=0.1), not {brief(policy)}.")
-        self.given, self.steps = policy, None if steps is None else whole_steps(steps)
+        self._unbound, self.steps = policy, None if steps is None else whole_steps(steps)
         self.policy = policy if self.steps is None else policy.over(self.steps)
 
     @property
@@ -237,7 +237,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         del logs
         optimizer = self._optimizer
         steps = self.steps or self._horizon(optimizer)
-        self.policy, self._end = self.given.over(steps), steps
+        self.policy, self._end = self._unbound.over(steps), steps
         self._names = {name: _attribute(optimizer, name) for name in self.policy}
         self._refuse_what_has_no_effect(optimizer)
         start, _ = _next(optimizer)
@@ -343,12 +343,12 @@ def _attribute(optimizer: Any, name: str) -> str:
     if name == LR:
         return "learning_rate"
     kind = type(optimizer).__name__
-    found = [attribute for attribute in ATTRIBUTES.get(name, ()) if hasattr(optimizer, attribute)]
-    if not found:
-        known = [LR, *(own for own, theirs in ATTRIBUTES.items() if any(hasattr(optimizer, each) for each in theirs))]
+    attribute = next((theirs for theirs in ATTRIBUTES.get(name, ()) if hasattr(optimizer, theirs)), None)
+    if attribute is None:
+        known = [LR, *(ours for ours, theirs in ATTRIBUTES.items() if any(hasattr(optimizer, a) for a in theirs))]
         raise DriveError(f"Keras's {kind} has no {name} to move. {suggestion(name, known)} Or policy.only({known}).")
-    if found[0] == "momentum" and not optimizer.momentum:
+    if attribute == "momentum" and not optimizer.momentum:
         raise DriveError(
             f"this {kind} was made with momentum 0, and keeps no buffer for it; make it with momentum=0.9."
         )
-    return found[0]
+    return attribute

@@ -30,15 +30,15 @@ def plain(optimizer: Any) -> torch.optim.Optimizer:
 
     Raises DriveError for what is no optimizer.
     """
-    found = optimizer
-    while isinstance(inner := getattr(found, "optimizer", None), torch.optim.Optimizer):
-        found = inner
-    if not isinstance(found, torch.optim.Optimizer):
+    unwrapped = optimizer
+    while isinstance(inner := getattr(unwrapped, "optimizer", None), torch.optim.Optimizer):
+        unwrapped = inner
+    if not isinstance(unwrapped, torch.optim.Optimizer):
         raise DriveError(
             f"a policy drives a torch.optim.Optimizer, not {type(optimizer).__name__}. Give the optimizer itself; for "
             "several, make one driver for each."
         )
-    return found
+    return unwrapped
 
 
 def applicable(optimizer: torch.optim.Optimizer, policy: Policy) -> Policy:

@@ -127,8 +127,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         if not state:
             state.update(step=0, slots=list(rule.init(row, torch)))
         state["step"] += 1
-        given = {name: np.float64(float(group[name])) for name in self.rule.hyperparameters}
-        c: dict[str, Any] = {name: float(v) for name, v in rule.coefficients(given, np.float64(state["step"])).items()}
+        h = {name: np.float64(float(group[name])) for name in self.rule.hyperparameters}
+        c: dict[str, Any] = {name: float(v) for name, v in rule.coefficients(h, np.float64(state["step"])).items()}
         if rule.core.takes_loss:
             c["loss"] = torch.as_tensor(loss).detach().to(row).reshape(1, 1)
         old = tuple(state["slots"])

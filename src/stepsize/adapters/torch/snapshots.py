@@ -155,7 +155,7 @@ class Snapshot:
         if resumable(getattr(value, "dataset", None)):
             self._keep_state(value.dataset)
         held = self._keep_container(vars(value))
-        return [each for name, each in held.items() if name not in DATA]
+        return [value for name, value in held.items() if name not in DATA]
 
     def _keep_container(self, value: Any) -> Any:
         """Remember what is in a dict, list, deque or set, and return a copy of it."""
@@ -215,14 +215,11 @@ def resumable(thing: Any) -> bool:
 def _generator(generator: torch.Generator | np.random.Generator | random.Random) -> Callable[[], object]:
     """Return what puts a generator back to where it is now."""
     if isinstance(generator, torch.Generator):
-        state = generator.get_state()
-        return partial(generator.set_state, state)
+        return partial(generator.set_state, generator.get_state())
     if isinstance(generator, random.Random):
-        found = generator.getstate()
-        return partial(generator.setstate, found)
+        return partial(generator.setstate, generator.getstate())
     bits = generator.bit_generator
-    known = copy.deepcopy(bits.state)
-    return partial(setattr, bits, "state", known)
+    return partial(setattr, bits, "state", copy.deepcopy(bits.state))
 
 
 def _generators() -> Callable[[], None]:

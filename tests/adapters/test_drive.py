@@ -11,7 +11,7 @@ from stepsize import Policy, build_optimizer, drive, load_task
 from stepsize.adapters.torch import torch_arguments
 from stepsize.kernel.errors import DriveError, LengthError, ParameterError
 from stepsize.policies import cosine, one_cycle, recipe
-from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp, Rule
+from stepsize.rules import SGD, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp, Rule
 from stepsize.schedules import Constant, Cosine, Linear, Staircase
 from stepsize.strategy import Strategy
 
@@ -332,6 +332,7 @@ def test_build_optimizer_takes_a_strategy_and_an_iterable_of_parameters():
 def test_a_rule_that_torch_does_not_have_is_refused():
     @dataclass(frozen=True)
     class Sign(Rule):
+        facts = Lion.facts
         lr: float = 0.1
         weight_decay: float = 0.0
 

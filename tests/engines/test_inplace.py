@@ -194,6 +194,7 @@ def test_adam_makes_ten_passes_and_two_spare_arrays():
 class Odd(Rule):
     """It hands its slots on to each other, keeps a gradient, and returns one array twice."""
 
+    facts = SGD.facts
     lr: float = 0.1
     weight_decay: float = 0.0
 
@@ -211,6 +212,8 @@ class Odd(Rule):
 
 class Branching(SGD):
     """It looks at a value, which a recording does not have."""
+
+    facts = SGD.facts
 
     def step(self, p, g, slots, c, xp):
         return (p - c["lr"] * g if float(g.sum()) > 0 else p + g), ()

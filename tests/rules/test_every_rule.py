@@ -10,7 +10,7 @@ from stepsize import schedules
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import hints
 from stepsize.results.io import CATALOGUE, dumps, loads
-from stepsize.rules import EMA, SPS, ClipNorm, DAdaptAdam, DAdaptSGD, DecoupledDecay, Muon, Prodigy, RMSProp, Rule
+from stepsize.rules import EMA, SGD, SPS, ClipNorm, DAdaptAdam, DAdaptSGD, DecoupledDecay, Muon, Prodigy, RMSProp, Rule
 from stepsize.testing import check_rule
 
 EVERY = {name: kind() for name, kind in CATALOGUE.of(Rule).items()}
@@ -65,6 +65,7 @@ def test_hyperparameters_are_numbers_and_every_rule_has_a_rate_and_a_decay(name)
 def test_a_rule_without_a_rate_is_refused_at_construction():
     @dataclasses.dataclass(frozen=True)
     class Still(Rule):
+        facts = SGD.facts
         weight_decay: float = 0.0
 
         def coefficients(self, h, k):

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
+from inspect import Parameter, Signature
 from typing import Any
 
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.kernel.optional import need
 from stepsize.policies import Groups, Policy
-from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp, Rule
+from stepsize.rules import Rule
 from stepsize.schedules import Feedback, Schedule
 from stepsize.strategy import Strategy
 
@@ -172,59 +173,26 @@ def _cast(tree: Any, dtype: Any) -> Any:
 
 
 def _factory(rule: Rule) -> Callable[..., Any]:
-    """Return the function from the rule's hyperparameters to its update, in optax's parts."""
-    found: dict[type[Rule], Callable[..., Any]] = {
-        SGD: _sgd,
-        Momentum: _momentum,
-        Nesterov: partial(_momentum, nesterov=True),
-        RMSProp: _rmsprop,
-        Adam: _adam,
-        AdamW: _adamw,
-    }
-    if type(rule) in found and rule.form != type(rule)().form:
-        raise DriveError(
-            f"optax's parts do not make {rule!r}, which has another convention than torch's. Leave its switches as "
-            "they are, or run it in an engine of stepsize."
-        )
-    if type(rule) not in found:
+    """Return the function from the rule's hyperparameters to its update, in optax's parts, or raise DriveError."""
+    twin = rule.facts.optax
+    if rule.core is not rule or twin is None:
         raise DriveError(
             f"optax's parts do not make a {type(rule).__name__}; run it in an engine of stepsize, or write its step as "
             "a transformation of your own."
         )
-    return found[type(rule)]
+    if rule.form != type(rule)().form:
+        raise DriveError(
+            f"optax's parts do not make {rule!r}, which has another convention than torch's. Leave its switches as "
+            "they are, or run it in an engine of stepsize."
+        )
 
+    def made(*, lr: Any, weight_decay: Any, **others: Any) -> Any:
+        scale = getattr(optax, twin.name)(*(others[name] for name in twin.fields), **twin.more)
+        decay = optax.add_decayed_weights(weight_decay)
+        parts = (scale, decay) if rule.facts.decoupled else (decay, scale)
+        return optax.chain(*parts, optax.scale_by_learning_rate(lr))
 
-def _sgd(*, lr: Any, weight_decay: Any) -> Any:
-    return optax.chain(optax.add_decayed_weights(weight_decay), optax.scale_by_learning_rate(lr))
-
-
-def _momentum(*, lr: Any, momentum: Any, weight_decay: Any, nesterov: bool = False) -> Any:
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay),
-        optax.trace(momentum, nesterov=nesterov),
-        optax.scale_by_learning_rate(lr),
-    )
-
-
-def _rmsprop(*, lr: Any, alpha: Any, epsilon: Any, weight_decay: Any) -> Any:
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay),
-        optax.scale_by_rms(alpha, epsilon, initial_scale=0.0, eps_in_sqrt=False),
-        optax.scale_by_learning_rate(lr),
-    )
-
-
-def _adam(*, lr: Any, momentum: Any, beta2: Any, epsilon: Any, weight_decay: Any) -> Any:
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay),
-        optax.scale_by_adam(momentum, beta2, epsilon),
-        optax.scale_by_learning_rate(lr),
-    )
-
-
-def _adamw(*, lr: Any, momentum: Any, beta2: Any, epsilon: Any, weight_decay: Any) -> Any:
-    return optax.chain(
-        optax.scale_by_adam(momentum, beta2, epsilon),
-        optax.add_decayed_weights(weight_decay),
-        optax.scale_by_learning_rate(lr),
-    )
+    # inject_hyperparams reads the names of the hyperparameters off the signature, and `others` hides them.
+    keywords = [Parameter(name, Parameter.KEYWORD_ONLY) for name in ("lr", "weight_decay", *twin.fields)]
+    made.__signature__ = Signature(keywords)  # type: ignore[attr-defined]  # functions may have one: PEP 362
+    return made

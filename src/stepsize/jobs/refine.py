@@ -24,7 +24,7 @@ from stepsize.policies import LR, Policy
 from stepsize.problems import Task
 from stepsize.results import Race, Refinement
 from stepsize.results.refinement import Norm
-from stepsize.rules import SGD, Momentum, Nesterov, Rule
+from stepsize.rules import Rule
 from stepsize.schedules import Schedule, Stretched, Table
 from stepsize.strategy import Strategy, Trial
 from stepsize.theory import bound_terms, refined, resampled, smoothed
@@ -32,9 +32,6 @@ from stepsize.theory.refinement import SHARE
 
 POWER: dict[Norm, float] = {"l2": 2.0, "l1": 1.0}
 """What a weight is of a norm: its inverse to this power."""
-
-EUCLIDEAN = (SGD, Momentum, Nesterov)
-"""Rules whose step is as long as the gradient, so that the L2 norm counts."""
 
 MOST_RATES = 10_000
 """The most rates of a refined schedule; a longer run plays them slower."""
@@ -138,7 +135,7 @@ def refine_task(
 
 def norm_of(rule: Rule) -> Norm:
     """Return the norm whose gradients count for a rule: L2 where the step is as long as the gradient, else L1."""
-    return "l2" if isinstance(rule.core, EUCLIDEAN) else "l1"
+    return "l2" if rule.facts.euclidean else "l1"
 
 
 def _clean(steps: npt.ArrayLike, norms: npt.ArrayLike) -> tuple[Floats, Floats, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from stepsize.kernel.arrays import Floats
 from stepsize.policies import LR, Policy
-from stepsize.rules import Adagrad, DAdaptAdam, DAdaptSGD, DoG, DoWG, Lion, Polyak, Prodigy, Rule
+from stepsize.rules import Rule
 from stepsize.theory import rescale_factor
 
 BOUND = -0.5
@@ -18,18 +18,12 @@ BOUND = -0.5
 USUAL, OF_SAME_SIZE = 2 / 3, 5 / 3
 """Which part of the bound's exponent shows over the horizon."""
 
-SAME_SIZE = (Lion,)
-"""Rules whose steps never get smaller, so that the noise of a run is as large as its rate."""
-
-SCALE_FREE = (Adagrad, DAdaptAdam, DAdaptSGD, DoG, DoWG, Polyak, Prodigy)
-"""Rules that decay by themselves or find their own scale: their best rate hangs neither on horizon nor on schedule."""
-
 
 def rescale_exponent(rule: Rule | None) -> float:
     """Return the power of the horizon that the best rate of a rule follows, before anything is measured."""
-    if _scale_free(rule):
-        return 0.0
-    return BOUND * (OF_SAME_SIZE if rule is not None and isinstance(rule.core, SAME_SIZE) else USUAL)
+    if rule is None:
+        return BOUND * USUAL
+    return 0.0 if rule.facts.scale_free else BOUND * (OF_SAME_SIZE if rule.facts.same_size else USUAL)
 
 
 def rescale_to_horizon(policy: Policy, source: int, target: int, exponent: float) -> float:
@@ -46,7 +40,7 @@ def rescale_to_shape(rule: Rule | None, source: Policy, target: Policy, steps: i
 
     rule: one that decays by itself or finds its own scale keeps its rate.
     """
-    if source == target or _scale_free(rule):
+    if source == target or (rule is not None and rule.facts.scale_free):
         return 1.0
     return rescale_factor(rates_of(source, steps), rates_of(target, steps))
 
@@ -54,7 +48,3 @@ def rescale_to_shape(rule: Rule | None, source: Policy, target: Policy, steps: i
 def rates_of(policy: Policy, steps: int) -> Floats:
     """Return the rates of a run of `steps` updates, (steps,)."""
     return policy[LR].over(steps).table(0, steps)
-
-
-def _scale_free(rule: Rule | None) -> bool:
-    return rule is not None and isinstance(rule.core, SCALE_FREE)

@@ -27,7 +27,8 @@ Module = Any
 Tensor = Any
 
 PIECE = 64
-"""Samples that are judged at once, at least; a batch of trials judges so many of each replica, which are to stay in the cache."""
+"""Samples that are judged at once, at least; so many of each replica in a batch of
+trials, which are to stay in the cache."""
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from stepsize.rules.adaptive import Adadelta as Adadelta
 from stepsize.rules.adaptive import Adagrad as Adagrad
 from stepsize.rules.adaptive import RMSProp as RMSProp
 from stepsize.rules.adaptive import RMSPropMomentum as RMSPropMomentum
+from stepsize.rules.base import Facts as Facts
 from stepsize.rules.base import Rule as Rule
+from stepsize.rules.base import Twin as Twin
 from stepsize.rules.matrix import Adafactor as Adafactor
 from stepsize.rules.matrix import Muon as Muon
 from stepsize.rules.momentum import SGD as SGD

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,10 @@ import numpy as np
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.kernel.spec import NonNegative
-from stepsize.rules.base import Rule, Scalars, Slots, column
+from stepsize.rules.base import Facts, Rule, Scalars, Slots, Twin, column
+
+BETAS = ("momentum", "beta2", "epsilon")
+"""The fields that all libraries have of the family."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,12 @@ class Adam(Moments):
     decay the rate.
     """
 
+    facts = Facts(
+        scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=False,
+        euclidean=False, decoupled=False, threshold=lambda h: (2 + 2 * h["momentum"]) / (1 - h["momentum"]),
+        torch=Twin("Adam", BETAS), optax=Twin("scale_by_adam", BETAS),
+    )  # fmt: skip
+
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
         """Return the step along the first moment, divided by the root of the second."""
         g, m, v = moments(p, g, slots, c)
@@ -72,6 +81,8 @@ class AdamW(Adam):
     Watch out: the decay is multiplied by the scheduled rate, so another schedule is another total decay; compare
     `sum(lr) * weight_decay`.
     """
+
+    facts = replace(Adam.facts, decoupled=True, torch=Twin("AdamW", BETAS))
 
     weight_decay: NonNegative = 1e-2
 
@@ -90,6 +101,7 @@ class AMSGrad(Moments):
     Watch out: one huge gradient makes all later steps short, for ever.
     """
 
+    facts = replace(Adam.facts, threshold=None, torch=Twin("Adam", BETAS, {"amsgrad": True}), optax=None)
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "u")
 
     corrected: bool = False
@@ -113,6 +125,7 @@ class AdaMax(Rule):
     Watch out: one outlier sets the step of a coordinate for about `1 / (1 - b2)` steps.
     """
 
+    facts = replace(Adam.facts, threshold=None, torch=Twin("Adamax", BETAS), optax=None)
     slots: ClassVar[tuple[str, ...]] = ("m", "u")
 
     lr: NonNegative = 2e-3
@@ -149,6 +162,8 @@ class NAdam(Moments):
     Watch out: three libraries have three rules of this name, which differ in psi; say which.
     """
 
+    facts = replace(Adam.facts, threshold=None, torch=Twin("NAdam", (*BETAS, "momentum_decay")), optax=None)
+
     lr: NonNegative = 2e-3
     momentum_decay: NonNegative = 4e-3
 
@@ -180,6 +195,8 @@ class RAdam(Moments):
     Watch out: the first steps (five at beta2 = 0.999) are plain momentum at a rate made for Adam: where the gradient is
     large they overshoot, and where it is small nothing moves.
     """
+
+    facts = replace(Adam.facts, threshold=None, torch=Twin("RAdam", BETAS), optax=None)
 
     epsilon_hat: bool = True
 

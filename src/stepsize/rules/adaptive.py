@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.kernel.spec import NonNegative
-from stepsize.rules.base import FIXED, Rule, Scalars, Slots
+from stepsize.rules.base import FIXED, Facts, Rule, Scalars, Slots, Twin
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class Adagrad(Rule):
     gradients are never forgotten.
     """
 
+    facts = Facts(
+        scale_free=True, parameter_free=False, accumulates=True, same_size=False, schedule_free=False,
+        euclidean=False, decoupled=False, threshold=None,
+        torch=Twin("Adagrad", ("lr_decay", "epsilon", "initial")), optax=None,
+    )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("s",)
 
     lr: NonNegative = 1e-2
@@ -58,6 +63,7 @@ class Adadelta(Rule):
     Watch out: it begins with steps of about `sqrt(epsilon)`, so epsilon is its first learning rate.
     """
 
+    facts = replace(Adagrad.facts, scale_free=False, accumulates=False, torch=Twin("Adadelta", ("rho", "epsilon")))
     slots: ClassVar[tuple[str, ...]] = ("s", "a")
 
     lr: NonNegative = 1.0
@@ -127,6 +133,13 @@ class RMSProp(MeanSquare):
     "Default RMSProp" differs between torch, Keras and optax; record all of it.
     """
 
+    facts = Facts(
+        scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=False,
+        euclidean=False, decoupled=False, threshold=lambda _: 2.0,
+        torch=Twin("RMSprop", ("alpha", "epsilon", "centered")),
+        optax=Twin("scale_by_rms", ("alpha", "epsilon"), {"initial_scale": 0.0, "eps_in_sqrt": False}),
+    )  # fmt: skip
+
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
         """Return the step divided by the root of the mean square."""
         g, size, slots = self.measured(p, g, slots, c, xp)
@@ -142,6 +155,10 @@ class RMSPropMomentum(MeanSquare):
 
     Watch out: the first steps of RMSProp are too long already, and the velocity keeps them.
     """
+
+    facts = replace(
+        RMSProp.facts, threshold=None, torch=Twin("RMSprop", ("momentum", "alpha", "epsilon", "centered")), optax=None
+    )
 
     momentum: MomentumRange = 0.9
     rate_inside: bool = False

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Annotated, Any, ClassVar, get_args, get_origin
 
@@ -37,6 +37,49 @@ FIXED = "fixed"
 
 
 @dataclass(frozen=True)
+class Twin:
+    """What is a rule in another library, by name: so that no framework is imported here.
+
+    name: of a class in `torch.optim`, or of a function in `optax`.
+    fields: the fields of the rule that it has too, besides `lr` and `weight_decay`; for optax in its own order.
+    more: the other arguments that make it this rule.
+    """
+
+    name: str
+    fields: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of a rule beside its formula, once; `stepsize.testing.check_rule` measures what can be measured.
+
+    scale_free: whether its best rate hangs neither on the horizon nor on the schedule, since it decays by itself or
+        finds its own scale.
+    parameter_free: whether it finds its own scale: a range test of its rate, which is about 1, shows nothing.
+    accumulates: whether it divides by all gradients since the start, so that its steps go as `1 / sqrt(k)`.
+    same_size: whether its steps have one size whatever the gradient, so that a run's noise is as large as its rate.
+    schedule_free: whether its averaging stands for a schedule, so that of several policies it takes the constant one.
+    euclidean: whether its steps are as long as the gradients, so that the L2 norm of them counts, not the L1 norm.
+    decoupled: whether weight decay multiplies the parameters by `1 - lr * weight_decay`, beside the step.
+    threshold: from its hyperparameters, below what `lr * curvature` has to stay on a quadratic
+        (`stepsize.theory.stability`); None where it is not worked out.
+    torch, optax: its twins there; None where there is none.
+    """
+
+    scale_free: bool
+    parameter_free: bool
+    accumulates: bool
+    same_size: bool
+    schedule_free: bool
+    euclidean: bool
+    decoupled: bool
+    threshold: Callable[[Mapping[str, float]], float] | None
+    torch: Twin | None
+    optax: Twin | None
+
+
+@dataclass(frozen=True)
 class Rule(Spec, ABC):
     """How gradients become updates; its fields are its hyperparameters with their defaults, and its switches.
 
@@ -49,6 +92,9 @@ class Rule(Spec, ABC):
     per_tensor: whether the shapes of a model's tensors matter; see `over`.
     anchored: whether the next parameters come from the slots and not from p, so that nothing else may move p.
 
+    A class of rules declares its `facts`; one that does not is refused when it is made, since a fact that is
+    forgotten would be a wrong answer later on.
+
     Raises ParameterError for a rule without one of the two.
     """
 
@@ -57,6 +103,18 @@ class Rule(Spec, ABC):
     takes_loss: ClassVar[bool] = False
     per_tensor: ClassVar[bool] = False
     anchored: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a rule that does not say what is known of it."""
+        super().__init_subclass__(**options)
+        formulas = (cls.coefficients, cls.step)
+        unfinished = any(getattr(formula, "__isabstractmethod__", False) for formula in formulas)
+        wraps = cls.core is not Rule.core  # and has the facts of what is in it
+        if not (unfinished or wraps or isinstance(cls.__dict__.get("facts"), Facts)):
+            raise ParameterError(
+                f"the rule {cls.__name__} does not say what is known of it ({', '.join(Facts.__annotations__)}); write "
+                "`facts = Facts(...)` in the class, or `facts = SGD.facts` where all that is known of SGD holds."
+            )
 
     def __post_init__(self) -> None:
         """Put every field into its canonical form, and check that those are there that every rule has."""
@@ -92,6 +150,11 @@ class Rule(Spec, ABC):
     def core(self) -> Rule:
         """The rule itself, without what is wrapped around it."""
         return self
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of it, or of the rule that it is wrapped around."""
+        return self.core.facts
 
     @property
     def elementwise(self) -> bool:

@@ -12,7 +12,7 @@ from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Bound, NonNegative
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.rules.adam import AdamW
-from stepsize.rules.base import FIXED, Rule, Scalars, Slots, norm, shaped
+from stepsize.rules.base import FIXED, Facts, Rule, Scalars, Slots, norm, shaped
 
 QUINTIC = 3.4445, -4.7750, 2.0315
 """The polynomial of one Newton-Schulz iteration: it is steep at 0, and does not converge to 1 but to about it."""
@@ -36,6 +36,10 @@ class Muon(Rule):
     here. NS is not exact: singular values come out between about 0.7 and 1.2.
     """
 
+    facts = Facts(
+        scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=False,
+        euclidean=False, decoupled=True, threshold=None, torch=None, optax=None,
+    )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
     per_tensor: ClassVar[bool] = True
 
@@ -98,6 +102,7 @@ class Adafactor(Rule):
     Watch out: lr is relative to the size of each tensor, and bounded by `1/sqrt(k)`: a schedule above that is not seen.
     """
 
+    facts = Muon.facts
     slots: ClassVar[tuple[str, ...]] = ("r", "c")
     per_tensor: ClassVar[bool] = True
 

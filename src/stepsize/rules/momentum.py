@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.kernel.spec import NonNegative
-from stepsize.rules.base import Rule, Scalars, Slots
+from stepsize.rules.base import Facts, Rule, Scalars, Slots, Twin
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class SGD(Rule):
     >>> SGD().step(1.0, 2.0, (), {"lr": 0.1, "weight_decay": 0.0}, None)
     (0.8, ())
     """
+
+    facts = Facts(
+        scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=False,
+        euclidean=True, decoupled=False, threshold=lambda _: 2.0, torch=Twin("SGD"), optax=Twin("identity"),
+    )  # fmt: skip
 
     lr: NonNegative = 0.1
     weight_decay: NonNegative = 0.0
@@ -33,6 +40,12 @@ class SGD(Rule):
         return p - c["lr"] * (g + c["weight_decay"] * p), ()
 
 
+def _heavy_ball(h: Mapping[str, float]) -> float:
+    """Return the threshold of the heavy ball; a velocity that takes in no gradient is stable at any rate."""
+    kept = 1 - h["dampening"]
+    return (2 + 2 * h["momentum"]) / kept if kept > 0 else math.inf
+
+
 @dataclass(frozen=True)
 class Momentum(Rule):
     """Heavy ball: `v = mu*v + (1 - dampening)*g; p -= lr * v` [polyak1964some].
@@ -44,6 +57,10 @@ class Momentum(Rule):
     once; with `rate_inside` it moves only what is still to come. Stable up to `(2 + 2*mu) / lambda_max`.
     """
 
+    facts = replace(
+        SGD.facts, threshold=_heavy_ball, torch=Twin("SGD", ("momentum", "dampening")),
+        optax=Twin("trace", ("momentum",)),
+    )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("v",)
 
     lr: NonNegative = 0.1
@@ -75,6 +92,10 @@ class Nesterov(Rule):
     Watch out: stable only up to `(2 + 2*mu) / ((1 + 2*mu) * lambda_max)`, less than plain gradient descent at mu = 0.9.
     """
 
+    facts = replace(
+        SGD.facts, threshold=lambda h: (2 + 2 * h["momentum"]) / (1 + 2 * h["momentum"]),
+        torch=Twin("SGD", ("momentum",), {"nesterov": True}), optax=Twin("trace", ("momentum",), {"nesterov": True}),
+    )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("v",)
 
     lr: NonNegative = 0.1

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Bound, NonNegative
 from stepsize.kernel.spec import Momentum as MomentumRange
-from stepsize.rules.base import FIXED, Rule, Scalars, Slots, column, dot, norm, quotient
+from stepsize.rules.base import FIXED, Facts, Rule, Scalars, Slots, column, dot, norm, quotient
 
 Start = Annotated[float, Bound("a number above 0", low=0, open_low=True), FIXED]
 Growth = Annotated[float, Bound("a number above 1", low=1, open_low=True), FIXED]
@@ -25,6 +25,10 @@ class DAdaptSGD(Rule):
     Watch out: d only grows, so one that is too large stays; and what else moves p is forgotten.
     """
 
+    facts = Facts(
+        scale_free=True, parameter_free=True, accumulates=False, same_size=False, schedule_free=False,
+        euclidean=False, decoupled=False, threshold=None, torch=None, optax=None,
+    )  # fmt: skip
     anchored: ClassVar[bool] = True
 
     lr: NonNegative = 1.0
@@ -68,6 +72,7 @@ class DAdaptAdam(Rule):
     Watch out: d only grows; where the loss is noisy at the start it can settle too high.
     """
 
+    facts = DAdaptSGD.facts
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "s")
 
     lr: NonNegative = 1.0
@@ -117,6 +122,7 @@ class Prodigy(Rule):
     Watch out: d only grows; its authors anneal lr by a cosine.
     """
 
+    facts = DAdaptSGD.facts
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "s")
 
     lr: NonNegative = 1.0
@@ -173,6 +179,8 @@ class DoG(Rule):
     Watch out: evaluate at an average, as its authors do: `PolynomialAverage(DoG())`.
     """
 
+    facts = DAdaptSGD.facts
+
     lr: NonNegative = 1.0
     weight_decay: NonNegative = 0.0
     reps_rel: Start = 1e-6
@@ -203,6 +211,8 @@ class DoWG(Rule):
 
     Watch out: for functions without noise; it has no average, and its steps do not shrink near the end.
     """
+
+    facts = DAdaptSGD.facts
 
     lr: NonNegative = 1.0
     weight_decay: NonNegative = 0.0

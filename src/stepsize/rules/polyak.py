@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import NonNegative, Positive
-from stepsize.rules.base import FIXED, Rule, Scalars, Slots, column, dot, quotient
+from stepsize.rules.base import FIXED, Facts, Rule, Scalars, Slots, column, dot, quotient
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,10 @@ class Polyak(Rule):
     Watch out: f_min has to be known. With one that is too low the steps are too long near the minimum.
     """
 
+    facts = Facts(
+        scale_free=True, parameter_free=True, accumulates=False, same_size=False, schedule_free=False,
+        euclidean=False, decoupled=False, threshold=None, torch=None, optax=None,
+    )  # fmt: skip
     takes_loss: ClassVar[bool] = True
 
     lr: NonNegative = 1.0
@@ -55,6 +59,8 @@ class SPS(Polyak):
 
     Watch out: f_min is the smallest loss of a batch: 0 only for models that can fit it, and not with label smoothing.
     """
+
+    facts = Polyak.facts
 
     c: Positive = 0.5
     growth: Annotated[Positive, FIXED] | None = None

@@ -6,13 +6,13 @@ where the gradient is taken. The parameters are y; x is what to evaluate at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.kernel.spec import NonNegative
-from stepsize.rules.base import Rule, Scalars, Slots, column, quotient
+from stepsize.rules.base import Facts, Rule, Scalars, Slots, column, quotient
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class ScheduleFreeSGD(Rule):
     the statistics of batch normalisation belong to y, and have to be measured again at x.
     """
 
+    facts = Facts(
+        scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=True,
+        euclidean=True, decoupled=False, threshold=None, torch=None, optax=None,
+    )  # fmt: skip
     anchored: ClassVar[bool] = True
 
     lr: NonNegative = 1.0
@@ -62,6 +66,8 @@ class ScheduleFreeAdamW(ScheduleFreeSGD):
 
     Watch out: as for ScheduleFreeSGD; its best rate is one to ten times AdamW's.
     """
+
+    facts = replace(ScheduleFreeSGD.facts, euclidean=False)
 
     lr: NonNegative = 2.5e-3
     beta2: MomentumRange = 0.999

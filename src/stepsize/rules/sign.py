@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.kernel.spec import NonNegative
-from stepsize.rules.base import Rule, Scalars, Slots
+from stepsize.rules.base import Facts, Rule, Scalars, Slots
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class Lion(Rule):
     ten times its decay, and let the rate go to 0.
     """
 
+    facts = Facts(
+        scale_free=False, parameter_free=False, accumulates=False, same_size=True, schedule_free=False,
+        euclidean=False, decoupled=True, threshold=None, torch=None, optax=None,
+    )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("m",)
 
     lr: NonNegative = 1e-4

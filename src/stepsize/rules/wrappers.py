@@ -18,7 +18,7 @@ from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import Bound, NonNegative
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.rules.adam import AdamW
-from stepsize.rules.base import Rule, Scalars, Shape, Slots, norm, quotient
+from stepsize.rules.base import Facts, Rule, Scalars, Shape, Slots, norm, quotient
 
 INSIDE = AdamW()
 """The rule in a wrapper that is made without one."""
@@ -142,6 +142,11 @@ class DecoupledDecay(Wrapper):
 
     Watch out: the decay is multiplied by the scheduled rate, so another schedule is another total decay.
     """
+
+    @property
+    def facts(self) -> Facts:
+        """Those of the rule in it, whose decay is beside the step here."""
+        return replace(super().facts, decoupled=True)
 
     def validate(self) -> None:
         """Check that the rule keeps what was decayed."""

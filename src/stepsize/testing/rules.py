@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stepsize.kernel import seeds
-from stepsize.kernel.arrays import Array, Floats
+from stepsize.kernel.arrays import Array, Floats, floats
 from stepsize.kernel.optional import installed, need
 from stepsize.rules import Rule
 from stepsize.testing.schedules import LIBRARIES
@@ -16,6 +16,11 @@ from stepsize.testing.values import check_value, law
 
 STEPS, REPLICAS = 7, 3
 """How long and how many the runs are that the laws are read off."""
+
+LONG = 100
+"""Steps after which a rule that accumulates is told from one that forgets slowly."""
+
+DECAY = 0.1
 
 SHAPES = (2, 2), (1,)
 SIZE = 5
@@ -36,13 +41,14 @@ def check_rule(rule: Rule, *, libraries: Sequence[str] = LIBRARIES) -> None:
     """
     check_value(rule)
     name = type(rule).__name__
-    rule = rule.over(SHAPES)
+    core, rule = rule.core, rule.over(SHAPES)
     _check_coefficients(rule, name)
     _check_step(rule, name)
     _check_rest(rule, name)
     _check_descent(rule, name)
     _check_replicas(rule, name)
     _check_divergence(rule, name)
+    _check_facts(core, name)
     for library in libraries:
         if installed(library):
             _check_library(rule, name, library)
@@ -133,6 +139,78 @@ def _check_rest(rule: Rule, name: str) -> None:
     free = [_floats(rule, {**rule.hyperparameters, "weight_decay": 0.0}, k + 1) for k in range(STEPS)]
     still = run(rule, p, [0.0 * p] * STEPS, _heard(rule, free, p, np), np)
     law(_equal(still, p), f"{name}: with no gradient and no weight decay the parameters must stay.")
+
+
+def _check_facts(rule: Rule, name: str) -> None:
+    """What can be measured of its facts is so, and the others do not contradict each other."""
+    facts = rule.facts
+    itself = facts.parameter_free or facts.accumulates
+    law(facts.scale_free or not itself, f"{name}: a rule that is parameter_free, or accumulates, is scale_free too.")
+    law(rule.averages or not facts.schedule_free, f"{name}: a rule that is schedule_free evaluates at an average.")
+    for twin in (facts.torch, facts.optax):
+        missing = set(twin.fields) - set(rule.spec_fields()) if twin else set()
+        law(not missing, f"{name}: a twin cannot share the fields {missing}, which the rule does not have.")
+    _check_sizes(rule, name)
+    _check_decay(rule, name)
+    if facts.euclidean and facts.threshold is not None and np.isfinite(facts.threshold(rule.hyperparameters)):
+        _check_threshold(rule, name, facts.threshold(rule.hyperparameters))
+
+
+def _check_sizes(rule: Rule, name: str) -> None:
+    """Its steps have the size that `euclidean`, `same_size` and `accumulates` say."""
+    facts, g = rule.facts, 100 * _draw(STEPS, 1, SIZE)
+    once, twice = _way(rule, g), _way(rule, 2 * g)
+    linear = np.allclose(twice - twice[0], 2 * (once - once[0]), rtol=1e-9, atol=0)
+    law(linear == facts.euclidean, f"{name}: it is euclidean if twice the gradients give twice the steps, else not.")
+    sizes = _lengths(rule, g * 10.0 ** np.cos(np.arange(STEPS))[:, None, None])
+    same = np.allclose(sizes, sizes[0], rtol=1e-6)
+    law(same == facts.same_size, f"{name}: a rule is same_size if no gradient changes the size of its steps, else not.")
+    with np.errstate(all="ignore"):  # what finds its own rate may run away
+        sizes = _lengths(rule, np.broadcast_to(g[:1], (LONG, 1, SIZE)))
+    shrinks = bool(sizes[-1] <= 1.001 * sizes[LONG // 4 - 1] / 2)
+    law(shrinks or not facts.accumulates, f"{name}: at one gradient the steps of a rule that accumulates go as k**-.5.")
+    law(facts.scale_free or not shrinks, f"{name}: its steps shrink by themselves, so it is scale_free.")
+
+
+def _check_decay(rule: Rule, name: str) -> None:
+    """Without a gradient the parameters decay as `decoupled` says; a linear rule cannot be told from the others."""
+    facts = rule.facts
+    way = _way(rule, np.zeros((STEPS, 1, SIZE)), lr=DECAY, weight_decay=DECAY)
+    beside = np.allclose(way[-1], way[0] * (1 - DECAY * DECAY) ** STEPS, rtol=1e-12, atol=0)
+    law(beside or not facts.decoupled, f"{name}: decoupled decay leaves `1 - lr * weight_decay` of p in each step.")
+    alike = facts.euclidean or facts.scale_free
+    law(facts.decoupled or not beside or alike, f"{name}: its weight decay is beside the step, so it is decoupled.")
+
+
+def _check_threshold(rule: Rule, name: str, threshold: float) -> None:
+    """On `x**2 / 2` it comes closer just below its threshold, and not just above."""
+    for factor, stable in ((0.98, True), (1.02, False)):
+        p = np.ones((1, SIZE))
+        slots = rule.init(p, np)
+        for k in range(1, 4 * LONG + 1):
+            c = _floats(rule, {**rule.hyperparameters, "lr": factor * threshold, "weight_decay": 0.0}, k)
+            p, slots = rule.step(p, p, slots, c, np)
+        verb = "must" if stable else "must not"
+        law(
+            stable == bool(np.abs(p).max() < 1),
+            f"{name}: at {factor} of its threshold {threshold:.3g} it {verb} settle.",
+        )
+
+
+def _way(rule: Rule, gradients: Floats, **changed: float) -> Floats:
+    """Return the parameters before, and after each step without weight decay, (steps + 1, SIZE)."""
+    rule, p = rule.over(SHAPES), _draw(1, SIZE)
+    slots, way = rule.init(p, np), [p]
+    for k, g in enumerate(gradients, 1):
+        (c,) = _heard(rule, [_floats(rule, {**rule.hyperparameters, "weight_decay": 0.0, **changed}, k)], p, np)
+        p, slots = rule.step(p, g, slots, c, np)
+        way.append(p)
+    return np.concatenate(way)
+
+
+def _lengths(rule: Rule, gradients: Floats) -> Floats:
+    """Return how long each step is, (steps,)."""
+    return floats(np.linalg.norm(np.diff(_way(rule, gradients), axis=0), axis=1))
 
 
 def _equal(now: Floats, then: Floats) -> bool:

@@ -21,31 +21,10 @@ to hold a rate against, and no rate to train with.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 
-from stepsize.kernel.errors import ParameterError, suggestion
-from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp, Rule
-
-_Hyper = Mapping[str, float]
-
-
-def _heavy_ball(h: _Hyper) -> float:
-    kept = 1 - h["dampening"]
-    return (2 + 2 * h["momentum"]) / kept if kept > 0 else math.inf
-
-
-def _adam(h: _Hyper) -> float:
-    return (2 + 2 * h["momentum"]) / (1 - h["momentum"])
-
-
-_THRESHOLDS: dict[type[Rule], Callable[[_Hyper], float]] = {
-    SGD: lambda h: 2.0,  # noqa: ARG005  (plain descent has nothing to ask)
-    Momentum: _heavy_ball,
-    Nesterov: lambda h: (2 + 2 * h["momentum"]) / (1 + 2 * h["momentum"]),
-    RMSProp: lambda h: 2.0,  # noqa: ARG005
-    Adam: _adam,
-    AdamW: _adam,
-}
+from stepsize import rules
+from stepsize.kernel.errors import ParameterError
+from stepsize.rules import Facts, Rule
 
 
 def stability_threshold(rule: Rule) -> float:
@@ -61,11 +40,19 @@ def stability_threshold(rule: Rule) -> float:
     >>> round(stability_threshold(Momentum(momentum=0.9)), 6), round(stability_threshold(Adam()), 6)
     (3.8, 38.0)
     """
-    if type(rule) not in _THRESHOLDS:
-        known = [kind.__name__ for kind in _THRESHOLDS]
-        name = type(rule).__name__
-        raise ParameterError(f"there is no stability threshold for {name!r}. {suggestion(name, known)}")
-    return _THRESHOLDS[type(rule)](rule.hyperparameters)
+    threshold = rule.facts.threshold
+    if rule.core is not rule or threshold is None:  # what is wrapped around a rule changes its recursion
+        raise ParameterError(
+            f"there is no stability threshold for {rule.title!r}: its recursion is not worked out. Take one of "
+            f"{', '.join(_known())}, or give your own rule a threshold among its facts."
+        )
+    return threshold(rule.hyperparameters)
+
+
+def _known() -> list[str]:
+    """Return the names of our rules that have a threshold."""
+    facts = {name: getattr(kind, "facts", None) for name, kind in vars(rules).items()}
+    return [name for name, known in facts.items() if isinstance(known, Facts) and known.threshold is not None]
 
 
 def largest_stable_rate(rule: Rule, sharpness: float) -> float:
@@ -90,8 +77,8 @@ def largest_stable_rate(rule: Rule, sharpness: float) -> float:
     if not math.isfinite(sharpness):
         raise ParameterError(f"sharpness must be a finite number, not {sharpness!r}: measure it where the loss is one.")
     decay = rule.hyperparameters["weight_decay"]
-    if isinstance(rule, SGD | Momentum | Nesterov):
+    if rule.facts.euclidean:
         curve = (sharpness + decay) / threshold
     else:
-        curve = sharpness / threshold + (decay / 2 if isinstance(rule, AdamW) else 0.0)
+        curve = sharpness / threshold + (decay / 2 if rule.facts.decoupled else 0.0)
     return 1 / curve if curve > 0 else math.inf

@@ -12,7 +12,7 @@ from stepsize import rules
 from stepsize.adapters.torch.groups import BETAS, plain
 from stepsize.adapters.torch.rule_optimizer import RuleOptimizer
 from stepsize.kernel.errors import DriveError
-from stepsize.rules import Rule
+from stepsize.rules import Facts, Rule, Twin
 from stepsize.strategy import Strategy
 
 PAIR = ("momentum", "beta2")
@@ -22,22 +22,12 @@ NAMES = {"epsilon": "eps", "initial": "initial_accumulator_value"}
 SWITCHES = {"momentum", "nesterov", "amsgrad"}
 """What makes another rule of one of torch's classes, where it is not 0."""
 
-TWINS: dict[type[Rule], tuple[str, tuple[str, ...], dict[str, Any]]] = {
-    rules.SGD: ("SGD", (), {}),
-    rules.Momentum: ("SGD", ("momentum", "dampening"), {}),
-    rules.Nesterov: ("SGD", ("momentum",), {"nesterov": True}),
-    rules.Adagrad: ("Adagrad", ("lr_decay", "epsilon", "initial"), {}),
-    rules.Adadelta: ("Adadelta", ("rho", "epsilon"), {}),
-    rules.RMSProp: ("RMSprop", ("alpha", "epsilon", "centered"), {}),
-    rules.RMSPropMomentum: ("RMSprop", ("momentum", "alpha", "epsilon", "centered"), {}),
-    rules.Adam: ("Adam", (*PAIR, "epsilon"), {}),
-    rules.AdamW: ("AdamW", (*PAIR, "epsilon"), {}),
-    rules.AMSGrad: ("Adam", (*PAIR, "epsilon"), {"amsgrad": True}),
-    rules.AdaMax: ("Adamax", (*PAIR, "epsilon"), {}),
-    rules.NAdam: ("NAdam", (*PAIR, "epsilon", "momentum_decay"), {}),
-    rules.RAdam: ("RAdam", (*PAIR, "epsilon"), {}),
+TWINS: dict[type[Rule], Twin] = {
+    kind: kind.facts.torch
+    for kind in vars(rules).values()
+    if isinstance(getattr(kind, "facts", None), Facts) and kind.facts.torch is not None
 }
-"""The class in `torch.optim` that a rule is, the fields that it has too, and what else says that it is this one."""
+"""Our rules that `torch.optim` has, as their facts say."""
 
 
 def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
@@ -45,22 +35,21 @@ def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
 
     Raises DriveError for a rule, or a switch of one, that torch does not have.
     """
-    kind = type(rule)
-    if kind not in TWINS:
+    twin = rule.facts.torch
+    if rule.core is not rule or twin is None:
         raise DriveError(f"torch.optim has no {rule.title}; build_optimizer makes one of it.")
-    name, fields, more = TWINS[kind]
-    fields = ("lr", "weight_decay", *fields)
-    usual = kind()
+    fields = ("lr", "weight_decay", *twin.fields)
+    usual = type(rule)()
     for field, value in rule.spec_fields().items():
         if field not in fields and value != getattr(usual, field):
             raise DriveError(
-                f"torch.optim.{name} has no {field}={value!r} of {rule!r}: its convention is {field}="
+                f"torch.optim.{twin.name} has no {field}={value!r} of {rule!r}: its convention is {field}="
                 f"{getattr(usual, field)!r}. build_optimizer makes one of the rule as it is."
             )
     given = {field: getattr(rule, field) for field in fields}
     if set(PAIR) <= set(given):
         given = {BETAS: (given.pop("momentum"), given.pop("beta2")), **given}
-    return name, {**{NAMES.get(field, field): value for field, value in given.items()}, **more}
+    return twin.name, {**{NAMES.get(field, field): value for field, value in given.items()}, **twin.more}
 
 
 def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.Optimizer:
@@ -96,12 +85,16 @@ def rule_of(optimizer: torch.optim.Optimizer) -> Rule | None:
     name = type(optimizer).__name__
     if "lr" not in group or not group["params"]:
         return None
-    for kind, (twin, fields, more) in TWINS.items():
-        foreign = SWITCHES - {*fields, *more}
-        if twin != name or any(group.get(key) != value for key, value in more.items()) or any(map(group.get, foreign)):
-            continue
-        return kind(**{field: _number(group, field) for field in ("lr", "weight_decay", *fields)})
+    for kind, twin in TWINS.items():
+        if twin.name == name and _is(twin, group):
+            return kind(**{field: _number(group, field) for field in ("lr", "weight_decay", *twin.fields)})
     return None
+
+
+def _is(twin: Twin, group: Mapping[str, Any]) -> bool:
+    """Whether a group has the arguments that make torch's class this rule, and none that make it another."""
+    foreign = SWITCHES - {*twin.fields, *twin.more}
+    return all(group.get(key) == value for key, value in twin.more.items()) and not any(map(group.get, foreign))
 
 
 def _at(rule: Rule, values: Mapping[str, float]) -> Rule:

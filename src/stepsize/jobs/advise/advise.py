@@ -74,7 +74,8 @@ def advise(
     seed: of the whole search; the same seed gives the same advice. rules: what to try; the portfolio when not given, or
         the rule that a training function follows. One rule in several variants counts as several (see `variants`).
     policies: names of recipes.
-    journal: keeps every finished batch of trials, so that the same call goes on after an interruption. workers: see `Runner`.
+    journal: keeps every finished batch of trials, so that the same call goes on after an interruption.
+    workers: see `Runner`.
     runner: to share an engine and a journal with other jobs.
 
     It stops early when more seeds could not change the answer by more than 1 % of what training gains.

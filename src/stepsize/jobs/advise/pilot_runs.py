@@ -21,11 +21,8 @@ from stepsize.jobs.range_test.ramp import range_test
 from stepsize.jobs.range_test.search import COARSE, FINE, Fans, centre_of
 from stepsize.jobs.range_test.suggest import suggest, wanted_policy
 from stepsize.results import Suggestion, Sweep
-from stepsize.rules import DAdaptAdam, DAdaptSGD, DoG, DoWG, Polyak, Prodigy, Rule
+from stepsize.rules import Rule
 from stepsize.strategy import Strategy, round_rate
-
-PARAMETER_FREE = (DAdaptAdam, DAdaptSGD, DoG, DoWG, Polyak, Prodigy)
-"""Rules that find their scale by themselves: a ramp of their rate, which is about 1, shows nothing."""
 
 EDGES = 3
 """How many rates are added to a fan whose best is at an edge, at most."""
@@ -87,7 +84,7 @@ def probe(runner: Runner, rule: Rule, policies: Sequence[str], depth: Depth, hor
     policy = wanted_policy(name, rule)
     earlier: tuple[Sweep, ...] = ()
     centre = rule.lr
-    if not isinstance(rule.core, PARAMETER_FREE):
+    if not rule.facts.parameter_free:
         ramp = range_test(
             runner.task, rule, steps=depth.ramp, seeds=depth.seeds, curvature=False, runner=runner
         )  # fmt: skip

@@ -21,7 +21,6 @@ from stepsize.rules import (
     RMSProp,
     Rule,
     ScheduleFreeAdamW,
-    ScheduleFreeSGD,
 )
 from stepsize.strategy import Strategy, describe_rule, round_rate
 
@@ -45,9 +44,6 @@ POLICIES = (
 )
 """The policies that are tried when none are named."""
 
-UNSCHEDULED = (ScheduleFreeSGD, ScheduleFreeAdamW)
-"""Rules whose averaging stands for a schedule: of several policies they take the constant rate alone."""
-
 SPACING = 10 ** (1 / 3)
 """The ratio of neighbouring candidate rates; the rates within 1 % of the best span about as much."""
 
@@ -63,7 +59,7 @@ def usual_rules(task: Task) -> tuple[Rule, ...]:
 
 def policies_of(rule: Rule, names: Sequence[str]) -> tuple[str, ...]:
     """Return which of the policies called `names` are worth trying with `rule`."""
-    if isinstance(rule.core, UNSCHEDULED) and "constant" in names:
+    if rule.facts.schedule_free and "constant" in names:
         return ("constant",)
     return tuple(names)
 

@@ -14,10 +14,9 @@ import torch
 from stepsize.diagnostics import sharpness
 from stepsize.diagnostics.objective import Objective, untouched
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import ParameterError
 from stepsize.problems import Task
-from stepsize.rules import Adam, AdamW, RMSProp, Rule
-from stepsize.theory import largest_stable_rate, stability_threshold
+from stepsize.rules import Rule
+from stepsize.theory import largest_stable_rate
 
 SAMPLES = 4
 """Batches of samples that the curvature is measured on."""
@@ -42,9 +41,7 @@ def stable_rates(task: Task, rule: Rule, seeds: Sequence[int]) -> Floats:
 
     Source: [cohen2021gradient], and [cohen2022adaptive] for Adam.
     """
-    try:
-        stability_threshold(rule)
-    except ParameterError:
+    if rule.core is not rule or rule.facts.threshold is None:
         return floats([])
     return floats([_stable_rate(task, rule, seed) for seed in seeds])
 
@@ -53,8 +50,7 @@ def _stable_rate(task: Task, rule: Rule, seed: int) -> float:
     model = task.build(seed)
     inputs, targets = task.train
     some = torch.from_numpy(task.order(0, seed).reshape(-1)[: SAMPLES * task.batch_size].copy())
-    adaptive = isinstance(rule, RMSProp | Adam | AdamW)
-    divisor = _divisor(task, rule, model, seed) if adaptive else None
+    divisor = None if rule.facts.euclidean else _divisor(task, rule, model, seed)
     found = sharpness(
         model, task.loss, [(inputs[some], targets[some])],
         preconditioner=divisor, tolerance=TOLERANCE, seed=seed, batch_statistics=True,

@@ -23,15 +23,15 @@ from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon, rescale_
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.policies import LR, Policy, constant, recipe
 from stepsize.results import Estimate, Suggestion, Sweep
-from stepsize.rules import Adagrad, Rule
+from stepsize.rules import Rule
 from stepsize.strategy import Strategy
 
 AIM = 0.7
 """The best constant rate of a short run, as a share of the rate at a ramp's lowest point: what a ramp bears for a
 moment has no time to do harm, and a rate too high costs more than one too low."""
 
-ACCUMULATING, AIM_OF_ACCUMULATING = (Adagrad,), 0.25
-"""Rules that divide by all gradients since the start: a ramp has made many of them before it gets to a rate."""
+AIM_OF_ACCUMULATING = 0.25
+"""The same of rules that divide by all gradients since the start: a ramp has made many before it gets to a rate."""
 
 MEASURED = 0.3
 """The say of an exponent that two fans measure."""
@@ -123,7 +123,7 @@ def from_ramp(sweep: Sweep, best: Floats, wanted: Policy, horizon: int) -> tuple
     run, exponent = horizon or moment, rescale_exponent(sweep.rule)
     over = rescale_to_horizon(constant(1.0), moment, run, exponent)
     across = rescale_to_shape(sweep.rule, constant(1.0), wanted, run)
-    share = AIM_OF_ACCUMULATING if sweep.rule is not None and isinstance(sweep.rule.core, ACCUMULATING) else AIM
+    share = AIM_OF_ACCUMULATING if sweep.rule is not None and sweep.rule.facts.accumulates else AIM
     how = (
         f"{share:g} of {float(np.median(best)):.2g}, the ramp's lowest point, moved by {over:.2g} from {moment} "
         f"to {run} steps (the rate goes as T**{exponent:.2f}) and by {across:.2g} from a constant rate to this shape"

@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.dropout import _DropoutNd
 
+from stepsize.adapters.torch.flat_parameters import FlatParameters
 from stepsize.kernel.errors import TaskError
 from stepsize.problems import Columns
 from stepsize.problems.base import seeded
@@ -34,32 +35,21 @@ class Objective:
     def __init__(self, model: torch.nn.Module, loss: Loss, batches: Batches) -> None:
         named = trainable(model)
         self._model, self._loss = model, loss
-        self.names = list(named)
-        self._like = [p.detach() for p in named.values()]
-        self.shapes = [p.shape for p in self._like]
-        self._sizes = [p.numel() for p in self._like]
+        self._names = list(named)
+        self._flat = FlatParameters(named.values())
         self._buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        row = torch.cat([p.reshape(-1) for p in self._like])
+        row = self._flat.row()[0]
         self.row = row.float() if row.element_size() < 4 else row  # a Hessian in half precision is noise
         self.batches = _read(batches, self.row.device)
         self._samples = sum(len(targets) for _, targets in self.batches)
 
-    def pieces(self, row: torch.Tensor) -> list[torch.Tensor]:
-        """Return a row, (parameters,), as the tensors of the model."""
-        split = torch.split(row, self._sizes)
-        return [piece.view(shape) for piece, shape in zip(split, self.shapes, strict=True)]
-
     def terms(self, row: torch.Tensor) -> Iterator[torch.Tensor]:
         """Return the share of each batch in the loss at `row`; they add up to the mean over all samples."""
-        like = zip(self.pieces(row), self._like, strict=True)
-        weights = {name: piece.to(p.dtype) for name, (piece, p) in zip(self.names, like, strict=True)}
+        views = zip(self._names, self._flat.views(row), self._flat.tensors, strict=True)
+        weights = {name: view.to(p.dtype) for name, view, p in views}
         for inputs, targets in self.batches:
             outputs = functional_call(self._model, {**weights, **self._buffers}, (inputs,))
             yield self._loss(outputs, targets).reshape(()) * (len(targets) / self._samples)
-
-    def value(self, row: torch.Tensor) -> torch.Tensor:
-        """Return the loss at `row`, a scalar."""
-        return torch.stack(list(self.terms(row))).sum()
 
     def gradient(self, row: torch.Tensor) -> torch.Tensor:
         """Return the gradient at `row`, (parameters,), one batch at a time."""

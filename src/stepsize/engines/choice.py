@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from stepsize.adapters.torch.flat_parameters import FlatParameters
 from stepsize.engines import base
 from stepsize.engines.base import Engine
 from stepsize.engines.dropout import Keys
@@ -134,11 +135,10 @@ def _difference(task: Task, replicas: Replicas) -> str | None:
 
 def _alone(task: Task, model: torch.nn.Module, step: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the gradient as a row, and the loss, of the model by itself."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    flat = FlatParameters.of(model)
     batch, key = task.batch(step, seed), Keys([seed])(step)[0]
-    slopes, loss = Loop().gradient(task, model, parameters, batch, key)
-    known = zip(slopes, parameters, strict=True)
-    return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in known]), loss
+    slopes, loss = Loop().gradient(task, model, flat.tensors, batch, key)
+    return flat.gradient(slopes)[0], loss
 
 
 def _close(found: torch.Tensor, expected: torch.Tensor) -> bool:

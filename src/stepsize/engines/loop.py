@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from stepsize.adapters.torch.flat_parameters import FlatParameters, Gradients
 from stepsize.engines import base
 from stepsize.engines.dropout import Draws, Keys
 from stepsize.engines.inplace.program import Row, Update, rows
@@ -21,8 +22,6 @@ from stepsize.problems.base import seeded
 from stepsize.results.curves import Curves
 from stepsize.rules import Rule
 from stepsize.strategy import Trial
-
-Gradients = list[torch.Tensor | None]
 
 
 class Loop:
@@ -63,8 +62,9 @@ class Loop:
         parameters = [p for p in model.parameters() if p.requires_grad]
         points = base.score_points(steps, score_every)
         table = base.coefficients(base.bound([trial], steps), 0, steps)
-        weights = _Weights(trial.strategy.rule, parameters, table)
-        losses, scores, keys = [], [], Keys([trial.seed])  # type: tuple[list[float], list[float], Keys]
+        weights, keys = _Weights(trial.strategy.rule, model, table), Keys([trial.seed])
+        losses: list[float] = []
+        scores: list[float] = []
         with seeded(seeds.child(trial.seed, "noise")):
             for step, now in enumerate(weights.rows):
                 key = keys(step)[0]
@@ -95,11 +95,11 @@ class Loop:
         return Curves((trial,), steps, whole, np.array(points), judged, seconds, self.label)
 
     def gradient(
-        self, task: Task, model: torch.nn.Module, parameters: Sequence[torch.nn.Parameter],
+        self, task: Task, model: torch.nn.Module, parameters: Sequence[torch.Tensor],
         batch: tuple[torch.Tensor, torch.Tensor], key: torch.Tensor,
     ) -> tuple[Gradients, torch.Tensor]:  # fmt: skip
         """Return the mean gradient and the mean loss of the micro-batches of `batch`."""
-        total: Gradients = [None] * len(parameters)
+        total: list[torch.Tensor | None] = [None] * len(parameters)
         losses: Any = 0.0
         for piece, (x, y) in enumerate(
             zip(*(torch.split(self._to(part), task.batch_size) for part in batch), strict=True)
@@ -130,16 +130,15 @@ class Loop:
 
 
 class _Weights:
-    """The parameters of one model as one row, (1, parameters), with the rule that moves it and its slots.
+    """The parameters of one model as a row, with the rule that steps it and its slots.
 
     rows: the coefficients step by step.
     """
 
-    def __init__(self, rule: Rule, parameters: Sequence[torch.nn.Parameter], table: dict[str, Floats]) -> None:
-        self._parameters = parameters
-        self._sizes = [p.numel() for p in parameters]
-        self._rule = rule.over([tuple(p.shape) for p in parameters])
-        self._row = torch.cat([p.detach().reshape(-1) for p in parameters]).unsqueeze(0)
+    def __init__(self, rule: Rule, model: torch.nn.Module, table: dict[str, Floats]) -> None:
+        self._flat = FlatParameters.of(model)
+        self._rule = rule.over(self._flat.shapes)
+        self._row = self._flat.row()
         self._slots = self._rule.init(self._row, torch)
         self._update = Update(self._rule)
         self._update.expect(table, self._row, self._slots)
@@ -147,36 +146,21 @@ class _Weights:
 
     def update(self, gradients: Gradients, loss: torch.Tensor, c: Row) -> None:
         """Take one step; what the loss did not use stays as it is, as in `torch.optim`."""
-        known = zip(gradients, self._parameters, strict=True)
-        gradient = torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in known]).unsqueeze(0)
         if self._rule.core.takes_loss:
             c = {**c, "loss": loss.reshape(1, 1)}
-        with torch.no_grad(), self._kept(gradients):
-            self._update(self._row, gradient, self._slots, c)
-        self._write(self._row)
-
-    @contextmanager
-    def _kept(self, gradients: Gradients) -> Iterator[None]:
-        """Put back what belongs to parameters without a gradient."""
-        if all(g is not None for g in gradients):
-            yield
-            return
-        whole = [self._row, *(slot for slot in self._slots if slot.shape == self._row.shape)]
-        before = [array.clone() for array in whole]
-        yield
-        known = zip(gradients, self._parameters, strict=True)
-        used = torch.cat([torch.full((p.numel(),), g is not None) for g, p in known])
-        for array, old in zip(whole, before, strict=True):
-            torch.where(used, array, old, out=array)
+        arrays = [self._row, *self._slots]
+        partial = any(g is None for g in gradients)
+        before = [array.clone() for array in arrays] if partial else []  # the step writes over them
+        with torch.no_grad():
+            self._update(self._row, self._flat.gradient(gradients), self._slots, c)
+            if partial:
+                for array, kept in zip(arrays, self._flat.keep_unused(gradients, before, arrays), strict=True):
+                    array.copy_(kept)
+        self._flat.write(self._row)
 
     @contextmanager
     def read_out(self) -> Iterator[None]:
         """Put the weights to evaluate at into the model, and the others back."""
-        self._write(self._rule.readout(self._row, self._slots, torch))
+        self._flat.write(self._rule.readout(self._row, self._slots, torch))
         yield
-        self._write(self._row)
-
-    def _write(self, row: torch.Tensor) -> None:
-        with torch.no_grad():
-            for p, piece in zip(self._parameters, torch.split(row[0], self._sizes), strict=True):
-                p.copy_(piece.view_as(p))
+        self._flat.write(self._row)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from stepsize.adapters.torch.flat_parameters import FlatParameters
 from stepsize.adapters.torch.groups import Group
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.rules import Rule
-from stepsize.rules.base import Slots
 
 Tensors = Sequence[torch.Tensor]
 
@@ -91,7 +91,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             own, state = group["params"], self.state.get(group["params"][0])
             if state:
-                _write(own, self._over(own).readout(_row(own), tuple(state["slots"]), torch))
+                flat = FlatParameters(own)
+                flat.write(self.rule.over(flat.shapes).readout(flat.row(), tuple(state["slots"]), torch))
         try:
             yield
         finally:
@@ -116,13 +117,11 @@ class RuleOptimizer(torch.optim.Optimizer):
         state: dict[str, Any] = super().__getstate__()
         return {**state, "rule": self.rule}
 
-    def _over(self, parameters: Tensors) -> Rule:
-        return self.rule.over([tuple(p.shape) for p in parameters])
-
     def _update(self, group: Group, loss: Any) -> None:
         """Take one step of the rule on the row of a group."""
         parameters: Tensors = group["params"]
-        rule, row = self._over(parameters), _row(parameters)
+        gradients, flat = _dense_gradients(parameters), FlatParameters(parameters)
+        rule, row = self.rule.over(flat.shapes), flat.row()
         state = self.state[parameters[0]]
         if not state:
             state.update(step=0, slots=list(rule.init(row, torch)))
@@ -131,43 +130,20 @@ class RuleOptimizer(torch.optim.Optimizer):
         c: dict[str, Any] = {name: float(v) for name, v in rule.coefficients(h, np.float64(state["step"])).items()}
         if rule.core.takes_loss:
             c["loss"] = torch.as_tensor(loss).detach().to(row).reshape(1, 1)
-        old = tuple(state["slots"])
-        new, slots = rule.step(row, _gradient(parameters), old, c, torch)
-        new, slots = _kept(parameters, (row, old), (new, slots))
-        state["slots"] = list(slots)
-        _write(parameters, new)
+        before = tuple(state["slots"])
+        row_after, slots = rule.step(row, flat.gradient(gradients), before, c, torch)
+        after = [row_after, *slots]
+        if any(g is None for g in gradients):
+            after = flat.keep_unused(gradients, [row, *before], after)
+        flat.write(after[0])
+        state["slots"] = after[1:]
 
 
-def _row(parameters: Tensors) -> torch.Tensor:
-    """Return the parameters as one row, (1, parameters)."""
-    return torch.cat([p.detach().reshape(-1) for p in parameters]).unsqueeze(0)
-
-
-def _gradient(parameters: Tensors) -> torch.Tensor:
-    """Return the gradients as one row; zeros where there is none."""
-    if any(p.grad is not None and p.grad.layout != torch.strided for p in parameters):
+def _dense_gradients(parameters: Tensors) -> list[torch.Tensor | None]:
+    gradients = [p.grad for p in parameters]
+    if any(g is not None and g.layout != torch.strided for g in gradients):
         raise DriveError(
             "a rule steps the parameters of a group as one row, and a gradient is sparse. Make it dense: "
             "torch.nn.Embedding(..., sparse=False)."
         )
-    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    return torch.cat([g.reshape(-1) for g in grads]).unsqueeze(0)
-
-
-def _kept(
-    parameters: Tensors, old: tuple[torch.Tensor, Slots], new: tuple[torch.Tensor, Slots]
-) -> tuple[torch.Tensor, Slots]:
-    """Return the new row and slots, where what belongs to a parameter without a gradient is as it was."""
-    if all(p.grad is not None for p in parameters):
-        return new
-    used = torch.cat([torch.full((p.numel(),), p.grad is not None, device=p.device) for p in parameters])
-    row, slots = old
-    pairs = zip(new[1], slots, strict=True)
-    kept = tuple(torch.where(used, now, was) if was.shape == row.shape else now for now, was in pairs)
-    return torch.where(used, new[0], row), kept
-
-
-def _write(parameters: Tensors, row: torch.Tensor) -> None:
-    with torch.no_grad():
-        for p, piece in zip(parameters, torch.split(row[0], [p.numel() for p in parameters]), strict=True):
-            p.copy_(piece.view_as(p))
+    return gradients

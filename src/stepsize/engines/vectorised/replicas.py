@@ -11,6 +11,7 @@ import torch
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from stepsize.adapters.torch.flat_parameters import FlatParameters
 from stepsize.engines.dropout import Draws, Keys
 from stepsize.problems import Task
 
@@ -35,14 +36,15 @@ class Replicas:
         models = {seed: task.build(seed).to(device=device, dtype=dtype) for seed in self._seeds}
         self._model = models[self._seeds[0]]
         self._model.train()
-        self._shapes = {name: p.shape for name, p in self._model.named_parameters() if p.requires_grad}
-        starts = {seed: _flat(model, self._shapes) for seed, model in models.items()}
+        self._names = [name for name, p in self._model.named_parameters() if p.requires_grad]
+        self._tensors_of_one = FlatParameters.of(self._model)
+        starts = {seed: FlatParameters.of(model).row()[0] for seed, model in models.items()}
         self.flat = torch.stack([starts[seed] for seed in seeds])
         self._gradient = torch.empty_like(self.flat)
         self.buffers = {
             name: torch.stack([_state(models[seed])[name] for seed in seeds])
             for name in _state(self._model)
-            if name not in self._shapes
+            if name not in self._names
         }
         self._data = [self._to(tensor) for tensor in task.train]
         self._epoch: tuple[int, torch.Tensor] | None = None
@@ -55,8 +57,7 @@ class Replicas:
 
     def _tensors(self, rows: torch.Tensor) -> Tensors:
         """Return the model's tensors as views of `rows`, each (replicas, ...)."""
-        pieces = torch.split(rows, [shape.numel() for shape in self._shapes.values()], dim=1)
-        return {name: piece.view(-1, *shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
+        return dict(zip(self._names, self._tensors_of_one.views(rows), strict=True))
 
     def _value(
         self, parameters: Tensors, buffers: Tensors, key: torch.Tensor, piece: int, batch: Batch, *, of: Measure
@@ -84,7 +85,7 @@ class Replicas:
         """
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._tensors(self.flat).items()}
         key = self._keys(step)[self._seed_of]
-        total = 0.0  # type: Any
+        total: Any = 0.0
         for piece, batch in enumerate(self._pieces(step)):
             with sdpa_kernel(SDPBackend.MATH):
                 losses, self.buffers = self._train(leaves, self.buffers, key, piece, batch)
@@ -103,7 +104,7 @@ class Replicas:
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """The shapes of the tensors in a row, in order."""
-        return [tuple(shape) for shape in self._shapes.values()]
+        return self._tensors_of_one.shapes
 
     def score(self, rows: torch.Tensor, step: int = 0) -> torch.Tensor:
         """Return the validation loss of each replica, (replicas,), in evaluation mode, at the parameters `rows`.
@@ -129,8 +130,3 @@ class Replicas:
 
 def _state(model: torch.nn.Module) -> Tensors:
     return {name: tensor.detach() for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
-
-
-def _flat(model: torch.nn.Module, names: Any) -> torch.Tensor:
-    state = _state(model)
-    return torch.cat([state[name].reshape(-1) for name in names])

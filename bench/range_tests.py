@@ -109,7 +109,7 @@ def ours(model, optimizer, loader, steps):
     with RangeTest(model, optimizer, loader, low=LOW, high=HIGH, points=steps) as test:
         for _ in test:
             test.tell(update(model, optimizer, next(batches)))
-    return test.sweep.memory
+    return test.record.memory
 
 
 def lr_finder(model, optimizer, loader, steps):

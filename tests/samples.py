@@ -6,10 +6,25 @@ one of which is not clear. Every function takes no arguments or keywords only, a
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from stepsize.policies import RECIPES
-from stepsize.results import Advice, Curves, Estimate, Interval, Race, Rung, Standing, Suggestion, Sweep
+from stepsize.results import (
+    Advice,
+    Curves,
+    Estimate,
+    HyperparameterSweep,
+    Interval,
+    Race,
+    RangeTestRecord,
+    RateGrid,
+    Rung,
+    Standing,
+    Suggestion,
+)
 from stepsize.rules import SGD, AdamW, Momentum, RMSProp, Rule
 from stepsize.strategy import Strategy, Trial
 
@@ -108,7 +123,7 @@ def search() -> Race:
     return Race("digits", STEPS, (first, second), standings(second), record, (0.71,), 77.0, "ensemble on cpu", 31.0)
 
 
-def sweep(rule: Rule | None = None, *, clear: bool = True, steps: int = 300, seeds: int = 3) -> Sweep:
+def range_test(rule: Rule | None = None, *, clear: bool = True, steps: int = 300, seeds: int = 3) -> RangeTestRecord:
     """A range test from 1e-5 to 10: flat, a fall around 1e-3, NaN after an explosion; noise alone when not clear."""
     noise = np.random.default_rng(3)
     rates = np.geomspace(1e-5, 10.0, steps)
@@ -117,10 +132,13 @@ def sweep(rule: Rule | None = None, *, clear: bool = True, steps: int = 300, see
     loss = loss + (10.0 ** np.clip(2.5 * home, -9, 30) if clear else 0.0)
     loss = loss + 0.08 * noise.standard_normal(loss.shape)
     loss[loss > 1e2] = np.nan
-    return Sweep("digits", rule or AdamW(), rates, loss.astype(np.float32), tuple(range(1, seeds + 1)), 1.5)
+    return RangeTestRecord(
+        task="digits", rule=rule or AdamW(), rates=rates, losses=loss.astype(np.float32),
+        seeds=tuple(range(1, seeds + 1)), steps=steps, cost=steps * seeds, seconds=1.5,
+    )  # fmt: skip
 
 
-def suggestion(of: Sweep, *, clear: bool = True) -> Suggestion:
+def suggestion(of: RangeTestRecord, *, clear: bool = True) -> Suggestion:
     """What the samples' range tests would suggest, with a plausible smoothing."""
     width = 15
     kernel = np.ones(width) / width
@@ -128,48 +146,63 @@ def suggestion(of: Sweep, *, clear: bool = True) -> Suggestion:
     smooth = np.stack([np.convolve(column, kernel, "valid") for column in padded.T], axis=1)
     if not clear:
         reason = "the loss never fell by more than its own noise (0.08), so there is no rate to begin at"
-        return Suggestion(None, None, clear=False, reason=reason, smooth=smooth)
+        return Suggestion(clear=False, reason=reason, smooth=smooth)
     reason = "the loss falls fastest at 0.002 and rises again above 0.21; a tenth of a decade of margin on both sides"
     return Suggestion(
-        Estimate(4.2e-4, 3.1e-4, 5.5e-4), Estimate(0.17, 0.12, 0.21), clear=True, reason=reason, smooth=smooth
-    )
-
-
-def fan(
-    *, steps: int = 200, seeds: int = 2, best: float = 0.03, diverged: bool = True, earlier: tuple[Sweep, ...] = (),
-    of: str = "lr", rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3),
-) -> Sweep:  # fmt: skip
-    """Runs that end lowest at `best`, the longer the lower; at the largest rate one seed diverged."""
-    values = np.array(rates)
-    level = 0.1 * (1 + 60 / steps) * (1 + np.log10(values / best)[:, None] ** 2) * (1 + 0.1 * np.arange(seeds))
-    if diverged:
-        level[-1, 0] = np.nan
-    return Sweep(
-        "digits", AdamW(), values, level.astype(np.float32), tuple(range(seeds)), 4.0, steps=steps,
-        policy=RECIPES["one_cycle"](1.0), held_out=1.2 * level, before=np.full(seeds, 2.3), horizon=STEPS,
-        earlier=earlier, of=of,
+        min_lr=Estimate(4.2e-4, 3.1e-4, 5.5e-4), max_lr=Estimate(0.17, 0.12, 0.21), clear=True, reason=reason,
+        smooth=smooth,
     )  # fmt: skip
 
 
-def searched() -> tuple[Sweep, Suggestion]:
-    """A search for a rate, a ramp and two fans, and what is read off it."""
-    ramp = sweep(AdamW(), seeds=2)
-    found = suggestion(ramp)
-    lr, limit = Estimate(0.024, 0.02, 0.03), Estimate(0.5, 0.4, 0.6)
+def grid(
+    *, steps: int = 200, seeds: int = 2, best: float = 0.03, diverged: bool = True,
+    range_test: RangeTestRecord | None = None, shorter: tuple[RateGrid, ...] = (),
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3),
+) -> RateGrid:  # fmt: skip
+    """Runs that end lowest at `best`, the longer the lower; at the largest rate one seed diverged."""
+    return RateGrid(
+        rates=np.array(rates), range_test=range_test, shorter=shorter, **_runs(rates, best, steps, seeds, diverged)
+    )
+
+
+def hyperparameter_sweep(
+    *, hyperparameter: str, values: tuple[float, ...], best: float, steps: int = 200, seeds: int = 2
+) -> HyperparameterSweep:
+    """Runs that end lowest at `best` of another hyperparameter."""
+    return HyperparameterSweep(
+        hyperparameter=hyperparameter, values=np.array(values), **_runs(values, best, steps, seeds, diverged=False)
+    )
+
+
+def _runs(values: tuple[float, ...], best: float, steps: int, seeds: int, diverged: bool) -> dict[str, Any]:
+    level = 0.1 * (1 + 60 / steps) * (1 + np.log10(np.array(values) / best)[:, None] ** 2)
+    level = level * (1 + 0.1 * np.arange(seeds))
+    if diverged:
+        level[-1, 0] = np.nan
+    return {
+        "task": "digits", "rule": AdamW(), "losses": level.astype(np.float32), "seeds": tuple(range(seeds)),
+        "seconds": 4.0, "steps": steps, "policy": RECIPES["one_cycle"](1.0), "held_out": 1.2 * level,
+        "before": np.full(seeds, 2.3), "horizon": STEPS, "cost": len(values) * seeds * steps,
+    }  # fmt: skip
+
+
+def searched() -> tuple[RateGrid, Suggestion]:
+    """A search for a rate, a range test and two grids, and what it suggests."""
+    record = range_test(AdamW(), seeds=2)
+    found = suggestion(record)
     policy = RECIPES["one_cycle"](0.024).over(STEPS)
-    last = fan(earlier=(ramp, fan(steps=50, best=0.05)))
-    reason = "whole runs of 200 steps end lowest at 0.03; moved by 0.8 to 400 steps"
-    warnings = ("the curvature bears far more than the runs do",)
-    return last, Suggestion(
-        found.min_lr, found.max_lr, clear=True, reason=reason, smooth=found.smooth, lr=lr, policy=policy, limit=limit,
-        warnings=warnings,
+    last = grid(range_test=record, shorter=(grid(steps=50, best=0.05),))
+    return last, replace(
+        found, reason="whole runs of 200 steps end lowest at 0.03; rescaled by 0.8 to 400 steps",
+        lr=Estimate(0.024, 0.02, 0.03), policy=policy, limit=Estimate(0.5, 0.4, 0.6),
+        warnings=("the curvature bears far more than the runs do",),
     )  # fmt: skip
 
 
 def advice(*, task: str = "digits") -> Advice:
     """The whole answer: what a search over three rules would have found."""
     last = final()
-    sweeps = (sweep(AdamW()), sweep(Momentum()), sweep(SGD(), clear=False))
+    sweeps = (range_test(AdamW()), range_test(Momentum()), range_test(SGD(), clear=False))
     suggestions = tuple(suggestion(s, clear=i < 2) for i, s in enumerate(sweeps))
     best = last.standings[0]
     mean = best.score.mean

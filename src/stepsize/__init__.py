@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stepsize.jobs import suggest as suggest
     from stepsize.jobs.advise.advise import advise as advise
     from stepsize.jobs.race.race import race as race
-    from stepsize.jobs.range_test.ramp import range_test as range_test
+    from stepsize.jobs.range_test.range_test import range_test as range_test
     from stepsize.policies import Policy as Policy
     from stepsize.problems import Task as Task
     from stepsize.problems import load_task as load_task
@@ -43,7 +43,7 @@ _LATER = {
     "load_task": "problems",
     "race": "jobs.race.race",
     "ramp": "adapters.range_test",
-    "range_test": "jobs.range_test.ramp",
+    "range_test": "jobs.range_test.range_test",
     "save": "results",
     "suggest": "jobs",
     "write_report": "report",

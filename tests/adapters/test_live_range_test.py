@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from stepsize import load, ramp, save, suggest
-from stepsize.adapters.range_test import Ramp, exploded, joined
+from stepsize.adapters.range_test import Ramp, join_range_tests
+from stepsize.jobs.range_test.bounds import read_bounds
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 
 
@@ -17,7 +18,7 @@ def run(losses, **settings):
     found = Ramp(0.001, 1.0, 40, **settings)
     while found.going:
         found.tell(losses(found.rate) if callable(losses) else losses[found.point])
-    return found.sweep()
+    return found.record()
 
 
 def test_rates_climb_from_low_to_high_ends_included():
@@ -27,7 +28,7 @@ def test_rates_climb_from_low_to_high_ends_included():
     assert np.allclose(np.diff(run(lambda rate: 1.0, spacing="linear").rates), 0.999 / 39)
 
 
-def test_there_are_40_points_a_decade_unless_told_otherwise():
+def test_there_are_40_points_a_decade_unless_asked_otherwise():
     assert Ramp(1e-3, 1.0).points == 120
     assert Ramp(1.0, 1.1).points == 20
 
@@ -44,23 +45,25 @@ def test_the_first_explosion_ends_the_ramp_and_is_recorded(worst):
     assert np.array_equal(sweep.losses[-1], [worst if worst < 1e30 else worst * math.inf], equal_nan=True)
 
 
-@pytest.mark.parametrize(
-    ("losses", "over"),
-    [
-        ([1.0, 1.1, 0.9, 1.0, 3.9], False),
-        ([1.0, 1.1, 0.9, 1.0, 4.1], True),
-        ([-1.0, -1.1, -0.9, -1.0, 1.9], False),
-        ([-1.0, -1.1, -0.9, -1.0, 2.1], True),
-        ([-1.0, -1.1, -0.9, -1.0, -1e6], False),
-        ([-1.0, -1.1, -0.9, -1.0, -1e6, -100.0], False),  # a rise above what it fell to is none above the first
-        ([0.01, 0.0, 5.0, -5.0, 0.0, -500.0, 1000.0], False),  # it has fallen by 500
-        ([0.01, 0.0, 5.0, -5.0, 0.0, -500.0, 2000.0], True),
-        ([0.0, 0.0, 0.0, 0.0, 1.0], False),
-        ([1.0, 500.0], False),
-    ],
-)
-def test_a_rise_is_measured_by_the_first_losses_their_scatter_or_the_fall(losses, over):
-    assert exploded(losses) == over
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("losses", [[1.0, 3.0, 3.0, 3.0, 3.0, 3.0, 8.5, 8.7], None])
+def test_a_loop_and_a_task_are_cut_at_the_same_loss(losses, seed):
+    """What the live test records up to where it stops has as many good losses as the whole curve of a job."""
+    noise = np.random.default_rng(seed)
+    whole = np.full(400, 9.0)
+    if losses is None:
+        whole[:] = np.exp(0.3 * noise.standard_normal(400)) * (1 + 1e-3 * np.geomspace(1e-2, 1e6, 400))
+    else:
+        whole[: len(losses)] = losses
+    rates = np.geomspace(1e-3, 1.0, 400)
+    ramp = Ramp(1e-3, 1.0, 400)
+    while ramp.going:
+        ramp.tell(whole[ramp.point])
+    live = ramp.record()
+    job = replace(live, rates=rates, losses=whole[:, None].astype(np.float32), planned=None)
+    cuts = [np.isfinite(read_bounds(record).smooth[:, 0]).sum() for record in (live, job)]
+    assert cuts[0] == cuts[1]
+    assert len(live.rates) < 400 or cuts[1] == 400
 
 
 def test_a_ramp_that_ended_in_an_explosion_can_be_read():
@@ -79,7 +82,7 @@ def test_batches_at_one_rate_are_averaged():
     while ramp.going:
         rates.append(ramp.rate)
         ramp.tell(100 + next(losses))
-    sweep = ramp.sweep()
+    sweep = ramp.record()
     assert rates == np.repeat(sweep.rates, 4).tolist()
     assert sweep.losses[:, 0].tolist() == [101.5 + 4 * point for point in range(20)]
     assert (sweep.steps, sweep.cost) == (80, 80)
@@ -103,7 +106,7 @@ def test_a_ramp_with_validation_losses_can_be_read(every):
         return 2 / (1 + rate / 1e-3) + 30 * rate**2
 
     sweep = ramp(step, validate=lambda: 1.5 * (2 / (1 + seen[-1] / 1e-3) + 30 * seen[-1] ** 2), every=every)
-    found, batches = suggest(sweep), suggest(replace(sweep, held_out=np.empty((0, 0))))
+    found, batches = suggest(sweep), suggest(replace(sweep, held_out=None))
     assert found.clear
     assert abs(np.log10(found.max_lr.value / batches.max_lr.value)) < 1.1 * every / 40  # a point's distance
     assert found.smooth.shape == sweep.losses.shape
@@ -162,16 +165,16 @@ def test_what_a_ramp_cannot_be_is_refused():
         Ramp(batches=0)
     with pytest.raises(ParameterError, match="points of a ramp is a whole number"):
         Ramp(points=25.5)
-    with pytest.raises(TaskError, match="no loss was told"):
-        Ramp().sweep()
+    with pytest.raises(TaskError, match="there was no loss"):
+        Ramp().record()
     with pytest.raises(ParameterError, match="one of step= and make="):
         ramp()
     with pytest.raises(BudgetError, match="at least one seed"):
         ramp(make=lambda seed: lambda rate: 1.0, seeds=())
     with pytest.raises(ParameterError, match="same rates"):
-        joined([ramp(lambda rate: 1.0, 0.1, 1.0), ramp(lambda rate: 1.0, 0.2, 1.0)])
-    with pytest.raises(ParameterError, match="no sweep to join"):
-        joined([])
+        join_range_tests([ramp(lambda rate: 1.0, 0.1, 1.0), ramp(lambda rate: 1.0, 0.2, 1.0)])
+    with pytest.raises(ParameterError, match="no range test to join"):
+        join_range_tests([])
 
 
 def test_an_interrupt_goes_through():

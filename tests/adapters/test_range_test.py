@@ -143,7 +143,7 @@ def swept(loop, **settings):
     with RangeTest(*loop.things(), **{"low": 1e-4, "high": 1.0, "points": POINTS, **settings}) as test:
         for _ in test:
             loop.turn(test.tell)
-    return test.sweep
+    return test.record
 
 
 def same(a, b):
@@ -156,12 +156,12 @@ def same(a, b):
     return a == b
 
 
-def trained(name, look, before=0, after=6):
-    """Train, look in between, train on, and return everything there is in the end."""
+def trained(name, test_it, before=0, after=6):
+    """Train, run a range test in between, train on, and return everything there is in the end."""
     loop = seeded(LOOPS[name])
     for _ in range(before):
         loop.turn()
-    look(loop)
+    test_it(loop)
     for _ in range(after):
         loop.turn()
     return loop.state()
@@ -182,25 +182,25 @@ def run_into(error, loop, test):
 
 
 def failing(error):
-    def look(loop):
+    def test_it(loop):
         test = RangeTest(*loop.things(), low=1e-4, high=1.0)
         with pytest.raises(error):
             run_into(error, loop, test)
-        assert len(test.sweep.rates) == 80, "what was found until then is there"
+        assert len(test.record.rates) == 80, "what was found until then is there"
 
-    return look
+    return test_it
 
 
 def exploding(loss):
-    def look(loop):
+    def test_it(loop):
         with RangeTest(*loop.things(), low=1e-4, high=1.0) as test:
             for rate in test:
                 loop.turn()
                 test.tell(loss if rate > 0.01 else 1.0)
-        assert test.sweep.rates[-2] <= 0.01 < test.sweep.rates[-1]
-        assert not abs(test.sweep.losses[-1, 0]) < 100
+        assert test.record.rates[-2] <= 0.01 < test.record.rates[-1]
+        assert not abs(test.record.losses[-1, 0]) < 100
 
-    return look
+    return test_it
 
 
 def broken_off(loop):
@@ -211,7 +211,7 @@ def broken_off(loop):
                 break
 
 
-LOOKS = {
+TESTS = {
     "an error": failing(ValueError),
     "Ctrl-C": failing(KeyboardInterrupt),
     "an explosion": exploding(1e9),
@@ -220,10 +220,10 @@ LOOKS = {
 }
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("test_it", TESTS)
 @pytest.mark.parametrize("name", ["SGD", "float16", "one cycle"])
-def test_no_end_of_a_range_test_leaves_a_trace(name, look):
-    assert same(trained(name, LOOKS[look]), trained(name, lambda loop: None))
+def test_no_end_of_a_range_test_leaves_a_trace(name, test_it):
+    assert same(trained(name, TESTS[test_it]), trained(name, lambda loop: None))
 
 
 @pytest.mark.parametrize("name", ["SGD", "AdamW", "accumulated", "bfloat16", "one cycle", "warmup from 0"])
@@ -290,8 +290,8 @@ def test_micro_batches_in_turns_of_their_own_are_averaged_up_to_the_update():
             if turn % 4 == 3:
                 model(torch.randn(4, 4)).sum().backward()
                 optimizer.step()
-    assert test.sweep.losses[:, 0].tolist() == [1.5] * 20
-    assert seen == np.repeat(test.sweep.rates, 4).tolist()
+    assert test.record.losses[:, 0].tolist() == [1.5] * 20
+    assert seen == np.repeat(test.record.rates, 4).tolist()
 
 
 def test_gradients_that_stay_infinite_are_a_divergence():
@@ -302,11 +302,11 @@ def test_gradients_that_stay_infinite_are_a_divergence():
             if turn < 7:
                 optimizer.step()
             test.tell(1.0)
-    assert len(test.sweep.rates) == 8
-    assert math.isinf(test.sweep.losses[-1, 0])
+    assert len(test.record.rates) == 8
+    assert math.isinf(test.record.losses[-1, 0])
 
 
-def test_a_validation_loss_may_be_told_or_asked_for():
+def test_a_validation_loss_may_be_given_or_asked_for():
     loop = seeded(LOOPS["SGD"])
 
     def validate():
@@ -325,7 +325,7 @@ def test_a_validation_loss_may_be_told_or_asked_for():
             if turn % 7 == 0:
                 test.tell_held_out(turn)
             loop.turn(test.tell)
-    assert test.sweep.held_out[[0, 7, 14], 0].tolist() == [0, 7, 14]
+    assert test.record.held_out[[0, 7, 14], 0].tolist() == [0, 7, 14]
 
 
 def validate_once(loop, validate):
@@ -352,7 +352,7 @@ def test_the_copy_may_be_kept_elsewhere_and_leave_out_what_is_frozen():
         for _ in test:
             optimizer.step()
             test.tell(1.0)
-    assert test.sweep.memory == 9 * 4
+    assert test.record.memory == 9 * 4
 
 
 def test_a_compiled_model_and_step_are_compiled_once():
@@ -425,7 +425,7 @@ BAD = {
     "NaN at once": (lambda test: test.tell(math.nan), "no learning rate can help"),
     "several numbers": (lambda test: test.tell(torch.ones(8)), r"not an array of shape \(8,\)"),
     "no number": (lambda test: test.tell("low"), "a loss is one number, not 'low'"),
-    "nothing told": (lambda test: None, "a loss is one number, not None"),
+    "none at all": (lambda test: None, "a loss is one number, not None"),
 }
 
 
@@ -433,11 +433,11 @@ BAD = {
 def test_a_loss_that_cannot_be_is_refused_and_nothing_stays(name):
     tell, message = BAD[name]
 
-    def look(loop):
+    def test_it(loop):
         with pytest.raises(TaskError, match=message):
             body(loop, tell)
 
-    assert same(trained("AdamW", look), trained("AdamW", lambda loop: None))
+    assert same(trained("AdamW", test_it), trained("AdamW", lambda loop: None))
 
 
 def test_a_loop_without_updates_is_refused():
@@ -473,8 +473,8 @@ def test_what_a_range_test_cannot_be_is_refused_before_it_begins():
         next(iter(RangeTest(model, optimizer)))
     with RangeTest(model, optimizer) as test:
         pass
-    with pytest.raises(TaskError, match="no loss was told"):
-        test.sweep  # noqa: B018  (asking is the test)
+    with pytest.raises(TaskError, match="there was no loss"):
+        test.record  # noqa: B018  (asking is the test)
 
 
 def test_a_range_test_is_run_once():

@@ -8,7 +8,7 @@ import pytest
 
 from stepsize import load
 from stepsize.policies import RECIPES, cosine, one_cycle
-from stepsize.results import Advice, Race, Suggestion, Sweep
+from stepsize.results import Advice, Race, RangeTestRecord, RateGrid, Suggestion
 from stepsize.results.io import CATALOGUE, loads, save
 from stepsize.rules import SGD
 from stepsize.schedules import Cosine, Schedule
@@ -100,18 +100,18 @@ def test_range_test_writes_what_it_was_asked_for(stepsize, folder):
     )
     assert isinstance(loads(done.out), Suggestion)
     sweep = load("sweep.json")
-    assert isinstance(sweep, Sweep)
+    assert isinstance(sweep, RangeTestRecord)
     assert sweep.losses.shape == (60, 2)
     assert Path("sweep.png").read_bytes().startswith(b"\x89PNG")
     assert files(folder) == {"sweep.json", "sweep.png"}
 
 
 def test_range_test_finds_the_rate_of_a_policy_and_prints_it_as_json(stepsize):
-    done = stepsize(*RANGE, "--for", "one_cycle", "--json", "--save", "sweep.json", "--budget", 4)
+    done = stepsize(*RANGE, "--policy", "one_cycle", "--json", "--save", "sweep.json", "--budget", 4)
     found, sweep = json.loads(done.out)["value"], load("sweep.json")
     assert {"min_lr", "max_lr", "lr", "clear", "reason"} <= found.keys()
-    assert sweep.fan
-    assert not sweep.earlier[0].fan
+    assert isinstance(sweep, RateGrid)
+    assert sweep.range_test.seeds == (0, 1)
     if found["clear"]:
         assert found["lr"]["low"] <= found["lr"]["value"] <= found["lr"]["high"]
         assert found["policy"]["kind"] == "Policy"
@@ -119,7 +119,7 @@ def test_range_test_finds_the_rate_of_a_policy_and_prints_it_as_json(stepsize):
 
 def test_range_test_takes_the_policy_of_a_file_and_another_horizon(stepsize):
     save(Strategy(SGD(), cosine(0.3)), "strategy.json")
-    done = stepsize(*RANGE, "--for", "strategy.json", "--budget", 9, "--horizon", 80, "--json")
+    done = stepsize(*RANGE, "--policy", "strategy.json", "--budget", 9, "--horizon", 80, "--json")
     found = loads(done.out)
     assert found.policy is None or found.policy["lr"].steps == 80
 
@@ -130,11 +130,6 @@ def test_range_test_tests_something_else_at_a_given_rate(stepsize):
     assert "runs of 10 steps end lowest at momentum" in done.out or "no clear answer" in done.out
     done = stepsize(*RANGE, "--of", "batch_size", "--values", "8,16", "--lr", 0.1, "--steps", 20, "--json")
     assert isinstance(loads(done.out), Suggestion)
-
-
-def test_range_test_compares_with_other_finders(stepsize):
-    done = stepsize(*RANGE, "--compare")
-    assert {"valley", "slide", "steepest", "lightning"} & set(done.out.split())
 
 
 @pytest.mark.parametrize("name", RECIPES)

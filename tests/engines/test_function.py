@@ -11,7 +11,7 @@ from torch import nn
 from stepsize import FunctionTask, Strategy, Task, advise, load, load_task, race, ramp, range_test, save
 from stepsize.engines import Function, Loop, choose
 from stepsize.engines.function_trial import FunctionTrial
-from stepsize.jobs import Journal, Runner, fan, value_test
+from stepsize.jobs import Journal, Runner, rate_grid, sweep_hyperparameter
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import JournalError, ParameterError, TaskError
 from stepsize.policies import Policy, constant, cosine, one_cycle
@@ -88,8 +88,8 @@ def test_a_race_ranks_it_and_a_rate_that_is_too_large_diverges(tmp_path):
 def test_jobs_that_look_at_models_do_without():
     fine = task(torch_loop, Momentum())
     sweep = range_test(fine, Momentum(), seeds=(0,))
-    assert sweep.limits.size == 0
-    found = fan(fine, Momentum(), [0.01, 0.02, 0.04], steps=10)
+    assert sweep.limits is None
+    found = rate_grid(fine, Momentum(), [0.01, 0.02, 0.04], steps=10)
     assert found.before.size == 0
     assert np.isfinite(found.held_out).all()
 
@@ -263,10 +263,10 @@ def test_apply_sets_what_the_rule_has_otherwise_than_the_tasks_own():
 
 def test_a_test_of_values_reaches_the_optimizer_and_one_of_batch_sizes_is_refused():
     fine = task(torch_loop, Momentum())
-    sweep = value_test(fine, "momentum", [0.0, 0.9], policy=constant(0.02), rule=Momentum(), seeds=(0,))
+    sweep = sweep_hyperparameter(fine, "momentum", [0.0, 0.9], policy=constant(0.02), rule=Momentum(), seeds=(0,))
     assert sweep.held_out[0, 0] != sweep.held_out[1, 0]
     with pytest.raises(ParameterError, match="its training function's own affair"):
-        value_test(fine, "batch_size", [8, 16], policy=constant(0.02), rule=Momentum())
+        sweep_hyperparameter(fine, "batch_size", [8, 16], policy=constant(0.02), rule=Momentum())
 
 
 def test_a_bad_trial_is_left_out_and_the_others_go_on():

@@ -170,9 +170,9 @@ def test_lightning_range_test_leaves_no_trace(name, tmp_path):
     _, tested = fitted(tmp_path, callback, **TRAININGS[name]())
     made, untested = fitted(tmp_path, **TRAININGS[name]())
     assert same(tested, untested)
-    assert callback.sweep.optimizer == "AdamW"
-    assert callback.sweep.horizon == (6 if "accumulated" in name else 12)
-    assert len(callback.sweep.rates) == 25
+    assert callback.record.optimizer == "AdamW"
+    assert callback.record.horizon == (6 if "accumulated" in name else 12)
+    assert len(callback.record.rates) == 25
     assert made.rates
 
 
@@ -181,7 +181,7 @@ def test_lightning_records_the_rates_that_were_used(tmp_path):
     made, used = lightning_module(), []
     made.configure_optimizers = noting(made.configure_optimizers, used)
     fitted(tmp_path, callback, make=lambda: made)
-    assert used[:25] == callback.sweep.rates.tolist()
+    assert used[:25] == callback.record.rates.tolist()
 
 
 def noting(configure, used):
@@ -201,7 +201,7 @@ def test_lightning_several_optimizers_leave_no_trace(returns, tmp_path):
     _, tested = fitted(tmp_path, callback, make=make)
     _, untested = fitted(tmp_path, make=make)
     assert same(tested, untested)
-    assert callback.sweep.optimizer == "Adam, Adam"
+    assert callback.record.optimizer == "Adam, Adam"
 
 
 def test_lightning_range_test_in_the_other_package_leaves_no_trace(tmp_path):
@@ -209,7 +209,7 @@ def test_lightning_range_test_in_the_other_package_leaves_no_trace(tmp_path):
     _, tested = fitted(tmp_path, callback, make=lambda: lightning_module(pytorch_lightning), package=pytorch_lightning)
     _, untested = fitted(tmp_path, make=lambda: lightning_module(pytorch_lightning), package=pytorch_lightning)
     assert same(tested, untested)
-    assert len(callback.sweep.rates) == 25
+    assert len(callback.record.rates) == 25
 
 
 def test_lightning_policy_beside_a_range_test_does_not_move(tmp_path):
@@ -318,9 +318,9 @@ def test_transformers_range_test_leaves_no_trace(name, tmp_path):
     callback, tested = hugged(tmp_path / "tested", with_test(), **SETTINGS[name]())
     _, untested = hugged(tmp_path / "untested", **SETTINGS[name]())
     assert same(tested, untested)
-    assert callback.sweep.optimizer == "AdamW"
-    assert callback.sweep.horizon == tiny.STEPS
-    assert abs(callback.sweep.losses[0, 0] - tested[2][0]["loss"]) < 1e-6, (
+    assert callback.record.optimizer == "AdamW"
+    assert callback.record.horizon == tiny.STEPS
+    assert abs(callback.record.losses[0, 0] - tested[2][0]["loss"]) < 1e-6, (
         "the first batch of training, as it is logged"
     )
 
@@ -392,7 +392,7 @@ def test_accelerate_range_test_leaves_no_trace(accelerator):
                 for _ in range(5):
                     for (x, y), _ in zip(loader, rates, strict=False):
                         test.tell(update(x, y))
-            assert len(test.sweep.rates) >= 20
+            assert len(test.record.rates) >= 20
         for _ in range(2):
             for x, y in loader:
                 update(x, y)
@@ -469,12 +469,12 @@ def keras_batches():
 
 
 def test_keras_range_test_leaves_no_trace():
-    def trained(look=None, before=0):
+    def trained(test_it=None, before=0):
         seeded()
         net = keras_model()
         for batch in keras_batches()[:before]:
             net.train_on_batch(*batch)
-        sweep = look(net) if look else None
+        sweep = test_it(net) if test_it else None
         x, y = (np.concatenate(each) for each in zip(*keras_batches(), strict=True))
         history = net.fit(x, y, epochs=3, batch_size=8, verbose=0).history
         return sweep, [
@@ -527,5 +527,5 @@ def test_keras_wrong_input_is_refused():
 def test_a_sweep_of_a_trainer_can_be_read(tmp_path):
     callback = for_lightning.RangeTestCallback(low=1e-5, high=10.0)
     fitted(tmp_path, callback)
-    found = suggest(callback.sweep)
+    found = suggest(callback.record)
     assert found.reason

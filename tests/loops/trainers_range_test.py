@@ -37,7 +37,7 @@ def by_hand(rank, tested):
             for step, rate in enumerate(test):
                 loss = update(net, optimizer, step, rank)
                 test.tell(float("nan") if rank and rate > 0.1 else loss)
-        sweep = test.sweep
+        sweep = test.record
     for step in range(tiny.STEPS):
         update(net, optimizer, step, rank)
     return tiny.weights(net.module), sweep
@@ -51,7 +51,7 @@ def by_lightning(tested):
     torch.manual_seed(0)
     made = module()
     trainer.fit(made, tiny.loader(8))
-    return tiny.weights(made.net), callback.sweep
+    return tiny.weights(made.net), callback.record
 
 
 def by_transformers(tested, folder):
@@ -60,7 +60,7 @@ def by_transformers(tested, folder):
     if tested:
         trainer.add_callback(callback)
     trainer.train()
-    return tiny.weights(trainer.model), callback.sweep
+    return tiny.weights(trainer.model), callback.record
 
 
 def work(folder):

@@ -1,4 +1,4 @@
-"""The picture of a fan shows every run: those that end, those that diverge, and the shorter ones before."""
+"""The picture of a grid shows every run: those that end, those that diverge, and the shorter ones before."""
 
 from dataclasses import replace
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import samples
 
-from stepsize.plots import plot_fan
+from stepsize.jobs.range_test.final_losses import lowest_rates
+from stepsize.plots import plot_rate_grid
 from stepsize.results import Estimate
 
 
@@ -16,10 +17,10 @@ def line(ax, label):
 
 
 def test_the_mean_over_seeds_is_bold_and_each_seed_a_point():
-    fan = samples.fan(seeds=3, diverged=False)
-    ax = plot_fan(fan)
+    grid = samples.grid(seeds=3, diverged=False)
+    ax = plot_rate_grid(grid)
     bold = line(ax, "200 steps")
-    np.testing.assert_allclose(bold.get_ydata(), fan.held_out.mean(axis=1))
+    np.testing.assert_allclose(bold.get_ydata(), grid.held_out.mean(axis=1))
     points = [each for each in ax.lines if each.get_linestyle() == "None" and each.get_alpha()]
     assert len(points) == 3
     assert ax.get_ylabel() == "validation score at the end"
@@ -27,14 +28,14 @@ def test_the_mean_over_seeds_is_bold_and_each_seed_a_point():
 
 
 def test_losses_of_batches_are_drawn_where_none_was_held_out():
-    fan = replace(samples.fan(diverged=False), held_out=np.empty((0, 0)))
-    ax = plot_fan(fan)
+    grid = replace(samples.grid(diverged=False), held_out=None)
+    ax = plot_rate_grid(grid)
     assert ax.get_ylabel() == "training loss at the end"
-    np.testing.assert_allclose(line(ax, "200 steps").get_ydata(), fan.losses.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(line(ax, "200 steps").get_ydata(), grid.losses.mean(axis=1), rtol=1e-6)
 
 
 def test_a_run_that_diverged_is_a_cross_at_the_top_of_its_rate():
-    ax = plot_fan(samples.fan())
+    ax = plot_rate_grid(samples.grid())
     crosses = [each for each in ax.lines if each.get_marker() == "x" and len(each.get_xdata())]
     assert [list(each.get_xdata()) for each in crosses] == [[0.3]]
     assert crosses[0].get_ydata()[0] > 0.9
@@ -43,17 +44,17 @@ def test_a_run_that_diverged_is_a_cross_at_the_top_of_its_rate():
 
 
 def test_an_end_far_above_the_start_is_a_triangle_and_sets_no_scale():
-    fan = samples.fan(diverged=False)
-    fan.held_out[-1] = 1e9
-    ax = plot_fan(fan)
+    grid = samples.grid(diverged=False)
+    grid.held_out[-1] = 1e9
+    ax = plot_rate_grid(grid)
     assert [list(each.get_xdata()) for each in ax.lines if each.get_marker() == "^"] == [[0.3], []]
     assert ax.get_ylim()[1] < 10
     assert "higher" in {text.get_text() for text in ax.get_legend().get_texts()}
 
 
-def test_shorter_fans_are_lighter_and_named_by_their_length():
+def test_shorter_grids_are_lighter_and_named_by_their_length():
     sweep, _ = samples.searched()
-    ax = plot_fan(sweep)
+    ax = plot_rate_grid(sweep)
     short, long = line(ax, "50 steps"), line(ax, "200 steps")
     light, dark = (int(each.get_color()[1:], 16) for each in (short, long))
     assert light > dark
@@ -61,20 +62,20 @@ def test_shorter_fans_are_lighter_and_named_by_their_length():
 
 
 def test_the_loss_before_training_is_a_level():
-    assert set(line(plot_fan(samples.fan()), "before training").get_ydata()) == {2.3}
-    without = plot_fan(replace(samples.fan(), before=np.empty(0)))
+    assert set(line(plot_rate_grid(samples.grid()), "before training").get_ydata()) == {2.3}
+    without = plot_rate_grid(replace(samples.grid(), before=None))
     assert "before training" not in {text.get_text() for text in without.get_legend().get_texts()}
 
 
 def test_the_suggestion_is_a_line_with_its_spread_and_the_title():
     sweep, found = samples.searched()
-    ax = plot_fan(sweep, found)
-    assert line(ax, "_lr 0.024").get_xdata()[0] == 0.024
+    ax = plot_rate_grid(sweep, found)
+    assert line(ax, "lr 0.024").get_xdata()[0] == 0.024
     (span,) = (patch.get_extents().transformed(ax.transData.inverted()) for patch in ax.patches)
     assert (span.x0, span.x1) == pytest.approx((0.02, 0.03))
     assert ax.get_title(loc="left") == "AdamW: use 0.024"
-    assert plot_fan(sweep, replace(found, lr=None)).get_title(loc="left") == "AdamW: no clear answer"
-    assert plot_fan(sweep).get_title(loc="left") == "AdamW: where runs of 200 steps end"
+    assert plot_rate_grid(sweep, replace(found, lr=None)).get_title(loc="left") == "AdamW: no clear answer"
+    assert plot_rate_grid(sweep).get_title(loc="left") == "AdamW: where runs of 200 steps end"
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,10 @@ def test_the_suggestion_is_a_line_with_its_spread_and_the_title():
     ],
 )
 def test_another_hyperparameter_has_its_name_and_scale(of, values, scale):
-    fan = samples.fan(of=of, rates=tuple(value or 1e-3 for value in values), diverged=False)
-    ax = plot_fan(replace(fan, rates=np.array(values)))
+    sweep = samples.hyperparameter_sweep(
+        hyperparameter=of, values=tuple(value or 1e-3 for value in values), best=max(values) / 2
+    )
+    ax = plot_rate_grid(replace(sweep, values=np.array(values)))
     assert ax.get_xlabel() == of.replace("_", " ")
     assert ax.get_xscale() == scale
     low, high = ax.get_xlim()
@@ -96,21 +99,41 @@ def test_another_hyperparameter_has_its_name_and_scale(of, values, scale):
 
 
 def test_a_suggested_value_of_another_hyperparameter_is_named_by_it():
-    fan = samples.fan(of="momentum", rates=(0.8, 0.9, 0.95), best=0.9, diverged=False)
+    sweep = samples.hyperparameter_sweep(hyperparameter="momentum", values=(0.8, 0.9, 0.95), best=0.9)
     _, found = samples.searched()
     found = replace(found, lr=Estimate(0.9, 0.9, 0.9))
-    ax = plot_fan(fan, found)
+    ax = plot_rate_grid(sweep, found)
     assert ax.get_title(loc="left") == "AdamW: use momentum of 0.9"
-    assert "momentum 0.9" in {text.get_text() for text in ax.texts}
+    assert "momentum 0.9" in {text.get_text() for text in ax.get_legend().get_texts()}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, -1.0, 0.0])
-def test_ends_of_any_value_can_be_drawn(value):
-    fan = samples.fan()
-    ax = plot_fan(replace(fan, held_out=np.full_like(fan.held_out, value)))
+def test_losses_of_any_value_can_be_drawn(value):
+    grid = samples.grid()
+    ax = plot_rate_grid(replace(grid, held_out=np.full_like(grid.held_out, value)))
     ax.figure.draw_without_rendering()
     assert np.isfinite(ax.get_ylim()).all()
 
 
-def test_a_fan_of_one_rate_and_one_seed_can_be_drawn():
-    plot_fan(samples.fan(rates=(0.1,), seeds=1, diverged=False)).figure.draw_without_rendering()
+def test_a_grid_of_one_rate_and_one_seed_can_be_drawn():
+    plot_rate_grid(samples.grid(rates=(0.1,), seeds=1, diverged=False)).figure.draw_without_rendering()
+
+
+def test_the_lowest_point_of_the_picture_is_the_one_that_decides():
+    """Where short runs have hardly lowered the validation loss, the training loss decides, and is what is drawn."""
+    grid = samples.grid(diverged=False, best=0.1)
+    grid.held_out[:] = [[2.29], [2.28], [2.27], [2.28], [2.29]]  # lowest at 0.03, and next to nothing below 2.3
+    ax = plot_rate_grid(grid)
+    drawn = line(ax, "200 steps")
+    rates, trouble = lowest_rates(grid)
+    assert trouble == ""
+    assert drawn.get_xdata()[np.nanargmin(drawn.get_ydata())] == pytest.approx(rates[0], rel=0.01) == 0.1
+    assert ax.get_ylabel() == "training loss at the end"
+
+
+def test_a_shorter_grid_that_is_compared_by_another_loss_says_so():
+    short = samples.grid(steps=50, diverged=False)
+    short.held_out[:] = 2.29
+    ax = plot_rate_grid(samples.grid(shorter=(short,)))
+    np.testing.assert_allclose(line(ax, "50 steps, training loss").get_ydata(), short.losses.mean(axis=1), rtol=1e-6)
+    assert ax.get_ylabel() == "validation score at the end"

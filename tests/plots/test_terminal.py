@@ -13,14 +13,21 @@ import samples
 from stepsize.kernel.errors import ParameterError
 from stepsize.plots import sketch, terminal
 from stepsize.plots.terminal import MARKS
-from stepsize.results import Estimate, Suggestion, Sweep
+from stepsize.results import Estimate, RangeTestRecord, Suggestion
 from stepsize.rules import SGD
 
 
 def ramp(curve, *, low=1e-5, high=10.0, points=400):
-    """A ramp of one seed whose losses are `curve` of log10 of the rate."""
+    """A range test of one seed whose losses are `curve` of log10 of the rate."""
     rates = np.geomspace(low, high, points)
-    return Sweep("bowl", SGD(), rates, np.asarray(curve(np.log10(rates)), dtype=np.float32)[:, None], (0,))
+    return record(rates, np.asarray(curve(np.log10(rates))))
+
+
+def record(rates, losses):
+    return RangeTestRecord(
+        task="bowl", rule=SGD(), rates=rates, losses=losses.astype(np.float32)[:, None], seeds=(0,),
+        steps=len(rates), cost=len(rates),
+    )  # fmt: skip
 
 
 def canvas(text):
@@ -68,8 +75,9 @@ def test_marks_stand_under_their_rates():
     sweep = ramp(lambda x: 2 + 0.1 * x)
     marks = {"min": 1e-3, "max": 1e-1, "lr": 1e-2, "limit": 1.0}
     estimates = [Estimate(value, value, value) for value in marks.values()]
-    found = Suggestion(*estimates[:2], clear=True, reason="", smooth=np.empty((0, 0)), lr=estimates[2],
-                       limit=estimates[3])  # fmt: skip
+    smooth = np.empty((0, 0))
+    low, high, lr, limit = estimates
+    found = Suggestion(min_lr=low, max_lr=high, clear=True, reason="", smooth=smooth, lr=lr, limit=limit)
     *_, under, axis, numbers, legend = sketch(sweep, found, 80, 6).splitlines()
     for word, value in marks.items():
         column = under.index(MARKS[word])
@@ -80,7 +88,7 @@ def test_marks_stand_under_their_rates():
 
 def test_a_mark_hides_no_other():
     same = Estimate(0.01, 0.01, 0.01)
-    found = Suggestion(same, same, clear=True, reason="", smooth=np.empty((0, 0)), lr=same)
+    found = Suggestion(min_lr=same, max_lr=same, clear=True, reason="", smooth=np.empty((0, 0)), lr=same)
     rows = canvas(sketch(ramp(lambda x: 2 + 0.1 * x), found, 80, 6))
     columns = {sign: [row.index(sign) for row in rows if sign in row] for sign in "[]▲"}
     assert len({tuple(column) for column in columns.values()}) == 1
@@ -105,7 +113,7 @@ def test_a_search_is_its_ramp_above_its_fans():
 
 def test_the_signs_of_a_grid_stand_at_its_final_losses():
     rates = tuple(np.geomspace(1e-4, 1.0, 9))
-    rows = canvas(sketch(samples.fan(rates=rates, best=1e-2, diverged=False), None, 80, 12))
+    rows = canvas(sketch(samples.grid(rates=rates, best=1e-2, diverged=False), None, 80, 12))
     signs = sorted((column, line) for line, row in enumerate(rows) for column, char in enumerate(row) if char == "●")
     assert len(signs) == 9
     lines = [line for _, line in signs]
@@ -115,9 +123,9 @@ def test_the_signs_of_a_grid_stand_at_its_final_losses():
 
 
 def test_what_diverged_or_ends_high_is_at_the_top():
-    fan = samples.fan()
-    fan.held_out[-2] = 1e9
-    text = sketch(fan)
+    grid = samples.grid()
+    grid.held_out[-2] = 1e9
+    text = sketch(grid)
     (top, *_) = canvas(text)
     assert "✗" in top
     assert "↑" in top
@@ -127,21 +135,21 @@ def test_what_diverged_or_ends_high_is_at_the_top():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 0.0, -2.0])
 def test_losses_of_any_value_can_be_sketched(value):
-    sweep = samples.sweep()
+    sweep = samples.range_test()
     text = sketch(replace(sweep, losses=np.full_like(sweep.losses, value)))
     said = "no loss is finite" in text
     assert said is not np.isfinite(value)
     assert bool(inked(text)) is not said
-    fan = samples.fan()
-    assert sketch(replace(fan, held_out=np.full_like(fan.held_out, value)))
+    grid = samples.grid()
+    assert sketch(replace(grid, held_out=np.full_like(grid.held_out, value)))
 
 
 def test_one_point_is_one_dot():
-    sweep = Sweep("bowl", SGD(), np.array([0.1]), np.array([[2.0]], dtype=np.float32), (0,))
+    sweep = record(np.array([0.1]), np.array([2.0]))
     text = sketch(sweep)
     assert len(inked(text)) == 1
     assert "0.1" in text.splitlines()[-1].split()
-    assert "●" in sketch(samples.fan(rates=(0.1,), seeds=1, diverged=False))
+    assert "●" in sketch(samples.grid(rates=(0.1,), seeds=1, diverged=False))
 
 
 def test_an_explosion_fills_no_part_of_the_picture():
@@ -151,8 +159,8 @@ def test_an_explosion_fills_no_part_of_the_picture():
 
 
 def test_another_hyperparameter_is_named_and_has_round_numbers():
-    fan = samples.fan(of="momentum", rates=(0.8, 0.85, 0.9, 0.95), best=0.9, diverged=False)
-    text = sketch(fan)
+    grid = samples.hyperparameter_sweep(hyperparameter="momentum", values=(0.8, 0.85, 0.9, 0.95), best=0.9)
+    text = sketch(grid)
     assert "over the momentum" in text
     assert text.splitlines()[-2].split() == ["0.8", "0.85", "0.9", "0.95"]
 
@@ -165,10 +173,10 @@ def rows(table):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "no-such-encoding"])
 def test_an_encoding_without_braille_gets_the_numbers_in_a_table(encoding):
-    fan = samples.fan()
-    text = sketch(replace(fan, task="目標"), None, encoding=encoding)
+    grid = samples.grid()
+    text = sketch(replace(grid, task="目標"), None, encoding=encoding)
     assert text.isascii()
-    for (rate, loss, bar), own, runs in zip(rows(text), fan.rates, fan.judged, strict=True):
+    for (rate, loss, bar), own, runs in zip(rows(text), grid.rates, grid.judged, strict=True):
         assert rate == pytest.approx(own, rel=1e-2)
         assert loss == pytest.approx(runs.mean(), rel=1e-3, nan_ok=True)
         assert (bar == "diverged") == (not np.isfinite(runs).all())
@@ -190,7 +198,7 @@ def test_without_plotext_there_is_the_same_table(monkeypatch):
 def test_a_figure_of_the_users_own_terminal_is_left_as_wide_as_it_was():
     figure = plotext.figure
     before = figure.size()
-    sketch(samples.sweep(), None, 300, 90)
+    sketch(samples.range_test(), None, 300, 90)
     figure.plot_size(300, 90)
     assert figure.size() == before
 
@@ -198,7 +206,7 @@ def test_a_figure_of_the_users_own_terminal_is_left_as_wide_as_it_was():
 @pytest.mark.parametrize(("width", "height"), [(39, 12), (80, 3), (0, 0), (-1, 12)])
 def test_a_sketch_too_small_to_be_read_is_an_error(width, height):
     with pytest.raises(ParameterError, match="at least 40 and 4"):
-        sketch(samples.sweep(), None, width, height)
+        sketch(samples.range_test(), None, width, height)
 
 
 def test_a_sketch_needs_no_matplotlib():
@@ -206,9 +214,10 @@ def test_a_sketch_needs_no_matplotlib():
         "import sys; sys.modules['matplotlib'] = None\n"
         "import numpy as np\n"
         "from stepsize.plots import sketch\n"
-        "from stepsize.results import Sweep\n"
-        "rates = np.geomspace(1e-4, 1, 50)\n"
-        "print(len(sketch(Sweep('t', None, rates, np.ones((50, 1), dtype=np.float32), (0,))).splitlines()))"
+        "from stepsize.results import RangeTestRecord\n"
+        "rates, losses = np.geomspace(1e-4, 1, 50), np.ones((50, 1), dtype=np.float32)\n"
+        "record = RangeTestRecord(task='t', rule=None, rates=rates, losses=losses, seeds=(0,), steps=50, cost=50)\n"
+        "print(len(sketch(record).splitlines()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == 15

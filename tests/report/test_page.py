@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 import samples
 
-from stepsize.jobs.range_test.peer_finders import FINDERS as ALL_FINDERS
-from stepsize.jobs.range_test.peer_finders import compare
 from stepsize.kernel.errors import FormatError, ParameterError
 from stepsize.policies import one_cycle
 from stepsize.report import render, write_report
-from stepsize.report.range_test import FINDERS, bound
 from stepsize.results import Interval
 from stepsize.results.io import dumps, loads
 from stepsize.rules import SGD
@@ -247,22 +244,23 @@ def test_a_sweep_takes_the_suggestion_that_follows_it(advice):
     assert "points warning" in unclear
 
 
-def test_a_search_shows_ramp_and_fans_and_what_they_cost():
+def test_a_search_shows_its_range_test_and_its_grids_and_what_they_cost():
     sweep, found = samples.searched()
     page = render(sweep, found)
     text = Page(page).text
-    assert "Range test, a ramp and 2 fans · task digits" in text
+    assert "Range test and 2 grids of rates · task digits" in text
     assert "AdamW: use 0.024 (0.02 to 0.03)" in text
     assert re.findall(r"<h2>(.*?)</h2>", page) == [
-        "Why", "The schedule", "Loss against learning rate", "Where whole runs end", "What other range tests would say",
+        "Why", "The schedule", "Loss against learning rate", "Where whole runs end",
     ]  # fmt: skip
     assert page.count("<svg") == 2
-    assert "Runs of the fans 5 of 50 steps; 5 of 200 steps" in text
+    assert "Runs of each seed 5 of 50 steps; 5 of 200 steps" in text
     assert "3 100 updates, 7.75 full trainings of 400 steps" in text  # 2 * 300 + 2 * 5 * (50 + 200)
     assert "Largest stable rate, by curvature 0.5 (0.4 to 0.6)" in text
     assert "the curvature bears far more than the runs do." in text
     assert "Snapshot" not in text
-    assert "Snapshot kept in memory 1.5 MB" in Page(render(replace(sweep, memory=1_500_000), found)).text
+    kept = replace(sweep, range_test=replace(sweep.range_test, memory=1_500_000))
+    assert "Snapshot kept in memory 1.5 MB" in Page(render(kept, found)).text
 
 
 def test_the_code_of_a_suggestion_is_its_policy():
@@ -275,26 +273,21 @@ def test_the_code_of_a_suggestion_is_its_policy():
     assert eval(html.unescape(code), names) == found.policy  # noqa: S307
 
 
-def test_other_finders_stand_beside_ours():
-    sweep, found = samples.searched()
-    page = render(sweep, found)
-    rows = re.findall(r'<tr class="marked">\n<th scope="row" class="words">(.*?)</th>', page)
-    assert rows == ["min", "max"]
-    others = compare(sweep.earlier[0])
-    assert set(FINDERS) == set(ALL_FINDERS)
-    for name, estimate in others.items():
-        assert f"{name} {' '.join(FINDERS[name])} {bound(estimate)}" in Page(page).text
-
-
-def test_a_fan_alone_and_a_sweep_of_another_hyperparameter_have_pages():
-    text = Page(render(samples.fan())).text
-    assert "Range test, 1 fan · task digits" in text
-    assert "What other range tests would say" not in text
-    text = Page(render(samples.fan(of="weight_decay"))).text
-    assert "Sweep of the weight decay, 1 fan" in text
+def test_a_grid_alone_and_a_sweep_of_another_hyperparameter_have_pages():
+    text = Page(render(samples.grid())).text
+    assert "1 grid of rates · task digits" in text
+    text = Page(
+        render(samples.hyperparameter_sweep(hyperparameter="weight_decay", values=(1e-4, 1e-3, 1e-2), best=1e-3))
+    ).text
+    assert "Sweep of the weight decay" in text
     assert "at its own weight decay" in text
     _, found = samples.searched()
-    text = Page(render(samples.fan(of="weight_decay"), replace(found, min_lr=None, max_lr=None))).text
+    text = Page(
+        render(
+            samples.hyperparameter_sweep(hyperparameter="weight_decay", values=(1e-4, 1e-3, 1e-2), best=1e-3),
+            replace(found, min_lr=None, max_lr=None),
+        )
+    ).text
     assert "Weight decay 0.024 (0.02 to 0.03)" in text
     assert "Least rate" not in text
 
@@ -312,7 +305,7 @@ def test_several_results_are_articles_of_one_page(advice):
         (Cosine(0.1, 0.0), "cosine from 0.1 to 0 over the rest"),
         (one_cycle(0.1), "momentum"),
         (Strategy(SGD(), one_cycle(0.1, momentum=None)), "SGD Cosine &gt;&gt; Cosine 0.1"),
-        (samples.suggestion(samples.sweep()), "0.00042"),
+        (samples.suggestion(samples.range_test()), "0.00042"),
         (Interval(1.0, 0.5, 1.5), "The value as JSON"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +20,21 @@ from stepsize.results import (
     Descent,
     Estimate,
     Forecast,
+    HyperparameterSweep,
     Interval,
     LawFit,
     LossCurve,
     Outcome,
     Prediction,
     Race,
+    RangeTestRecord,
+    RateGrid,
     Refinement,
     Rung,
     Sensitivity,
     Sharpness,
     Standing,
     Suggestion,
-    Sweep,
     io,
     load,
     save,
@@ -54,11 +57,19 @@ STANDINGS = (
     Standing(STRATEGIES[1], Interval(math.inf, math.inf, math.inf), Interval(0.1, 0.0, 0.2), 2, tied=True),
 )
 RACE = Race("digits", 3, (RUNG, RUNG), STANDINGS, CURVES, (0.5, math.nan), 2.5, "loop: why", 9.0)
-SWEEP = Sweep("digits", SGD(), np.geomspace(1e-5, 10, 6), np.full((6, 2), np.nan, dtype=np.float32), (1, 2), 0.5)
-CLEAR = Suggestion(Estimate(1e-3, 1e-4, 1e-2), Estimate(0.1, 0.05, math.inf), clear=True, reason="a", smooth=np.eye(2))
-UNCLEAR = Suggestion(None, None, clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
+RUNS = {
+    "task": "digits", "rule": SGD(), "losses": np.full((6, 2), np.nan, dtype=np.float32), "seeds": (1, 2),
+    "seconds": 0.5, "steps": 6, "cost": 12,
+}  # fmt: skip
+RANGE_TEST = RangeTestRecord(rates=np.geomspace(1e-5, 10, 6), planned=9, memory=3, **RUNS)
+GRID = RateGrid(rates=np.geomspace(1e-5, 10, 6), policy=Policy(lr=1.0), range_test=RANGE_TEST, **RUNS)
+SWEEP = HyperparameterSweep(hyperparameter="momentum", values=np.arange(6.0), policy=Policy(lr=1.0), **RUNS)
+CLEAR = Suggestion(
+    min_lr=Estimate(1e-3, 1e-4, 1e-2), max_lr=Estimate(0.1, 0.05, math.inf), clear=True, reason="a", smooth=np.eye(2)
+)
+UNCLEAR = Suggestion(clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
 ADVICE = Advice(
-    "digits", 40, 0, STRATEGIES[0], INTERVAL, INTERVAL, ("because",), (), (SWEEP,), (CLEAR, UNCLEAR),
+    "digits", 40, 0, STRATEGIES[0], INTERVAL, INTERVAL, ("because",), (), (RANGE_TEST,), (CLEAR, UNCLEAR),
     RACE, RACE, 12.5, 60.0, (("stepsize", "0.1"), ("torch", "2.13")), "more", 2.3, (3, 4), "stepsize advise digits",
 )  # fmt: skip
 DESCENT = Descent(
@@ -78,7 +89,8 @@ PREDICTED = Prediction("log", 3, (LOSSES,), (), (LAW,), (TOLD,), math.inf, "no r
 
 VALUES = [
     REFINED, LOSSES, LAW, TOLD, PREDICTED,
-    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, SWEEP, CLEAR, UNCLEAR, CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0],
+    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, RANGE_TEST, replace(GRID, shorter=(GRID,)), SWEEP, CLEAR, UNCLEAR,
+    CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0],
     Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),
     Sensitivity(
         family="AdamW cosine", strategy=Strategy.of("AdamW", "cosine", 0.1), rates=(0.1, 1.0), scores=(0.5, math.inf),

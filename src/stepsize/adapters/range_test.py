@@ -2,10 +2,10 @@
 
 ::
 
-    sweep = ramp(step, low=1e-5, high=1.0)       step(rate) makes one update at that rate, and returns its loss
+    record = ramp(step, low=1e-5, high=1.0)      step(rate) makes one update at that rate, and returns its loss
 
-`Ramp` is the state machine behind it, and behind the adapters: it names the rate of the next update, is told losses,
-and stops at the first loss that explodes. It knows no framework, so `step` may be of any.
+`Ramp` is the state machine behind it, and behind the adapters: it names the rate of the next update, takes its loss,
+and stops at the first one that explodes. It knows no framework, so `step` may be of any.
 """
 
 from __future__ import annotations
@@ -13,19 +13,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from statistics import fmean, median
+from dataclasses import replace
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
 
-from stepsize.kernel.arrays import as_number
+from stepsize.kernel.arrays import as_number, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError, brief
-from stepsize.results import Sweep
+from stepsize.results import RangeTestRecord
 from stepsize.schedules import Exponential, Linear, Schedule
-from stepsize.theory.range_test import EXPLODED, HIGH, LEAST_STEPS, LOW, PER_DECADE
-
-HEAD = 5
-"""The first losses, whose median and scatter a rise is measured by; a twentieth of the ramp where that is more."""
+from stepsize.theory.range_test import (
+    HIGH,
+    LEAST_STEPS,
+    LOW,
+    PER_DECADE,
+    count_before_explosion,
+    first_losses,
+    range_test_steps,
+)
 
 SPACINGS: dict[str, type[Exponential | Linear]] = {"exponential": Exponential, "linear": Linear}
 
@@ -34,16 +40,16 @@ Step = Callable[[float], Any]
 
 
 class Ramp:
-    """The rates of a range test, the losses that it is told, and whether it goes on.
+    """The rates of a range test, the losses that came of them, and whether it goes on.
 
-    low, high: the first and the last rate. points: rates between them, ends included; 40 a decade when not given.
+    low, high: the first and the last rate. points: how many rates, those two included; 40 a decade when not given.
     spacing: equal ratios ("exponential") or equal differences ("linear") between the rates.
     batches: updates at each rate, whose losses are averaged. every: points between two validation losses; 0 for none.
-    schedule: the rate as a function of the point. point: the one that comes next. updates: told so far.
+    schedule: the rate as a function of the point. point: the one that comes next. updates: how many were made.
 
-    It stops at the first loss that is no number, or that rises above the first ones by three times their size, their
-    scatter or their fall, whichever is largest; a loss that falls never stops it, negative as it may be. The last loss
-    is recorded.
+    It stops at the first loss that is no number, or that has exploded: that rises above the losses of the first
+    twentieth of the points by three times their size, their scatter or the fall, whichever is largest
+    (`stepsize.theory.range_test`). A loss that falls never stops it, negative as it may be. The last loss is recorded.
 
     Raises ParameterError for a range or a count that cannot be, BudgetError for less than 20 points.
 
@@ -52,7 +58,7 @@ class Ramp:
     >>> ramp = Ramp(0.001, 1.0, 31)
     >>> while ramp.going:
     ...     ramp.tell(1.0 if ramp.rate < 0.1 else 9.0)
-    >>> float(ramp.sweep().rates[-1]) < 0.2
+    >>> float(ramp.record().rates[-1]) < 0.2
     True
     """
 
@@ -71,7 +77,7 @@ class Ramp:
         if spacing not in SPACINGS:
             raise ParameterError(f"the spacing of a ramp is 'exponential' or 'linear', not {brief(spacing)}.")
         self.batches, self.every = _count("batches", batches, 1), _count("every", every, 0)
-        self.points = max(LEAST_STEPS, round(PER_DECADE * math.log10(high / low))) if points is None else points
+        self.points = range_test_steps(low, high) if points is None else points
         if _count("points", self.points, 1) < LEAST_STEPS:
             raise BudgetError(
                 f"a ramp of {points} points is too short to be read; give it at least {LEAST_STEPS}, "
@@ -119,7 +125,7 @@ class Ramp:
             return
         self._losses.append(fmean(self._here))
         self._here.clear()
-        self._over = exploded(self._losses, max(HEAD, self.points // 20))
+        self._over = not math.isfinite(self._losses[-1]) or self._exploded()
         self.point += 1
 
     def tell_held_out(self, loss: Any) -> None:
@@ -129,42 +135,33 @@ class Ramp:
         """
         self._held_out[self.point] = as_number(loss, "loss")
 
-    def sweep(self, task: str = "", *, seed: int = 0, **known: Any) -> Sweep:
+    def record(self, task: str = "", *, seed: int = 0, **known: Any) -> RangeTestRecord:
         """Return what was recorded: the rates that were used, each with the loss that belongs to it.
 
-        task: its name. seed: the label of the only column. known: more fields of the `Sweep`.
+        task: its name. seed: the label of the only column. known: more fields of the `RangeTestRecord`.
 
-        Raises TaskError when no loss was told.
+        Raises TaskError when there was no loss.
         """
-        losses = self._losses
-        if not losses:
-            raise TaskError("no loss was told, so there is nothing to read; tell each loss: test.tell(loss).")
-        count = len(losses)
-        held_out = np.full((count, 1), np.nan) if self._held_out else np.empty((0, 0))
+        count = len(self._losses)
+        if not count:
+            raise TaskError("there was no loss, so there is nothing to read; tell each loss: test.tell(loss).")
+        held_out = np.full((count, 1), np.nan) if self._held_out else None
         for point, value in self._held_out.items():
-            if point < count:
+            if held_out is not None and point < count:
                 held_out[point] = value
         with np.errstate(over="ignore"):  # what is beyond float32 has exploded
-            column = np.asarray(losses, dtype=np.float64)[:, None].astype(np.float32)
+            losses = floats(self._losses)[:, None].astype(np.float32)
         made: dict[str, Any] = {"steps": self.updates, "cost": self.updates, "rule": None, **known}
-        return Sweep(task=task, rates=self._rates[:count], losses=column, held_out=held_out, seeds=(seed,), **made)
+        planned = self.points if count < self.points else None
+        rates = self._rates[:count]
+        return RangeTestRecord(
+            task=task, rates=rates, losses=losses, held_out=held_out, seeds=(seed,), planned=planned, **made
+        )
 
-
-def exploded(losses: Sequence[float], head: int = HEAD) -> bool:
-    """Return whether the last of `losses` is no number, or has risen far above the first `head` of them.
-
-    >>> exploded([2.0, 2.1, 1.9, 2.0, 9.0]), exploded([-2.0, -2.1, -1.9, -2.0, -900.0])
-    (True, False)
-    """
-    last = losses[-1]
-    if not math.isfinite(last):
-        return True
-    first = losses[:-1][:head]
-    if len(first) < min(head, 3):
-        return False
-    start = median(first)
-    scale = max(abs(start), max(first) - min(first), start - min(losses))
-    return scale > 0 and last - start > (EXPLODED - 1) * scale
+    def _exploded(self) -> bool:
+        first = first_losses(self.points)
+        # until the losses that stand for the start are all there, there is nothing to compare one with
+        return len(self._losses) > first and count_before_explosion(floats(self._losses), first) < len(self._losses)
 
 
 def ramp(
@@ -179,10 +176,10 @@ def ramp(
     batches: int = 1,
     validate: Callable[[], Any] | None = None,
     every: int = 10,
-    horizon: int = 0,
+    horizon: int | None = None,
     task: str = "step",
-    optimizer: str = "",
-) -> Sweep:
+    optimizer: str | None = None,
+) -> RangeTestRecord:
     """Return the losses of `step(rate)` while the rate climbs from `low` to `high`.
 
     step: makes one update at the rate, and returns the loss of its batch before that update, as a number or an array
@@ -202,9 +199,9 @@ def ramp(
     ...     loss = weight[0] ** 2
     ...     weight[0] -= rate * 2 * weight[0]
     ...     return loss
-    >>> sweep = ramp(step, 1e-3, 100.0, optimizer="gradient descent")
-    >>> len(sweep.rates) < 200, sweep.losses.shape[1], sweep.fan
-    (True, 1, False)
+    >>> record = ramp(step, 1e-3, 100.0, optimizer="gradient descent")
+    >>> len(record.rates) < 200, record.losses.shape[1], record.title
+    (True, 1, 'gradient descent')
     """
     if (step is None) == (make is None):
         raise ParameterError(
@@ -213,7 +210,7 @@ def ramp(
     if not seeds:
         raise BudgetError("a ramp needs at least one seed.")
     named: dict[str, Any] = {"task": task, "optimizer": optimizer, "horizon": horizon}
-    found = []
+    records = []
     for seed in seeds if make is not None else seeds[:1]:
         state = Ramp(low, high, points, spacing=spacing, batches=batches, every=0 if validate is None else every)
         began = time.perf_counter()
@@ -222,37 +219,39 @@ def ramp(
             if validate is not None and state.due:
                 state.tell_held_out(validate())
             state.tell(turn(state.rate))  # type: ignore[misc]  # one of step and make is there
-        found.append(state.sweep(seed=seed, seconds=time.perf_counter() - began, **named))
-    return joined(found)
+        records.append(state.record(seed=seed, seconds=time.perf_counter() - began, **named))
+    return join_range_tests(records)
 
 
-def joined(sweeps: Sequence[Sweep]) -> Sweep:
-    """Return several ramps over the same rates as one, a column for each of their seeds.
+def join_range_tests(records: Sequence[RangeTestRecord]) -> RangeTestRecord:
+    """Return several range tests over the same rates as one, a column for each of their seeds.
 
-    A ramp that stopped earlier than another has no losses, NaN, behind its end. Costs, seconds and updates add up.
+    One that stopped earlier than another has no losses, NaN, behind its last. Costs, seconds and updates add up.
 
-    Raises ParameterError when there is none, when one is a fan, and when their rates differ.
+    Raises ParameterError when there is none, and when their rates differ.
     """
-    if not sweeps:
-        raise ParameterError("there is no sweep to join; give at least one.")
-    first = max(sweeps, key=lambda sweep: len(sweep.rates))
-    for sweep in sweeps:
-        if sweep.fan or not np.array_equal(sweep.rates, first.rates[: len(sweep.rates)]):
-            raise ParameterError("only ramps over the same rates can be joined; give them the same low, high, points.")
-    rows = len(first.rates)
-    judged = [sweep.held_out for sweep in sweeps if sweep.held_out.size]
-    fields = {name: getattr(first, name) for name in ("task", "rule", "rates", "optimizer", "horizon")}
-    return Sweep(
-        **fields,
-        losses=np.hstack([_longer(sweep.losses, rows) for sweep in sweeps]),
-        held_out=np.hstack([_longer(each, rows) for each in judged])
-        if len(judged) == len(sweeps)
-        else np.empty((0, 0)),
-        seeds=tuple(seed for sweep in sweeps for seed in sweep.seeds),
-        seconds=sum(sweep.seconds for sweep in sweeps),
-        steps=first.steps,
-        cost=sum(sweep.cost for sweep in sweeps),
-        memory=max(sweep.memory for sweep in sweeps),
+    if not records:
+        raise ParameterError("there is no range test to join; give at least one.")
+    longest = max(records, key=lambda record: len(record.rates))
+    for record in records:
+        if not np.array_equal(record.rates, longest.rates[: len(record.rates)]):
+            raise ParameterError(
+                "only range tests over the same rates can be joined; give them the same low, high, points."
+            )
+    rows = len(longest.rates)
+    held_out = [record.held_out for record in records if record.held_out is not None]
+    memories = [record.memory for record in records if record.memory is not None]
+    return replace(
+        longest,
+        losses=np.hstack([_lengthened(record.losses, rows) for record in records]),
+        held_out=np.hstack([_lengthened(losses, rows) for losses in held_out])
+        if len(held_out) == len(records)
+        else None,
+        limits=None,
+        seeds=tuple(seed for record in records for seed in record.seeds),
+        seconds=sum(record.seconds for record in records),
+        cost=sum(record.cost for record in records),
+        memory=max(memories, default=None),
     )
 
 
@@ -272,7 +271,7 @@ def endless(loader: Iterable[Any]) -> Iterator[Any]:
         passes += 1
 
 
-def _longer(column: np.ndarray, rows: int) -> np.ndarray:
+def _lengthened(column: np.ndarray, rows: int) -> np.ndarray:
     missing = np.full((rows - len(column), column.shape[1]), np.nan, dtype=column.dtype)
     return np.vstack([column, missing])
 

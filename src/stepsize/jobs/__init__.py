@@ -15,11 +15,10 @@ from stepsize.jobs.race.rungs import RungPlan as RungPlan
 from stepsize.jobs.race.rungs import halving as halving
 from stepsize.jobs.race.rungs import screening as screening
 from stepsize.jobs.race.strategy_files import read_strategies as read_strategies
-from stepsize.jobs.range_test.grid import fan as fan
-from stepsize.jobs.range_test.other_hyperparameters import value_test as value_test
-from stepsize.jobs.range_test.peer_finders import compare as compare
-from stepsize.jobs.range_test.ramp import ramp_steps as ramp_steps
-from stepsize.jobs.range_test.ramp import range_test as range_test
+from stepsize.jobs.range_test.hyperparameter_sweep import sweep_hyperparameter as sweep_hyperparameter
+from stepsize.jobs.range_test.range_test import range_test as range_test
+from stepsize.jobs.range_test.rate_grid import rate_grid as rate_grid
+from stepsize.jobs.range_test.search import estimate_rate as estimate_rate
 from stepsize.jobs.range_test.search import find_rate as find_rate
 from stepsize.jobs.range_test.suggest import at_rate as at_rate
 from stepsize.jobs.range_test.suggest import suggest as suggest

@@ -14,7 +14,7 @@ from stepsize.plots.race import plot_race as plot_race
 from stepsize.plots.race import plot_sensitivity as plot_sensitivity
 from stepsize.plots.range_test import plot_search as plot_search
 from stepsize.plots.range_test import plot_sweep as plot_sweep
-from stepsize.plots.rate_grid import plot_fan as plot_fan
+from stepsize.plots.rate_grid import plot_rate_grid as plot_rate_grid
 from stepsize.plots.routes import plot_coordinates as plot_coordinates
 from stepsize.plots.routes import plot_profile as plot_profile
 from stepsize.plots.routes import plot_routes as plot_routes

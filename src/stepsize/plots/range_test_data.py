@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.plots import style
-from stepsize.results import Estimate, Suggestion, Sweep
+from stepsize.policies import LR
+from stepsize.results import Estimate, RangeTestRecord, RateGrid, RunGrid, Suggestion, Sweep
 
 BINS = 150
 """How fine a curve is when no suggestion brings a smoothed one."""
@@ -23,16 +24,16 @@ DIGITS = 2
 
 @dataclass(frozen=True)
 class Mark:
-    """A rate to mark: what it is, its value with its spread, and another name for it."""
+    """A rate to mark: which of a suggestion's it is, its value with its spread, and another name for it."""
 
-    word: str
+    kind: str
     estimate: Estimate
     name: str = ""
 
     @property
     def text(self) -> str:
         """The name and the number."""
-        return f"{self.name or self.word} {style.rate(self.estimate.value, DIGITS)}"
+        return f"{self.name or self.kind} {style.rate(self.estimate.value, DIGITS)}"
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ class Window:
     log: bool
 
     def share(self, values: Floats | float) -> Floats:
-        """Return where values lie between the ends, 0 to 1, of any shape; NaN where there is no such place."""
-        ends, given = np.array([self.low, self.high]), np.asarray(values, dtype=np.float64)
+        """Return where values lie between the ends, 0 to 1, of any shape; NaN for what the axis does not have."""
+        edges, numbers = np.array([self.low, self.high]), np.asarray(values, dtype=np.float64)
         if self.log:
             with np.errstate(divide="ignore", invalid="ignore"):
-                ends, given = np.log(ends), np.where(given > 0, np.log(given), np.nan)
-        return floats((given - ends[0]) / (ends[1] - ends[0]))
+                edges, numbers = np.log(edges), np.where(numbers > 0, np.log(numbers), np.nan)
+        return floats((numbers - edges[0]) / (edges[1] - edges[0]))
 
     def at(self, share: float) -> float:
         """Return the value that lies at `share`, 0 to 1."""
@@ -58,51 +59,66 @@ class Window:
         return self.low + share * (self.high - self.low)
 
 
-def parts(sweep: Sweep) -> tuple[Sweep | None, tuple[Sweep, ...]]:
-    """Return the ramp of a search, if it has one, and its fans in their order."""
-    each = (*sweep.earlier, sweep)
-    return next((one for one in each if not one.fan), None), tuple(
-        one for one in each if one.fan and one.of == sweep.of
-    )
+def parts(sweep: Sweep) -> tuple[RangeTestRecord | None, tuple[RunGrid, ...]]:
+    """Return the range test of a search, if it has one, and its grids, the shorter runs first."""
+    tests = [part for part in sweep.parts if isinstance(part, RangeTestRecord)]
+    return next(iter(tests), None), tuple(part for part in sweep.parts if isinstance(part, RunGrid))
 
 
-def marks(suggestion: Suggestion | None, words: tuple[str, ...] = ("min", "max", "base", "lr", "limit")) -> list[Mark]:
-    """Return the rates of a suggestion that are there, by their words."""
+def marks(
+    suggestion: Suggestion | None, kinds: tuple[str, ...] = ("min", "max", "base", "lr", "limit"), name: str = ""
+) -> list[Mark]:
+    """Return the rates of a suggestion that are there, by their kinds; name: another one for them."""
     if suggestion is None:
         return []
-    found = {"min": suggestion.min_lr, "max": suggestion.max_lr, "base": suggestion.base, "lr": suggestion.lr,
+    rates = {"min": suggestion.min_lr, "max": suggestion.max_lr, "base": suggestion.base, "lr": suggestion.lr,
              "limit": suggestion.limit}  # fmt: skip
-    return [
-        Mark(word, estimate) for word in words if (estimate := found[word]) is not None and np.isfinite(estimate.value)
-    ]
+    known = [(kind, rates[kind]) for kind in kinds]
+    return [Mark(kind, rate, name) for kind, rate in known if rate is not None and np.isfinite(rate.value)]
 
 
-def mark_of_fan(fan: Sweep, suggestion: Suggestion | None) -> list[Mark]:
-    """Return what a suggestion has for a fan: its rate, or the value of another hyperparameter under its name."""
-    name = "" if fan.of == "lr" else fan.of.replace("_", " ")
-    return [replace(mark, name=name) for mark in marks(suggestion, ("lr",))]
+def marks_of_grid(grid: RunGrid, suggestion: Suggestion | None) -> list[Mark]:
+    """Return what a suggestion has for a grid: its rate, or the value of another hyperparameter under its name."""
+    return marks(suggestion, ("lr",), "" if isinstance(grid, RateGrid) else grid.swept.replace("_", " "))
 
 
-def fit(ramp: Sweep, suggestion: Suggestion | None) -> tuple[Floats, Floats]:
+def fit(record: RangeTestRecord, suggestion: Suggestion | None) -> tuple[Floats, Floats]:
     """Return the rates, (points,), and each seed's smoothed loss at them, (points, seeds); means without a suggestion.
 
     NaN after divergence.
     """
-    if suggestion is not None and suggestion.smooth.shape == ramp.losses.shape:
-        at = np.unique(np.linspace(0, len(ramp.rates) - 1, style.FINEST).round().astype(np.int64))
-        return floats(ramp.rates[at]), floats(suggestion.smooth[at])
-    steps, means = style.binned(ramp.losses, BINS)
-    return floats(ramp.rates[steps.round().astype(np.int64)]), means
+    if suggestion is not None and suggestion.smooth.shape == record.losses.shape:
+        at = np.unique(np.linspace(0, len(record.rates) - 1, style.FINEST).round().astype(np.int64))
+        return floats(record.rates[at]), floats(suggestion.smooth[at])
+    steps, means = style.binned(record.losses, BINS)
+    return floats(record.rates[steps.round().astype(np.int64)]), means
 
 
-def ends(fan: Sweep) -> Floats:
-    """Return where the runs of a fan end, the mean over seeds, (points,); NaN where a seed diverged."""
-    found = floats(fan.judged)
-    return floats(np.where(np.isfinite(found), found, np.nan).mean(axis=1))
+def mean_final_losses(grid: RunGrid) -> Floats:
+    """Return the loss that runs are compared by, the mean over seeds, (points,); NaN where one diverged."""
+    means = grid.final_losses.mean(axis=1)
+    return floats(np.where(np.isfinite(means), means, np.nan))
 
 
-def losses_of_ramp(curve: Floats, raw: Floats) -> Window:
-    """Return the window around what a ramp has learnt: from below the least loss to a little above the first.
+def loss_before(grid: RunGrid) -> float | None:
+    """Return the mean validation loss before training; None when it is not known."""
+    known = floats([]) if grid.before is None else floats(grid.before[np.isfinite(grid.before)])
+    return float(known.mean()) if len(known) else None
+
+
+def grid_labels(grids: tuple[RunGrid, ...]) -> list[str]:
+    """Return what grids are called: the length of their runs, and their loss where it is not that of the last grid."""
+    other = [f", {loss_name(grid)}" * (grid.by_training_loss != grids[-1].by_training_loss) for grid in grids]
+    return [f"{style.thousands(grid.steps)} steps{name}" for grid, name in zip(grids, other, strict=True)]
+
+
+def loss_name(grid: RunGrid) -> str:
+    """Return which loss the runs of a grid are compared by."""
+    return "training loss" if grid.by_training_loss else "validation score"
+
+
+def losses_of_range_test(curve: Floats, raw: Floats) -> Window:
+    """Return the window around what a range test has learnt: from below the least loss to a little above the first.
 
     curve: the bold one, (points,). raw: of any shape; it stands in where the curve has nothing.
     """
@@ -118,11 +134,11 @@ def losses_of_ramp(curve: Floats, raw: Floats) -> Window:
     return Window(least - 0.2 * span, first + 0.35 * span, log=False)
 
 
-def losses_of_fans(fans: tuple[Sweep, ...]) -> Window:
+def losses_of_grids(grids: tuple[RunGrid, ...]) -> Window:
     """Return the window around where runs end: from below the best to a little above the loss before training."""
-    every = np.concatenate([floats(fan.judged).ravel() for fan in fans])
-    start = np.concatenate([floats(fan.before) for fan in fans])
-    finite, start = every[np.isfinite(every)], start[np.isfinite(start)]
+    every = np.concatenate([grid.final_losses.ravel() for grid in grids])
+    start = floats([each for grid in grids if grid.before is not None for each in grid.before if np.isfinite(each)])
+    finite = every[np.isfinite(every)]
     if not len(finite):
         finite = start
     if not len(finite):
@@ -136,14 +152,14 @@ def losses_of_fans(fans: tuple[Sweep, ...]) -> Window:
     return Window(least - 0.1 * span, most + 0.2 * span, log=False)
 
 
-def values(sweeps: tuple[Sweep, ...], shown: list[Mark]) -> Window:
+def swept_values(sweeps: tuple[Sweep, ...], shown: list[Mark]) -> Window:
     """Return the window over what was swept, and over the marks up to a decade beyond it.
 
     Logarithmic for learning rates, and for other numbers above 0 that span more than a decade.
     """
-    every = np.concatenate([floats(sweep.rates) for sweep in sweeps])
+    every = np.concatenate([floats(sweep.x) for sweep in sweeps])
     low, high = float(every.min()), float(every.max())
-    if low > 0 and (sweeps[-1].of == "lr" or high / low > DECADE):
+    if low > 0 and (sweeps[-1].swept == LR or high / low > DECADE):
         at = [mark.estimate.value for mark in shown if low / DECADE <= mark.estimate.value <= high * DECADE]
         low, high = min([low, *at]), max([high, *at])
         room = (high / low) ** 0.03 if high > low else DECADE**0.5

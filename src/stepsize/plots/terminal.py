@@ -14,7 +14,8 @@ from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import installed, need
 from stepsize.plots import range_test_data, style
 from stepsize.plots.range_test_data import Mark, Window
-from stepsize.results import Suggestion, Sweep
+from stepsize.policies import LR
+from stepsize.results import RangeTestRecord, RunGrid, Suggestion, Sweep
 
 LEAST = (40, 4)
 """The fewest columns, and the fewest lines of a picture, that show anything."""
@@ -53,14 +54,14 @@ class Sketch:
 def sketch(
     sweep: Sweep, suggestion: Suggestion | None = None, width: int = 80, height: int = 12, encoding: str = "utf-8"
 ) -> str:
-    """Return a range test as lines of text: a ramp, a grid, or the ramp and the grids of a search below each other.
+    """Return a range test, a grid, or the range test and the grids of a search below each other, as lines of text.
 
     sweep: as it was recorded. suggestion: what follows from it; its rates are marked on the axis. width: of a line, in
     characters, at least 40. height: of each picture, in lines, at least 4, without title, axis and key.
     encoding: of where it goes. Where it has no braille, or plotext is not installed, there are tables in place of
     pictures.
 
-    A ramp is the median of its seeds, smoothed. A grid is the mean over its seeds, a sign at each rate and a line
+    A range test is the median of its seeds, smoothed. A grid is the mean over its seeds, a sign at each rate and a line
     between them; of the grids before it there are the signs alone. A run that diverged is a cross at the top.
 
     Raises ParameterError for a width or height that is too small.
@@ -70,8 +71,8 @@ def sketch(
             f"a sketch of {width} columns and {height} lines is too small to be read. "
             f"Give it at least {LEAST[0]} and {LEAST[1]}."
         )
-    ramp, grids = range_test_data.parts(sweep)
-    sketches = [] if ramp is None else [_ramp(ramp, suggestion)]
+    record, grids = range_test_data.parts(sweep)
+    sketches = [] if record is None else [_range_test(record, suggestion)]
     sketches += [_grids(grids, suggestion)] if grids else []
     drawable = installed("plotext") and _encoded(CHARACTERS, encoding) == CHARACTERS
     texts = [_picture(one, width, height) if drawable else _table(one, width) for one in sketches]
@@ -86,34 +87,36 @@ def _encoded(text: str, encoding: str) -> str:
         return _encoded(text, "ascii")
 
 
-def _ramp(sweep: Sweep, suggestion: Suggestion | None) -> Sketch:
-    rates, losses = range_test_data.fit(sweep, suggestion)
+def _range_test(record: RangeTestRecord, suggestion: Suggestion | None) -> Sketch:
+    rates, losses = range_test_data.fit(record, suggestion)
     curve, marks = style.middle(losses, average="median"), range_test_data.marks(suggestion)
     note = "" if np.isfinite(curve).any() else "; no loss is finite"
     return Sketch(
-        title=f"{sweep.title} on {sweep.task}: loss while the rate climbs{note}",
-        x=range_test_data.values((sweep,), marks),
-        y=range_test_data.losses_of_ramp(curve, floats(sweep.losses)),
+        title=f"{record.title} on {record.task}: loss while the rate climbs{note}",
+        x=range_test_data.swept_values((record,), marks),
+        y=range_test_data.losses_of_range_test(curve, floats(record.losses)),
         curve=(rates, curve),
         marks=marks,
     )
 
 
-def _grids(grids: Sequence[Sweep], suggestion: Suggestion | None) -> Sketch:
+def _grids(grids: tuple[RunGrid, ...], suggestion: Suggestion | None) -> Sketch:
     """Return the grids of a search; the last of them is the one in question."""
-    last, marks = grids[-1], range_test_data.mark_of_fan(grids[-1], suggestion)
-    what = "validation score" if last.held_out.size else "training loss"
-    against = "peak rate" if last.of == "lr" else last.of.replace("_", " ")
-    signs = zip(reversed(grids), SIGNS * len(grids), strict=False)
+    last, marks = grids[-1], range_test_data.marks_of_grid(grids[-1], suggestion)
+    against = "peak rate" if last.swept == LR else last.swept.replace("_", " ")
+    before = range_test_data.loss_before(last)
+    labels = range_test_data.grid_labels(grids)
+    means = [range_test_data.mean_final_losses(grid) for grid in grids]
+    points = [(label, floats(grid.x), mean) for label, grid, mean in zip(labels, grids, means, strict=True)]
     return Sketch(
-        title=f"{last.title} on {last.task}: {what} at the end of runs, over the {against}",
-        x=range_test_data.values(tuple(grids), marks),
-        y=range_test_data.losses_of_fans(tuple(grids)),
-        curve=(floats(last.rates), range_test_data.ends(last)),
+        title=f"{last.title} on {last.task}: {range_test_data.loss_name(last)} at the end of runs, over the {against}",
+        x=range_test_data.swept_values(grids, marks),
+        y=range_test_data.losses_of_grids(grids),
+        curve=(floats(last.x), means[-1]),
         marks=marks,
-        level=float(last.before[np.isfinite(last.before)].mean()) if np.isfinite(last.before).any() else math.nan,
-        signs=[(sign, f"{grid.steps} steps", floats(grid.rates), range_test_data.ends(grid)) for grid, sign in signs],
-        crosses=np.concatenate([grid.rates[~np.isfinite(grid.judged).all(axis=1)] for grid in grids]),
+        level=math.nan if before is None else before,
+        signs=[(sign, *point) for point, sign in zip(reversed(points), SIGNS * len(grids), strict=False)],
+        crosses=np.concatenate([grid.x[~np.isfinite(grid.final_losses).all(axis=1)] for grid in grids]),
     )
 
 
@@ -148,13 +151,13 @@ def _picture(shown: Sketch, width: int, height: int) -> str:
         key.insert(0, f"{sign} {meaning}")
     put(shown.x.share(shown.crosses), np.ones(len(shown.crosses)), CROSS)
     for mark, share, line in _stacked(shown, width):
-        put(np.array([share]), np.array([(line + 0.5) / height]), MARKS[mark.word])
+        put(np.array([share]), np.array([(line + 0.5) / height]), MARKS[mark.kind])
     text = str(plotext.uncolorize(str(figure.build())))
     figure.clear()
     plotext.terminal.limit()
     key += ["┈ before training"] * math.isfinite(shown.level)
     key += [f"{sign} {meaning}" for sign, meaning in ((CROSS, "diverged"), (ABOVE, "higher")) if sign in text]
-    key += [f"{MARKS[mark.word]} {mark.text}" for mark in shown.marks]
+    key += [f"{MARKS[mark.kind]} {mark.text}" for mark in shown.marks]
     return "\n".join([*textwrap.wrap(shown.title, width), text.rstrip("\n"), *_filled(key, width)])
 
 

@@ -1,50 +1,34 @@
-"""A range test on the page: the ramp, the fans, what was read off them and what decided it."""
+"""A range test on the page: the range test, the grids, what they suggest and what decided it."""
 
 from __future__ import annotations
 
-from stepsize.jobs.range_test.peer_finders import compare
-from stepsize.plots import plot_fan, plot_sweep
-from stepsize.plots.range_test_data import parts
+from stepsize.plots import plot_rate_grid, plot_sweep
+from stepsize.plots.range_test_data import loss_name, parts
 from stepsize.plots.style import rate, thousands
+from stepsize.policies import LR
 from stepsize.report import formatting
-from stepsize.report.parts import Article, Block, Code, Facts, Picture, Points, Section, Table
+from stepsize.report.parts import Article, Block, Code, Facts, Picture, Points, Section
 from stepsize.report.pictures import HALF, draw
-from stepsize.results import Estimate, Suggestion, Sweep
-
-FINDERS = {
-    "valley": ("fastai", "about the middle of the longest fall"),
-    "slide": ("fastai", "where the slope has stopped changing, from the right"),
-    "minimum": ("fastai", "a tenth of the rate at the lowest point"),
-    "steep": ("fastai", "the steepest fall over the log of the rate"),
-    "steepest": ("torch-lr-finder", "the steepest fall from point to point"),
-    "lightning": ("Lightning", "the steepest fall over the rate"),
-}
-"""The library and the rule of each finder, by its name."""
+from stepsize.results import Estimate, RangeTestRecord, RunGrid, Suggestion, Sweep
 
 
 def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
-    """Return one range test as an article."""
-    ramp, fans = parts(sweep)
-    sections = [Section("Why", _why(suggestion))] if suggestion is not None else []
-    if suggestion is not None and suggestion.policy is not None:
-        sections.append(Section("The schedule", (Code(repr(suggestion.policy)),)))
-    if ramp is not None:
-        sections.append(Section("Loss against learning rate", (_picture(ramp, suggestion),)))
-    if fans:
-        sections.append(Section("Where whole runs end", (_picture(sweep, suggestion),)))
-    if ramp is not None:
-        sections += _others(ramp, suggestion)
-    facts = Facts((*_answer(suggestion, sweep.of), *_origin(sweep, fans)))
-    return Article(
-        f"{kind(sweep)} · task {sweep.task}", f"{sweep.title}: {verdict(suggestion)}", facts, tuple(sections)
-    )
+    """Return one range test, grid or sweep of another hyperparameter as an article."""
+    record, grids = parts(sweep)
+    sections = [] if suggestion is None else [Section("Why", _why(suggestion)), *_schedule(suggestion)]
+    if record is not None:
+        sections.append(Section("Loss against learning rate", (_picture_of_range_test(record, suggestion),)))
+    if grids:
+        sections.append(Section("Where whole runs end", (_picture_of_grids(grids[-1], suggestion),)))
+    facts = Facts((*_answer(suggestion, sweep.swept), *_origin(sweep)))
+    above, title = f"{kind(sweep)} · task {sweep.task}", f"{sweep.title}: {verdict(suggestion)}"
+    return Article(above, title, facts, tuple(sections))
 
 
 def suggestion_article(suggestion: Suggestion) -> Article:
     """Return a suggestion without its range test."""
-    facts = Facts(_answer(suggestion, "lr"))
-    policy = () if suggestion.policy is None else (Section("The schedule", (Code(repr(suggestion.policy)),)),)
-    return Article("Suggestion", verdict(suggestion), facts, (Section("Why", _why(suggestion)), *policy))
+    sections = (Section("Why", _why(suggestion)), *_schedule(suggestion))
+    return Article("Suggestion", verdict(suggestion), Facts(_answer(suggestion, LR)), sections)
 
 
 def sweep_picture(sweep: Sweep, suggestion: Suggestion | None) -> Picture:
@@ -55,7 +39,7 @@ def sweep_picture(sweep: Sweep, suggestion: Suggestion | None) -> Picture:
 
 
 def verdict(suggestion: Suggestion | None) -> str:
-    """Return what a range test says, in a few words."""
+    """Return what a range test says, in short."""
     if suggestion is None:
         return "the losses of a range test"
     if not suggestion.clear:
@@ -75,43 +59,53 @@ def bound(estimate: Estimate | None) -> str:
 
 def kind(sweep: Sweep) -> str:
     """Return what was swept, and how."""
-    what = "Range test" if sweep.of == "lr" else f"Sweep of the {sweep.of.replace('_', ' ')}"
-    ramp, fans = parts(sweep)
-    how = [] if ramp is None else ["a ramp"]
-    how += [formatting.count(len(fans), "fan")] if fans else []
-    return f"{what}, {' and '.join(how)}"
+    record, grids = parts(sweep)
+    if sweep.swept != LR:
+        return f"Sweep of the {_name(sweep)}"
+    how = "Range test" * (record is not None) + " and " * (record is not None and bool(grids))
+    return how + (formatting.count(len(grids), "grid") + " of rates" if grids else "")
 
 
-def _answer(suggestion: Suggestion | None, of: str) -> tuple[tuple[str, str], ...]:
+def _name(sweep: Sweep) -> str:
+    return "learning rate" if sweep.swept == LR else sweep.swept.replace("_", " ")
+
+
+def _answer(suggestion: Suggestion | None, swept: str) -> tuple[tuple[str, str], ...]:
     """Return every number of a suggestion with its spread."""
     if suggestion is None:
         return ()
-    name = "Rate for the schedule" if of == "lr" else formatting.NAMES.get(of, of.replace("_", " ").capitalize())
+    name = "Rate for the schedule" if swept == LR else formatting.NAMES.get(swept, swept.replace("_", " ").capitalize())
     optional = (
         (name, suggestion.lr), ("Base of the cycle", suggestion.base),
         ("Largest stable rate, by curvature", suggestion.limit),
     )  # fmt: skip
-    bounds = (("Least rate", bound(suggestion.min_lr)), ("Largest rate", bound(suggestion.max_lr))) * (of == "lr")
-    lr, *others = [(word, bound(estimate)) if estimate is not None else None for word, estimate in optional]
+    bounds = (("Least rate", bound(suggestion.min_lr)), ("Largest rate", bound(suggestion.max_lr))) * (swept == LR)
+    lr, *others = [(label, bound(estimate)) if estimate is not None else None for label, estimate in optional]
     return tuple(pair for pair in (lr, *bounds, *others) if pair is not None)
 
 
-def _origin(sweep: Sweep, fans: tuple[Sweep, ...]) -> tuple[tuple[str, str], ...]:
+def _origin(sweep: Sweep) -> tuple[tuple[str, str], ...]:
     """Return what was run, and what it cost."""
-    each = (*sweep.earlier, sweep)
-    updates = sum(one.cost for one in each)
+    record, grids = parts(sweep)
+    updates = sum(part.cost for part in sweep.parts)
     cost = formatting.count(updates, "update")
     if sweep.horizon:
         cost += f", {formatting.trainings(updates / sweep.horizon)} of {formatting.count(sweep.horizon, 'step')}"
     pairs: list[tuple[str, str]] = [("Seeds", ", ".join(map(str, sweep.seeds)))]
-    pairs += [("Steps of the ramp", thousands(one.steps)) for one in each if not one.fan]
-    if fans:
-        pairs.append(
-            ("Runs of the fans", "; ".join(f"{len(f.rates)} of {formatting.count(f.steps, 'step')}" for f in fans))
-        )
-    pairs += [("Cost, all seeds together", cost), ("Wall time", formatting.duration(sum(one.seconds for one in each)))]
-    memory = max(one.memory for one in each)
-    return (*pairs, *((("Snapshot kept in memory", formatting.size(memory)),) if memory else ()))
+    if record is not None:
+        pairs.append(("Steps of the range test", thousands(record.steps)))
+    if grids:
+        runs = "; ".join(f"{len(grid.x)} of {formatting.count(grid.steps, 'step')}" for grid in grids)
+        pairs.append(("Runs of each seed", runs))
+    pairs += [("Cost, all seeds together", cost)]
+    pairs += [("Wall time", formatting.duration(sum(part.seconds for part in sweep.parts)))]
+    if record is not None and record.memory:
+        pairs.append(("Snapshot kept in memory", formatting.size(record.memory)))
+    return tuple(pairs)
+
+
+def _schedule(suggestion: Suggestion) -> tuple[Section, ...]:
+    return () if suggestion.policy is None else (Section("The schedule", (Code(repr(suggestion.policy)),)),)
 
 
 def _why(suggestion: Suggestion) -> tuple[Block, ...]:
@@ -121,36 +115,22 @@ def _why(suggestion: Suggestion) -> tuple[Block, ...]:
     return (reason, Points(warnings, warning=True)) if warnings else (reason,)
 
 
-def _picture(sweep: Sweep, suggestion: Suggestion | None) -> Picture:
-    """Return a ramp or the fans, drawn large, with how to read it as the caption."""
-    if sweep.fan:
-        seeds = "the mean" if len(sweep.seeds) > 1 else "its end"
-        what = "peak rate" if sweep.of == "lr" else sweep.of.replace("_", " ")
-        caption = f"Each point is a whole run at its own {what}, {seeds}; a run that diverged is a cross at the top."
-        return draw(plot_fan, sweep, suggestion, label=_label(sweep, suggestion), caption=caption)
-    many = f"The median of {len(sweep.seeds)} seeds" if len(sweep.seeds) > 1 else "The loss"
+def _picture_of_range_test(record: RangeTestRecord, suggestion: Suggestion | None) -> Picture:
+    """Return a range test, drawn large, with what its curves are as the caption."""
+    many = f"The median of {len(record.seeds)} seeds" if len(record.seeds) > 1 else "The loss"
     caption = f"{many}, smoothed, while the rate climbs. The shades are the spread over seeds."
-    return draw(plot_sweep, sweep, suggestion, label=_label(sweep, suggestion), caption=caption)
+    return draw(plot_sweep, record, suggestion, label=_label(record, suggestion), caption=caption)
+
+
+def _picture_of_grids(grid: RunGrid, suggestion: Suggestion | None) -> Picture:
+    """Return grids, drawn large, with what their points are as the caption."""
+    seeds = "the mean" if len(grid.seeds) > 1 else "its last"
+    what = "peak rate" if grid.swept == LR else _name(grid)
+    point = f"Each point is a whole run at its own {what}, {seeds} {loss_name(grid)}"
+    caption = f"{point}; a run that diverged is a cross at the top."
+    return draw(plot_rate_grid, grid, suggestion, label=_label(grid, suggestion), caption=caption)
 
 
 def _label(sweep: Sweep, suggestion: Suggestion | None) -> str:
-    against = "learning rate" if sweep.of == "lr" else sweep.of.replace("_", " ")
-    what = f"where whole runs end, against the {against}" if sweep.fan else f"loss against {against}"
-    return f"Range test of {sweep.title}: {what}; {verdict(suggestion)}"
-
-
-def _others(ramp: Sweep, suggestion: Suggestion | None) -> list[Section]:
-    """Return what other range tests would say of the same ramp, the bounds of this one first."""
-    rows = []
-    if suggestion is not None:
-        ours = (("min", "a tenth of the drop down", suggestion.min_lr), ("max", "the lowest point", suggestion.max_lr))
-        rows += [(name, "stepsize", rule, bound(estimate)) for name, rule, estimate in ours if estimate is not None]
-    marked = frozenset(range(len(rows)))
-    found = compare(ramp)
-    rows += [(name, *FINDERS.get(name, (formatting.NONE, formatting.NONE)), bound(found[name])) for name in found]
-    if not found:
-        return []
-    caption = "What one number others read off the same ramp: the median, and the range over seeds."
-    head = ("name", "library", "rule", "learning rate")
-    table = Table(caption, head, tuple(rows), marked, frozenset({0, 1, 2}))
-    return [Section("What other range tests would say", (table,))]
+    what = "where whole runs end, against the" if isinstance(sweep, RunGrid) else "loss against"
+    return f"Range test of {sweep.title}: {what} {_name(sweep)}; {verdict(suggestion)}"

@@ -16,6 +16,10 @@ from stepsize.results.race import Race as Race
 from stepsize.results.race import Rung as Rung
 from stepsize.results.race import Standing as Standing
 from stepsize.results.range_test import Estimate as Estimate
+from stepsize.results.range_test import HyperparameterSweep as HyperparameterSweep
+from stepsize.results.range_test import RangeTestRecord as RangeTestRecord
+from stepsize.results.range_test import RateGrid as RateGrid
+from stepsize.results.range_test import RunGrid as RunGrid
 from stepsize.results.range_test import Suggestion as Suggestion
 from stepsize.results.range_test import Sweep as Sweep
 from stepsize.results.refinement import Refinement as Refinement

@@ -18,7 +18,7 @@ from stepsize.results.curves import Curves
 from stepsize.results.landscape import Descent, Outcome
 from stepsize.results.prediction import Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.race import Interval, Race, Rung, Standing
-from stepsize.results.range_test import Estimate, Suggestion, Sweep
+from stepsize.results.range_test import Estimate, HyperparameterSweep, RangeTestRecord, RateGrid, Suggestion
 from stepsize.results.refinement import Refinement
 from stepsize.results.sensitivity import Sensitivity
 from stepsize.strategy import Strategy, Trial
@@ -43,7 +43,8 @@ CATALOGUE = Catalogue(
         *_concrete(landscapes, landscapes.Landscape),
         *_concrete(noise, noise.Noise),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
-        Curves, Sweep, Estimate, Suggestion, Interval, Rung, Standing, Race, Sensitivity, Advice,
+        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, Estimate, Suggestion,
+        Interval, Rung, Standing, Race, Sensitivity, Advice,
         Descent, Outcome, Sharpness,
         Refinement, LossCurve, LawFit, Forecast, Prediction,
     ]

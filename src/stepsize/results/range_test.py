@@ -1,101 +1,221 @@
-"""A range test's record, and what it suggests."""
+"""The records of range tests, of grids of rates and of sweeps of other hyperparameters, and what they suggest.
+
+::
+
+    Sweep                       losses against a number that was swept, once a seed
+    +-- RangeTestRecord         one run a seed, while the rate climbs: a point is an update
+    +-- RunGrid                 a run of its own for each point and each seed
+        +-- RateGrid            over constant rates, or peaks of one policy
+        +-- HyperparameterSweep over momentum, weight decay, batch size, ...
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
-from stepsize.kernel.arrays import Floats
+from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Score, Spec
-from stepsize.policies import Policy
+from stepsize.policies import LR, Policy
 from stepsize.rules import Rule
+from stepsize.theory.range_test import LEAST_DROP
 
 
-@dataclass(frozen=True, eq=False)
-class Sweep(Spec):
-    """A range test: the loss against the learning rate, once per seed.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sweep(Spec, ABC):
+    """Losses against a number that was swept, once per seed: what the records below have in common.
 
-    A *ramp* is one run a seed, whose rate climbs from update to update, so that a point is an update. A *fan* is a run
-    of its own for every rate and every seed, so that a point is a run.
-
-    task: its name. rule: the update rule that was tested; None where it is none of ours.
-    rates: (points,) float64, rising. Of a fan, the peak of each run.
-    losses: of the training batches, (points, seeds) float32; NaN or inf once diverged. Of a ramp, the loss before
-        the update that the rate is used in, or the mean of several batches at that rate; of a fan, the mean over the
-        last tenth of the run.
-    seeds: one a column. seconds: wall time.
-    steps: how long one run was (steps, optimizer updates); 0 stands for one update a point.
-    policy: what each run of a fan follows, at a peak of 1; None for a ramp.
-    held_out: validation losses, (points, seeds) float64, NaN where none was taken; of shape (0, 0) when never.
-    before: the same loss before any update, (seeds,); of a fan only.
-    limits: the largest stable rate of each seed's initial weights, by their curvature, (seeds,); empty when not
-        measured.
-    horizon: how long one full training is (steps, optimizer updates); 0 when not known.
-    earlier: the sweeps that led to this one, in their order.
-    cost: updates of all runs together, without those of earlier sweeps. memory: bytes of the snapshot that was kept to
-        put everything back; 0 when none was needed. optimizer: its name, where `rule` is None.
-    of: what was swept: "lr", or the name of another hyperparameter or "batch_size", whose values `rates` are then.
+    task: the name of the task. rule: the update rule that was tested; None where it is none of ours.
+    losses: of the training batches, (points, seeds) float32; NaN or inf once diverged.
+    seeds: one a column. steps: how long one run was (optimizer updates). cost: updates of all runs together, without
+        those of the records that led to this one. seconds: wall time.
+    held_out: validation losses, (points, seeds) float64, NaN where none was taken; None when there are none at all.
+    horizon: how long one full training is (optimizer updates); None when not known.
     """
 
     noun: ClassVar[str] = "sweep"
 
     task: str
     rule: Rule | None
-    rates: np.ndarray = field(repr=False)  # any dtype; the shape is in the docstring
-    losses: np.ndarray = field(repr=False)
+    losses: np.ndarray = field(repr=False)  # any dtype; the shape is in the docstring
     seeds: tuple[int, ...]
+    steps: int
+    cost: int
     seconds: float = 0.0
-    steps: int = 0
-    policy: Policy | None = None
-    held_out: np.ndarray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
-    before: np.ndarray = field(repr=False, default_factory=lambda: np.empty(0))
-    limits: np.ndarray = field(repr=False, default_factory=lambda: np.empty(0))
-    horizon: int = 0
-    earlier: tuple[Sweep, ...] = ()
-    cost: int = 0
-    memory: int = 0
-    optimizer: str = ""
-    of: str = "lr"
-
-    def validate(self) -> None:
-        """Check that the arrays fit each other, and complete the length and the cost."""
-        shape = (len(self.rates), len(self.seeds))
-        for name, wanted in {
-            "losses": (shape,), "held_out": (shape, (0, 0)), "before": (shape[1:], (0,)), "limits": (shape[1:], (0,)),
-        }.items():  # fmt: skip
-            if getattr(self, name).shape not in wanted:
-                raise ParameterError(
-                    f"Sweep.{name} must have the shape {wanted[0]}, as rates and seeds have, not "
-                    f"{getattr(self, name).shape}."
-                )
-        if not self.steps:
-            object.__setattr__(self, "steps", len(self.rates))
-        if not self.cost:
-            runs = shape[0] * shape[1] if self.fan else shape[1]
-            object.__setattr__(self, "cost", runs * self.steps)
+    held_out: np.ndarray | None = field(repr=False, default=None)
+    horizon: int | None = None
 
     @property
-    def fan(self) -> bool:
-        """Whether each rate had a run of its own."""
-        return self.policy is not None
+    @abstractmethod
+    def x(self) -> np.ndarray:
+        """The rates or other values that were swept, (points,) float64, rising."""
+
+    @property
+    def swept(self) -> str:
+        """What was swept: "lr", or the name of another hyperparameter or "batch_size"."""
+        return LR
+
+    @property
+    def title(self) -> str:
+        """The name of the rule that was tested."""
+        return "" if self.rule is None else self.rule.title
+
+    @property
+    def judged(self) -> np.ndarray:
+        """The losses that decide, (points, seeds): those held out where they were taken, else the batches'."""
+        return self.losses if self.held_out is None else self.held_out
+
+    @property
+    def parts(self) -> tuple[Sweep, ...]:
+        """The records that led to this one in their order, and this one."""
+        return (self,)
+
+    def validate(self) -> None:
+        """Check that the arrays fit each other."""
+        points, seeds = len(self.x), len(self.seeds)
+        shapes = {"losses": (points, seeds), "held_out": (points, seeds), "before": (seeds,), "limits": (seeds,)}
+        for name, shape in shapes.items():
+            array = getattr(self, name, None)
+            if array is not None and array.shape != shape:
+                raise ParameterError(
+                    f"{type(self).__name__}.{name} must have the shape {shape}, as the points and the seeds have, "
+                    f"not {array.shape}."
+                )
+
+    def plot(self, suggestion: Suggestion | None = None, ax: Any = None) -> Any:
+        """Draw loss against what was swept, with the bounds of `suggestion` if any, and return the matplotlib Axes."""
+        return picture("plot_sweep")(self, suggestion, ax=ax)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RangeTestRecord(Sweep):
+    """A range test: one run a seed, whose rate climbs from update to update, so that a point is an update.
+
+    A loss is that of the batch before the update that the rate is used in, or the mean of several batches at that rate.
+
+    rates: (points,) float64, rising. planned: how many points there were to be, where the test stopped early because
+        a loss exploded; None where all were used.
+    limits: the largest stable rate of each seed's initial weights, by their curvature, (seeds,); None when not
+        measured. memory: bytes of the snapshot that was kept to put everything back; None when none was needed.
+    optimizer: its name, where `rule` is None.
+    """
+
+    noun: ClassVar[str] = "range test"
+
+    rates: np.ndarray = field(repr=False)
+    planned: int | None = None
+    limits: np.ndarray | None = field(repr=False, default=None)
+    memory: int | None = None
+    optimizer: str | None = None
+
+    @property
+    def x(self) -> np.ndarray:
+        """The rates, (points,)."""
+        return self.rates
 
     @property
     def title(self) -> str:
         """The name of the rule or optimizer that was tested."""
-        return self.optimizer if self.rule is None else self.rule.title
+        return self.optimizer or "" if self.rule is None else self.rule.title
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunGrid(Sweep, ABC):
+    """A run of its own for each point and each seed, so that a point is a run.
+
+    losses: the mean over the last tenth of each run. policy: what each run follows, whole.
+    before: the validation loss before any update, (seeds,); None when not known.
+    """
+
+    policy: Policy
+    before: np.ndarray | None = field(repr=False, default=None)
 
     @property
-    def judged(self) -> np.ndarray:
-        """The losses to read bounds from, (points, seeds): those held out where they were taken, else the batches'."""
-        return self.held_out if self.held_out.size else self.losses
+    def by_training_loss(self) -> bool:
+        """Whether runs are compared by their training losses, for want of validation losses that say something."""
+        return self.held_out is None
 
-    def plot(self, suggestion: Suggestion | None = None, ax: Any = None) -> Any:
-        """Draw loss against rate, with the bounds of `suggestion` when given, and return the matplotlib Axes."""
-        return picture("plot_sweep")(self, suggestion, ax=ax)
+    @property
+    def final_losses(self) -> Floats:
+        """The loss that each run ended with and is compared by, (points, seeds) float64; inf where it diverged."""
+        return _infinite(self.losses if self.held_out is None or self.by_training_loss else self.held_out)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RateGrid(RunGrid):
+    """A grid of rates: a run of its own for every rate and every seed.
+
+    rates: the peak of each run, (points,) float64, rising. policy: at a peak of 1.
+    range_test: the range test that said where to begin; None when there was none. shorter: the grids of shorter runs
+        before this one, in their order.
+    """
+
+    noun: ClassVar[str] = "grid of rates"
+
+    rates: np.ndarray = field(repr=False)
+    range_test: RangeTestRecord | None = None
+    shorter: tuple[RateGrid, ...] = ()
+
+    @property
+    def x(self) -> np.ndarray:
+        """The rates, (points,)."""
+        return self.rates
+
+    @property
+    def parts(self) -> tuple[Sweep, ...]:
+        """The range test, the shorter grids and this one."""
+        return (*(() if self.range_test is None else (self.range_test,)), *self.shorter, self)
+
+    @property
+    def by_training_loss(self) -> bool:
+        """Whether runs are compared by their training losses.
+
+        They are where there are no validation losses, and where short runs have hardly moved those yet, but have
+        lowered the training losses.
+        """
+        if self.held_out is None or self.before is None:
+            return self.held_out is None
+        start = float(self.before.mean())
+        score, loss = (float(_infinite(each).mean(axis=1).min()) for each in (self.held_out, self.losses))
+        return score < start and is_little(start - score, start) and not is_little(start - loss, start)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HyperparameterSweep(RunGrid):
+    """Runs at several values of a hyperparameter other than the rate, all else the same.
+
+    hyperparameter: its name, or "batch_size". values: of it, (points,) float64, rising. policy: with its rate.
+    """
+
+    noun: ClassVar[str] = "sweep of a hyperparameter"
+
+    hyperparameter: str
+    values: np.ndarray = field(repr=False)
+
+    @property
+    def x(self) -> np.ndarray:
+        """The values, (points,)."""
+        return self.values
+
+    @property
+    def swept(self) -> str:
+        """The name of the hyperparameter."""
+        return self.hyperparameter
+
+
+def is_little(fall: float, start: float) -> bool:
+    """Return whether a loss that began at `start` has fallen by less than counts as a drop."""
+    return fall < LEAST_DROP * abs(start)
+
+
+def _infinite(losses: np.ndarray) -> Floats:
+    """Return `losses` as float64, with inf for what is no number."""
+    return floats(np.where(np.isfinite(losses), losses, np.inf))
 
 
 @dataclass(frozen=True)
@@ -117,15 +237,15 @@ class Estimate(Spec):
         return f"{self.value:.2g} ({self.low:.2g} to {self.high:.2g})"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Suggestion(Spec):
-    """What a range test suggests, or why there is no clear answer.
+    """What a range test or a grid suggests, or why there is no clear answer.
 
-    min_lr: just before the sharp drop of the loss. max_lr: just before the loss rises again. None where there is
-        none.
     clear: whether what was asked for can be used. reason: which rule decided, or what stands in the way.
     smooth: the smoothed loss of each seed that the bounds were read from, (points, seeds) float64, NaN after
         divergence.
+    min_lr: just before the sharp drop of the loss. max_lr: just before the loss rises again. None where there is
+        none.
     lr: the rate to use, the peak of `policy`; None where there is no clear answer, or nothing was asked for. Of a sweep
         of another hyperparameter, the value to use of that.
     base: the lower bound of a cycle up to `lr`. policy: what was asked for, at `lr`; bound to the horizon, where it is
@@ -135,11 +255,11 @@ class Suggestion(Spec):
 
     noun: ClassVar[str] = "suggestion"
 
-    min_lr: Estimate | None
-    max_lr: Estimate | None
     clear: bool
     reason: str
     smooth: np.ndarray = field(repr=False)  # (points, seeds) float64
+    min_lr: Estimate | None = None
+    max_lr: Estimate | None = None
     lr: Estimate | None = None
     base: Estimate | None = None
     policy: Policy | None = None

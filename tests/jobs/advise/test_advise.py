@@ -202,7 +202,7 @@ def test_a_model_that_cannot_be_vectorised_gets_advice_too():
 
 
 def test_without_a_clear_range_test_the_rules_own_rate_is_the_middle():
-    unclear = Suggestion(None, None, clear=False, reason="no clear answer: no drop", smooth=np.ones((3, 1)))
+    unclear = Suggestion(clear=False, reason="no clear answer: no drop", smooth=np.ones((3, 1)))
     peaks = [strategy.peak for strategy in candidates(AdamW(), unclear, ("constant",), 3, 100)]
     assert peaks[1] == pytest.approx(AdamW().lr, rel=1e-2)
     assert peaks == sorted(peaks)

@@ -1,4 +1,4 @@
-"""Fans and searches on small tasks: each run equals its trial, costs add up, and the answer is the exhaustive one."""
+"""Grids and searches on small tasks: each run equals its trial, costs add up, and the answer is the exhaustive one."""
 
 from dataclasses import replace
 
@@ -8,12 +8,13 @@ import torch
 
 from stepsize import Task
 from stepsize.engines import Ensemble, Loop
-from stepsize.jobs import Runner, fan, find_rate, range_test, suggest, value_test
-from stepsize.jobs.range_test.grid import joined
+from stepsize.jobs import Runner, estimate_rate, find_rate, range_test, rate_grid, suggest, sweep_hyperparameter
+from stepsize.jobs.range_test.rate_grid import join_grids
 from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
 from stepsize.policies import constant, one_cycle, step_decay, warmup_cosine
 from stepsize.problems import load_task
+from stepsize.results import RangeTestRecord
 from stepsize.rules import SGD, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp
 from stepsize.strategy import Strategy, Trial
 
@@ -48,29 +49,29 @@ def teacher(steps):
     return Task(lambda: torch.nn.Linear(8, 1), torch.nn.functional.mse_loss, train, validation, 16, steps, "teacher")
 
 
-def test_each_run_of_a_fan_is_its_own_trial(task):
+def test_each_run_of_a_grid_is_its_own_trial(task):
     policy = one_cycle(1.0)
-    sweep = fan(task, Momentum(), (0.01, 0.1), policy=policy, steps=20, seeds=(3, 4), engine=Ensemble())
+    sweep = rate_grid(task, Momentum(), (0.01, 0.1), policy=policy, steps=20, seeds=(3, 4), engine=Ensemble())
     alone = Trial(Strategy(Momentum(), policy.scaled(0.1)), 4)
     record = Ensemble().run(task, [alone], 20)
     assert sweep.held_out[1, 1] == pytest.approx(record.final[0], rel=1e-4)
     assert sweep.losses[1, 1] == pytest.approx(record.losses[-2:, 0].mean(), rel=1e-4)
     assert sweep.before.tolist() == pytest.approx([task.score(task.build(seed)) for seed in (3, 4)])
-    assert (sweep.fan, sweep.steps, sweep.cost, sweep.horizon) == (True, 20, 80, task.steps)
+    assert (sweep.steps, sweep.cost, sweep.horizon) == (20, 80, task.steps)
 
 
-def test_a_fan_says_which_runs_diverged():
-    sweep = fan(quadratic(), SGD(), (0.1, 1e30), steps=10, seeds=(0,))
+def test_a_grid_says_which_runs_diverged():
+    sweep = rate_grid(quadratic(), SGD(), (0.1, 1e30), steps=10, seeds=(0,))
     assert np.isfinite(sweep.held_out[0, 0])
     assert not np.isfinite(sweep.held_out[1, 0])
     assert np.isnan(sweep.losses[1, 0])
 
 
-def test_two_fans_make_one_in_the_order_of_their_rates(task):
-    first, second = (fan(task, SGD(), rates, steps=10) for rates in ((0.1, 0.3), (0.03, 0.2)))
-    both = joined(first, second)
+def test_two_grids_make_one_in_the_order_of_their_rates(task):
+    first, second = (rate_grid(task, SGD(), rates, steps=10) for rates in ((0.1, 0.3), (0.03, 0.2)))
+    both = join_grids(first, second)
     assert both.rates.tolist() == [0.03, 0.1, 0.2, 0.3]
-    np.testing.assert_array_equal(both.held_out, fan(task, SGD(), both.rates, steps=10).held_out)
+    np.testing.assert_array_equal(both.held_out, rate_grid(task, SGD(), both.rates, steps=10).held_out)
     assert both.cost == 40
 
 
@@ -85,9 +86,9 @@ def test_two_fans_make_one_in_the_order_of_their_rates(task):
         ({"rates": (0.1,), "seeds": ()}, BudgetError, "at least one seed"),
     ],
 )
-def test_a_fan_that_shows_nothing_is_refused(task, arguments, error, message):
+def test_a_grid_that_shows_nothing_is_refused(task, arguments, error, message):
     with pytest.raises(error, match=message):
-        fan(task, SGD(), **arguments)
+        rate_grid(task, SGD(), **arguments)
 
 
 def test_a_search_trains_as_well_as_the_best_of_a_grid():
@@ -96,34 +97,43 @@ def test_a_search_trains_as_well_as_the_best_of_a_grid():
     sweep = find_rate(task, Momentum(), "cosine", seeds=(0, 1), low=1e-4, high=10.0)
     found = suggest(sweep)
     whole = {"policy": found.policy.scaled(1 / found.lr.value), "steps": 120, "seeds": (0, 1)}
-    grid = fan(task, Momentum(), np.geomspace(0.003, 3, 13), **whole)
-    ours = fan(task, Momentum(), [found.lr.value], **whole)
+    grid = rate_grid(task, Momentum(), np.geomspace(0.003, 3, 13), **whole)
+    ours = rate_grid(task, Momentum(), [found.lr.value], **whole)
     best = grid.held_out.mean(axis=1).min()
     assert found.clear
     assert ours.held_out.mean() - best < 0.02 * (grid.before.mean() - best)
-    assert not sweep.earlier[0].fan
-    assert sweep.steps > sweep.earlier[-1].steps
+    assert sweep.range_test.rates[0] == pytest.approx(1e-4)
+    assert sweep.steps > sweep.shorter[-1].steps
 
 
 def test_a_search_costs_about_its_budget_and_says_what_it_cost():
     task = teacher(160)
     runner = Runner(task)
     sweep = find_rate(task, Momentum(), "cosine", budget=1.5, low=1e-3, high=10.0, runner=runner)
-    spent = sweep.cost + sum(each.cost for each in sweep.earlier)
+    spent = sum(part.cost for part in sweep.parts)
     assert spent == runner.updates
     assert spent / 160 < 2.5
 
 
 def test_a_budget_that_pays_for_nothing_is_refused(task):
-    with pytest.raises(BudgetError, match="full trainings is too small: a ramp of 70 steps and three runs"):
+    with pytest.raises(BudgetError, match="full trainings is too small: a range test of 70 steps and three runs"):
         find_rate(task, budget=0.1)
 
 
-def test_a_search_ends_with_the_ramp_where_the_loss_is_flat():
+def test_a_search_is_its_range_test_where_the_loss_is_flat():
     task = quadratic(40, (1e-12, 1e-12))
     sweep = find_rate(task, SGD(), "constant", budget=9, low=1e-3, high=1e-1)
-    assert not sweep.fan
+    assert isinstance(sweep, RangeTestRecord)
     assert "no clear answer" in suggest(sweep, "constant").reason
+
+
+def test_the_rate_of_a_range_test_alone_has_two_digits_or_is_refused():
+    task = teacher(120)
+    tested = suggest(range_test(task, Momentum(), low=1e-4, high=10.0), "cosine")
+    rate = estimate_rate(task, Momentum(), "cosine", low=1e-4, high=10.0)
+    assert rate == float(f"{tested.lr.value:.2g}")
+    with pytest.raises(ParameterError, match=r"no rate to go on with: no clear answer: no drop.*it is --lr"):
+        estimate_rate(quadratic(40, (1e-12, 1e-12)), SGD(), low=1e-3, high=1e-1, widen=False)
 
 
 def test_a_policy_of_fixed_steps_cannot_be_shortened(task):
@@ -141,7 +151,7 @@ def test_a_range_that_is_too_narrow_is_widened():
     assert too_fast.rates[0] < 1.0
 
 
-def test_a_linear_ramp_climbs_as_smith_has_it(task):
+def test_a_linear_range_test_climbs_as_smith_has_it(task):
     sweep = range_test(
         task, SGD(), low=0.1, high=1.1, steps=20, spacing="linear", seeds=(0,), widen=False, curvature=False
     )
@@ -166,21 +176,23 @@ def test_an_adaptive_rule_has_the_limit_of_its_own_metric(rule):
 
 
 def test_a_rule_without_a_theory_has_no_limit(task):
-    assert len(stable_rates(task, Lion(), (0, 1))) == 0
-    assert range_test(task, Lion(), steps=20, seeds=(0,), widen=False).limits.shape == (0,)
+    assert stable_rates(task, Lion(), (0, 1)) is None
+    assert range_test(task, Lion(), steps=20, seeds=(0,), widen=False).limits is None
 
 
 def test_runs_at_fixed_values_differ_in_the_value_alone(task):
-    sweep = value_test(task, "momentum", (0.5, 0.9), policy=one_cycle(0.1), rule=Momentum(), steps=20, seeds=(0, 1))
+    sweep = sweep_hyperparameter(
+        task, "momentum", (0.5, 0.9), policy=one_cycle(0.1), rule=Momentum(), steps=20, seeds=(0, 1)
+    )
     rates = one_cycle(0.1).only({"lr"})
     expected = [Trial(Strategy(Momentum(momentum=value), rates), 1) for value in (0.5, 0.9)]
     np.testing.assert_allclose(sweep.held_out[:, 1], Ensemble().run(task, expected, 20).final, rtol=1e-4)
-    assert (sweep.of, sweep.fan, sweep.rates.tolist()) == ("momentum", True, [0.5, 0.9])
+    assert (sweep.hyperparameter, sweep.values.tolist()) == ("momentum", [0.5, 0.9])
 
 
 def test_batches_of_other_sizes_see_as_many_samples(task):
     runner = Runner(task, engine=Loop())
-    sweep = value_test(
+    sweep = sweep_hyperparameter(
         task, "batch_size", (8, 32), policy=constant(0.1), rule=SGD(), steps=40, seeds=(0,), runner=runner
     )
     assert runner.updates == 80 + 20
@@ -189,7 +201,7 @@ def test_batches_of_other_sizes_see_as_many_samples(task):
 
 
 def test_the_best_value_is_named_with_those_that_do_as_well(task):
-    sweep = value_test(task, "momentum", (0.0, 0.5, 0.9), policy=constant(0.05), rule=Momentum(), steps=20)
+    sweep = sweep_hyperparameter(task, "momentum", (0.0, 0.5, 0.9), policy=constant(0.05), rule=Momentum(), steps=20)
     ends = np.array([[1.0, 1.1, 0.9], [0.5, 0.6, 0.4], [0.51, 0.58, 0.42]])
     found = suggest(replace(sweep, held_out=ends))
     assert found.lr.value == 0.5
@@ -215,9 +227,9 @@ def test_the_best_value_is_named_with_those_that_do_as_well(task):
 )
 def test_a_test_of_nothing_is_refused(task, of, values, message):
     with pytest.raises(ParameterError, match=message):
-        value_test(task, of, values, policy=constant(0.1), rule=SGD())
+        sweep_hyperparameter(task, of, values, policy=constant(0.1), rule=SGD())
 
 
 def test_a_batch_too_large_for_the_steps_is_refused(task):
     with pytest.raises(BudgetError, match="raise the steps to 64 or more"):
-        value_test(task, "batch_size", (16, 128), policy=step_decay(0.1), rule=SGD(), steps=20)
+        sweep_hyperparameter(task, "batch_size", (16, 128), policy=step_decay(0.1), rule=SGD(), steps=20)

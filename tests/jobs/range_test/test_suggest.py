@@ -7,7 +7,7 @@ import pytest
 
 from stepsize.jobs import suggest
 from stepsize.policies import constant, linear_to_zero, one_cycle
-from stepsize.results import Estimate, Sweep
+from stepsize.results import Estimate, RangeTestRecord, RateGrid
 from stepsize.rules import SGD, Adagrad, AdamW, ClipNorm, Lion, Prodigy
 from stepsize.schedules import Linear
 from stepsize.strategy import Strategy
@@ -23,9 +23,13 @@ def well(centre=CENTRE, depth=DEPTH, scale=2.3):
     return scale * np.exp(-depth * np.exp(-((X - centre) ** 2)))
 
 
-def sweep(*columns):
+def record(*columns, rates=RATES):
     losses = np.stack(columns, axis=1).astype(np.float32)
-    return Sweep("synthetic", AdamW(), RATES, losses, tuple(range(losses.shape[1])))
+    points, seeds = losses.shape
+    return RangeTestRecord(
+        task="synthetic", rule=AdamW(), rates=rates, losses=losses, seeds=tuple(range(seeds)), steps=points,
+        cost=points * seeds,
+    )  # fmt: skip
 
 
 def noisy(curve, size, seed):
@@ -39,7 +43,7 @@ def exploding(curve, at):
 
 
 def test_a_clean_curve_gives_its_foot_and_its_lowest_point():
-    found = suggest(sweep(well(), well()))
+    found = suggest(record(well(), well()))
     assert found.clear
     assert np.log10(found.max_lr.value) == pytest.approx(CENTRE, abs=0.05)
     assert np.log10(found.min_lr.value) == pytest.approx(FOOT, abs=0.1)
@@ -50,7 +54,7 @@ def test_a_clean_curve_gives_its_foot_and_its_lowest_point():
 
 @pytest.mark.parametrize(("size", "tolerance"), [(0.01, 0.1), (0.05, 0.2), (0.15, 0.35)])
 def test_noise_widens_the_bounds_and_does_not_move_them(size, tolerance):
-    found = suggest(sweep(*(noisy(well(), size, seed) for seed in range(4))))
+    found = suggest(record(*(noisy(well(), size, seed) for seed in range(4))))
     assert found.clear
     assert np.log10(found.max_lr.value) == pytest.approx(CENTRE, abs=tolerance)
     assert np.log10(found.min_lr.value) == pytest.approx(FOOT, abs=2 * tolerance)
@@ -59,27 +63,27 @@ def test_noise_widens_the_bounds_and_does_not_move_them(size, tolerance):
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
 def test_the_scale_of_the_loss_makes_no_difference(scale):
-    given, plain = (suggest(sweep(noisy(well(scale=s), 0.03, 1))) for s in (scale, 1.0))
+    given, plain = (suggest(record(noisy(well(scale=s), 0.03, 1))) for s in (scale, 1.0))
     assert given.max_lr.value == pytest.approx(plain.max_lr.value, rel=1e-3)
     assert given.min_lr.value == pytest.approx(plain.min_lr.value, rel=0.1)
 
 
 @pytest.mark.parametrize("size", [0.0, 0.02, 0.1, 0.3])
 def test_a_flat_curve_is_not_clear(size):
-    found = suggest(sweep(*(noisy(np.full(280, 2.3), size, seed) for seed in range(3))))
+    found = suggest(record(*(noisy(np.full(280, 2.3), size, seed) for seed in range(3))))
     assert not found.clear
     assert (found.min_lr, found.max_lr) == (None, None)
     assert "no drop" in found.reason
 
 
 def test_a_drop_within_the_noise_is_not_clear():
-    found = suggest(sweep(*(noisy(well(depth=0.1), 0.15, seed) for seed in range(3))))
+    found = suggest(record(*(noisy(well(depth=0.1), 0.15, seed) for seed in range(3))))
     assert not found.clear
     assert "not more than its noise" in found.reason
 
 
 def test_a_curve_that_only_falls_is_not_clear():
-    found = suggest(sweep(2.3 * np.exp(-0.1 * (X + 6))))
+    found = suggest(record(2.3 * np.exp(-0.1 * (X + 6))))
     assert not found.clear
     assert "no rise" in found.reason
     assert "widen" in found.reason
@@ -87,7 +91,7 @@ def test_a_curve_that_only_falls_is_not_clear():
 
 def test_a_divergence_is_a_rise():
     falling = 2.3 * np.exp(-0.3 * np.clip(X + 4, 0, None))
-    found = suggest(sweep(*(exploding(falling, at) for at in (-0.5, -0.4))))
+    found = suggest(record(*(exploding(falling, at) for at in (-0.5, -0.4))))
     assert found.clear
     assert np.log10(found.max_lr.value) == pytest.approx(-0.45, abs=0.1)
     assert np.isnan(found.smooth[-1]).all()
@@ -97,51 +101,52 @@ def test_a_divergence_is_a_rise():
 def test_what_comes_after_a_divergence_is_not_read(last):
     curve = exploding(well(), 0.0)
     other = np.where(np.isnan(curve), last, curve)
-    found = suggest(sweep(curve, other))
+    found = suggest(record(curve, other))
     assert found.max_lr.low == found.max_lr.high
     assert np.log10(found.max_lr.value) == pytest.approx(CENTRE, abs=0.05)
 
 
 def test_a_seed_that_never_lived_is_not_clear():
-    found = suggest(sweep(well(), np.full(280, np.nan)))
+    found = suggest(record(well(), np.full(280, np.nan)))
     assert not found.clear
     assert "diverged before" in found.reason
 
 
 def test_seeds_that_disagree_are_not_clear():
-    found = suggest(sweep(well(-3.0), well(-1.0), well(-2.0)))
+    found = suggest(record(well(-3.0), well(-1.0), well(-2.0)))
     assert not found.clear
     assert "the seeds disagree: the maximum is between 0.001 and 0.098" in found.reason
 
 
 @pytest.mark.parametrize("offset", [-2.3, -3.0, -10.0])
 def test_negative_losses_have_bounds_too(offset):
-    found = suggest(sweep(*(well() + offset + 0.01 * np.random.default_rng(s).standard_normal(280) for s in range(3))))
+    found = suggest(record(*(well() + offset + 0.01 * np.random.default_rng(s).standard_normal(280) for s in range(3))))
     assert found.clear, found.reason
     assert np.log10(found.max_lr.value) == pytest.approx(CENTRE, abs=0.15)
 
 
 def test_a_loss_that_passes_zero_on_its_way_down_does_not_explode():
     fall = 0.2 - 5.0 * np.exp(-((X - CENTRE) ** 2))
-    found = suggest(sweep(fall))
+    found = suggest(record(fall))
     assert found.clear, found.reason
     assert np.log10(found.max_lr.value) == pytest.approx(CENTRE, abs=0.1)
 
 
-def test_a_short_ramp_is_read_as_well():
+def test_a_short_range_test_is_read_as_well():
     rates = np.geomspace(1e-5, 10.0, 60)
     losses = 2.3 * np.exp(-DEPTH * np.exp(-((np.log10(rates) - CENTRE) ** 2)))
-    found = suggest(Sweep("synthetic", AdamW(), rates, losses[:, None].astype(np.float32), (0,)))
+    found = suggest(record(losses, rates=rates))
     assert np.log10(found.max_lr.value) == pytest.approx(CENTRE, abs=0.15)
 
 
-def fan(rates, ends, *, policy=None, steps=50, before=2.3, horizon=400, earlier=(), rule=None):
-    ends = np.asarray(ends, dtype=np.float64).reshape(len(rates), -1)
-    seeds = tuple(range(ends.shape[1]))
-    return Sweep(
-        "synthetic", rule or AdamW(), np.asarray(rates, dtype=np.float64), ends.astype(np.float32), seeds, steps=steps,
-        policy=policy or constant(1.0), held_out=ends, before=np.full(ends.shape[1], before), horizon=horizon,
-        earlier=earlier,
+def grid(rates, finals, *, policy=None, steps=50, before=2.3, horizon=400, shorter=(), rule=None):
+    finals = np.asarray(finals, dtype=np.float64).reshape(len(rates), -1)
+    seeds = tuple(range(finals.shape[1]))
+    return RateGrid(
+        task="synthetic", rule=rule or AdamW(), rates=np.asarray(rates, dtype=np.float64),
+        losses=finals.astype(np.float32), seeds=seeds, steps=steps, cost=finals.size * steps,
+        policy=policy or constant(1.0), held_out=finals, before=np.full(len(seeds), before), horizon=horizon,
+        shorter=shorter,
     )  # fmt: skip
 
 
@@ -149,42 +154,42 @@ def parabola(rates, best, depth=1.0):
     return np.exp(depth * np.log10(np.asarray(rates) / best) ** 2 - 1)
 
 
-RATES_OF_FAN = [0.001, 0.003, 0.01, 0.03, 0.1]
+RATES_OF_GRID = [0.001, 0.003, 0.01, 0.03, 0.1]
 
 
-def test_a_fan_is_lowest_at_the_vertex_of_its_parabola():
-    found = suggest(fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014)), steps=50)
+def test_a_grid_is_lowest_at_the_vertex_of_its_parabola():
+    found = suggest(grid(RATES_OF_GRID, parabola(RATES_OF_GRID, 0.014)), horizon=50)
     assert found.clear
     assert found.lr.value == pytest.approx(0.014, rel=1e-6)
     assert found.policy["lr"].table(0, 50).tolist() == [0.014] * 50
 
 
 def test_a_longer_run_has_a_smaller_rate_by_two_thirds_of_the_bounds_exponent():
-    sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014), policy=linear_to_zero(1.0))
+    runs = grid(RATES_OF_GRID, parabola(RATES_OF_GRID, 0.014), policy=linear_to_zero(1.0))
     bound = rescale_factor(Linear(1.0, 0.0).over(50).table(0, 50), Linear(1.0, 0.0).over(800).table(0, 800))
-    assert suggest(sweep, steps=800).lr.value == pytest.approx(0.014 * bound ** (2 / 3), rel=1e-6)
+    assert suggest(runs, horizon=800).lr.value == pytest.approx(0.014 * bound ** (2 / 3), rel=1e-6)
     assert bound == pytest.approx((50 / 800) ** 0.5, rel=0.05)
-    assert "T**-0.33" in suggest(sweep, steps=800).reason
+    assert "T**-0.33" in suggest(runs, horizon=800).reason
 
 
 @pytest.mark.parametrize(("rule", "exponent"), [(Adagrad(), 0.0), (Prodigy(), 0.0), (Lion(), -5 / 6), (SGD(), -1 / 3)])
 def test_how_much_smaller_depends_on_the_rule(rule, exponent):
-    sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014), rule=rule, policy=linear_to_zero(1.0))
-    assert suggest(sweep, steps=400).lr.value == pytest.approx(0.014 * 8**exponent, rel=0.1)
-    wrapped = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014), rule=ClipNorm(rule), policy=linear_to_zero(1.0))
-    assert suggest(wrapped, steps=400).lr == suggest(sweep, steps=400).lr
+    runs = grid(RATES_OF_GRID, parabola(RATES_OF_GRID, 0.014), rule=rule, policy=linear_to_zero(1.0))
+    assert suggest(runs, horizon=400).lr.value == pytest.approx(0.014 * 8**exponent, rel=0.1)
+    wrapped = grid(RATES_OF_GRID, parabola(RATES_OF_GRID, 0.014), rule=ClipNorm(rule), policy=linear_to_zero(1.0))
+    assert suggest(wrapped, horizon=400).lr == suggest(runs, horizon=400).lr
 
 
-def test_two_fans_measure_the_exponent_and_have_three_tenths_of_the_say():
-    short = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.02), steps=50, policy=linear_to_zero(1.0))
-    longer = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.01), steps=200, policy=linear_to_zero(1.0), earlier=(short,))
+def test_two_grids_measure_the_exponent_and_have_three_tenths_of_the_say():
+    short = grid(RATES_OF_GRID, parabola(RATES_OF_GRID, 0.02), steps=50, policy=linear_to_zero(1.0))
+    longer = grid(RATES_OF_GRID, parabola(RATES_OF_GRID, 0.01), steps=200, policy=linear_to_zero(1.0), shorter=(short,))
     mixed = 0.7 * (-1 / 3) + 0.3 * (np.log(0.5) / np.log(4))
-    assert suggest(longer, steps=800).lr.value == pytest.approx(0.01 * 4**mixed, rel=0.02)
+    assert suggest(longer, horizon=800).lr.value == pytest.approx(0.01 * 4**mixed, rel=0.02)
 
 
 def test_another_shape_is_reached_by_the_bound():
-    sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014))
-    found = suggest(sweep, "linear_to_zero", steps=50)
+    runs = grid(RATES_OF_GRID, parabola(RATES_OF_GRID, 0.014))
+    found = suggest(runs, "linear_to_zero", horizon=50)
     bound = rescale_factor(np.ones(50), Linear(1.0, 0.0).over(50).table(0, 50))
     assert found.lr.value == pytest.approx(0.014 * bound, rel=1e-6)
     assert 1.5 < bound < 3.5
@@ -192,82 +197,82 @@ def test_another_shape_is_reached_by_the_bound():
 
 
 def test_what_is_asked_for_may_be_a_name_a_policy_or_a_strategy():
-    sweep = fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014))
+    runs = grid(RATES_OF_GRID, parabola(RATES_OF_GRID, 0.014))
     wanted = one_cycle(7.0).only({"lr", "momentum"})
-    by_name, by_policy = suggest(sweep, "one_cycle"), suggest(sweep, wanted)
-    assert by_name.lr == by_policy.lr == suggest(sweep, Strategy(AdamW(), wanted)).lr
+    by_name, by_policy = suggest(runs, "one_cycle"), suggest(runs, wanted)
+    assert by_name.lr == by_policy.lr == suggest(runs, Strategy(AdamW(), wanted)).lr
     assert by_policy.policy.peak == pytest.approx(by_policy.lr.value, rel=5e-3)
     assert "momentum" in by_policy.policy
 
 
 def test_a_cycle_gets_its_base_from_the_two_bounds():
-    ramp = sweep(*(noisy(well(), 0.02, seed) for seed in range(2)))
-    found = suggest(replace(ramp, horizon=400), "triangular")
+    tested = record(*(noisy(well(), 0.02, seed) for seed in range(2)))
+    found = suggest(replace(tested, horizon=400), "triangular")
     assert found.base.value / found.lr.value == pytest.approx(found.min_lr.value / found.max_lr.value)
     low, high = (found.policy["lr"](step) for step in (0, 50))
     assert (low, high) == (pytest.approx(found.base.value, rel=0.05), pytest.approx(found.lr.value, rel=0.01))
-    alone = suggest(fan([0.007, 0.014, 0.028], parabola([0.007, 0.014, 0.028], 0.014), before=0.5), "triangular2")
+    alone = suggest(grid([0.007, 0.014, 0.028], parabola([0.007, 0.014, 0.028], 0.014), before=0.5), "triangular2")
     assert (alone.min_lr, alone.base.value) == (None, pytest.approx(alone.lr.value / 4))
-    assert suggest(fan(RATES_OF_FAN, parabola(RATES_OF_FAN, 0.014)), "cosine").base is None
+    assert suggest(grid(RATES_OF_GRID, parabola(RATES_OF_GRID, 0.014)), "cosine").base is None
 
 
-def test_a_ramp_alone_points_to_a_constant_rate_and_says_how():
+def test_a_range_test_alone_points_to_a_constant_rate_and_says_how():
     """.7 of the lowest point, from the 40 steps of a decade to 400."""
-    ramp = replace(sweep(well(), well()), horizon=400)
-    found = suggest(ramp, "constant")
+    tested = replace(record(well(), well()), horizon=400)
+    found = suggest(tested, "constant")
     longer = rescale_factor(np.ones(40), np.ones(400)) ** (2 / 3)
     assert found.lr.value == pytest.approx(0.7 * found.max_lr.value * longer, rel=0.02)
     assert 0.35 < longer < 0.5
     assert "0.7 of" in found.reason
-    assert suggest(ramp).lr is None
+    assert suggest(tested).lr is None
 
 
 @pytest.mark.parametrize(
-    ("ends", "reason"),
+    ("finals", "reason"),
     [
-        ([2.0, 1.5, 1.0, 0.8, 0.5], "beyond the largest rate of the fan, 0.1"),
-        ([0.5, 0.8, 1.0, 1.5, 2.0], "beyond the smallest rate of the fan, 0.001"),
-        ([np.inf] * 5, "every run of the fan diverged"),
-        ([2.31, 2.32, 2.33, 2.4, 9.0], "no run of the fan ends below where it began"),
+        ([2.0, 1.5, 1.0, 0.8, 0.5], "beyond the largest rate of the grid, 0.1"),
+        ([0.5, 0.8, 1.0, 1.5, 2.0], "beyond the smallest rate of the grid, 0.001"),
+        ([np.inf] * 5, "every run of the grid diverged"),
+        ([2.31, 2.32, 2.33, 2.4, 9.0], "no run of the grid ends below where it began"),
     ],
 )
-def test_a_fan_without_a_clear_answer_says_why(ends, reason):
-    found = suggest(fan(RATES_OF_FAN, ends))
+def test_a_grid_without_a_clear_answer_says_why(finals, reason):
+    found = suggest(grid(RATES_OF_GRID, finals))
     assert not found.clear
     assert found.lr is None
     assert reason in found.reason
 
 
 def test_where_no_run_has_moved_the_validation_loss_the_training_loss_decides():
-    sweep = fan(RATES_OF_FAN, [2.29, 2.25, 2.28, 2.4, 3.0])
-    training = replace(sweep, losses=parabola(RATES_OF_FAN, 0.02).reshape(-1, 1).astype(np.float32))
-    assert suggest(training, steps=50).lr.value == pytest.approx(0.02, rel=1e-4)
-    assert suggest(sweep, steps=50).lr.value == pytest.approx(0.0035, rel=0.3)
+    runs = grid(RATES_OF_GRID, [2.29, 2.25, 2.28, 2.4, 3.0])
+    training = replace(runs, losses=parabola(RATES_OF_GRID, 0.02).reshape(-1, 1).astype(np.float32))
+    assert suggest(training, horizon=50).lr.value == pytest.approx(0.02, rel=1e-4)
+    assert suggest(runs, horizon=50).lr.value == pytest.approx(0.0035, rel=0.3)
 
 
 def test_seeds_that_disagree_by_more_than_a_decade_have_no_clear_answer():
-    ends = np.column_stack(
-        [parabola(RATES_OF_FAN, 0.003, 0.1), parabola(RATES_OF_FAN, 0.03, 0.1), parabola(RATES_OF_FAN, 0.04, 0.1)]
+    finals = np.column_stack(
+        [parabola(RATES_OF_GRID, 0.003, 0.1), parabola(RATES_OF_GRID, 0.03, 0.1), parabola(RATES_OF_GRID, 0.04, 0.1)]
     )
     wide = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
-    found = suggest(fan(wide, ends))
+    found = suggest(grid(wide, finals))
     assert "the seeds disagree" in found.reason
 
 
 def test_a_run_that_diverged_is_no_cliff_that_the_parabola_falls_off():
-    ends = parabola(RATES_OF_FAN, 0.014)
-    ends[3:] = [np.inf, np.inf]
-    found = suggest(fan(RATES_OF_FAN, ends), steps=50)
+    finals = parabola(RATES_OF_GRID, 0.014)
+    finals[3:] = [np.inf, np.inf]
+    found = suggest(grid(RATES_OF_GRID, finals), horizon=50)
     assert 0.003 < found.lr.value <= 0.011
 
 
 def test_the_curvature_stands_beside_the_bounds_and_warns_when_they_disagree():
-    ramp = sweep(well(), well())
-    agreeing = suggest(replace(ramp, limits=np.array([0.05, 0.06])))
+    tested = record(well(), well())
+    agreeing = suggest(replace(tested, limits=np.array([0.05, 0.06])))
     assert agreeing.limit == Estimate(0.055, 0.05, 0.06)
     assert agreeing.warnings == ()
-    (warning,) = suggest(replace(ramp, limits=np.array([1e-4, 1e-4]))).warnings
+    (warning,) = suggest(replace(tested, limits=np.array([1e-4, 1e-4]))).warnings
     assert "far above the largest rate that the curvature" in warning
-    (warning,) = suggest(replace(ramp, limits=np.array([10.0, np.inf]))).warnings
+    (warning,) = suggest(replace(tested, limits=np.array([10.0, np.inf]))).warnings
     assert "far below" in warning
-    assert suggest(replace(ramp, limits=np.array([np.nan, np.inf]))).limit is None
+    assert suggest(replace(tested, limits=np.array([np.nan, np.inf]))).limit is None

@@ -11,10 +11,10 @@ from typing import Any
 from stepsize.adapters.keras.policy import keras
 from stepsize.adapters.range_test import endless, ramp
 from stepsize.kernel.errors import DriveError
-from stepsize.results import Sweep
+from stepsize.results import RangeTestRecord
 
 
-def climb(model: Any, batches: Iterable[Any], **options: Any) -> Sweep:
+def climb(model: Any, batches: Iterable[Any], **options: Any) -> RangeTestRecord:
     """Return the range test of a compiled model, and leave it as it was.
 
     batches: what `train_on_batch` takes: pairs `(x, y)` or triples with sample weights; goes round again when it ends.
@@ -36,17 +36,17 @@ def climb(model: Any, batches: Iterable[Any], **options: Any) -> Sweep:
     0.1
     """
     _check(model)
-    optimizer, found = model.optimizer, endless(batches)
+    optimizer, batch = model.optimizer, endless(batches)
 
     def step(rate: float) -> Any:
         optimizer.learning_rate = rate
-        logs = model.train_on_batch(*next(found), return_dict=True)
+        logs = model.train_on_batch(*next(batch), return_dict=True)
         model.reset_metrics()  # the loss is a mean since the last reset
         return logs["loss"]
 
     with _restored(model) as kept:
-        sweep = ramp(step, **{"task": model.name, "optimizer": type(optimizer).__name__, **options})
-    return replace(sweep, memory=kept)
+        record = ramp(step, **{"task": model.name, "optimizer": type(optimizer).__name__, **options})
+    return replace(record, memory=kept)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from stepsize.adapters.torch.range_test import RangeTest
 from stepsize.adapters.torch.rates import DRIVEN, set_rate
 from stepsize.kernel.errors import DriveError, brief, suggestion
 from stepsize.kernel.optional import need
-from stepsize.results import Sweep
+from stepsize.results import RangeTestRecord
 
 DummyLogger: Any = need(f"{PACKAGE}.loggers.logger").DummyLogger
 CombinedLoader: Any = need(f"{PACKAGE}.utilities.combined_loader").CombinedLoader
@@ -22,11 +22,11 @@ CombinedLoader: Any = need(f"{PACKAGE}.utilities.combined_loader").CombinedLoade
 class RangeTestCallback(Callback):  # type: ignore[misc]  # the package is looked up, so its class is Any here
     """Runs a range test when training starts, and then lets it start as if nothing had been.
 
-    apply: a function of the sweep that returns the rate to train at; every group, optimizer and scheduler follows in
+    apply: a function of the record that returns the rate to train at; every group, optimizer and scheduler follows in
         proportion. Nothing is changed when not given.
     monitor: the name of the logged metric that is the loss, for manual optimization whose `training_step` returns none.
     options: `low`, `high`, `points`, `validate` and more, as `RangeTest` takes them.
-    sweep: the record of the last fit; None before, and for a fit that goes on from a checkpoint, which has no test.
+    record: of the last fit; None before, and for a fit that goes on from a checkpoint, which has no test.
 
     A batch goes through `training_step`, with automatic or manual optimization, `accumulate_grad_batches`, clipping and
     mixed precision. Other callbacks, loggers and progress hear nothing of it; module, optimizers, schedulers, scaler,
@@ -40,14 +40,14 @@ class RangeTestCallback(Callback):  # type: ignore[misc]  # the package is looke
     """
 
     def __init__(
-        self, *, apply: Callable[[Sweep], float] | None = None, monitor: str | None = None, **options: Any
+        self, *, apply: Callable[[RangeTestRecord], float] | None = None, monitor: str | None = None, **options: Any
     ) -> None:
-        self.sweep: Sweep | None = None
+        self.record: RangeTestRecord | None = None
         self._apply, self._monitor, self._options = apply, monitor, options
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Run the test, put everything back, and set the rate that was found if that is wanted."""
-        self.sweep = None
+        self.record = None
         if trainer.global_step:
             return
         if self._apply is not None and any(isinstance(each, PolicyCallback) for each in trainer.callbacks):
@@ -62,46 +62,46 @@ class RangeTestCallback(Callback):  # type: ignore[misc]  # the package is looke
         with _aside(trainer), test:
             for _ in test:
                 turn(trainer, pl_module, batches, test)
-        self.sweep = test.sweep
+        self.record = test.record
         if self._apply is not None:
-            set_rate(trainer.optimizers, self._apply(self.sweep), schedulers)
+            set_rate(trainer.optimizers, self._apply(self.record), schedulers)
 
     def _automatic(self, trainer: Any, module: Any, batches: Iterator[Any], test: RangeTest) -> None:
         """Make one update as Lightning's automatic optimization does."""
         epoch, last = trainer.current_epoch, trainer.accumulate_grad_batches - 1
         (optimizer,) = _optimizers(module)
 
-        for place in range(last + 1):
+        for index in range(last + 1):
 
-            def closure(place: int = place) -> Any:
-                loss = _loss(_stepped(trainer, module, batches, place))
-                if place == 0:
-                    module.optimizer_zero_grad(epoch, place, optimizer.optimizer)
+            def closure(index: int = index) -> Any:
+                loss = _loss(_stepped(trainer, module, batches, index))
+                if index == 0:
+                    module.optimizer_zero_grad(epoch, index, optimizer.optimizer)
                 if loss is not None:
                     test.tell(loss)
                     trainer.strategy.backward(loss / (last + 1), optimizer.optimizer)
                 return loss
 
-            if place < last:
+            if index < last:
                 closure()
             else:
-                module.optimizer_step(epoch, place, optimizer, closure)
+                module.optimizer_step(epoch, index, optimizer, closure)
 
     def _manual(self, trainer: Any, module: Any, batches: Iterator[Any], test: RangeTest) -> None:
-        """Let `training_step` make its own updates, and look for the loss."""
+        """Let `training_step` make its own updates, and find the loss."""
         loss = _loss(_stepped(trainer, module, batches, 0))
         if loss is None:
             loss = self._logged(trainer)
         test.tell(loss)
 
     def _logged(self, trainer: Any) -> Any:
-        found = trainer.fit_loop.epoch_loop._results.metrics(on_step=True)["callback"]  # noqa: SLF001  (of this test alone)
-        if self._monitor not in found:
+        logged = trainer.fit_loop.epoch_loop._results.metrics(on_step=True)["callback"]  # noqa: SLF001  (of this test alone)
+        if self._monitor not in logged:
             raise DriveError(
                 f"training_step returns no loss, and nothing has logged {brief(self._monitor)}. Give "
-                f"RangeTestCallback(monitor=...) the name of a logged metric. {suggestion(str(self._monitor), found)}"
+                f"RangeTestCallback(monitor=...) the name of a logged metric. {suggestion(str(self._monitor), logged)}"
             )
-        return found[self._monitor]
+        return logged[self._monitor]
 
 
 @contextmanager
@@ -117,13 +117,13 @@ def _aside(trainer: Any) -> Iterator[None]:
         trainer.callbacks, trainer.loggers, loop._results = callbacks, loggers, results  # noqa: SLF001  (as above)
 
 
-def _stepped(trainer: Any, module: Any, batches: Iterator[Any], place: int) -> Any:
+def _stepped(trainer: Any, module: Any, batches: Iterator[Any], index: int) -> Any:
     """Return what `training_step` makes of the next batch."""
     batch, _, _ = next(batches)
     batch = trainer.precision_plugin.convert_input(batch)
     batch = module._on_before_batch_transfer(batch, dataloader_idx=0)  # noqa: SLF001  (as Lightning's loop does)
     batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-    given = trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, place)  # noqa: SLF001  (as above)
+    given = trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, index)  # noqa: SLF001  (as above)
     module._current_fx_name = "training_step"  # noqa: SLF001  (self.log asks for it)
     return trainer.strategy.training_step(*given.values())
 
@@ -133,10 +133,10 @@ def _loss(output: Any) -> Any:
 
 
 def _optimizers(module: Any) -> list[Any]:
-    found = module.optimizers()
-    return found if isinstance(found, list) else [found]
+    optimizers = module.optimizers()
+    return optimizers if isinstance(optimizers, list) else [optimizers]
 
 
-def _horizon(trainer: Any) -> int:
+def _horizon(trainer: Any) -> int | None:
     steps = trainer.estimated_stepping_batches
-    return int(steps) if 0 < steps < float("inf") else 0
+    return int(steps) if 0 < steps < float("inf") else None

@@ -6,7 +6,7 @@
         for rate in test:
             ...                              # forward, backward, optimizer.step()
             test.tell(loss)
-    print(suggest(test.sweep).reason)
+    print(suggest(test.record).reason)
 
 The rate is set before each update, and on leaving the block everything is as it was (`snapshots.py` says what).
 """
@@ -29,7 +29,7 @@ from stepsize.adapters.torch.rates import Rates
 from stepsize.adapters.torch.snapshots import restored, resumable
 from stepsize.kernel.arrays import as_number
 from stepsize.kernel.errors import DriveError, brief
-from stepsize.results import Sweep
+from stepsize.results import RangeTestRecord
 from stepsize.theory.range_test import HIGH, LOW
 
 PATIENCE = 1000
@@ -49,17 +49,17 @@ class RangeTest:
     low, high, points, spacing, batches: as in `Ramp`.
     validate: returns the validation loss; called before the first update of each `every` points, without gradients.
         Modes of modules that it changes are put back.
-    seed: the label of the sweep's column. horizon: updates of one full training, if known. task: a name.
+    seed: the label of the record's column. horizon: updates of one full training, if known. task: a name.
     device, skip_frozen: as in `Snapshot`: where the copy is kept, and whether frozen parameters are left out of it.
-    sweep: the record, during the test and afterwards.
+    record: what was recorded, during the test and afterwards.
 
     A turn of the loop that makes no update, because it only adds up gradients or because a GradScaler skips, sees the
-    same rate again, and its losses are averaged with those up to the update. So is what is told several times in a
+    same rate again, and its losses are averaged with those up to the update. So are several losses of a
     turn. Under torch.distributed the loss is the mean over all processes, and all of them stop at the same rate. A
     driver or scheduler of ours that is attached to the optimizer does not move meanwhile.
 
     Raises DriveError for what is no optimizer or cannot be put back, when no parameter is trained, and for a loop that
-    makes no updates; TaskError when no loss is told, for one that is no number, and when the first is NaN;
+    makes no updates; TaskError when there is no loss, for one that is no number, and when the first is NaN;
     ParameterError and BudgetError as `Ramp` does. Everything is put back first.
 
     Watch out: the rate found holds for this model, optimizer and batch size, from these weights: mostly the first ones.
@@ -73,7 +73,7 @@ class RangeTest:
     ...         loss.backward()
     ...         optimizer.step()
     ...         test.tell(loss)
-    >>> test.sweep.optimizer, optimizer.param_groups[0]["lr"], len(optimizer.state)
+    >>> test.record.optimizer, optimizer.param_groups[0]["lr"], len(optimizer.state)
     ('SGD', 0.1, 0)
     """
 
@@ -90,7 +90,7 @@ class RangeTest:
         validate: Callable[[], Any] | None = None,
         every: int = 10,
         seed: int = 0,
-        horizon: int = 0,
+        horizon: int | None = None,
         task: str = "",
         device: torch.device | str | None = None,
         skip_frozen: bool = False,
@@ -107,7 +107,7 @@ class RangeTest:
             "rule": rule_of(self._optimizers[0]) if len(self._optimizers) == 1 else None,
         }  # fmt: skip
         self._undo: ExitStack | None = None
-        self._told: list[Any] = []
+        self._turn_losses: list[Any] = []
         self._updates = [0] * len(self._optimizers)
         self._began = self._seconds = 0.0
         self._memory = 0
@@ -120,8 +120,8 @@ class RangeTest:
         with ExitStack() as stack:
             self._memory = stack.enter_context(restored(*self._kept, **self._options)).bytes
             stack.enter_context(paused(self._optimizers))
-            for place, optimizer in enumerate(self._optimizers):
-                stack.callback(after_update(optimizer, self._counting(place), always=True).remove)
+            for index, optimizer in enumerate(self._optimizers):
+                stack.callback(after_update(optimizer, self._counting(index), always=True).remove)
             self._undo = stack.pop_all()
         return self
 
@@ -148,9 +148,9 @@ class RangeTest:
         Raises TaskError for a tensor of several numbers.
         """
         if isinstance(loss, torch.Tensor) and not loss.shape:
-            self._told.append(loss.detach())  # read at the end of the turn, when the device is done with it
+            self._turn_losses.append(loss.detach())  # read at the end of the turn, when the device is done with it
         else:
-            self._told.append(as_number(loss, "loss"))
+            self._turn_losses.append(as_number(loss, "loss"))
 
     def tell_held_out(self, loss: Any) -> None:
         """Tell a validation loss, taken before this turn's update; `validate=` does so by itself."""
@@ -158,14 +158,14 @@ class RangeTest:
         self._ramp.tell_held_out(total / processes)
 
     @property
-    def sweep(self) -> Sweep:
+    def record(self) -> RangeTestRecord:
         """The rates that were used with their losses, as a record; raises TaskError when there is none."""
         seconds = self._seconds or time.perf_counter() - self._began
-        return self._ramp.sweep(seconds=seconds, memory=self._memory, **self._known)
+        return self._ramp.record(seconds=seconds, memory=self._memory, **self._known)
 
     def _turns(self) -> Iterator[float]:
-        """Yield the rate of one update, in as many turns as it takes, and tell the ramp its loss."""
-        self._told.clear()
+        """Yield the rate of one update, in as many turns as it takes, and keep its loss."""
+        self._turn_losses.clear()
         for _ in range(PATIENCE):
             self._rates.set(self._ramp.point)
             yield self._ramp.rate
@@ -186,11 +186,11 @@ class RangeTest:
         return math.inf
 
     def _agreed(self, updates: int) -> tuple[float | None, int]:
-        """Return the mean of the losses told for this update, None for none, and how many updates there were.
+        """Return the mean of the losses of this update, None for none, and how many updates there were.
 
         All processes have the same answer, so all of them go on, or none.
         """
-        values = [as_number(loss, "loss") for loss in self._told]
+        values = [as_number(loss, "loss") for loss in self._turn_losses]
         total, count, made, processes = self._summed(sum(values), len(values), updates, 1)
         return total / count if count else None, int(made / processes)
 
@@ -211,9 +211,9 @@ class RangeTest:
             module.training = training
         return as_number(loss, "loss")
 
-    def _counting(self, place: int) -> Callable[[torch.optim.Optimizer], None]:
+    def _counting(self, index: int) -> Callable[[torch.optim.Optimizer], None]:
         def count(_: torch.optim.Optimizer) -> None:
-            self._updates[place] += 1
+            self._updates[index] += 1
 
         return count
 
@@ -228,7 +228,7 @@ def climb(
     autocast: torch.dtype | None = None,
     scaler: torch.amp.GradScaler | None = None,
     **options: Any,
-) -> Sweep:
+) -> RangeTestRecord:
     """Return the range test of a plain supervised loop: `loss(model(inputs), targets)` on pairs from `loader`.
 
     loader: goes round again when it ends before the ramp; it may also be without an end.
@@ -248,21 +248,21 @@ def climb(
     'SGD'
     """
     batches, device = endless(loader), next(model.parameters()).device
-    place = loader if isinstance(loader, torch.utils.data.DataLoader) or resumable(loader) else None
+    kept = loader if isinstance(loader, torch.utils.data.DataLoader) or resumable(loader) else None
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
-    with RangeTest(model, optimizer, scaler, place, *others, **options) as test:
+    with RangeTest(model, optimizer, scaler, kept, *others, **options) as test:
         model.train()
         for _ in test:
             optimizer.zero_grad()
             for _ in range(accumulation):
                 inputs, targets = (part.to(device) for part in next(batches))
                 with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
-                    found = loss(model(inputs), targets)
-                test.tell(found)
-                torch.autograd.backward(scaler.scale(found / accumulation))
+                    value = loss(model(inputs), targets)
+                test.tell(value)
+                torch.autograd.backward(scaler.scale(value / accumulation))
             scaler.step(optimizer)
             scaler.update()
-    return test.sweep
+    return test.record
 
 
 def _listed(value: Any) -> list[Any]:

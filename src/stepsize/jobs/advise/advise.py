@@ -35,7 +35,7 @@ from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.kernel.text import count
 from stepsize.policies import LR, recipe
 from stepsize.problems import Task, data_warnings
-from stepsize.results import Advice, Race, Rung
+from stepsize.results import Advice, Race, RateGrid, Rung
 from stepsize.rules import Rule
 from stepsize.schedules import Constant
 from stepsize.strategy import Strategy, Trial, describe_rule
@@ -247,7 +247,11 @@ class _Search:
 
 def _start(probes: Sequence[Probe]) -> float:
     """Return the validation loss before any update; NaN when no probe knows it."""
-    starts = [float(each.sweep.before.mean()) for each in probes if len(each.sweep.before)]
+    starts = [
+        float(each.sweep.before.mean())
+        for each in probes
+        if isinstance(each.sweep, RateGrid) and each.sweep.before is not None
+    ]
     return max(starts, default=math.nan)
 
 
@@ -258,7 +262,7 @@ def _margin(start: float, search: Race) -> float:
 
 
 def _runs(found: Probe) -> int:
-    return sum(len(each.seeds) * (len(each.rates) if each.fan else 1) for each in (found.sweep, *found.sweep.earlier))
+    return sum(len(part.seeds) * (len(part.x) if isinstance(part, RateGrid) else 1) for part in found.sweep.parts)
 
 
 def joined(plans: Plan, rung: Rung, kept: list[Strategy]) -> list[Strategy]:

@@ -16,11 +16,10 @@ import numpy as np
 
 from stepsize.execution.runner import Runner
 from stepsize.jobs.advise.search_space import policies_of, probe_of
-from stepsize.jobs.range_test.final_losses import ends
-from stepsize.jobs.range_test.ramp import range_test
-from stepsize.jobs.range_test.search import COARSE, FINE, Fans, centre_of
-from stepsize.jobs.range_test.suggest import suggest, wanted_policy
-from stepsize.results import Suggestion, Sweep
+from stepsize.jobs.range_test.range_test import range_test
+from stepsize.jobs.range_test.search import COARSE, FINE, GridSearch, centre_of
+from stepsize.jobs.range_test.suggest import normalise_policy, suggest
+from stepsize.results import RangeTestRecord, RateGrid, Suggestion
 from stepsize.rules import Rule
 from stepsize.strategy import Strategy, round_rate
 
@@ -54,7 +53,7 @@ class Probe:
     """
 
     rule: Rule
-    sweep: Sweep
+    sweep: RangeTestRecord | RateGrid
     found: Suggestion
     score: float
 
@@ -75,40 +74,41 @@ class Probe:
     @property
     def fallback(self) -> float:
         """The rate to begin with where the probe has no clear answer: the best of its fan, or the rule's own."""
-        return best_of(self.sweep) if self.sweep.fan and math.isfinite(self.score) else self.rule.lr
+        return best_of(self.sweep) if isinstance(self.sweep, RateGrid) and math.isfinite(self.score) else self.rule.lr
 
 
 def probe(runner: Runner, rule: Rule, policies: Sequence[str], depth: Depth, horizon: int) -> Probe:
     """Return what a ramp and fans of `depth` say of `rule`, for runs of `horizon` steps."""
     name = probe_of(rule, policies)
-    policy = wanted_policy(name, rule)
-    earlier: tuple[Sweep, ...] = ()
+    policy = normalise_policy(name, rule)
+    record: RangeTestRecord | None = None
+    shorter: tuple[RateGrid, ...] = ()
     centre = rule.lr
     if not rule.facts.parameter_free:
-        ramp = range_test(
+        record = range_test(
             runner.task, rule, steps=depth.ramp, seeds=depth.seeds, curvature=False, runner=runner
         )  # fmt: skip
-        earlier = (replace(ramp, horizon=horizon),)
-        found = centre_of(ramp, policy, depth.lengths[0])
+        record = replace(record, horizon=horizon)
+        found = centre_of(record, policy, depth.lengths[0])
         if found is None:
-            return Probe(rule, earlier[0], suggest(earlier[0], name, horizon), math.inf)
+            return Probe(rule, record, suggest(record, name, horizon), math.inf)
         centre = found
-    fans = Fans(runner, rule, policy, depth.seeds, more=EDGES)
+    grids = GridSearch(runner, rule, policy, depth.seeds, most_more=EDGES)
     for length, spacing in zip(depth.lengths, (COARSE, FINE), strict=False):
-        sweep = replace(fans.around(centre, spacing, length), horizon=horizon, earlier=earlier)
+        sweep = replace(grids.around(centre, spacing, length), horizon=horizon, range_test=record, shorter=shorter)
         following = min((each for each in depth.lengths if each > length), default=length)
         aim = suggest(sweep, policy, following).lr
         centre = best_of(sweep) if aim is None else aim.value
-        earlier = (*earlier, replace(sweep, earlier=()))
+        shorter = (*shorter, replace(sweep, range_test=None, shorter=()))
     return Probe(rule, sweep, suggest(sweep, name, horizon), score_of(sweep))
 
 
-def best_of(fan: Sweep) -> float:
+def best_of(grid: RateGrid) -> float:
     """Return the rate whose runs end lowest; the smallest where all diverged."""
-    return float(fan.rates[int(ends(fan).mean(axis=1).argmin())])
+    return float(grid.rates[int(grid.final_losses.mean(axis=1).argmin())])
 
 
-def score_of(fan: Sweep) -> float:
-    """Return the mean validation loss that the best run of a fan ended with."""
-    means = np.where(np.isfinite(fan.held_out), fan.held_out, np.inf).mean(axis=1)
+def score_of(grid: RateGrid) -> float:
+    """Return the mean validation loss that the best run of a grid ended with."""
+    means = np.where(np.isfinite(grid.judged), grid.judged, np.inf).mean(axis=1)
     return float(means.min())

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 from stepsize.jobs.advise.pilot_runs import Depth
 from stepsize.jobs.race.rungs import RungPlan
-from stepsize.jobs.range_test.ramp import ramp_steps
 from stepsize.kernel.errors import BudgetError
-from stepsize.theory.range_test import HIGH, LOW
+from stepsize.theory.range_test import LEAST_RUN, range_test_steps
 
 LEAST_HORIZON = 40
 """The shortest run whose quarter is still a run."""
@@ -26,9 +25,6 @@ LEAST_RAMP = 70
 
 SHORT, HALF, PROBED = 4, 2, 8
 """The first rung runs a quarter of the horizon, the second a half; the first fan of a probe an eighth."""
-
-LEAST_FAN = 8
-"""The shortest run of a fan, optimizer updates."""
 
 FOR_PROBES = 0.25
 """The share of a budget that deep probes may cost; where they cost more, the probes are shallow."""
@@ -93,8 +89,8 @@ class Plan:
 
 def probing(budget: float, rules: int, horizon: int, seed: int) -> Depth:
     """Return how deep `rules` are probed: by fans of an eighth and of a quarter of the horizon, or the first alone."""
-    ramp = max(LEAST_RAMP, min(ramp_steps(LOW, HIGH), horizon // SHORT))
-    first = max(LEAST_FAN, horizon // PROBED)
+    ramp = max(LEAST_RAMP, min(range_test_steps(), horizon // SHORT))
+    first = max(LEAST_RUN, horizon // PROBED)
     lengths = (first, max(2 * first, horizon // SHORT))
     deep = Depth(ramp, lengths, (seed * BLOCK,))
     if rules * deep.updates <= FOR_PROBES * budget * horizon:

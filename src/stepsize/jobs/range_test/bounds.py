@@ -1,4 +1,4 @@
-"""Reading a range test: its curves smoothed, and the two bounds of the article on each.
+"""The two bounds of the article, on each smoothed curve of a range test, or of a grid that had none before it.
 
 The loss is smoothed after the run, two-sidedly and robustly, by local regression of its logarithm over that of the
 rate. The minimum is the rate just before the sharp drop (a tenth of the way down), the maximum the one just before the
@@ -15,9 +15,9 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.spec import NDArray
-from stepsize.results import Estimate, Sweep
+from stepsize.results import Estimate, RangeTestRecord, RateGrid
 from stepsize.theory import local_regression
-from stepsize.theory.range_test import EXPLODED
+from stepsize.theory.range_test import LEAST_DROP, count_before_explosion, first_losses
 
 BANDWIDTH = 0.25
 """Half-width of the local regression, decades of the rate."""
@@ -25,19 +25,15 @@ BANDWIDTH = 0.25
 FOOT = 0.1
 """The share of the whole drop that is down when the sharp drop begins."""
 
-LEAST_DROP = 0.05
-"""The least drop of the log loss that counts as one: 5 % of the loss."""
-
 WIDEST = 1.0
 """The widest spread over seeds, in decades, that is still an answer."""
-
 
 Flaw = Literal["", "no drop", "no rise", "too fast", "disagreement"]
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """The bounds that a sweep shows.
+class Bounds:
+    """The bounds that a range test or a grid shows.
 
     smooth: the smoothed losses, (points, seeds). lows, highs: the bounds of each seed, (seeds,).
     drop: how far the log of the loss falls, the median over seeds.
@@ -57,76 +53,72 @@ class Reading:
         return 1 - math.exp(-max(0.0, self.drop))
 
 
-def read(sweep: Sweep) -> Reading:
-    """Return the bounds of each seed of `sweep`, and what keeps them from being a clear answer."""
-    rates = floats(sweep.rates)
-    x, losses, smooth = _curves(sweep)
-    nothing = np.full(losses.shape[1], np.nan)
+def read_bounds(record: RangeTestRecord | RateGrid) -> Bounds:
+    """Return the bounds of each seed of `record`, and what keeps them from being a clear answer."""
+    rates = floats(record.rates)
+    x, losses, smooth = _curves(record)
+    at_points = np.column_stack([np.interp(np.log10(rates), x, column) for column in smooth.T])
     if not np.isfinite(smooth).any(axis=0).all():
         why = "a seed diverged before the range test could see anything: begin at a smaller rate"
-        return Reading(_at_points(sweep, x, smooth), nothing, nothing, 0.0, "too fast", why)
-    bounds = [_bounds(x, smooth[:, i]) for i in range(smooth.shape[1])]
-    lows, highs, drops = (floats([each[i] for each in bounds]) for i in range(3))
-    found = Reading(_at_points(sweep, x, smooth), 10**lows, 10**highs, float(np.median(drops)))
+        nothing = np.full(losses.shape[1], np.nan)
+        return Bounds(at_points, nothing, nothing, 0.0, "too fast", why)
+    curves = [_bounds(x, column) for column in smooth.T]
+    lows, highs, drops = (floats([curve[i] for curve in curves]) for i in range(3))
+    bounds = Bounds(at_points, 10**lows, 10**highs, float(np.median(drops)))
     noise = _noise(losses, smooth)
-    if found.drop < max(LEAST_DROP, 2 * noise):
-        why = f"no drop: the loss falls by {found.fall:.0%} over the whole range, not more than its noise ({noise:.0%})"
-        return replace(found, flaw="no drop", trouble=why)
-    if not all(each[3] for each in bounds):
+    if bounds.drop < max(LEAST_DROP, 2 * noise):
+        fall = f"the loss falls by {bounds.fall:.0%} over the whole range, not more than its noise ({noise:.0%})"
+        return replace(bounds, flaw="no drop", trouble=f"no drop: {fall}")
+    if not all(curve[3] for curve in curves):
         why = f"no rise: the loss still falls at {rates[-1]:.2g}, the end of the range; widen it"
-        return replace(found, flaw="no rise", trouble=why)
+        return replace(bounds, flaw="no rise", trouble=why)
     if np.ptp(highs) > WIDEST:
-        spread = Estimate.of(found.highs)
+        spread = Estimate.of(bounds.highs)
         why = f"the seeds disagree: the maximum is between {spread.low:.2g} and {spread.high:.2g}"
-        return replace(found, flaw="disagreement", trouble=why)
-    return found
+        return replace(bounds, flaw="disagreement", trouble=why)
+    return bounds
 
 
-def _curves(sweep: Sweep) -> tuple[Floats, Floats, Floats]:
-    """Return log10 of the rates, the losses and the smoothed losses; those of a fan are as they are.
-
-    A fan begins with a rate of nearly 0, where a run ends as it began.
-    """
-    x, losses = np.log10(floats(sweep.rates)), floats(sweep.judged)
-    if not sweep.fan:
-        taken = ~np.isnan(losses).all(axis=1) if sweep.held_out.size else np.ones(len(x), dtype=bool)
+def _curves(record: RangeTestRecord | RateGrid) -> tuple[Floats, Floats, Floats]:
+    """Return log10 of the rates, the losses and the smoothed losses, at the points where the losses that decide are."""
+    x, losses = np.log10(floats(record.rates)), floats(record.judged)
+    if isinstance(record, RateGrid):
+        return _grid_curves(record, x, losses)
+    first = first_losses(record.planned or len(x))
+    if record.held_out is not None:
+        taken = ~np.isnan(losses).all(axis=1)
         x, losses = x[taken], losses[taken]
-        return x, losses, np.column_stack([smoothed(x, column) for column in losses.T])
-    if len(sweep.before):
-        x, losses = np.concatenate([[x[0] - 1], x]), np.concatenate([sweep.before[None], losses])
-    lived = [np.arange(len(x)) < _survived(column) for column in losses.T]
+        first = first_losses(len(x))
+    return x, losses, np.column_stack([smooth_curve(x, column, first) for column in losses.T])
+
+
+def _grid_curves(grid: RateGrid, x: Floats, losses: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the curves of a grid, which need no smoothing.
+
+    They begin with a rate of nearly 0, where a run ends as it began.
+    """
+    if grid.before is not None:
+        x, losses = np.concatenate([[x[0] - 1], x]), np.concatenate([grid.before[None], losses])
+    first = first_losses(len(x))
+    lived = [np.arange(len(x)) < count_before_explosion(column, first) for column in losses.T]
     return x, losses, np.where(np.column_stack(lived), losses, np.nan)
 
 
-def smoothed(x: Floats, losses: NDArray, bandwidth: float = BANDWIDTH) -> Floats:
+def smooth_curve(x: Floats, losses: NDArray, first: int) -> Floats:
     """Return the losses smoothed over `x`, (points,) float64; NaN from where they diverge.
 
-    Robust local linear regression, of the logarithm when all losses are above 0.
+    Robust local linear regression, of the logarithm when all losses are above 0. first: how many losses are the start.
     """
     y = floats(losses)
-    whole = _survived(y)
+    whole = count_before_explosion(y, first)
     result = np.full(len(y), np.nan)
-    if whole < max(5, len(y) // 20):
+    if whole < max(5, first):
         return result
     head, logs = x[:whole], bool((y[:whole] > 0).all())
     target = np.log(y[:whole]) if logs else y[:whole]
-    fitted = local_regression(head, target, max(bandwidth, 2.5 * float(np.median(np.diff(x)))))
+    fitted = local_regression(head, target, max(BANDWIDTH, 2.5 * float(np.median(np.diff(x)))))
     result[:whole] = np.exp(fitted) if logs else fitted
     return result
-
-
-def _at_points(sweep: Sweep, x: Floats, smooth: Floats) -> Floats:
-    """Return the smoothed losses at the sweep's own points, in between where they were not taken at each."""
-    return np.column_stack([np.interp(np.log10(floats(sweep.rates)), x, column) for column in smooth.T])
-
-
-def _survived(losses: Floats) -> int:
-    """Return how many points there are before the loss explodes or stops being a number."""
-    first = losses[: max(1, len(losses) // 20)]
-    start = float(np.median(first)) if np.isfinite(first).all() else math.nan
-    scale = np.maximum(max(abs(start), float(np.ptp(first))), start - np.fmin.accumulate(losses))
-    bad = ~np.isfinite(losses) | (losses - start > (EXPLODED - 1) * scale)
-    return int(bad.argmax()) if bad.any() else len(losses)
 
 
 def _bounds(x: Floats, smooth: Floats) -> tuple[float, float, float, bool]:

@@ -1,7 +1,7 @@
 """The largest stable rate by the curvature of the initial weights: a second opinion on a range test.
 
 The sharpness of the training loss, the largest eigenvalue of its Hessian, bounds the rate of a rule on a quadratic
-(`stepsize.theory.stability`). It knows nothing of the ramp, so where the two disagree, something is to be looked at.
+(`stepsize.theory.stability`). It knows nothing of the range test, so where the two disagree, something is wrong.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BATCHES = 16
 """Batches whose squared gradients stand for the running mean that an adaptive rule divides by."""
 
 
-def stable_rates(task: Task, rule: Rule, seeds: Sequence[int]) -> Floats:
-    """Return the largest stable rate of each seed's initial weights, (seeds,); empty for a rule without a theory.
+def stable_rates(task: Task, rule: Rule, seeds: Sequence[int]) -> Floats | None:
+    """Return the largest stable rate of each seed's initial weights, (seeds,); None for a rule without a theory.
 
     `threshold / lambda`, with the largest eigenvalue of the Hessian H of the training loss; of `P**-1 H` for RMSProp
     and Adam, where P is the root of the mean squared gradient of a batch, over 16 of them, and epsilon.
@@ -37,12 +37,12 @@ def stable_rates(task: Task, rule: Rule, seeds: Sequence[int]) -> Floats:
     NaN where the curvature is not finite, and inf where nothing curves upward.
 
     Watch out: it is the curvature of the start. Training moves it, mostly down at first and, at a small rate, up later;
-    and batch norm is looked at in evaluation mode. An upper bound by its order of magnitude, and no rate to train with.
+    and batch norm is in evaluation mode. An upper bound by its order of magnitude, and no rate to train with.
 
     Source: [cohen2021gradient], and [cohen2022adaptive] for Adam.
     """
     if rule.core is not rule or rule.facts.threshold is None:
-        return floats([])
+        return None
     return floats([_stable_rate(task, rule, seed) for seed in seeds])
 
 
@@ -51,11 +51,11 @@ def _stable_rate(task: Task, rule: Rule, seed: int) -> float:
     inputs, targets = task.train
     some = torch.from_numpy(task.order(0, seed).reshape(-1)[: SAMPLES * task.batch_size].copy())
     divisor = None if rule.facts.euclidean else _divisor(task, rule, model, seed)
-    found = sharpness(
+    curvature = sharpness(
         model, task.loss, [(inputs[some], targets[some])],
         preconditioner=divisor, tolerance=TOLERANCE, seed=seed, batch_statistics=True,
     )  # fmt: skip
-    return largest_stable_rate(rule, found.value) if math.isfinite(found.value) else math.nan
+    return largest_stable_rate(rule, curvature.value) if math.isfinite(curvature.value) else math.nan
 
 
 def _divisor(task: Task, rule: Rule, model: torch.nn.Module, seed: int) -> torch.Tensor:

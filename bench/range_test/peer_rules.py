@@ -1,7 +1,9 @@
 """What other range tests would suggest from the same curve, by name, for comparison.
 
+    python bench/range_test/peer_rules.py record.json       a range test that `stepsize range-test --save` has written
+
 They read one number off one curve. Each is here as its library has it, smoothing and cuts at the ends included, so
-that a curve of ours can be held against what people use; none of them decides anything in this library.
+that a curve of ours can be held against what people use.
 
 ::
 
@@ -15,37 +17,39 @@ that a curve of ours can be held against what people use; none of them decides a
     Lightning       loss averaged over the past (.98, debiased), the first 10 and the last dropped
       lightning     the steepest fall over the rate itself, as since its version 2.5.3
 
-Watch out: all of them move with the length of the ramp and with its noise, by up to decades.
+Watch out: all of them move with the length of the range test and with its noise, by up to decades.
 """
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
 
+from stepsize import load
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.results import Estimate, Sweep
+from stepsize.results import Estimate, RangeTestRecord, RateGrid, Sweep
 
-Finder = Callable[[Floats, Floats], float]
+PeerRule = Callable[[Floats, Floats], float]
 """Of rates and losses as they were recorded, both (points,), the rate; NaN where it has none."""
 
 WINDOW, CLOSE = 15, 0.005
-"""How far `slide` looks to its left, and which difference of slopes ends it."""
+"""How far `slide` compares with its left, and which difference of slopes stops it."""
 
 
-def compare(sweep: Sweep) -> dict[str, Estimate]:
-    """Return what each finder would suggest from a ramp, the median and the range over its seeds.
+def compare(record: RangeTestRecord) -> dict[str, Estimate]:
+    """Return what each rule would suggest from a range test, the median and the range over its seeds.
 
-    A finder that has no answer for any of the seeds is left out.
+    A rule that has no answer for any of the seeds is left out.
     """
-    rates, found = floats(sweep.rates), {}
-    for name, finder in FINDERS.items():
-        each = floats([finder(rates, _finite(sweep.losses[:, i])) for i in range(sweep.losses.shape[1])])
-        if np.isfinite(each).any():
-            found[name] = Estimate.of(each[np.isfinite(each)])
-    return found
+    rates, estimates = floats(record.rates), {}
+    for name, rule in PEER_RULES.items():
+        of_seeds = floats([rule(rates, _finite(column)) for column in record.losses.T])
+        if np.isfinite(of_seeds).any():
+            estimates[name] = Estimate.of(of_seeds[np.isfinite(of_seeds)])
+    return estimates
 
 
 def valley(rates: Floats, losses: Floats) -> float:
@@ -95,8 +99,8 @@ def lightning(rates: Floats, losses: Floats) -> float:
     return float(kept[np.gradient(curve, kept).argmin()]) if len(curve) > 1 else np.nan
 
 
-FINDERS: dict[str, Finder] = {
-    each.__name__: each for each in (valley, slide, minimum, steep, steepest, lightning)
+PEER_RULES: dict[str, PeerRule] = {
+    rule.__name__: rule for rule in (valley, slide, minimum, steep, steepest, lightning)
 }  # fmt: skip
 """The rules of other range tests by name."""
 
@@ -106,11 +110,11 @@ def averaged(losses: Floats, keep: float, *, debias: bool = True) -> Floats:
 
     debias: divide by `1 - keep**k`; without it the average begins at the first loss.
     """
-    average, found = 0.0 if debias else float(losses[0]) if len(losses) else 0.0, []
+    average, averages = 0.0 if debias else float(losses[0]) if len(losses) else 0.0, []
     for k, loss in enumerate(losses.tolist(), 1):
         average = keep * average + (1 - keep) * loss
-        found.append(average / (1 - keep**k) if debias else average)
-    return floats(found)
+        averages.append(average / (1 - keep**k) if debias else average)
+    return floats(averages)
 
 
 def _fastai(rates: Floats, losses: Floats) -> tuple[Floats, Floats]:
@@ -124,12 +128,12 @@ def _fastai(rates: Floats, losses: Floats) -> tuple[Floats, Floats]:
 
 def _falling(curve: Floats) -> np.ndarray:
     """Return the length of the longest strictly falling subsequence that ends at each point, (points,)."""
-    ends: list[float] = []
+    lasts: list[float] = []  # the last value of the best subsequence of each length
     lengths = np.empty(len(curve), dtype=np.int64)
     for i, value in enumerate((-curve).tolist()):
-        place = bisect_left(ends, value)
-        ends[place : place + 1] = [value]
-        lengths[i] = place + 1
+        at = bisect_left(lasts, value)
+        lasts[at : at + 1] = [value]
+        lengths[i] = at + 1
     return lengths
 
 
@@ -137,3 +141,17 @@ def _finite(losses: np.ndarray) -> Floats:
     """Return the losses up to the first that is not finite."""
     bad = np.flatnonzero(~np.isfinite(losses))
     return floats(losses[: int(bad[0])] if bad.size else losses)
+
+
+def main() -> None:
+    record = load(sys.argv[1], Sweep)
+    if isinstance(record, RateGrid):
+        record = record.range_test
+    if not isinstance(record, RangeTestRecord):
+        sys.exit(f"{sys.argv[1]} holds no range test")
+    for name, estimate in compare(record).items():
+        print(f"{name:10} {estimate}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,16 @@
-"""The fan: many learning rates, each in a short run of its own, all of them at once.
+"""The grid: many learning rates, each in a short run of its own, all of them at once.
 
-A ramp shows every rate for a moment, in a training that earlier rates have shaped. A run of its own has no such past,
-and is long enough to show an instability that builds up. What is compared is where the whole schedule in question ends
-in a shortened horizon, so the answer needs only the shift from a short run to a long one, not that from a moment to a
-run.
+A range test shows every rate for a moment, in a training that earlier rates have shaped. A run of its own has no such
+past, and is long enough to show an instability that builds up. What is compared is where the whole schedule in question
+ends in a shortened horizon, so the answer has only to be rescaled from a short run to a long one, not from a moment to
+a run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,18 +21,16 @@ from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.kernel.text import count
 from stepsize.policies import Policy, constant
 from stepsize.problems import Task
-from stepsize.results import Curves, Sweep
+from stepsize.results import Curves, RateGrid
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, Trial
-
-LEAST_RUN = 8
-"""The shortest run of a fan, optimizer updates."""
+from stepsize.theory.range_test import LEAST_RUN
 
 TAIL = 10
 """The training loss of a run is the mean over its last tenth."""
 
 
-def fan(
+def rate_grid(
     task: Task,
     rule: Rule | None = None,
     rates: Sequence[float] = (),
@@ -41,7 +41,7 @@ def fan(
     engine: Engine | None = None,
     progress: Progress | None = None,
     runner: Runner | None = None,
-) -> Sweep:
+) -> RateGrid:
     """Return where runs of `task` under `rule` end, one for each of the peak rates `rates` and each seed.
 
     rule: AdamW with its defaults when not given. policy: what every run follows, whole, at a peak of 1; a constant rate
@@ -57,43 +57,44 @@ def fan(
         raise BudgetError(f"runs of {length} steps are too short to be compared; give them at least {LEAST_RUN}.")
     peaks = floats(rates)
     if not peaks.size or not np.isfinite(peaks).all() or not (np.diff(peaks, prepend=0.0) > 0).all():
-        raise ParameterError(f"the rates of a fan rise, from above 0, not {list(rates)!r}.")
+        raise ParameterError(f"the rates of a grid rise, from above 0, not {list(rates)!r}.")
     if not seeds:
-        raise BudgetError("a fan needs at least one seed.")
+        raise BudgetError("a grid needs at least one seed.")
     shape = (constant(1.0) if policy is None else policy).only(rule.hyperparameters)
     runner = runner or Runner(task, engine=engine, progress=progress)
     strategies = [Strategy(rule, shape.scaled(peak), f"{rule.title} {peak:.4g}") for peak in peaks.tolist()]
-    stage = f"fan of {rule.title}: {count(len(peaks), 'rate')}, {length} steps"
+    stage = f"grid of {rule.title}: {count(len(peaks), 'rate')}, {length} steps"
     curves = runner.run(stage, [Trial(each, seed) for each in strategies for seed in seeds], length)
-    table = (len(peaks), len(seeds))
-    return Sweep(
-        task.source or task.name, rule, peaks, tails(curves).reshape(table), tuple(seeds), curves.seconds,
-        steps=length, policy=shape, held_out=curves.final.reshape(table), before=before(task, seeds),
-        horizon=task.steps,
+    return RateGrid(
+        task=task.source or task.name, rule=rule, rates=peaks, policy=shape, steps=length, horizon=task.steps,
+        **run_fields(task, seeds, [curves]), cost=len(peaks) * len(seeds) * length,
     )  # fmt: skip
 
 
-def joined(first: Sweep, second: Sweep) -> Sweep:
-    """Return two fans that differ in their rates alone as one."""
-    rates = np.concatenate([first.rates, second.rates])
-    order = np.argsort(rates)
-    return Sweep(
-        first.task, first.rule, rates[order], np.concatenate([first.losses, second.losses])[order], first.seeds,
-        first.seconds + second.seconds, steps=first.steps, policy=first.policy,
-        held_out=np.concatenate([first.held_out, second.held_out])[order], before=first.before,
-        horizon=first.horizon, earlier=first.earlier,
-    )  # fmt: skip
+def join_grids(first: RateGrid, second: RateGrid) -> RateGrid:
+    """Return two grids that differ in their rates alone as one."""
+    order = np.argsort(np.concatenate([first.rates, second.rates]))
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)])[order]
+        for name in ("rates", "losses", "held_out")
+    }
+    return replace(first, **arrays, cost=first.cost + second.cost, seconds=first.seconds + second.seconds)
 
 
-def tails(curves: Curves) -> Floats:
+def run_fields(task: Task, seeds: Sequence[int], runs: Sequence[Curves]) -> dict[str, Any]:
+    """Return what the records of grids hold of their runs, whose trials are one point after the other, seed by seed."""
+    return {
+        "seeds": tuple(seeds),
+        "losses": np.concatenate([_last_losses(curves) for curves in runs]).reshape(-1, len(seeds)),
+        "held_out": np.concatenate([curves.final for curves in runs]).reshape(-1, len(seeds)),
+        # a task that is a training function of the user's own shows no loss before its first update
+        "before": None if task.opaque else floats([task.score(task.build(seed)) for seed in seeds]),
+        "seconds": sum(curves.seconds for curves in runs),
+    }
+
+
+def _last_losses(curves: Curves) -> Floats:
     """Return the mean training loss over the last tenth of each run, (trials,); NaN for one that diverged."""
     last = max(1, curves.steps // TAIL)
     means = np.asarray(curves.losses[-last:], dtype=np.float64).mean(axis=0)
     return np.where(curves.died_at < 0, means, np.nan)
-
-
-def before(task: Task, seeds: Sequence[int]) -> Floats:
-    """Return the validation loss of the initial weights of each seed, (seeds,); none of a task that is opaque."""
-    if task.opaque:
-        return floats([])
-    return floats([task.score(task.build(seed)) for seed in seeds])

@@ -54,7 +54,10 @@ def kept(problem: Problem) -> dict:
 def fingerprint() -> str:
     """Return a hash of the code that suggests: the jobs, the theory behind them, and how they are asked here."""
     folders = [Path(package.__file__).parent for package in (jobs, theory)]
-    files = [Path(__file__).with_name("ours.py"), *(path for folder in folders for path in sorted(folder.glob("*.py")))]
+    files = [
+        Path(__file__).with_name("ours.py"),
+        *(path for folder in folders for path in sorted(folder.rglob("*.py"))),
+    ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 

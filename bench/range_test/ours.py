@@ -8,13 +8,13 @@ from functools import partial
 from tasks import Problem
 
 from stepsize.jobs import find_rate, range_test, suggest
-from stepsize.results import Suggestion, Sweep
+from stepsize.results import Suggestion
 
 BLOCK = 1000
 """Each seed of the benchmark owns a block of trial seeds; none of them meets one of truth.py's."""
 
 WAYS: dict[str, float | None] = {"stepsize": 2.5, "stepsize, one training": 1.0, "stepsize, a ramp alone": None}
-"""How it is asked: the search with its default budget, with a budget of one training, and no search at all."""
+"""How it is asked: the search with its default budget, with a budget of one training, and a range test alone."""
 
 
 def suggest_all(
@@ -28,18 +28,14 @@ def suggest_all(
     seeds = [BLOCK * (seed + 1)]
     wanted = {schedule: problem.strategy(schedule, 1.0) for schedule in schedules}
     if budget is None:
-        sweep = range_test(problem.task, problem.rule, steps=ramp, seeds=seeds, curvature=False)
-        return {name: rate_of(suggest(sweep, strategy)) for name, strategy in wanted.items()}, sweep.cost
+        record = range_test(problem.task, problem.rule, steps=ramp, seeds=seeds, curvature=False)
+        return {name: rate_of(suggest(record, strategy)) for name, strategy in wanted.items()}, record.cost
     ask = partial(find_rate, problem.task, problem.rule, budget=budget, seeds=seeds)
     found = {name: ask(strategy) for name, strategy in wanted.items()}
     rates = {name: rate_of(suggest(sweep, wanted[name])) for name, sweep in found.items()}
-    return rates, round(sum(map(updates, found.values())) / len(found))
+    updates = sum(part.cost for sweep in found.values() for part in sweep.parts)
+    return rates, round(updates / len(found))
 
 
 def rate_of(found: Suggestion) -> float | None:
     return found.lr.value if found.clear and found.lr is not None else None
-
-
-def updates(sweep: Sweep) -> int:
-    """Return what the whole search cost."""
-    return sweep.cost + sum(each.cost for each in sweep.earlier)

@@ -21,7 +21,7 @@ SCALED = ("lr", BASE, "max_lr", "min_lr")
 
 DRIVEN = (
     "apply= sets the rate that a range test finds, and a PolicyCallback drives the rate of the same optimizer. Keep "
-    "one of the two: without apply=, read callback.sweep, and make the policy from it."
+    "one of the two: without apply=, read callback.record, and make the policy from it."
 )
 
 

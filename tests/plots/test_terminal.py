@@ -102,7 +102,7 @@ def test_the_numbers_of_the_y_axis_are_those_of_the_curve():
     assert float(lines[flat].split("┤")[0]) == 3
 
 
-def test_a_search_is_its_ramp_above_its_fans():
+def test_a_search_is_its_range_test_above_its_grids():
     sweep, found = samples.searched()
     above, below = sketch(sweep, found).split("\n\n")
     assert "loss while the rate climbs" in above

@@ -202,6 +202,11 @@ def test_a_size_below_one_is_refused(size):
         Ensemble(size)
 
 
+@pytest.fixture(scope="module")
+def batch_is_faster():
+    """Here the timing itself is tested, on seconds that are made up."""
+
+
 def timed(monkeypatch, alone, together):
     """Have an update of a replica take so long, in the loop and in the ensemble; return what was timed."""
     asked = []

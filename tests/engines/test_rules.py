@@ -222,8 +222,8 @@ def test_a_diverged_replica_never_spoils_the_others(name, bad, monkeypatch):
     monkeypatch.setattr("stepsize.engines.vectorised.ensemble.Replicas", Poisoned)
     spoilt = Ensemble().run(task, trials, 12, score_every=6)
     assert spoilt.died_at.tolist() == [-1, 3, -1]
-    np.testing.assert_array_equal(spoilt.losses[:, ::2], sound.losses[:, ::2])
-    np.testing.assert_array_equal(spoilt.scores[:, ::2], sound.scores[:, ::2])
+    np.testing.assert_allclose(spoilt.losses[:, ::2], sound.losses[:, ::2], rtol=1e-5)  # fewer rows, other vectors
+    np.testing.assert_allclose(spoilt.scores[:, ::2], sound.scores[:, ::2], rtol=1e-5)
 
 
 def test_rules_of_different_forms_run_in_different_waves():
@@ -245,7 +245,7 @@ def test_training_goes_on_from_the_weights_that_it_trains_after_a_score():
         often, never = (engine.run(task, [trial], 10, score_every=every) for every in (1, None))
         np.testing.assert_array_equal(often.losses, never.losses)
         plain = engine.run(task, [trial_of(Momentum(0.05))], 10, score_every=1)
-        np.testing.assert_array_equal(often.losses, plain.losses)
+        np.testing.assert_allclose(often.losses, plain.losses, rtol=1e-5)  # two programs: each is rounded as it likes
         assert (often.scores[1:] != plain.scores[1:]).all()
 
 

@@ -11,10 +11,11 @@ from torch import nn
 from stepsize import FunctionTask, Strategy, Task, advise, load, load_task, race, ramp, range_test, save
 from stepsize.engines import Function, Loop, choose
 from stepsize.engines.function_trial import FunctionTrial
-from stepsize.jobs import Journal, Runner, rate_grid, sweep_hyperparameter
+from stepsize.jobs import Journal, Runner, advise_batches, rate_grid, sweep_hyperparameter
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import JournalError, ParameterError, TaskError
 from stepsize.policies import Policy, constant, cosine, one_cycle
+from stepsize.problems import Trainable
 from stepsize.rules import SGD, AdamW, Lion, Momentum
 from stepsize.strategy import Trial
 
@@ -340,14 +341,21 @@ def test_a_compiled_loop_takes_the_whole_table():
     np.testing.assert_allclose(curves.losses[:, 0], 0.5 * 0.9 ** (2 * np.arange(STEPS)), rtol=1e-5)
 
 
+def test_a_task_and_a_training_function_meet_one_protocol():
+    for trainable in (task(), REFERENCE):
+        assert isinstance(trainable, Trainable)
+        assert trainable.scored == "validation loss"
+        assert all(isinstance(part, str) for part in trainable.fingerprint_parts().values())
+    assert not isinstance(task(), Task)
+
+
 def test_what_needs_a_model_says_that_there_is_none():
-    with pytest.raises(TaskError, match="whose model cannot be looked at; this needs a stepsize"):
+    with pytest.raises(TaskError, match="whose model, loss and data cannot be looked at; this needs a stepsize"):
         Loop().run(task(), [Trial(field(0.1)[0], 0)], 3)
     with pytest.raises(TaskError, match="'fine' is no training function"):
         Function().run(REFERENCE, [Trial(field(0.1)[0], 0)], 3)
-    for look in (len, lambda t: t.batch(0, 0), lambda t: t.score(None)):
-        with pytest.raises(TaskError, match="cannot be looked at"):
-            look(task())
+    with pytest.raises(TaskError, match="cannot be looked at"):
+        advise_batches(task(), [8, 16])
     assert isinstance(choose(task()).engine, Function)
 
 

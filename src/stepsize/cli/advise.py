@@ -55,6 +55,7 @@ def advise(
     from stepsize.jobs.advise.advise import askable
     from stepsize.jobs.advise.search_space import POLICIES, usual_rules, variants
     from stepsize.jobs.race.budget import Budget
+    from stepsize.problems.base import with_data
 
     if only_optimizer is not None and rules is not None:
         raise ParameterError("--only-optimizer names the one rule to try; leave --rules out.")
@@ -89,7 +90,7 @@ def advise(
         return
     show_advice(answers[0], framework)
     for other in answers[1:]:
-        size = other.batch_size or problem.batch_size
+        size = other.batch_size or with_data(problem).batch_size
         said = f"With batches of {size}: {other.strategy.name} for {other.steps} steps reaches {other.score}."
         output.console().print(said, markup=False, soft_wrap=True)
     output.name_files(made)

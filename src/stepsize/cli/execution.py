@@ -18,7 +18,7 @@ from stepsize.kernel.errors import FormatError, ParameterError
 if TYPE_CHECKING:
     from stepsize.cli.progress import Notify
     from stepsize.jobs import Journal, Runner
-    from stepsize.problems import Task
+    from stepsize.problems import Trainable
 
 LOCAL, RAY = "local", "ray"
 
@@ -72,7 +72,7 @@ class Execution:
             raise ParameterError("a batch of trials needs some of a core or of a GPU; raise --cpus or --gpus.")
 
     @contextmanager
-    def runner(self, task: Task, journal: Journal, notify: Notify) -> Iterator[Runner]:
+    def runner(self, task: Trainable, journal: Journal, notify: Notify) -> Iterator[Runner]:
         """Give a runner that runs the trials where the options say; its workers end with the block.
 
         What the task, or Ray, prints meanwhile goes to standard error: standard output is for the answer.
@@ -80,7 +80,7 @@ class Execution:
         with closing(self._runner(task, journal, notify)) as runner, redirect_stdout(sys.stderr):
             yield runner
 
-    def _runner(self, task: Task, journal: Journal, notify: Notify) -> Runner:
+    def _runner(self, task: Trainable, journal: Journal, notify: Notify) -> Runner:
         from stepsize.jobs import Runner
 
         if self.executor != RAY:
@@ -91,10 +91,11 @@ class Execution:
             )  # fmt: skip
         from stepsize.engines import Ensemble
         from stepsize.execution.ray_pool import RayPool
+        from stepsize.problems import Task
 
         gpus = self.gpus or 0.0
         pool = RayPool(self.address or LOCAL, cpus=1.0 if self.cpus is None else self.cpus, gpus=gpus)
-        vectorised = Ensemble(device="cuda") if gpus and not task.opaque else None
+        vectorised = Ensemble(device="cuda") if gpus and isinstance(task, Task) else None
         return Runner(
             task, engine=vectorised, executor=pool, journal=journal, progress=notify, time_limit=self.time_limit
         )  # fmt: skip

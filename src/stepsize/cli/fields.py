@@ -14,7 +14,7 @@ from stepsize.strategy import Strategy
 
 if TYPE_CHECKING:
     from stepsize.jobs import Runner
-    from stepsize.problems import Task
+    from stepsize.problems import Trainable
 
 POLICIES = ("constant", "cosine", "one_cycle")
 """What races when nothing is named."""
@@ -62,7 +62,7 @@ class Field:
 
 
 def field_of(
-    task: Task, strategies: str | None, rules: Sequence[str] | None, policies: Sequence[str] | None,
+    task: Trainable, strategies: str | None, rules: Sequence[str] | None, policies: Sequence[str] | None,
     rates: Sequence[str] | None,
 ) -> Field:  # fmt: skip
     """Return who races on a task, from the words of the command line.

@@ -27,7 +27,7 @@ from stepsize.strategy import Strategy
 from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_test_steps
 
 if TYPE_CHECKING:
-    from stepsize.problems import Task
+    from stepsize.problems import Trainable
 
 SEEDS, SEEDS_OF_SEARCH = 4, 2
 """Seeds when none are given: of a range test or of fixed values, and of a search, whose runs are longer."""
@@ -110,7 +110,7 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
         _print(sweep, suggestion)
 
 
-def _range_test(problem: Task, rule: Rule, options: Options) -> RangeTestRecord:
+def _range_test(problem: Trainable, rule: Rule, options: Options) -> RangeTestRecord:
     from stepsize import jobs
 
     seeds = options.seeds or SEEDS
@@ -122,7 +122,7 @@ def _range_test(problem: Task, rule: Rule, options: Options) -> RangeTestRecord:
         )  # fmt: skip
 
 
-def _search(problem: Task, rule: Rule, policy: str | Policy, options: Options) -> RateGrid | RangeTestRecord:
+def _search(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> RateGrid | RangeTestRecord:
     from stepsize import jobs
     from stepsize.jobs.range_test.search import BUDGET
 
@@ -134,7 +134,7 @@ def _search(problem: Task, rule: Rule, policy: str | Policy, options: Options) -
         )  # fmt: skip
 
 
-def _sweep_values(problem: Task, rule: Rule, policy: str | Policy, options: Options) -> HyperparameterSweep:
+def _sweep_values(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> HyperparameterSweep:
     from stepsize import jobs
 
     tried = arguments.parse_numbers(options.values or [], f"a {options.of} is a number")

@@ -21,7 +21,7 @@ from stepsize.results import Refinement
 from stepsize.strategy import Strategy
 
 if TYPE_CHECKING:
-    from stepsize.problems import Task
+    from stepsize.problems import Trainable
 
 RULE, POLICY = "AdamW", "linear_to_zero"
 """What is recorded on a task when no strategy is given, at the rate that a range test suggests."""
@@ -89,7 +89,7 @@ def _of_task(name: str, options: dict[str, Any]) -> Refinement:
         )  # fmt: skip
 
 
-def _suggested(problem: Task, steps: int) -> Strategy:
+def _suggested(problem: Trainable, steps: int) -> Strategy:
     from stepsize import jobs
     from stepsize.jobs.advise.search_space import candidates
 

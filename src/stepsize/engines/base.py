@@ -12,7 +12,7 @@ import numpy as np
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import StepsizeError, TaskError
 from stepsize.kernel.spec import NDArray
-from stepsize.problems import Task
+from stepsize.problems import Task, Trainable
 from stepsize.problems.checks import describe
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
@@ -36,7 +36,7 @@ class Engine(Protocol):
 
     def run(
         self,
-        task: Task,
+        task: Trainable,
         trials: Sequence[Trial],
         steps: int,
         *,
@@ -65,7 +65,7 @@ def precision(dtype: Any) -> str:
 
 
 @contextmanager
-def blamed(task: Task, step: int) -> Iterator[None]:
+def blamed(task: Trainable, step: int) -> Iterator[None]:
     """Turn an error of the user's model, loss or data into a TaskError that says at which update it arose."""
     try:
         yield

@@ -18,8 +18,8 @@ from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import TaskError
 from stepsize.policies import constant
-from stepsize.problems import Task
-from stepsize.problems.base import seeded
+from stepsize.problems import Task, Trainable
+from stepsize.problems.base import seeded, with_data
 from stepsize.rules import AdamW
 from stepsize.strategy import Strategy, Trial
 
@@ -42,7 +42,7 @@ class EngineChoice:
         return f"{self.engine.label}: {self.reason}" if self.reason else self.engine.label
 
 
-def choose(task: Task, before: tuple[str, str] | None = None) -> EngineChoice:
+def choose(task: Trainable, before: tuple[str, str] | None = None) -> EngineChoice:
     """Return the ensemble where the model can be vectorised and that is faster, else the loop, and why.
 
     before: the label and the reason of what was chosen for this task before; it runs it again, and nothing is timed.
@@ -53,6 +53,7 @@ def choose(task: Task, before: tuple[str, str] | None = None) -> EngineChoice:
     """
     if isinstance(task, FunctionTask):
         return EngineChoice(Function())
+    task = with_data(task)
     reason = refusal(task)
     ensemble, loop = Ensemble(), Loop()
     if reason is not None:

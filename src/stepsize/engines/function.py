@@ -36,7 +36,7 @@ from stepsize.engines.function_trial import FunctionTrial
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import StepsizeError, TaskError
 from stepsize.policies import constant
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 from stepsize.problems.base import seeded
 from stepsize.results.curves import Curves
 from stepsize.rules import AdamW, Rule
@@ -47,7 +47,7 @@ REHEARSAL = 3
 
 
 @dataclass(frozen=True, eq=False)
-class FunctionTask(Task):
+class FunctionTask:
     """A training function as a task: it goes through the trial that it is given, and reports a loss in every step.
 
     train: `train(trial)`, see `FunctionTrial`. Python's, NumPy's and torch's global generators are seeded with the
@@ -63,20 +63,12 @@ class FunctionTask(Task):
     Raises TaskError when `train` is no function.
     """
 
-    opaque: ClassVar[bool] = True
-
-    model: Any = field(init=False, default=None, repr=False)
-    loss: Any = field(init=False, default=None, repr=False)
     train: Callable[[FunctionTrial], object]
-    validation: Any = field(init=False, default=None, repr=False)
-    batch_size: int = field(init=False, default=0, repr=False)
-    accumulate: int = field(init=False, default=1, repr=False)
-    metric: Any = field(init=False, default=None, repr=False)
-    mode: str = field(init=False, default="min", repr=False)
     steps: int = 500
     name: str = ""
     source: str = field(default="", repr=False)
     rule: Rule | None = None
+    scored: ClassVar[str] = "validation loss"
 
     def __post_init__(self) -> None:
         if not callable(self.train):
@@ -86,27 +78,6 @@ class FunctionTask(Task):
         if self.rule is not None and not isinstance(self.rule, Rule):
             raise TaskError(f"FunctionTask.rule must be an update rule, such as AdamW(), not {self.rule!r}.")
         object.__setattr__(self, "name", self.name or getattr(self.train, "__name__", "training function"))
-
-    def __len__(self) -> int:
-        raise self._closed("samples")
-
-    def build(self, seed: int) -> Any:  # noqa: ARG002  (there is no model to build)
-        """Raise TaskError: the model is the function's own affair."""
-        raise self._closed("model")
-
-    def batch(self, step: int, seed: int) -> Any:  # noqa: ARG002  (there is no batch to give)
-        """Raise TaskError: the data are the function's own affair."""
-        raise self._closed("batches")
-
-    def score(self, model: Any) -> float:  # noqa: ARG002  (there is no model to score)
-        """Raise TaskError: the function reports its scores."""
-        raise self._closed("validation data")
-
-    def _closed(self, what: str) -> TaskError:
-        return TaskError(
-            f"{self.name!r} is a training function, whose {what} cannot be looked at; this needs a stepsize.Task, with "
-            "a model, a loss and data."
-        )
 
     def check(self, seed: int = 0) -> None:  # noqa: ARG002  (it is looked at with one seed, once)
         """Run the function for three updates; raise TaskError that says in what it does not keep to its part."""
@@ -135,11 +106,11 @@ class FunctionTask(Task):
             )
         return (*trial.losses, *trial.scores)
 
-    def identity(self) -> dict[str, str]:
+    def fingerprint_parts(self) -> dict[str, str]:
         """Return what makes it this task, part by part, for the journal."""
-        told = ", ".join(f"{value:.4e}" for value in self._rehearsed)
+        losses = ", ".join(f"{value:.4e}" for value in self._rehearsed)
         text = hashlib.sha256(_text(self.train).encode()).hexdigest()
-        return {"training function": text[:16], "first losses": told, "update rule": repr(self.rule)}
+        return {"training function": text[:16], "first losses": losses, "update rule": repr(self.rule)}
 
     def run(self, strategy: Strategy, *, steps: int | None = None, seed: int = 0) -> Curves:
         """Train once with a strategy, such as the one that was recommended, and return the record.
@@ -160,7 +131,7 @@ class Function:
 
     def run(
         self,
-        task: Task,
+        task: Trainable,
         trials: Sequence[Trial],
         steps: int,
         *,

@@ -17,8 +17,8 @@ from stepsize.engines.dropout import Draws, Keys
 from stepsize.engines.inplace.program import Row, Update, rows
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats
-from stepsize.problems import Task
-from stepsize.problems.base import seeded
+from stepsize.problems import Task, Trainable
+from stepsize.problems.base import seeded, with_data
 from stepsize.results.curves import Curves
 from stepsize.rules import Rule
 from stepsize.strategy import Trial
@@ -44,7 +44,7 @@ class Loop:
 
     def run(
         self,
-        task: Task,
+        task: Trainable,
         trials: Sequence[Trial],
         steps: int,
         *,
@@ -52,6 +52,7 @@ class Loop:
         progress: base.Progress | None = None,
     ) -> Curves:
         """Run `trials` for `steps` updates, one after the other."""
+        task = with_data(task)
         return Curves.join([self._trial(task, trial, steps, score_every, progress) for trial in trials])
 
     def _trial(

@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 
 from stepsize.engines.base import Engine
 from stepsize.kernel.errors import StepsizeError, TaskError
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
 
@@ -38,7 +38,7 @@ class BatchRun:
     steps: of each trial, optimizer updates. score_every: see `Engine.run`.
     """
 
-    task: Task
+    task: Trainable
     engine: Engine
     trials: tuple[Trial, ...]
     steps: int

@@ -26,10 +26,10 @@ import numpy as np
 
 from stepsize.engines.choice import EngineChoice
 from stepsize.execution.journal_store import Store
-from stepsize.execution.task_fingerprint import difference, fingerprint, identity
+from stepsize.execution.task_fingerprint import difference, fingerprint
 from stepsize.kernel.errors import JournalError
 from stepsize.kernel.spec import encode
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 from stepsize.results import Curves
 from stepsize.strategy import Trial
 
@@ -58,14 +58,14 @@ class Journal:
         """The number of finished trials."""
         return self._store.count("trials")
 
-    def recognise(self, task: Task, *, variant: bool = False) -> str:
+    def recognise(self, task: Trainable, *, variant: bool = False) -> str:
         """Return the fingerprint of `task`.
 
         variant: whether it is made from another task on purpose, such as by another batch size.
 
         Raises JournalError for a task that is not what it was, if any trial is finished and there is no `renew`.
         """
-        parts = identity(task)
+        parts = task.fingerprint_parts()
         found = fingerprint(parts)
         if variant:
             return found

@@ -155,13 +155,13 @@ class Store:
         return [(row[0], row[1]) for row in self._base.execute("SELECT trial, reason FROM failures ORDER BY at")]
 
     def task(self, name: str) -> dict[str, str] | None:
-        """Return the identity of the task that was last called `name`."""
+        """Return the fingerprint of the task, part by part, that was last called `name`."""
         row = self._base.execute("SELECT parts FROM tasks WHERE name = ?", [name]).fetchone()
         found: dict[str, str] | None = None if row is None else json.loads(row[0])
         return found
 
     def keep_task(self, name: str, parts: dict[str, str]) -> None:
-        """Write the identity of a task."""
+        """Write the fingerprint of a task, part by part."""
         with self._written() as base:
             base.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", (name, json.dumps(parts), time.time()))
 

@@ -19,7 +19,7 @@ from stepsize.execution.executor import BatchRun, Notify, Outcome
 from stepsize.execution.task_transport import PackedTask, pack
 from stepsize.execution.worker_process import READY, work
 from stepsize.kernel.errors import ParameterError, PoolError
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 
 ATTEMPTS = 3
 """How many workers in a row may die before their first word."""
@@ -53,7 +53,7 @@ class Processes:
         self._lost: list[Outcome] = []
         self._deaths = 0
         self._numbers = itertools.count()
-        self._packed: weakref.WeakKeyDictionary[Task, tuple[int, PackedTask]] = weakref.WeakKeyDictionary()
+        self._packed: weakref.WeakKeyDictionary[Trainable, tuple[int, PackedTask]] = weakref.WeakKeyDictionary()
         self._end = weakref.finalize(self, _kill, self._workers)
 
     @property

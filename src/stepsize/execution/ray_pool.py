@@ -22,7 +22,7 @@ from typing import Any
 from stepsize.execution.executor import BatchRun, Notify, Outcome, portable
 from stepsize.kernel.errors import ParameterError, PoolError, TaskError
 from stepsize.kernel.optional import need
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 from stepsize.results.curves import Curves
 
 LOCAL = "local"
@@ -33,7 +33,7 @@ REACH = 10.0
 PATIENCE = 120.0
 """Seconds to wait, with nothing running, for a node that can run a batch."""
 
-_TASKS: dict[str, Task] = {}  # in a worker of the cluster: what it has unpacked
+_TASKS: dict[str, Trainable] = {}  # in a worker of the cluster: what it has unpacked
 
 
 class RayPool:
@@ -61,7 +61,7 @@ class RayPool:
         self._run = self._ray.remote(_run).options(num_cpus=cpus, num_gpus=gpus, max_retries=0)
         self._running: dict[Any, int] = {}
         self._lost: list[Outcome] = []
-        self._references: weakref.WeakKeyDictionary[Task, tuple[str, Any]] = weakref.WeakKeyDictionary()
+        self._references: weakref.WeakKeyDictionary[Trainable, tuple[str, Any]] = weakref.WeakKeyDictionary()
         self._idle_since = time.monotonic()
 
     @property
@@ -175,7 +175,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 @contextmanager
-def _by_value(task: Task) -> Iterator[Any]:
+def _by_value(task: Trainable) -> Iterator[Any]:
     """Give a `dumps` that takes the functions of the task's file, and of the files beside it, along by value."""
     cloudpickle = need("ray.cloudpickle")
     folder = Path(task.source.partition(".py")[0]).absolute().parent if ".py" in task.source else None

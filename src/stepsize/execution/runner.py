@@ -13,7 +13,7 @@ from stepsize.execution.run_record import Progress as Progress
 from stepsize.execution.run_record import RunRecord
 from stepsize.execution.trial_queue import Deadline
 from stepsize.execution.workers import SharedExecutor, Workers
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 from stepsize.results import Curves
 from stepsize.strategy import Trial
 
@@ -49,7 +49,7 @@ class Runner:
 
     def __init__(
         self,
-        task: Task,
+        task: Trainable,
         *,
         engine: Engine | None = None,
         executor: Executor | None = None,
@@ -65,7 +65,7 @@ class Runner:
         self._begin(task, Deadline(time_limit))
         self._choice = self._chosen() if engine is None else EngineChoice(engine, "as asked")
 
-    def _begin(self, task: Task, deadline: Deadline, *, variant: bool = False) -> None:
+    def _begin(self, task: Trainable, deadline: Deadline, *, variant: bool = False) -> None:
         """Begin with a task of which nothing has run yet."""
         task.check()
         self.task = task
@@ -97,7 +97,7 @@ class Runner:
         """Which engine runs, why, and where, in one line."""
         return "; ".join(filter(None, (str(self._choice), self.executor.label)))
 
-    def on(self, task: Task) -> Runner:
+    def on(self, task: Trainable) -> Runner:
         """Return a runner of another task, with the same engine, workers, journal and listener."""
         other = copy.copy(self)
         other._begin(task, copy.copy(self._deadline), variant=True)  # noqa: SLF001  (it is another of our own)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stepsize.execution.task_fingerprint import difference, identity
+from stepsize.execution.task_fingerprint import difference
 from stepsize.kernel.errors import TaskError
-from stepsize.problems import Task, load_task
+from stepsize.problems import Trainable, load_task
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class PackedTask:
     parts: dict[str, str] = field(default_factory=dict)
 
 
-def pack(task: Task) -> PackedTask:
+def pack(task: Trainable) -> PackedTask:
     """Return `task` in a form that another process can read.
 
     Raises TaskError when it has no source and cannot be pickled.
     """
     if task.source:
-        names = {part.name for part in fields(task) if part.init} & {"batch_size", "accumulate", "steps", "name"}
-        changed = {name: getattr(task, name) for name in names}
-        return PackedTask(_absolute(task.source), changed=changed, parts=identity(task))
+        names = ("batch_size", "accumulate", "steps", "name")
+        changed = {name: getattr(task, name) for name in names if hasattr(task, name)}
+        return PackedTask(_absolute(task.source), changed=changed, parts=task.fingerprint_parts())
     try:
         return PackedTask("", pickle.dumps(task))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -43,16 +43,17 @@ def pack(task: Task) -> PackedTask:
         ) from None
 
 
-def unpack(packed: PackedTask) -> Task:
+def unpack(packed: PackedTask) -> Trainable:
     """Return the task that was packed.
 
     Raises TaskError when its source now makes another task than the one that was packed.
     """
     if not packed.source:
-        task: Task = pickle.loads(packed.pickled)  # noqa: S301  (from our own driver, over a pipe)
-        return task
-    task = replace(load_task(packed.source), **packed.changed)
-    differs = difference(packed.parts, identity(task))
+        restored: Trainable = pickle.loads(packed.pickled)  # noqa: S301  (from our own driver, over a pipe)
+        return restored
+    loaded: Any = load_task(packed.source)
+    task: Trainable = replace(loaded, **packed.changed)
+    differs = difference(packed.parts, task.fingerprint_parts())
     if differs:
         raise TaskError(
             f"{packed.source} makes another task in a worker process (another {differs}). Its file was changed while "

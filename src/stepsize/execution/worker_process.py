@@ -14,7 +14,7 @@ from typing import Any
 from stepsize.execution.executor import BatchRun, Notify, portable
 from stepsize.execution.task_transport import PackedTask, unpack
 from stepsize.kernel.optional import installed, need
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 
 EVERY = 0.2
 """Seconds between two messages of progress."""
@@ -31,7 +31,7 @@ def work(pipe: Connection, threads: int) -> None:
     if installed("torch"):
         need("torch").set_num_threads(threads)
     pipe.send(READY)
-    tasks: dict[int, Task] = {}
+    tasks: dict[int, Trainable] = {}
     while True:
         try:
             message = pipe.recv()
@@ -41,7 +41,7 @@ def work(pipe: Connection, threads: int) -> None:
 
 
 def _answer(
-    pipe: Connection, tasks: dict[int, Task], message: tuple[int, int, PackedTask | None, bytes]
+    pipe: Connection, tasks: dict[int, Trainable], message: tuple[int, int, PackedTask | None, bytes]
 ) -> tuple[Any, ...]:
     """Run one batch; its task was kept from an earlier message, or comes with this one."""
     key, number, packed, batch = message

@@ -21,7 +21,8 @@ from stepsize.jobs.race.race import race
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.policies import LR, Policy
-from stepsize.problems import Task
+from stepsize.problems import Trainable
+from stepsize.problems.base import with_data
 from stepsize.results import Race, Refinement
 from stepsize.results.refinement import Norm
 from stepsize.rules import Rule
@@ -103,7 +104,7 @@ def refine(
 
 
 def refine_task(
-    task: Task, strategy: Strategy, *, steps: int | None = None, seed: int = 0, share: float = SHARE,
+    task: Trainable, strategy: Strategy, *, steps: int | None = None, seed: int = 0, share: float = SHARE,
     contest: bool = False, engine: Engine | None = None, progress: Progress | None = None, runner: Runner | None = None,
 ) -> Refinement:  # fmt: skip
     """Run `strategy` on `task`, and return the schedule that its gradient norms ask for.
@@ -118,7 +119,9 @@ def refine_task(
     run = task.steps if steps is None else steps
     runner = runner or Runner(task, engine=engine, progress=progress)
     norm = norm_of(strategy.rule)
-    recorded = record_norms(task, Trial(strategy, seed), run, progress=lambda n: _tell(progress, "recording", n))
+    recorded = record_norms(
+        with_data(task), Trial(strategy, seed), run, progress=lambda n: _tell(progress, "recording", n)
+    )
     norms = recorded.l2 if norm == "l2" else recorded.l1
     if not np.isfinite(norms).all():
         raise TaskError(

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from stepsize.kernel import seeds
 from stepsize.kernel.errors import StepsizeError, TaskError
 from stepsize.kernel.optional import need
 from stepsize.problems import checks
-from stepsize.problems.data import pair, whole
+from stepsize.problems.data import digest, pair, whole
 
 Indices = npt.NDArray[np.int64]
 Module = Any
@@ -38,6 +38,36 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """What can be trained and raced: a `Task`, whose model, loss and data are there to be used, or a training function.
+
+    Whoever needs the model, the loss or the data asks `isinstance(task, Task)`.
+    """
+
+    @property
+    def name(self) -> str:
+        """How reports and journals call it."""
+
+    @property
+    def steps(self) -> int:
+        """How long one full training is by default (steps, optimizer updates)."""
+
+    @property
+    def source(self) -> str:
+        """What `load_task` made it from; "" where it was made otherwise."""
+
+    @property
+    def scored(self) -> str:
+        """What a score is, in words, such as "validation loss"."""
+
+    def check(self, seed: int = 0) -> None:
+        """Raise TaskError where it cannot be trained."""
+
+    def fingerprint_parts(self) -> dict[str, str]:
+        """Return what makes it this task, part by part, each a short text; a journal tells by them what has changed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +95,6 @@ class Task:
 
     Raises TaskError when the data cannot be read, or is smaller than a batch.
     """
-
-    opaque: ClassVar[bool] = False  # whether it is a closed box, without a model, a loss and data to look at
 
     model: Callable[[], Module]
     loss: Any  # a function, or None, which is replaced by one that takes what the model computed
@@ -204,6 +232,31 @@ class Task:
         size = max(PIECE, self.batch_size)
         return list(zip(inputs.split(size), targets.split(size), strict=True))
 
+    def fingerprint_parts(self) -> dict[str, str]:
+        """Return what makes it this task, part by part, each a short hash.
+
+        The training data, the validation data, the model with the weights of seed 0, the loss on the first batch, the
+        batch size, and the metric on that batch if there is one.
+
+        Watch out: two loss functions that agree on the first batch are taken for one.
+        """
+        torch = need("torch")
+        model = self.build(0)
+        inputs, targets = self.batch(0, 0)
+        with torch.no_grad():
+            outputs = model.eval()(inputs)
+            loss = float(self.loss(outputs, targets))
+            score = float(self.judge(outputs, targets))
+        metric = {} if self.metric is None else {"metric": f"{self.mode} {score:.4e}"}
+        return {
+            "training data": digest(self.train),
+            "validation data": digest(self.validation),
+            "model": digest([repr(model), *model.state_dict().values()]),
+            "loss": f"{loss:.4e}",  # the last digits depend on the number of threads
+            "batch size": str(self.batch_size),
+            **metric,
+        }
+
     def check(self, seed: int = 0) -> None:
         """Hold a batch of each kind against the model and the loss; raise TaskError that says what does not fit."""
         torch = need("torch")
@@ -278,3 +331,13 @@ class Task:
         except Exception as error:
             said = checks.describe(error) + checks.hint(error, batch, outputs)
             raise TaskError(f"the {what} of {self.name!r} fails: {said}") from error
+
+
+def with_data(task: Trainable) -> Task:
+    """Return `task`, whose model, loss and data are there to be used; raise TaskError for one that keeps them."""
+    if not isinstance(task, Task):
+        raise TaskError(
+            f"{task.name!r} is a training function, whose model, loss and data cannot be looked at; this needs a "
+            "stepsize.Task, with a model, a loss and data."
+        )
+    return task

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,18 @@ def _check(inputs: Tensor | Columns, targets: Tensor, part: str) -> None:
 
 def _shape(value: Any) -> Any:
     return value.shape if isinstance(value, Columns) else tuple(value.shape)
+
+
+def digest(values: Iterable[Any]) -> str:
+    """Return a short hash of tensors, columns and anything with a repr."""
+    torch = need("torch")
+    found = hashlib.sha256()
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.update(f"{tuple(value.shape)} {value.dtype}".encode())
+            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        elif isinstance(value, Columns):
+            found.update(digest(part for pair in value.items() for part in pair).encode())
+        else:
+            found.update(repr(value).encode())
+    return found.hexdigest()[:16]

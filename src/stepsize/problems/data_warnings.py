@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from stepsize.kernel.optional import need
-from stepsize.problems.base import Task
+from stepsize.problems.base import Task, Trainable
 from stepsize.problems.checks import named, rows
 
 SHARED = 0.01
@@ -16,9 +16,9 @@ FEW = 10
 """Below so many validation samples a score says next to nothing."""
 
 
-def data_warnings(task: Task) -> tuple[str, ...]:
+def data_warnings(task: Trainable) -> tuple[str, ...]:
     """Return what to be careful of in the data of `task`, a sentence each; of data that it does not show, nothing."""
-    if task.opaque:
+    if not isinstance(task, Task):
         return ()
     return tuple(sentence for sentence in (leaks(task), few(task)) if sentence)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from stepsize.kernel.errors import StepsizeError, TaskError, suggestion
-from stepsize.problems.base import Task
+from stepsize.problems.base import Trainable
 from stepsize.problems.builtin_tasks import TASKS
 
 FUNCTION = "task"
@@ -25,7 +25,7 @@ MSG_WRITE = (
 )
 
 
-def load_task(name: str) -> Task:
+def load_task(name: str) -> Trainable:
     """Return the task called `name`: "digits", "file.py" (its function `task`) or "file.py:function".
 
     Raises TaskError when there is no such name, file or function, or when it returns no Task.
@@ -72,7 +72,7 @@ def _neighbours(path: Path) -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def _task_of(module: ModuleType, function: str, name: str) -> Task:
+def _task_of(module: ModuleType, function: str, name: str) -> Trainable:
     make = getattr(module, function, None)
     file = Path(str(module.__file__))
     if not callable(make):
@@ -85,7 +85,7 @@ def _task_of(module: ModuleType, function: str, name: str) -> Task:
         raise
     except (Exception, SystemExit) as error:
         raise TaskError(f"{name} fails: {_where(error, file)}") from error
-    if not isinstance(task, Task):
+    if not isinstance(task, Trainable):
         raise TaskError(f"{name} must return a stepsize.Task, not {type(task).__name__}.\n{MSG_WRITE}")
     object.__setattr__(task, "source", name)
     return task

@@ -23,7 +23,8 @@ from stepsize.engines.vectorised import memory
 from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import constant
-from stepsize.problems import Task
+from stepsize.problems import Task, Trainable
+from stepsize.problems.base import with_data
 from stepsize.results.curves import Curves
 from stepsize.rules.base import Slots
 from stepsize.strategy import Strategy, Trial
@@ -72,7 +73,7 @@ class Ensemble:
 
     def run(
         self,
-        task: Task,
+        task: Trainable,
         trials: Sequence[Trial],
         steps: int,
         *,
@@ -80,6 +81,7 @@ class Ensemble:
         progress: base.Progress | None = None,
     ) -> Curves:
         """Run `trials` for `steps` updates, batch after batch."""
+        task = with_data(task)
         with quiet():
             groups = base.by_rule(trials)
             batches = [part for group in groups for part in _even(group, self.most(task, trials[group[0]]))]

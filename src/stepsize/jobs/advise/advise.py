@@ -34,7 +34,7 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.kernel.text import count
 from stepsize.policies import LR, recipe
-from stepsize.problems import Task, data_warnings
+from stepsize.problems import Task, Trainable, data_warnings
 from stepsize.results import Advice, Race, RateGrid, Rung
 from stepsize.rules import Rule
 from stepsize.schedules import Constant
@@ -54,7 +54,7 @@ HASTE = 0.8
 
 
 def advise(
-    task: Task,
+    task: Trainable,
     *,
     steps: int | None = None,
     budget: Budget | float | str = BUDGET,
@@ -155,7 +155,7 @@ class _Search:
             start=start,
             scored_on=plans.confirming,
             command=self.command(final.task),
-            function=self.runner.task.opaque,
+            function=not isinstance(self.runner.task, Task),
             sweeps=tuple(each.sweep for each in probes),
             suggestions=tuple(each.found for each in probes),
             search=search,

@@ -12,12 +12,13 @@ from stepsize.jobs.advise.command_line import command
 from stepsize.jobs.advise.plan import LEAST_HORIZON
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.errors import BudgetError, ParameterError
-from stepsize.problems import Task
+from stepsize.problems import Trainable
+from stepsize.problems.base import with_data
 from stepsize.results import Advice
 
 
 def advise_batches(
-    task: Task,
+    task: Trainable,
     sizes: Sequence[int],
     *,
     steps: int | None = None,
@@ -37,6 +38,7 @@ def advise_batches(
     """
     if not sizes or len(set(sizes)) < len(sizes) or min(sizes) < 1:
         raise ParameterError(f"batch sizes are distinct whole numbers of at least 1, not {list(sizes)!r}.")
+    task = with_data(task)
     horizon = task.steps if steps is None else steps
     share = _share(Budget.of(budget), len(sizes))
     updates = {size: round(horizon * task.batch_size / size) for size in sizes}

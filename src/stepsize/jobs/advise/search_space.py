@@ -9,7 +9,7 @@ from stepsize.engines import FunctionTask
 from stepsize.jobs.rescale import rescale_to_shape
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import constant, recipe
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 from stepsize.results import Suggestion
 from stepsize.rules import (
     Adagrad,
@@ -51,7 +51,7 @@ PROBES = ("one_cycle", "linear_to_zero", "cosine")
 """The policies that a rule is tried out with, the first of them that is asked for."""
 
 
-def usual_rules(task: Task) -> tuple[Rule, ...]:
+def usual_rules(task: Trainable) -> tuple[Rule, ...]:
     """Return the rules that are tried on a task when none are named: the portfolio, or that of a training function."""
     own = task.rule if isinstance(task, FunctionTask) else None
     return RULES if own is None else (own,)

@@ -12,7 +12,7 @@ from stepsize.jobs.loss_laws.predict import predict
 from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 from stepsize.results import LossCurve, Prediction
 from stepsize.rules import Rule
 from stepsize.schedules import Constant, Cosine
@@ -50,7 +50,7 @@ def record(
 
 
 def predict_task(
-    task: Task, rule: Rule, peak: float, schedules: Mapping[str, Policy], *, steps: int | None = None,
+    task: Trainable, rule: Rule, peak: float, schedules: Mapping[str, Policy], *, steps: int | None = None,
     recorded: int | None = None, laws: Sequence[str] | None = None, seeds: Sequence[int] = SEEDS, check: bool = False,
     engine: Engine | None = None, progress: Progress | None = None, runner: Runner | None = None,
 ) -> Prediction:  # fmt: skip

@@ -22,7 +22,7 @@ from stepsize.jobs.race.rungs import RungPlan, best_rates, checked, on_rung, run
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
 from stepsize.kernel.text import count
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 from stepsize.results import Curves, Race, Rung, Standing
 from stepsize.results.race import Selection, View
 from stepsize.strategy import Strategy, Trial, distinguish
@@ -40,7 +40,7 @@ SELECTIONS: tuple[Selection, ...] = ("last", "best")
 
 
 def race(
-    task: Task,
+    task: Trainable,
     strategies: Iterable[Strategy],
     *,
     steps: int | None = None,

@@ -21,7 +21,7 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy
-from stepsize.problems import Task
+from stepsize.problems import Task, Trainable
 from stepsize.results import Curves, Estimate, HyperparameterSweep, Suggestion
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, Trial
@@ -36,7 +36,7 @@ VALUES: dict[str, tuple[float, ...]] = {
 
 
 def sweep_hyperparameter(
-    task: Task,
+    task: Trainable,
     hyperparameter: str,
     values: Sequence[float] = (),
     *,
@@ -129,7 +129,7 @@ def _run_batch_sizes(
 ) -> list[Curves]:
     """Return the runs of each batch size, with as many samples."""
     task, runs = runner.task, []
-    if task.opaque:
+    if not isinstance(task, Task):
         raise ParameterError(f"the batch size of {task.name!r} is its training function's own affair; change it there.")
     for size in sizes:
         if size != int(size):

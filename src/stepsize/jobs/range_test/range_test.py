@@ -15,7 +15,7 @@ from stepsize.jobs.range_test.bounds import read_bounds
 from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import Policy
-from stepsize.problems import Task
+from stepsize.problems import Task, Trainable
 from stepsize.results import RangeTestRecord
 from stepsize.rules import AdamW, Rule
 from stepsize.schedules import Exponential, Linear
@@ -30,7 +30,7 @@ LOWEST, HIGHEST = 1e-15, 1e9
 
 
 def range_test(
-    task: Task,
+    task: Trainable,
     rule: Rule | None = None,
     *,
     low: float = LOW,
@@ -74,7 +74,7 @@ def range_test(
         longer = round(length * math.log(wider[1] / wider[0]) / math.log(high / low))
         again = _run(runner, rule, climb(*wider), longer, seeds)
         record = replace(again, cost=record.cost + again.cost, seconds=record.seconds + again.seconds)
-    if not curvature or task.opaque:
+    if not curvature or not isinstance(task, Task):
         return record
     return replace(record, limits=stable_rates(task, rule, seeds))
 

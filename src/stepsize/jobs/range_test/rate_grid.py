@@ -20,7 +20,7 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.kernel.text import count
 from stepsize.policies import Policy, constant
-from stepsize.problems import Task
+from stepsize.problems import Task, Trainable
 from stepsize.results import Curves, RateGrid
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, Trial
@@ -31,7 +31,7 @@ TAIL = 10
 
 
 def rate_grid(
-    task: Task,
+    task: Trainable,
     rule: Rule | None = None,
     rates: Sequence[float] = (),
     *,
@@ -81,14 +81,14 @@ def join_grids(first: RateGrid, second: RateGrid) -> RateGrid:
     return replace(first, **arrays, cost=first.cost + second.cost, seconds=first.seconds + second.seconds)
 
 
-def run_fields(task: Task, seeds: Sequence[int], runs: Sequence[Curves]) -> dict[str, Any]:
+def run_fields(task: Trainable, seeds: Sequence[int], runs: Sequence[Curves]) -> dict[str, Any]:
     """Return what the records of grids hold of their runs, whose trials are one point after the other, seed by seed."""
     return {
         "seeds": tuple(seeds),
         "losses": np.concatenate([_last_losses(curves) for curves in runs]).reshape(-1, len(seeds)),
         "held_out": np.concatenate([curves.final for curves in runs]).reshape(-1, len(seeds)),
         # a task that is a training function of the user's own shows no loss before its first update
-        "before": None if task.opaque else floats([task.score(task.build(seed)) for seed in seeds]),
+        "before": _first_scores(task, seeds),
         "seconds": sum(curves.seconds for curves in runs),
     }
 
@@ -98,3 +98,8 @@ def _last_losses(curves: Curves) -> Floats:
     last = max(1, curves.steps // TAIL)
     means = np.asarray(curves.losses[-last:], dtype=np.float64).mean(axis=0)
     return np.where(curves.died_at < 0, means, np.nan)
+
+
+def _first_scores(task: Trainable, seeds: Sequence[int]) -> Floats | None:
+    """Return the validation loss of the initial weights of each seed, (seeds,); None of a training function."""
+    return floats([task.score(task.build(seed)) for seed in seeds]) if isinstance(task, Task) else None

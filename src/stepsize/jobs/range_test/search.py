@@ -18,7 +18,7 @@ from stepsize.jobs.range_test.rate_grid import join_grids, rate_grid
 from stepsize.jobs.range_test.suggest import from_range_test, normalise_policy, suggest
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import Policy
-from stepsize.problems import Task
+from stepsize.problems import Trainable
 from stepsize.results import RangeTestRecord, RateGrid
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy
@@ -49,7 +49,7 @@ STILL = 0.1
 
 
 def find_rate(
-    task: Task,
+    task: Trainable,
     rule: Rule | None = None,
     policy: str | Policy | Strategy = "constant",
     *,
@@ -107,7 +107,7 @@ def find_rate(
 
 
 def estimate_rate(
-    task: Task, rule: Rule | None = None, policy: str | Policy | Strategy = "constant", **options: Any
+    task: Trainable, rule: Rule | None = None, policy: str | Policy | Strategy = "constant", **options: Any
 ) -> float:
     """Return the peak rate to use with `policy` that a range test alone points to, to two digits.
 

@@ -165,7 +165,7 @@ def _code(text: str) -> str:
 
 
 def _allowed(hint: Any) -> str:
-    """Return what a field may be, in the words of its annotation."""
+    """Return what a field may be, as its annotation says."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return "a length" if arguments[1] == "steps" else getattr(arguments[1], "words", "a number")
@@ -200,8 +200,8 @@ def _listed(paragraph: str, names: list[str]) -> str:
             blocks.append((False, line))
             continue
         _, *found = explains.split(line)
-        for words, text in zip(found[::2], found[1::2], strict=True):
-            fields_named = ", ".join(f"`{word}`" for word in words.split(", "))
+        for names_of, text in zip(found[::2], found[1::2], strict=True):
+            fields_named = ", ".join(f"`{name}`" for name in names_of.split(", "))
             blocks.append((True, f"- {fields_named}: {text.strip()}"))
     lines = [blocks[0][1]]
     for (before, _), (listed, text) in pairwise(blocks):

@@ -41,7 +41,7 @@ def test_a_diverged_seed_is_named_and_left_out_of_the_mean():
     assert ax.get_ylim()[1] < 5
 
 
-def test_a_strategy_that_diverged_whole_ends_where_half_of_it_died():
+def test_a_strategy_that_diverged_whole_stops_where_half_of_it_died():
     curves = samples.curves()
     losses = curves.losses.copy()
     losses[100:, :5] = np.inf

@@ -1,4 +1,4 @@
-"""The pictures of a descent: scales, words, marks, and files that can be opened."""
+"""The pictures of a descent: scales, text, marks, and files that can be opened."""
 
 import numpy as np
 import pytest
@@ -46,12 +46,12 @@ def test_every_picture_of_every_landscape_can_be_drawn(surface, tmp_path):
     drawn = [panels[0], plot_rates(found), plot_arrivals(found)]
     if surface.dimensions <= 2:
         drawn.append(side_by_side(found, plot_basins, flow=True)[0])
-    for place, ax in enumerate(drawn):
-        ax.figure.savefig(tmp_path / f"{place}.png")
-        assert (tmp_path / f"{place}.png").stat().st_size > 5000
+    for panel, ax in enumerate(drawn):
+        ax.figure.savefig(tmp_path / f"{panel}.png")
+        assert (tmp_path / f"{panel}.png").stat().st_size > 5000
 
 
-def test_the_ground_is_logarithmic_and_spans_what_can_be_told_apart():
+def test_the_ground_is_logarithmic_and_spans_what_the_eye_separates():
     _, _, above = heights(GoldsteinPrice(), GoldsteinPrice().best[0])
     at = levels(above)
     assert np.allclose(np.diff(np.log(at)), np.log(at[1] / at[0]))
@@ -73,7 +73,7 @@ def test_the_minima_are_marked_where_they_are(camel):
     np.testing.assert_array_equal(marks["end"], camel.ends[0, :10])
 
 
-def test_a_place_has_the_colour_of_the_basin_of_its_start(camel):
+def test_a_point_has_the_colour_of_the_basin_of_its_start(camel):
     (image,) = plot_basins(camel, None).images
     pixels = np.asarray(image.get_array())
     (left, right), (bottom, top) = camel.landscape.box

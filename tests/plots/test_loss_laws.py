@@ -25,8 +25,8 @@ def forecast(name, rate=0.1, level=2.0):
 
 def prediction(count=2, error=0.01):
     fits = tuple(LawFit(name, (), 0.1, 0.1, error) for name in "abc")
-    told = tuple(forecast(f"_policy ${i}$", 0.1 * (i + 1), 2 + 0.01 * i) for i in range(count))
-    return Prediction("log", STEPS, (curve("constant"),), (curve("other", 0.5),), fits, told, error, "none")
+    forecasts = tuple(forecast(f"_policy ${i}$", 0.1 * (i + 1), 2 + 0.01 * i) for i in range(count))
+    return Prediction("log", STEPS, (curve("constant"),), (curve("other", 0.5),), fits, forecasts, error, "none")
 
 
 def lines(ax):

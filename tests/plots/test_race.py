@@ -15,7 +15,7 @@ def texts(ax):
 
 
 def dots(ax):
-    """The dots, as (mean, place, colour)."""
+    """The dots, as (mean, row, colour)."""
     return [(l.get_xdata()[0], l.get_ydata()[0], l.get_color()) for l in ax.lines if l.get_marker() == "o"]  # noqa: E741
 
 
@@ -31,7 +31,7 @@ def test_the_best_is_on_top_and_every_finite_mean_has_a_dot():
 
 def test_ties_have_the_colour_of_the_best():
     race = samples.final()
-    tied = [place == 0 or s.tied for place, s in enumerate(race.standings)]
+    tied = [row == 0 or s.tied for row, s in enumerate(race.standings)]
     assert sum(tied) == 2
     assert [color == style.BLUE for _, _, color in dots(plot_race(race))] == tied[:5]
     assert plot_race(race).get_title(loc="left") == "AdamW one_cycle 0.01 leads; 1 more is tied with it"
@@ -122,10 +122,10 @@ def test_rungs_have_a_line_a_strategy_and_a_cross_where_it_went_out():
     assert sum(line.get_marker() == "x" for line in ax.lines) == len(first.strategies) - len(second.strategies)
     lines = {line.get_label(): line for line in ax.lines if line.get_marker() == "o"}
     assert set(lines) == {strategy.name for strategy in first.strategies}
-    for place, index in enumerate(second.order):
+    for row, index in enumerate(second.order):
         name = second.strategies[index].name
         assert list(lines[name].get_xdata()) == [0, 1]
-        assert lines[name].get_ydata()[1] == place + 1
+        assert lines[name].get_ydata()[1] == row + 1
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["100 steps\n2 seeds", "400 steps\n2 seeds"]
     named = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -133,7 +133,7 @@ def test_rungs_have_a_line_a_strategy_and_a_cross_where_it_went_out():
     assert len({lines[name].get_color() for name in named}) == len(named)
 
 
-def test_all_that_diverged_share_the_last_place():
+def test_all_that_diverged_share_the_last_rank():
     race = samples.final()
     scores = race.rungs[0].scores.copy()
     scores[-2:] = np.inf

@@ -18,12 +18,12 @@ def advice():
     return samples.advice()
 
 
-def test_the_answer_is_said_in_words(advice):
+def test_the_answer_stands_in_three_sentences(advice):
     assert lead(advice).startswith(
         "Train digits for 400 steps with AdamW and the schedule one_cycle, at a peak rate of 0.01. "
         "Expect a validation loss of 0.06458; one more run should end at 0.05658 to 0.07258, with 95 % confidence."
     )
-    assert lead(advice).endswith("1 other finalist cannot be told apart from it.")
+    assert lead(advice).endswith("1 other finalist cannot be separated from it.")
     unknown = Interval(0.1, float("nan"), float("nan"))
     assert "Expect a validation loss of 0.1." in lead(replace(advice, score=unknown, promise=unknown))
 

@@ -46,8 +46,8 @@ def test_hovering_fills_the_legend_with_the_values_of_that_step(view):
     assert set(cells(card)) == {"–"}  # noqa: RUF001
     hover(view, card, 0.999)
     assert card.locator("thead th").first.inner_text() == "step 400"
-    found, ends = cells(card), samples.curves().scores[-1].reshape(6, 5).mean(axis=1)
-    assert [float(text) for text in found[1:10:2]] == pytest.approx(ends[:5], rel=1e-3)
+    found, final = cells(card), samples.curves().scores[-1].reshape(6, 5).mean(axis=1)
+    assert [float(text) for text in found[1:10:2]] == pytest.approx(final[:5], rel=1e-3)
     hover(view, card, 0.0)
     assert float(cells(card)[0]) == pytest.approx(2.3, rel=0.1)
     assert cells(card)[1] == "–"  # noqa: RUF001

@@ -1,4 +1,4 @@
-"""Numbers and schedules in words."""
+"""Numbers and schedules as text."""
 
 import numpy as np
 import pytest
@@ -20,13 +20,13 @@ from stepsize.schedules import Constant, Cosine, Linear
         ("one_cycle", "cosine from 0.004 to 0.1 over 30%, then cosine from 0.1 to 4e-7 over the rest"),
     ],
 )
-def test_recipes_in_words(name, phrase):
-    assert formatting.in_words(RECIPES[name](0.1)["lr"]) == phrase
+def test_recipes_are_described_by_their_schedules(name, phrase):
+    assert formatting.describe(RECIPES[name](0.1)["lr"]) == phrase
 
 
-def test_sums_and_scaled_schedules_in_words():
-    assert formatting.in_words(0.5 * Constant(2.0)) == "0.5 times (constant 2)"
-    phrase = formatting.in_words(Cosine(1, 0, 1) + Linear(1, 0, 1))
+def test_sums_and_scaled_schedules_are_described_by_their_parts():
+    assert formatting.describe(0.5 * Constant(2.0)) == "0.5 times (constant 2)"
+    phrase = formatting.describe(Cosine(1, 0, 1) + Linear(1, 0, 1))
     assert phrase == "(cosine from 1 to 0 over 1 step) + (linear from 1 to 0 over 1 step)"
 
 

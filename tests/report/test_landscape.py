@@ -43,12 +43,12 @@ def test_the_best_strategy_is_the_answer_and_its_numbers_stand_beside_it(page, f
     assert f'<h1 class="answer">{html.escape(best.strategy.name)}</h1>' in page
     assert "Descent · SixHumpCamel in 2 dimensions, Gaussian noise of scale 0.1 · 40 steps" in text(page)
     share = best.share
-    words = f"{100 * share.mean:.2f} % ({100 * share.low:.2f} to {100 * share.high:.2f})"
-    assert f"Ends at a global minimum {words}" in text(page)
+    share_of_all = f"{100 * share.mean:.2f} % ({100 * share.low:.2f} to {100 * share.high:.2f})"
+    assert f"Ends at a global minimum {share_of_all}" in text(page)
 
 
 def test_every_outcome_is_a_row_with_intervals(page, found):
-    rows = re.findall(r'<th scope="row" class="words">(.*?)</th>\n<td>(.*?)</td>\n<td>(.*?)</td>', page)
+    rows = re.findall(r'<th scope="row" class="text">(.*?)</th>\n<td>(.*?)</td>\n<td>(.*?)</td>', page)
     for (name, share, escape), outcome in zip(rows, found.outcomes, strict=True):
         assert html.unescape(name) == outcome.strategy.name
         for cell, interval in ((share, outcome.share), (escape, outcome.escape)):

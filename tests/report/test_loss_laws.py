@@ -26,20 +26,26 @@ def test_a_raced_refinement_has_its_standings():
     assert samples.final().best.name in render(found)
 
 
-def test_a_prediction_has_its_verdict_and_says_what_is_not_told_apart():
+def test_a_prediction_has_its_verdict_and_says_what_cannot_be_ranked():
     at = np.arange(1.0, 101)
     curve = LossCurve("run", np.full(100, 0.1), at, 2 + 1 / at)
-    told = [
+    forecasts = [
         Forecast(name, linear_to_zero(0.1).over(100), at, 2 + 1 / at[None], Estimate(2.01, 2.0, 2.02), tied=tied)
         for name, tied in (("best", False), ("second", True))
     ]
     fit = LawFit("annealing", (("L0", 2.0),), 0.001, 0.004, 0.05)
     found = Prediction(
-        "log", 100, (curve,), (), (fit,), tuple(told), 0.05, "no schedule is predicted best", ("careful",)
+        "log", 100, (curve,), (), (fit,), tuple(forecasts), 0.05, "no schedule is predicted best", ("careful",)
     )
     page = render(found)
-    for words in ("no schedule is predicted best.", "not told apart from the best", "annealing", "careful", "2.01"):
-        assert words in page
-    unknown = Prediction("log", 100, (curve,), (), (fit,), tuple(told), np.inf, "no ranking")
+    for text in (
+        "no schedule is predicted best.",
+        "tied with the best",
+        "annealing",
+        "careful",
+        "2.01",
+    ):
+        assert text in page
+    unknown = Prediction("log", 100, (curve,), (), (fit,), tuple(forecasts), np.inf, "no ranking")
     assert "not known" in render(unknown)
-    assert "not told apart" not in render(unknown)
+    assert "tied with the best" not in render(unknown)

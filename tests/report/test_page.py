@@ -29,15 +29,15 @@ class Page(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.tags, self.ids, self.links, self.open, self.words = [], [], [], [], []
+        self.tags, self.ids, self.links, self.open, self.data = [], [], [], [], []
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        given = dict(attrs)
-        self.ids += [given["id"]] if "id" in given else []
-        self.links += [given[name] for name in ("href", "xlink:href", "src") if name in given]
+        values = dict(attrs)
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values[name] for name in ("href", "xlink:href", "src") if name in values]
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -53,11 +53,11 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] in self.SILENT:
             return
-        self.words.append(data)
+        self.data.append(data)
 
     @property
     def text(self):
-        return " ".join(" ".join(self.words).split())
+        return " ".join(" ".join(self.data).split())
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +108,10 @@ def test_everything_the_advice_rests_on_is_there(page, advice):
 
 def test_the_tables_say_who_is_tied_and_who_diverged(page):
     rows = re.findall(
-        r'<tr class="marked">\n<th scope="row" class="words">(.*?)</th>\n<td class="words">(.*?)</td>', page
+        r'<tr class="marked">\n<th scope="row" class="text">(.*?)</th>\n<td class="text">(.*?)</td>', page
     )
     assert rows[2:4] == [("AdamW one_cycle 0.01", "best"), ("AdamW warmup_cosine 0.00316", "tied")]
-    assert '<td class="words">2 diverged</td>' in page
+    assert '<td class="text">2 diverged</td>' in page
     assert "SGD: no clear answer" in page
 
 
@@ -172,13 +172,14 @@ def test_whatever_the_user_wrote_is_escaped(advice):
             versions=versions,
         )
     )
-    assert page.count("&lt;script&gt;") > 10
     found = Page(page)
     assert found.tags.count("script") == page.count("<script") == page.count("</script") == 1
     assert f"Advice · task {EVIL}" in found.text
+    for entry in (f"Watch out {EVIL}", f"Engine {EVIL}", f"Versions {EVIL} {EVIL}"):
+        assert entry in found.text
 
 
-def test_text_that_looks_like_markup_of_a_picture_is_left_alone(advice):
+def test_text_that_resembles_markup_of_a_picture_is_left_alone(advice):
     name = 'a id="b" href="#c" url(#d) font-family: e;'
     strategy = Strategy(SGD(), one_cycle(0.1, momentum=None), name).over(10)
     page = render(strategy)
@@ -300,7 +301,7 @@ def test_several_results_are_articles_of_one_page(advice):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "text"),
     [
         (Cosine(0.1, 0.0), "cosine from 0.1 to 0 over the rest"),
         (one_cycle(0.1), "momentum"),
@@ -309,8 +310,8 @@ def test_several_results_are_articles_of_one_page(advice):
         (Interval(1.0, 0.5, 1.5), "The value as JSON"),
     ],
 )
-def test_any_value_has_a_page(value, words):
-    assert words in render(value)
+def test_any_value_has_a_page(value, text):
+    assert text in render(value)
 
 
 def test_schedules_are_drawn_over_the_steps_of_the_race(advice):
@@ -323,7 +324,7 @@ def test_schedules_are_drawn_over_the_steps_of_the_race(advice):
     assert "the rest" not in text
 
 
-def test_a_reason_ends_in_one_full_stop(advice):
+def test_a_reason_has_one_full_stop(advice):
     page = render(advice.sweeps[0], replace(advice.suggestions[0], reason="so it is."))
     assert "so it is.</" in page
 
@@ -347,7 +348,7 @@ def test_a_report_is_written_whole(tmp_path, page, advice):
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 
 
-def test_a_place_that_cannot_be_written_is_an_error(tmp_path, advice):
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path, advice):
     (tmp_path / "file").write_text("")
     with pytest.raises(FormatError, match="cannot write"):
         write_report(tmp_path / "file" / "report.html", advice.strategy)

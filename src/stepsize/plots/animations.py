@@ -57,10 +57,10 @@ def _frames(descent: Descent) -> list[Any]:
     canvas.draw()  # the layout settles in the first pass
     empty = canvas.copy_from_bbox(canvas.figure.bbox)
     frames = []
-    for place, step in list(enumerate(descent.path_steps.tolist()))[::EVERY]:
+    for row, step in list(enumerate(descent.path_steps.tolist()))[::EVERY]:
         canvas.restore_region(empty)
         for index, (ax, line) in enumerate(zip(panels, dots, strict=True)):
-            points = descent.paths[index, place]
+            points = descent.paths[index, row]
             one = points.shape[1] == 1
             line.set_data(np.full(len(points), step) if one else points[:, 0], points[:, 0] if one else points[:, 1])
             ax.draw_artist(line)
@@ -81,12 +81,12 @@ def _stage(descent: Descent) -> tuple[Any, list[Any]]:
     grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for ax in grid[count:]:
         ax.remove()
-    words = ("step", "x") if descent.landscape.dimensions == 1 else ("x1", "x2")
+    labels = ("step", "x") if descent.landscape.dimensions == 1 else ("x1", "x2")
     for ax, strategy in zip(grid, descent.strategies, strict=False):
         ground(ax, descent)
         mark_minima(ax, descent)
         frame(ax, descent)
-        style.dress(ax, title=style.short(strategy.name, 30), x=words[0], y=words[1])
+        style.dress(ax, title=style.short(strategy.name, 30), x=labels[0], y=labels[1])
         ax.grid(visible=False)
     figure.suptitle(name(descent), x=0.005, ha="left", fontsize=style.TEXT, color=style.INK)
     return canvas, grid[:count]

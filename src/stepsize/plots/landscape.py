@@ -62,14 +62,14 @@ def plot_paths(descent: Descent, index: int = 0, ax: Axes | None = None, few: in
     ax.plot(x[-1], y[-1], "o", color=style.BLUE, markeredgecolor="white", markersize=6, linestyle="none", label="end")
     mark_minima(ax, descent)
     frame(ax, descent)
-    words = ("step", "x") if one else ("x1", "x2")
-    style.dress(ax, title=style.short(descent.strategies[index].name, 34), x=words[0], y=words[1])
+    labels = ("step", "x") if one else ("x1", "x2")
+    style.dress(ax, title=style.short(descent.strategies[index].name, 34), x=labels[0], y=labels[1])
     ax.grid(visible=False)
     return ax
 
 
 def plot_basins(descent: Descent, index: int | None = None, ax: Axes | None = None) -> Axes:
-    """Draw where each start ended: every place of the box has the colour of the basin that its nearest start ended in.
+    """Draw where each start ended: every point of the box has the colour of the basin that its nearest start ended in.
 
     descent: of two dimensions, or of one, where the end is drawn against the start. index: of the strategy; None for
     gradient flow, whose map is of the basins themselves. ax: where; a new figure if not given.
@@ -85,7 +85,7 @@ def plot_basins(descent: Descent, index: int | None = None, ax: Axes | None = No
     ax = style.axes(ax, PANEL)
     title = "gradient flow" if index is None else style.short(descent.strategies[index].name, 34)
     if landscape.dimensions == 1:
-        _ends(ax, descent, index)
+        _draw_final(ax, descent, index)
         style.dress(ax, title=title, x="start", y="end")
         return ax
     basins = descent.home if index is None else descent.basins[index]
@@ -113,11 +113,11 @@ def plot_rates(descent: Descent, ax: Axes | None = None) -> Axes:
     """
     rows = len(descent.strategies)
     ax = style.axes(ax, (8.0, 1.6 + 0.62 * rows))
-    for place, outcome in enumerate(descent.outcomes):
+    for row, outcome in enumerate(descent.outcomes):
         for offset, interval, color in ((-0.18, outcome.share, style.BLUE), (0.18, outcome.escape, style.ORANGE)):
             if interval is None:
                 continue
-            y = place + offset
+            y = row + offset
             bounds = [[interval.mean - interval.low], [interval.high - interval.mean]]
             ax.barh(y, interval.mean, height=0.32, color=color, zorder=2)
             ax.errorbar(interval.mean, y, xerr=np.abs(bounds), color=style.INK, linewidth=1.2, capsize=3, zorder=3)
@@ -206,14 +206,14 @@ def name(descent: Descent) -> str:
 
 
 def heights(landscape: Landscape, through: Floats, pixels: int = PIXELS) -> tuple[Floats, Floats, Floats]:
-    """Return the places along two coordinates and `f - f_min` there, (pixels, pixels); one row for one dimension.
+    """Return the points along two coordinates and `f - f_min` there, (pixels, pixels); one row for one dimension.
 
     through: the point whose other coordinates the slice has.
     """
     axes = [np.linspace(low, high, pixels) for low, high in landscape.box[:2]]
-    places = np.stack(np.meshgrid(*axes), -1)
-    rest = np.broadcast_to(through[2:], (*places.shape[:-1], len(through[2:])))
-    found = np.asarray(landscape.value(np.concatenate([places, rest], -1), NUMPY), dtype=np.float64)
+    points = np.stack(np.meshgrid(*axes), -1)
+    rest = np.broadcast_to(through[2:], (*points.shape[:-1], len(through[2:])))
+    found = np.asarray(landscape.value(np.concatenate([points, rest], -1), NUMPY), dtype=np.float64)
     lowest = landscape.lowest if np.isfinite(landscape.lowest) else float(found.min())
     return axes[0], axes[-1], np.maximum(found - lowest, 0.0)
 
@@ -222,10 +222,10 @@ def _lowest(descent: Descent) -> Floats:
     """Return the global minimum, or where none is listed the lowest end."""
     if len(descent.landscape.best):
         return floats(descent.landscape.best[0])
-    ends = descent.ends.reshape(-1, descent.landscape.dimensions)
+    final = descent.ends.reshape(-1, descent.landscape.dimensions)
     with np.errstate(all="ignore"):  # an end may lie where the function is beyond all numbers
-        values = np.asarray(descent.landscape.value(ends, NUMPY), dtype=np.float64)
-    return np.asarray(ends[np.where(np.isnan(values), np.inf, values).argmin()], dtype=np.float64)
+        values = np.asarray(descent.landscape.value(final, NUMPY), dtype=np.float64)
+    return np.asarray(final[np.where(np.isnan(values), np.inf, values).argmin()], dtype=np.float64)
 
 
 def levels(above: Floats) -> Floats:
@@ -257,8 +257,8 @@ def mark_minima(ax: Axes, descent: Descent, star: str = style.ORANGE) -> None:
     landscape = descent.landscape
     goals = len(landscape.best)
     if landscape.dimensions == 1:
-        for place, minimum in enumerate(landscape.minima[:, 0]):
-            dash = "-" if place < goals else ":"
+        for i, minimum in enumerate(landscape.minima[:, 0]):
+            dash = "-" if i < goals else ":"
             ax.axhline(minimum, color=style.RED, linewidth=1.2, linestyle=dash, zorder=3)
         return
     others, best = landscape.minima[goals:], landscape.best
@@ -357,14 +357,14 @@ def _key(panels: list[Axes], handles: list[Any], labels: list[str], title: str) 
     )  # fmt: skip
 
 
-def _ends(ax: Axes, descent: Descent, index: int | None) -> None:
+def _draw_final(ax: Axes, descent: Descent, index: int | None) -> None:
     """Draw the end of each start on a line, or its minimum for gradient flow."""
     starts = descent.starts[:, 0]
     if index is None:
         minima = np.append(descent.landscape.minima[:, 0], [np.nan, np.nan])
-        ends: NDArray = minima[np.where(descent.home < 0, -1, descent.home)]
+        final: NDArray = minima[np.where(descent.home < 0, -1, descent.home)]
     else:
-        ends = descent.ends[index, :, 0]
-    ax.plot(starts, ends, ".", color=style.BLUE, markersize=2, alpha=0.5)
+        final = descent.ends[index, :, 0]
+    ax.plot(starts, final, ".", color=style.BLUE, markersize=2, alpha=0.5)
     mark_minima(ax, descent)
     ax.set_xlim(*descent.landscape.box[0])

@@ -26,7 +26,7 @@ def plot_refinement(found: Refinement, ax: Axes | None = None) -> Axes:
     found: what is drawn. ax: where; a new figure if not given.
     """
     ax = style.axes(ax)
-    steps = _places(found)
+    steps = _positions(found)
     ax.plot(steps, 1 - steps / found.steps, ":", color=style.QUIET, linewidth=1.6, label="linear decay")
     if len(found.original):
         label = "recorded run" if found.strategy is None else style.plain(style.short(found.strategy.name))
@@ -47,7 +47,7 @@ def plot_norms(found: Refinement, ax: Axes | None = None) -> Axes:
     most = style.FINEST
     thin = slice(None, None, max(1, len(found.norms) // most))
     ax.plot(found.recorded[thin], found.norms[thin], ".", color="#9cc7e2", markersize=3, label="recorded")
-    ax.plot(_places(found), found.smooth, color=style.BLUE, linewidth=2, label="running median")
+    ax.plot(_positions(found), found.smooth, color=style.BLUE, linewidth=2, label="running median")
     name = found.norm.upper()
     style.dress(ax, title=f"{name} norms of the gradient of {style.short(found.name)}", x="step", y=f"{name} norm")
     low, high = float(found.norms.min()), float(found.norms.max())
@@ -78,7 +78,7 @@ def plot_prediction(found: Prediction, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _places(found: Refinement) -> Floats:
+def _positions(found: Refinement) -> Floats:
     return floats(np.arange(len(found.shape)) * (found.steps / len(found.shape)))
 
 
@@ -99,8 +99,8 @@ def _predicted(ax: Axes, each: Forecast, color: str) -> None:
 def _limits(ax: Axes, found: Prediction, shown: tuple[Forecast, ...]) -> None:
     """Leave out the first steep part, in which all curves are one."""
     late = [run.losses[run.at > 0.15 * run.at[-1]] for run in (*found.runs, *found.held_out)]
-    told = [each.losses[:, each.at > 0.15 * each.at[-1]].ravel() for each in shown]
-    values = np.concatenate([*late, *told])
+    predicted = [each.losses[:, each.at > 0.15 * each.at[-1]].ravel() for each in shown]
+    values = np.concatenate([*late, *predicted])
     values = values[np.isfinite(values)]
     low, high = float(values.min()), float(np.quantile(values, 0.98))
     room = 0.06 * max(high - low, 1e-9)

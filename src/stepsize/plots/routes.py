@@ -107,9 +107,9 @@ def plot_coordinates(descent: Descent, what: What = "rates", start: int = 0, ax:
         zip(descent.strategies, style.inks(len(descent.strategies)), strict=True)
     ):
         values = _steps(descent, index, start)[what]
-        for place, dash in zip(range(values.shape[1]), style.DASHES, strict=False):
-            label = style.plain(f"{style.short(strategy.name, 30)}: x{place + 1}")
-            ax.plot(values[:, place], color=color, linestyle=dash, linewidth=1.8, label=label)
+        for axis, dash in zip(range(values.shape[1]), style.DASHES, strict=False):
+            label = style.plain(f"{style.short(strategy.name, 30)}: x{axis + 1}")
+            ax.plot(values[:, axis], color=color, linestyle=dash, linewidth=1.8, label=label)
     style.dress(ax, title="How far each coordinate moves", x="step", y=LABELS[what])
     style.log_losses(ax)
     return ax

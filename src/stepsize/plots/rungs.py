@@ -1,4 +1,4 @@
-"""Pictures of how a race went: the place of every strategy on every rung, and who may be the best."""
+"""Pictures of how a race went: the rank of every strategy on every rung, and who may be the best."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 NAMED = len(style.PALETTE)
 """The most strategies that have a colour and a name; the others are grey. Dashes would not tell two dots apart."""
 
-PLACES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)
-"""The places that are marked; the axis is logarithmic, because the first ones matter."""
+RANKS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)
+"""The ranks that are marked; the axis is logarithmic, because the first ones matter."""
 
 
 def plot_rungs(race: Race, ax: Axes | None = None) -> Axes:
-    """Draw the place of every strategy on every rung, best on top; the first places have more room.
+    """Draw the rank of every strategy on every rung, best on top; the first ranks have more room.
 
     race: all its rungs are drawn, from left to right. ax: where; a new figure if not given. The strategies of the last
     rung have colours and names, the best 7 of them; a cross is where one went out.
     """
     ax = style.axes(ax, (8.0, 4.6))
-    tables = [_places(rung) for rung in race.rungs]
+    tables = [_ranks(rung) for rung in race.rungs]
     named = [race.rungs[-1].strategies[i].name for i in race.rungs[-1].order][:NAMED]
-    for name in {name: None for places in tables for name in places}:
+    for name in {name: None for ranks in tables for name in ranks}:
         if name not in named:
             _line(ax, tables, name, style.QUIET, "-", width=0.8)
     for name, (color, dash) in reversed(list(zip(named, style.inks(len(named)), strict=True))):
@@ -39,11 +39,11 @@ def plot_rungs(race: Race, ax: Axes | None = None) -> Axes:
     ax.set_xlim(-0.25, len(tables) - 0.75)
     most = max(map(len, tables))
     ax.set_yscale("log")
-    shown = [place for place in PLACES if place <= most]
-    ax.set_yticks(shown, [str(place) for place in shown])
+    shown = [rank for rank in RANKS if rank <= most]
+    ax.set_yticks(shown, [str(rank) for rank in shown])
     ax.set_yticks([], minor=True)
     ax.set_ylim(most * 1.15, 0.87)
-    style.dress(ax, title="Places, rung by rung", x="rung", y="place")
+    style.dress(ax, title="Ranks, rung by rung", x="rung", y="rank")
     ax.grid(visible=False, axis="x")
     _legend(ax, named)
     return ax
@@ -57,11 +57,11 @@ def plot_chances(race: Race, ax: Axes | None = None, most: int = 12) -> Axes:
     """
     shown = [standing for standing in race.standings if np.isfinite(standing.chance) and not standing.diverged][:most]
     ax = style.axes(ax, (8.0, 1.2 + 0.3 * len(shown)))
-    for place, standing in enumerate(shown):
-        color = style.BLUE if standing.tied or place == 0 else style.QUIET
-        ax.barh(place, standing.chance, height=0.62, color=color)
+    for row, standing in enumerate(shown):
+        color = style.BLUE if standing.tied or row == 0 else style.QUIET
+        ax.barh(row, standing.chance, height=0.62, color=color)
         ax.annotate(
-            percent(standing.chance), xy=(standing.chance, place), xytext=(5, 0), textcoords="offset points",
+            percent(standing.chance), xy=(standing.chance, row), xytext=(5, 0), textcoords="offset points",
             va="center", fontsize=style.SMALL, color=style.INK,
         )  # fmt: skip
     ax.set_yticks(range(len(shown)), [style.plain(style.short(s.strategy.name)) for s in shown])
@@ -73,16 +73,16 @@ def plot_chances(race: Race, ax: Axes | None = None, most: int = 12) -> Axes:
     return ax
 
 
-def _places(rung: Rung) -> dict[str, int]:
-    """Return the place of every strategy, from 1; all that diverged share the one after the last."""
+def _ranks(rung: Rung) -> dict[str, int]:
+    """Return the rank of every strategy, from 1; all that diverged share the one after the last."""
     alive = [index for index in rung.order if np.isfinite(rung.means[index])]
-    places = {rung.strategies[index].name: place + 1 for place, index in enumerate(alive)}
-    return {strategy.name: places.get(strategy.name, len(alive) + 1) for strategy in rung.strategies}
+    ranks = {rung.strategies[index].name: rank for rank, index in enumerate(alive, start=1)}
+    return {strategy.name: ranks.get(strategy.name, len(alive) + 1) for strategy in rung.strategies}
 
 
 def _line(ax: Axes, tables: list[dict[str, int]], name: str, color: str, dash: str, *, width: float) -> None:
     """Draw one strategy over the rungs that it ran on, and a cross where it went out."""
-    xs = [x for x, places in enumerate(tables) if name in places]
+    xs = [x for x, ranks in enumerate(tables) if name in ranks]
     ys = [tables[x][name] for x in xs]
     ax.plot(xs, ys, color=color, linestyle=dash, linewidth=width, marker="o", markersize=2.5 * width, label=name)
     if xs[-1] < len(tables) - 1:

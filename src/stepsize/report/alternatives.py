@@ -1,4 +1,4 @@
-"""What else there is beside an advice: the answer in words, what else would do, and what was not tried."""
+"""What else there is beside an advice: the answer in sentences, what else would do, and what was not tried."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lead(advice: Advice) -> str:
     more = f"; one more run should end at {span}, with 95 % confidence." if span != formatting.NONE else "."
     others = len(advice.indistinguishable) - 1
     what, which = _what(strategy), formatting.count(others, "other finalist")
-    tied = f" {which} cannot be told apart from it." if others > 0 else ""
+    tied = f" {which} cannot be separated from it." if others > 0 else ""
     return f"Train {advice.task} for {steps} with {what}, at a peak rate of {rate(strategy.peak)}." + (
         f" {expected}{more}" * bool(expected) + tied
     )
@@ -40,14 +40,14 @@ def _what(strategy: Strategy) -> str:
 
 
 def alternatives(advice: Advice) -> Section:
-    """Return what else would do: who is tied, the simplest and the least touchy of them, and what the others lose."""
+    """Return what else would do: who is tied, the simplest and least sensitive of them, and what the others lose."""
     tied = advice.indistinguishable
     points: tuple[str, ...] = ("The seeds tell all other finalists from it.",)
     if len(tied) > 1:
         points = (
             f"The seeds cannot tell these apart: {', '.join(each.name for each in tied)}.",
             f"The simplest of them, with the fewest pieces: {advice.simplest.name}.",
-            f"The least touchy of them, whose rate may be wrong by most: {advice.least_touchy.name}.",
+            f"The least sensitive of them, whose rate may be wrong by most: {advice.least_touchy.name}.",
         )
     standings = advice.final.standings
     others = [each.strategy for each in standings if each.strategy.name != advice.strategy.name]
@@ -74,7 +74,7 @@ def _alternative(advice: Advice, standing: Standing) -> tuple[str, ...]:
         for role, holds in (
             ("recommended", name == advice.strategy.name),
             ("simplest", bool(tied) and name == advice.simplest.name),
-            ("least touchy", bool(tied) and name == advice.least_touchy.name),
+            ("least sensitive", bool(tied) and name == advice.least_touchy.name),
         )
         if holds
     ]

@@ -130,7 +130,7 @@ def _moves(value: Policy | Schedule) -> Article:
     if isinstance(value, Policy):
         facts, function = Facts(formatting.policy_facts(value)), plot_policy
     else:
-        facts, function = Facts((("In words", formatting.in_words(value)),)), plot_schedule  # type: ignore[assignment]
+        facts, function = Facts((("Schedule", formatting.describe(value)),)), plot_schedule  # type: ignore[assignment]
     picture = draw(function, value, label=f"The {value.noun} against the step", caption=f"{value!r}")
     json = Code(dumps(value, indent=2), f"The {value.noun} as JSON")
     title = "Policy" if isinstance(value, Policy) else type(value).__name__

@@ -9,7 +9,7 @@
 
   const written = value => value == null ? "" : String(Number(value.toPrecision(4)));
 
-  // Round numbers between two ends; on a logarithmic axis decades, and what lies inside a few of them.
+  // Round numbers between two bounds; on a logarithmic axis decades, and what lies inside a few of them.
   function ticks(low, high, log) {
     for (const subs of log ? [[1], [1, 2, 5], [1, 2, 3, 4, 5, 6, 8]] : []) {
       const found = [];
@@ -23,7 +23,7 @@
     return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(10)));
   }
 
-  // The number of a column at index i of x: a score holds until the next, a place has one of its own.
+  // The number of a column at index i of x: a score holds until the next, a row has one of its own.
   function at(column, mark, i) {
     if (mark === "mean" || mark === "low" || mark === "high") return column.find(value => value != null);
     while (mark === "dots" && i > 0 && column[i] == null) i--;
@@ -124,17 +124,17 @@
       if (chart.rates) Object.assign(x, found);
       if (side) Object.assign(x, { incrs: [1], space: 10, size: wide ? 20 + 7 * Math.max(...chart.names.map(name => name.length)) : 36 });
       const y = { scale: "y", label: chart.y_name, side: side ? 2 : 3, size: side ? 44 : 60, values: (_, splits) => splits.map(written), ...found };
-      const look = { stroke: INK, font: FONT, labelFont: FONT, labelSize: 18, grid: { stroke: GRID, width: 1 }, ticks: { stroke: GRID, width: 1 } };
+      const shared = { stroke: INK, font: FONT, labelFont: FONT, labelSize: 18, grid: { stroke: GRID, width: 1 }, ticks: { stroke: GRID, width: 1 } };
       const scales = {
         x: { time: false, distr: chart.rates ? 3 : 1, ori: side ? 1 : 0, dir: side ? -1 : 1 },
         y: { distr: this.log ? 3 : 1, ori: side ? 0 : 1, range: () => this.range() },
       };
-      const ends = [chart.x[0], chart.x.at(-1)];
-      if (side) scales.x.range = [0.5, ends[1] + 0.5];
-      if (chart.rates) scales.x.range = [ends[0] / 1.3, ends[1] * 1.3];
+      const edges = [chart.x[0], chart.x.at(-1)];
+      if (side) scales.x.range = [0.5, edges[1] + 0.5];
+      if (chart.rates) scales.x.range = [edges[0] / 1.3, edges[1] * 1.3];
       this.plot?.destroy();
       this.plot = new uPlot({
-        ...this.size(), scales, series: [{}, ...series], axes: [{ ...look, ...x }, { ...look, ...y }],
+        ...this.size(), scales, series: [{}, ...series], axes: [{ ...shared, ...x }, { ...shared, ...y }],
         legend: { show: false }, cursor: { drag: { x: false, y: false }, points: { size: 9 } },
         hooks: { draw: [plot => this.marks(plot)], setCursor: [plot => this.fill(plot.cursor.idx)] },
       }, [chart.x, ...chart.lines.flatMap(line => line.columns)], this.box);

@@ -1,4 +1,4 @@
-"""Numbers and schedules in words."""
+"""Numbers and schedules as text."""
 
 from __future__ import annotations
 
@@ -114,35 +114,35 @@ def size(memory: int) -> str:
 
 
 def policy_facts(policy: Policy) -> tuple[tuple[str, str], ...]:
-    """Return each hyperparameter that a policy moves, with its schedule in words; the learning rate first."""
+    """Return each hyperparameter that a policy moves, with its schedule as a phrase; the learning rate first."""
     order = sorted(policy.schedules, key=lambda pair: (pair[0] != "lr", pair[0]))
-    return tuple((NAMES.get(name, name), in_words(schedule)) for name, schedule in order)
+    return tuple((NAMES.get(name, name), describe(schedule)) for name, schedule in order)
 
 
-def in_words(schedule: Schedule) -> str:
+def describe(schedule: Schedule) -> str:
     """Return a schedule as a phrase.
 
     >>> from stepsize.schedules import Cosine, Linear
-    >>> in_words(Linear(0.0, 0.1, "10%") >> Cosine(0.1, 0.0))
+    >>> describe(Linear(0.0, 0.1, "10%") >> Cosine(0.1, 0.0))
     'linear from 0 to 0.1 over 10%, then cosine from 0.1 to 0 over the rest'
     """
     match schedule:
         case Chain():
-            phrase = ", then ".join(map(in_words, schedule.parts))
+            phrase = ", then ".join(map(describe, schedule.parts))
         case Scaled():
-            phrase = f"{rate(schedule.factor)} times ({in_words(schedule.schedule)})"
+            phrase = f"{rate(schedule.factor)} times ({describe(schedule.schedule)})"
         case Sum():
-            phrase = f"({in_words(schedule.first)}) + ({in_words(schedule.second)})"
+            phrase = f"({describe(schedule.first)}) + ({describe(schedule.second)})"
         case Constant():
             phrase = f"constant {rate(schedule.level)}"
         case Segment():
-            ends = f"from {rate(schedule.start)} to {rate(schedule.end)}"
-            phrase = f"{_kind(schedule)} {ends} over {_length(schedule.steps)}"
+            span_of = f"from {rate(schedule.start)} to {rate(schedule.end)}"
+            phrase = f"{_kind(schedule)} {span_of} over {_length(schedule.steps)}"
         case Staircase():
             phrase = f"{rate(schedule.start)}, times {rate(schedule.factor)} every {_length(schedule.every)}"
         case Cycle():
-            ends = f"between {rate(schedule.base)} and {rate(schedule.peak)}"
-            phrase = f"{_kind(schedule)} {ends}, half a cycle in {_length(schedule.half_cycle)}"
+            span_of = f"between {rate(schedule.base)} and {rate(schedule.peak)}"
+            phrase = f"{_kind(schedule)} {span_of}, half a cycle in {_length(schedule.half_cycle)}"
         case _:
             phrase = repr(schedule)
     return phrase

@@ -91,7 +91,7 @@ def _paths(descent: Descent) -> Picture:
 def _basins(descent: Descent) -> Picture:
     return draw(
         _panels, descent, plot_basins, label="Where each start ended, one map a strategy",
-        caption="Every place has the colour of the basin that its nearest start ended in; gradient flow, the first "
+        caption="Every point has the colour of the basin that its nearest start ended in; gradient flow, the first "
         "map, shows the basins themselves.",
     )  # fmt: skip
 

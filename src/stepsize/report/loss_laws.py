@@ -69,13 +69,13 @@ def _careful(warnings: tuple[str, ...]) -> tuple[Section, ...]:
 def _finals(found: Prediction) -> Table:
     rows = tuple(
         (each.name, *map(formatting.loss, (each.final.value, each.final.low, each.final.high)),
-         "not told apart from the best" if each.tied and math.isfinite(found.error) else "")
+         "tied with the best" if each.tied and math.isfinite(found.error) else "")
         for each in found.forecasts
     )  # fmt: skip
     caption = (
         f"Predicted final losses after {formatting.count(found.steps, 'step')}: the median over the laws, their range."
     )
-    return Table(caption, ("schedule", "median", "lowest", "highest", "rank"), rows, words=frozenset({0, 4}))
+    return Table(caption, ("schedule", "median", "lowest", "highest", "rank"), rows, text=frozenset({0, 4}))
 
 
 def _laws(found: Prediction) -> Table:

@@ -14,7 +14,7 @@ from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import Spec
 from stepsize.report.articles import articles
-from stepsize.report.pictures import PLACE
+from stepsize.report.pictures import ID_PREFIX
 from stepsize.results.io import write
 
 HERE = Path(__file__).parent
@@ -79,7 +79,7 @@ def _environment() -> Any:
     def inline(svg: str, label: str) -> Any:
         """Return the markup of a picture, with a name for screen readers and ids that no other picture has."""
         head = markup('<svg role="img" aria-label="{}"').format(label)
-        return head + markup(svg.removeprefix("<svg").replace(PLACE, f"p{next(numbers)}-"))
+        return head + markup(svg.removeprefix("<svg").replace(ID_PREFIX, f"p{next(numbers)}-"))
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,

@@ -46,8 +46,8 @@ class Facts(Block):
 class Table(Block):
     """A table: the first cell of a row is its heading; rows in `marked`, by index, are set apart.
 
-    caption: what it shows. head: one a column. rows: as long as the head each. words: the columns, by index, that hold
-    words and not numbers.
+    caption: what it shows. head: one a column. rows: as long as the head each. text: the columns, by index, that hold
+    text and not numbers.
     """
 
     kind: ClassVar[str] = "table"
@@ -55,7 +55,7 @@ class Table(Block):
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     marked: frozenset[int] = frozenset()
-    words: frozenset[int] = frozenset({0})
+    text: frozenset[int] = frozenset({0})
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Article:
-    """One result: a line above the title, the title (the answer), facts about it, sections; the answer in words."""
+    """One result: a line above the title, the title (the answer), facts about it, sections; the answer in sentences."""
 
     above: str
     title: str

@@ -10,7 +10,7 @@ from stepsize.plots.images import image
 from stepsize.plots.style import axes
 from stepsize.report.parts import Picture
 
-PLACE = "\ue000"
+ID_PREFIX = "\ue000"
 """Stands before every id until the page numbers its pictures, so that two pictures never share one."""
 
 HALF = (4.6, 3.1)
@@ -44,11 +44,11 @@ def _clean(svg: str) -> str:
 
 
 def _clean_tag(tag: str, used: set[str]) -> str:
-    """Return one tag with PLACE before the ids that are `used`, and the page's own font."""
+    """Return one tag with ID_PREFIX before the ids that are `used`, and the page's own font."""
     if tag.startswith("<svg"):
         tag = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", tag)
     tag = tag.replace("xlink:href", "href")
-    tag = re.sub(r' id="([^"]*)"', lambda found: f' id="{PLACE}{found[1]}"' if found[1] in used else "", tag)
-    tag = re.sub(r'(url\(#|href="#)', rf"\1{PLACE}", tag)
+    tag = re.sub(r' id="([^"]*)"', lambda found: f' id="{ID_PREFIX}{found[1]}"' if found[1] in used else "", tag)
+    tag = re.sub(r'(url\(#|href="#)', rf"\1{ID_PREFIX}", tag)
     tag = re.sub(r"font: (?:(\w+) )?([\d.]+px) [^;\"]*", r"font-weight: \1; font-size: \2", tag)  # matplotlib < 3.10
     return re.sub(r"font-weight: ;|font-family: [^;\"]*;?", "", tag)

@@ -92,8 +92,8 @@ def _chances(race: Race) -> tuple[Picture, ...]:
 
 def _columns(race: Race) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Return the head and the rows of the standings; seeds and total decay have a column where strategies differ."""
-    head = ("Strategy", "Place", "Peak rate", formatting.heading(race.scored), "95 % interval", "Behind the best")
-    columns = [_standing(place, standing) for place, standing in enumerate(race.standings)]
+    head = ("Strategy", "Rank", "Peak rate", formatting.heading(race.scored), "95 % interval", "Behind the best")
+    columns = [_standing(index, standing) for index, standing in enumerate(race.standings)]
     more = {
         "Seeds": [str(race.seeds_of(standing.strategy.name)) for standing in race.standings],
         "Total decay": [rate(standing.decay) if standing.decay else formatting.NONE for standing in race.standings],
@@ -103,8 +103,8 @@ def _columns(race: Race) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     return (*head, *extra), rows
 
 
-def _standing(place: int, standing: Standing) -> tuple[str, ...]:
-    note = "best" if place == 0 else "tied" if standing.tied else str(place + 1)
+def _standing(index: int, standing: Standing) -> tuple[str, ...]:
+    note = "best" if index == 0 else "tied" if standing.tied else str(index + 1)
     if standing.diverged:
         note = f"{standing.diverged} diverged"
     score, strategy = standing.score, standing.strategy
@@ -174,7 +174,7 @@ def sensitivity(race: Race) -> Section:
 
 
 def _widths(found: Sequence[Sensitivity]) -> Table:
-    """Return how wide the good rates of each family are; with a column for those whose best is at an end."""
+    """Return how wide the good rates of each family are; with a column for those whose best is at an edge."""
     careful = any(each.edge for each in found)
     head = ("Family", "Best rate", "From", "To", "Width", *(("Careful",) if careful else ()))
     rows = tuple(
@@ -185,7 +185,7 @@ def _widths(found: Sequence[Sensitivity]) -> Table:
         for each in found
     )  # fmt: skip
     caption = "The rates of each rule and policy whose score is within 5 % of its best, and how wide they are"
-    return Table(caption, head, rows, words=frozenset({0, 4, 5}))
+    return Table(caption, head, rows, text=frozenset({0, 4, 5}))
 
 
 def rungs(*races: Race) -> Section:
@@ -199,19 +199,19 @@ def rungs(*races: Race) -> Section:
             shape = (thousands(rung.steps), str(len(rung.strategies)), numbers(rung.seeds), agreement, best)
             rows.append((str(len(rows) + 1), *shape))
         if len(race.rungs) > 1:
-            pictures.append(_places(race))
+            pictures.append(_ranks(race))
     caption = (
         "The rungs in order; agreement is Kendall's tau with the order at the full length, over the strategies that "
         "ran in both (1: the same, 0: unrelated)"
     )
     head = ("Rung", "Steps", "Strategies", "Seeds", "Agreement", "Best")
-    return Section("Rungs", (*pictures, Table(caption, head, tuple(rows), words=frozenset({5}))))
+    return Section("Rungs", (*pictures, Table(caption, head, tuple(rows), text=frozenset({5}))))
 
 
-def _places(race: Race) -> Picture:
+def _ranks(race: Race) -> Picture:
     view = {"retimed": "whole schedules in fewer steps", "prefix": "the first part of the long runs"}[race.view]
-    caption = f"The place of every strategy on every rung; a rung below the full length ran {view}."
-    return draw(plot_rungs, race, label="Places of the strategies over the rungs", caption=caption)
+    caption = f"The rank of every strategy on every rung; a rung below the full length ran {view}."
+    return draw(plot_rungs, race, label="Ranks of the strategies over the rungs", caption=caption)
 
 
 def strategy_json(strategy: Strategy) -> Code:

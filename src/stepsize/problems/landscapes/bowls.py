@@ -55,8 +55,8 @@ class Ellipsoid(Landscape):
         return 2 * self._weights(x, xp) * x
 
     def _weights(self, x: Array, xp: Any) -> Array:
-        places = xp.arange(self.dimensions, dtype=x.dtype) / max(1, self.dimensions - 1)
-        return self.condition**places
+        positions = xp.arange(self.dimensions, dtype=x.dtype) / max(1, self.dimensions - 1)
+        return self.condition**positions
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ class Griewank(Landscape):
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return bowl and ripples."""
-        places = xp.sqrt(xp.arange(1, self.dimensions + 1, dtype=x.dtype))
-        return 1 + (x * x).sum(-1) / 4000 - xp.cos(x / places).prod(-1)
+        positions = xp.sqrt(xp.arange(1, self.dimensions + 1, dtype=x.dtype))
+        return 1 + (x * x).sum(-1) / 4000 - xp.cos(x / positions).prod(-1)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Levy(Landscape):
         return np.ones((1, self.dimensions))
 
     def value(self, x: Array, xp: Any) -> Array:
-        """Return the first wave, the middle ones and the last one."""
+        """Return the first ripple, the middle ones and the last one."""
         w = 1 + (x - 1) / 4
         head, last = w[..., :-1], w[..., -1]
         middle = ((head - 1) ** 2 * (1 + 10 * xp.sin(math.pi * head + 1) ** 2)).sum(-1)

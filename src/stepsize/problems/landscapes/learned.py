@@ -203,8 +203,8 @@ class DeepLinear(Continuum):
         """Return the squared distance of the product of the layers to A."""
         layers = x.reshape(*x.shape[:-1], self.depth, self.width, self.width)
         product = layers[..., 0, :, :]
-        for place in range(1, self.depth):
-            product = layers[..., place, :, :] @ product
+        for layer in range(1, self.depth):
+            product = layers[..., layer, :, :] @ product
         away = product - xp.asarray(self._target)
         return 0.5 * (away * away).sum(-1).sum(-1)
 

@@ -1,4 +1,4 @@
-"""Functions of two coordinates that are no polynomials, or whose minima are no data of their own: waves and ridges."""
+"""Functions of two coordinates that are no polynomials, or whose minima are no data of their own: ripples, ridges."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Branin(Landscape):
         return points((-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475))
 
     def value(self, x: Array, xp: Any) -> Array:
-        """Return the square and the wave."""
+        """Return the square and the ripple."""
         a, b = x[..., 0], x[..., 1]
         return self._residual(a, b) ** 2 + 10 * (1 - 1 / (8 * math.pi)) * xp.cos(a) + 10
 
@@ -77,9 +77,9 @@ class GoldsteinPrice(Landscape):
 
 @dataclass(frozen=True)
 class McCormick(Landscape):
-    """A wave on a slope: `sin(x + y) + (x - y)**2 - 1.5*x + 2.5*y + 1` [mccormick1976computability].
+    """A ripple on a slope: `sin(x + y) + (x - y)**2 - 1.5*x + 2.5*y + 1` [mccormick1976computability].
 
-    Watch out: along the diagonal it goes on falling outside of the box, a step of pi lower each wave.
+    Watch out: along the diagonal it goes on falling outside of the box, a step of pi lower each ripple.
     """
 
     radius: ClassVar[float] = 1.0
@@ -91,24 +91,24 @@ class McCormick(Landscape):
 
     @property
     def minima(self) -> Floats:
-        """The global one, and one a wave further."""
+        """The global one, and one a ripple further."""
         return points((-0.5471975511965977, -1.5471975511965979), (2.5943951023931957, 1.5943951023931957))
 
     @property
     def critical(self) -> tuple[Critical, ...]:
-        """The pass between the two waves."""
+        """The pass between the two ripples."""
         return (Critical("saddle", (1.5471975511965979, 0.5471975511965977), 1.9132229549810362),)
 
     def value(self, x: Array, xp: Any) -> Array:
-        """Return the wave, the valley and the slope."""
+        """Return the ripple, the valley and the slope."""
         a, b = x[..., 0], x[..., 1]
         return xp.sin(a + b) + (a - b) ** 2 - 1.5 * a + 2.5 * b + 1
 
     def gradient(self, x: Array, xp: Any) -> Array:
         """Return the gradient of the three."""
         a, b = x[..., 0], x[..., 1]
-        wave, valley = xp.cos(a + b), 2 * (a - b)
-        return xp.stack([wave + valley - 1.5, wave - valley + 2.5], -1)
+        ripple, valley = xp.cos(a + b), 2 * (a - b)
+        return xp.stack([ripple + valley - 1.5, ripple - valley + 2.5], -1)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Eggholder(Landscape):
         return points((512, 404.2318050882936))
 
     def value(self, x: Array, xp: Any) -> Array:
-        """Return the two waves; at the roots' kinks the slope counts as zero."""
+        """Return the two ripples; at the roots' kinks the slope counts as zero."""
         a, b = x[..., 0], x[..., 1] + 47
         first, second = abs(b + a / 2).clip(min=TINY), abs(a - b).clip(min=TINY)
         return -b * xp.sin(xp.sqrt(first)) - a * xp.sin(xp.sqrt(second))

@@ -169,9 +169,9 @@ class Michalewicz(Separable):
     def slope(self, x: Array, i: Array, xp: Any) -> Array:
         """Return its derivative."""
         angle, power = i * x * x / math.pi, 2 * self.steepness
-        wave = xp.sin(angle)
+        sine = xp.sin(angle)
         inner = power * xp.sin(x) * xp.cos(angle) * (2 * i * x / math.pi)
-        return -(wave ** (power - 1)) * (wave * xp.cos(x) + inner)
+        return -(sine ** (power - 1)) * (sine * xp.cos(x) + inner)
 
 
 @dataclass(frozen=True)

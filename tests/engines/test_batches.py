@@ -192,6 +192,7 @@ def test_without_memory_for_one_replica_it_says_how_much_is_missing(monkeypatch)
         Ensemble().run(task_of(), [calm()], 3)
 
 
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="it is read there, and infinite elsewhere")
 def test_there_is_memory_here():
     assert 1 << 20 < memory.available(CPU) < 1 << 50
 

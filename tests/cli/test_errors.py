@@ -167,7 +167,7 @@ def test_an_error_in_the_middle_leaves_the_old_file_whole(refused, folder):
     [
         (("--strategies", "AdamW cosine"), "the peak rate is missing"),
         (("--strategies", "AdamW cosine 0.1"), "at least two strategies, not 1"),
-        (("--strategies", "AdamW cosine 0.1 0.2, cosine 0.1"), "called 'AdamW cosine 0.1' already"),
+        (("--strategies", "AdamW cosine 0.1 0.2, cosine 0.1"), "'AdamW cosine 0.1' is written already"),
         (("--strategies", "nowhere.toml"), "cannot read nowhere.toml"),
         (
             ("--strategies", "AdamW cosine 0.1 0.2", "--rates", "0.1"),

@@ -57,9 +57,9 @@ def calibrate(problem: Problem) -> dict[str, np.ndarray]:
     """Return all arrays of one problem."""
     steps = problem.task.steps
     horizons = [max(12, steps // share) for share in SHARES]
-    looks = [("constant", steps), ("one_cycle", steps), ("one_cycle", horizons[-1])]
-    ends = [window(SCAN, scan(problem, schedule, length), HARDLY) for schedule, length in looks]
-    rates = grid(min(low for low, _ in ends), max(high for _, high in ends), PER_DECADE)
+    trainings = [("constant", steps), ("one_cycle", steps), ("one_cycle", horizons[-1])]
+    windows = [window(SCAN, scan(problem, schedule, length), HARDLY) for schedule, length in trainings]
+    rates = grid(min(low for low, _ in windows), max(high for _, high in windows), PER_DECADE)
     found = {
         "name": np.array(problem.name), "rule": np.array(repr(problem.rule)), "steps": np.array(steps),
         "batch": np.array(problem.task.batch_size), "start": start(problem, SEEDS), "rates": rates,

@@ -105,5 +105,5 @@ class Transformer(nn.Module):
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, characters)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        places = torch.arange(tokens.shape[-1], device=tokens.device)
-        return self.head(self.norm(self.blocks(self.token(tokens) + self.position(places))))
+        positions = torch.arange(tokens.shape[-1], device=tokens.device)
+        return self.head(self.norm(self.blocks(self.token(tokens) + self.position(positions))))

@@ -4,7 +4,7 @@
 
 The model, the data, the batch size and the update rule are those of the problem; the optimizer is torch's own, or
 lion-pytorch's Lion. Everything that was suggested goes into suggestions.json, problem by problem; what is there is not
-run again. A finder that is not installed is left out, with a line. Where one names no rate, or raises, null stands.
+run again. A peer that is not installed is left out, with a line. Where one names no rate, or raises, null stands.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LOW = 1e-7
 """Where torch-lr-finder and ignite begin: the optimizer's own rate, which torch-lr-finder's README sets to this."""
 
 Answer = dict[str, float | None]
-"""By method the suggested rate, and under "updates" how many the finder made."""
+"""By method the suggested rate, and under "updates" how many the peer made."""
 
 
 def loader(problem: Problem) -> DataLoader:
@@ -68,11 +68,11 @@ def torch_lr_finder(problem: Problem, seed: int, length: int | None) -> Answer:
     from torch_lr_finder import LRFinder
 
     model = problem.task.build(seed)
-    finder = LRFinder(model, optimizer(problem, model.parameters(), LOW), problem.task.loss)
-    finder.range_test(loader(problem), **({} if length is None else {"num_iter": length}))
-    found = {"updates": len(finder.history["lr"])}
+    peer = LRFinder(model, optimizer(problem, model.parameters(), LOW), problem.task.loss)
+    peer.range_test(loader(problem), **({} if length is None else {"num_iter": length}))
+    found = {"updates": len(peer.history["lr"])}
     with named(found, "torch-lr-finder"):
-        found["torch-lr-finder"] = float(finder.plot(ax=axes(), suggest_lr=True)[1])
+        found["torch-lr-finder"] = float(peer.plot(ax=axes(), suggest_lr=True)[1])
     return found
 
 
@@ -98,10 +98,10 @@ def lightning(problem: Problem, seed: int, length: int | None) -> Answer:
             enable_progress_bar=False, enable_model_summary=False,
         )  # fmt: skip
         more = {} if length is None else {"num_training": length}
-        finder = Tuner(trainer).lr_find(Module(), train_dataloaders=loader(problem), **more)
-    found = {"updates": len(finder.results["lr"])}
+        peer = Tuner(trainer).lr_find(Module(), train_dataloaders=loader(problem), **more)
+    found = {"updates": len(peer.results["lr"])}
     with named(found, "lightning"):
-        found["lightning"] = float(finder.suggestion())
+        found["lightning"] = float(peer.suggestion())
     return found
 
 
@@ -112,13 +112,13 @@ def ignite(problem: Problem, seed: int, length: int | None) -> Answer:
 
     model, data = problem.task.build(seed), loader(problem)
     tuned = optimizer(problem, model.parameters(), LOW)
-    trainer, finder = create_supervised_trainer(model, tuned, problem.task.loss), FastaiLRFinder()
+    trainer, peer = create_supervised_trainer(model, tuned, problem.task.loss), FastaiLRFinder()
     epochs = -(-(length or problem.task.steps) // len(data)) + (length is not None)
-    with finder.attach(trainer, {"model": model, "optimizer": tuned}, num_iter=length) as ramped:
+    with peer.attach(trainer, {"model": model, "optimizer": tuned}, num_iter=length) as ramped:
         ramped.run(data, max_epochs=max(1, epochs))
-    found = {"updates": len(finder.get_results()["lr"])}
+    found = {"updates": len(peer.get_results()["lr"])}
     with named(found, "ignite"):
-        found["ignite"] = float(finder.lr_suggestion())
+        found["ignite"] = float(peer.lr_suggestion())
     return found
 
 
@@ -164,10 +164,10 @@ def asked(learner, rule, length: int):
 
 @contextlib.contextmanager
 def named(found: Answer, method: str):
-    """Leave None under `method` when its finder raises, or names what is no rate."""
+    """Leave None under `method` when its peer raises, or names what is no rate."""
     try:
         yield
-    except Exception:  # noqa: BLE001  (whatever a finder raises, its user has no rate)
+    except Exception:  # noqa: BLE001  (whatever a peer raises, its user has no rate)
         found[method] = None
     rate = found.get(method)
     if rate is None or not (math.isfinite(rate) and rate > 0):
@@ -198,7 +198,7 @@ def answer(peer: str, problem: Problem, seed: int, length: int | None) -> Answer
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return run(problem, seed, length)
-    except Exception as error:  # noqa: BLE001  (a finder that raises has no answer; the table counts it)
+    except Exception as error:  # noqa: BLE001  (a peer that raises has no answer; the table counts it)
         print(f"  {peer} raises on {problem.name}, seed {seed}: {type(error).__name__}: {str(error)[:120]}")
         return dict.fromkeys(methods) | {"updates": 0}
 

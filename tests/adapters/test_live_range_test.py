@@ -21,7 +21,7 @@ def run(losses, **settings):
     return found.record()
 
 
-def test_rates_climb_from_low_to_high_ends_included():
+def test_rates_climb_from_low_to_high_both_included():
     rates = run(lambda rate: 1.0).rates
     assert (rates[0], rates[-1], len(rates)) == (0.001, 1.0, 40)
     assert np.allclose(rates[1:] / rates[:-1], 1000 ** (1 / 39))
@@ -39,7 +39,7 @@ def test_a_loss_belongs_to_the_rate_of_its_update():
 
 
 @pytest.mark.parametrize("worst", [math.nan, math.inf, 100.0, 1e300])
-def test_the_first_explosion_ends_the_ramp_and_is_recorded(worst):
+def test_the_first_explosion_stops_the_ramp_and_is_recorded(worst):
     sweep = run([2.0, 2.1, 1.9, 2.0, 1.8, 1.7, worst, *[0.0] * 40])
     assert len(sweep.rates) == 7
     assert np.array_equal(sweep.losses[-1], [worst if worst < 1e30 else worst * math.inf], equal_nan=True)

@@ -247,7 +247,7 @@ def test_each_group_and_each_optimizer_climbs_at_its_own_ratio():
     assert sweep.optimizer == "SGD, Adam"
 
 
-def test_a_rate_that_is_a_tensor_is_filled_in_place():
+def test_a_rate_that_is_a_tensor_is_filled_as_it_is():
     loop = seeded(LOOPS["tensor rate"])
     tensor = loop.optimizers[0].param_groups[0]["lr"]
     sweep = swept(loop)

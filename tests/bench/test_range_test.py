@@ -73,14 +73,14 @@ def test_the_truth_survives_its_file(module):
     assert np.isinf(again.scores).sum() == 5
 
 
-def test_the_window_ends_where_more_than_the_share_is_missed(module):
+def test_the_window_stops_where_more_than_the_share_is_missed(module):
     rates, missed = 10.0 ** np.arange(7), np.array([1.0, 0.9, 0.4, 0.0, 0.3, 0.7, 1.0])
     assert module("runs").window(rates, missed, 0.5) == (10.0, 1e5)
     assert module("runs").window(rates, missed, 0.95) == (1.0, 1e6)
     assert module("runs").window(rates[2:5], missed[2:5], 0.5) == (100.0, 1e4)
 
 
-def test_the_grid_holds_both_ends_and_round_powers(module):
+def test_the_grid_holds_both_limits_and_round_powers(module):
     found = module("runs").grid(0.03, 2.0, 8)
     assert found[0] <= 0.03 < found[1]
     assert found[-2] < 2.0 <= found[-1]

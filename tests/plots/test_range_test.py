@@ -97,7 +97,7 @@ def one(value):
     return Estimate(value, value, value)
 
 
-def test_every_number_of_a_suggestion_is_a_line_told_apart_without_colour():
+def test_every_number_of_a_suggestion_is_a_line_distinct_without_colour():
     sweep = samples.range_test()
     found = replace(samples.suggestion(sweep), lr=one(0.05), base=one(0.002), limit=one(0.6))
     ax = plot_sweep(sweep, found)

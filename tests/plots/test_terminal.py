@@ -122,7 +122,7 @@ def test_the_signs_of_a_grid_stand_at_its_final_losses():
     assert lines[4:] == sorted(lines[4:], reverse=True)
 
 
-def test_what_diverged_or_ends_high_is_at_the_top():
+def test_what_diverged_or_stops_high_is_at_the_top():
     grid = samples.grid()
     grid.held_out[-2] = 1e9
     text = sketch(grid)

@@ -11,6 +11,7 @@ from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import recipe
 from stepsize.rules import Rule
 from stepsize.strategy import Strategy
+from stepsize.theory.range_test import range_test_steps
 
 if TYPE_CHECKING:
     from stepsize.jobs import Runner
@@ -22,7 +23,7 @@ POLICIES = ("constant", "cosine", "one_cycle")
 USUAL = 2
 """Of the usual rules of advice, so many race when none are named."""
 
-RAMP = 4 * 280
+RAMP = 4 * range_test_steps()
 """Replica-steps of a range test, for the progress bar."""
 
 

@@ -124,10 +124,7 @@ def _suggested(name: str, rule: str) -> float:
     from stepsize import jobs, load_task
 
     (chosen,) = arguments.parse_rules([rule])
-    found = jobs.suggest(jobs.range_test(load_task(name), chosen, curvature=False), "constant").lr
-    if found is None:
-        raise BudgetError("the range test has no clear answer, so there is no rate to record at; give one: --peak.")
-    peak = float(f"{found.value:.2g}")
+    peak = jobs.estimate_rate(load_task(name), chosen, curvature=False)
     click.echo(f"Recording at a rate of {peak:g}, which a range test points to; another: --peak.", err=True)
     return peak
 

@@ -52,12 +52,6 @@ class Window:
                 edges, numbers = np.log(edges), np.where(numbers > 0, np.log(numbers), np.nan)
         return floats((numbers - edges[0]) / (edges[1] - edges[0]))
 
-    def at(self, share: float) -> float:
-        """Return the value that lies at `share`, 0 to 1."""
-        if self.log:
-            return float(self.low * (self.high / self.low) ** share)
-        return self.low + share * (self.high - self.low)
-
 
 def parts(sweep: Sweep) -> tuple[RangeTestRecord | None, tuple[RunGrid, ...]]:
     """Return the range test of a search, if it has one, and its grids, the shorter runs first."""

@@ -132,7 +132,9 @@ def test_the_rate_of_a_range_test_alone_has_two_digits_or_is_refused():
     tested = suggest(range_test(task, Momentum(), low=1e-4, high=10.0), "cosine")
     rate = estimate_rate(task, Momentum(), "cosine", low=1e-4, high=10.0)
     assert rate == float(f"{tested.lr.value:.2g}")
-    with pytest.raises(ParameterError, match=r"no rate to go on with: no clear answer: no drop.*it is --lr"):
+    with pytest.raises(
+        ParameterError, match=r"no rate to run at: no clear answer: no drop.*Give one .range-test: --lr"
+    ):
         estimate_rate(quadratic(40, (1e-12, 1e-12)), SGD(), low=1e-3, high=1e-1, widen=False)
 
 
@@ -202,16 +204,16 @@ def test_batches_of_other_sizes_see_as_many_samples(task):
 
 def test_the_best_value_is_named_with_those_that_do_as_well(task):
     sweep = sweep_hyperparameter(task, "momentum", (0.0, 0.5, 0.9), policy=constant(0.05), rule=Momentum(), steps=20)
-    ends = np.array([[1.0, 1.1, 0.9], [0.5, 0.6, 0.4], [0.51, 0.58, 0.42]])
-    found = suggest(replace(sweep, held_out=ends))
+    finals = np.array([[1.0, 1.1, 0.9], [0.5, 0.6, 0.4], [0.51, 0.58, 0.42]])
+    found = suggest(replace(sweep, held_out=finals))
     assert found.lr.value == 0.5
     assert found.reason == "runs of 20 steps end lowest at momentum 0.5; as good, as far as the seeds tell: 0.9"
-    edge = suggest(replace(sweep, held_out=ends[::-1]))
+    edge = suggest(replace(sweep, held_out=finals[::-1]))
     assert edge.warnings == ()
-    assert suggest(replace(sweep, held_out=ends[[1, 2, 0]])).warnings == (
+    assert suggest(replace(sweep, held_out=finals[[1, 2, 0]])).warnings == (
         "the best momentum is at the edge of the values; try some beyond it",
     )
-    assert "the values cannot be told apart on 3 seeds" in suggest(replace(sweep, held_out=ends[[1, 2, 1]])).reason
+    assert "the values cannot be distinguished on 3 seeds" in suggest(replace(sweep, held_out=finals[[1, 2, 1]])).reason
     assert "every run diverged" in suggest(replace(sweep, held_out=np.full((3, 3), np.inf))).reason
 
 

@@ -243,7 +243,7 @@ def test_a_grid_without_a_clear_answer_says_why(finals, reason):
     assert reason in found.reason
 
 
-def test_where_no_run_has_moved_the_validation_loss_the_training_loss_decides():
+def test_where_no_run_has_lowered_the_validation_loss_the_training_loss_decides():
     runs = grid(RATES_OF_GRID, [2.29, 2.25, 2.28, 2.4, 3.0])
     training = replace(runs, losses=parabola(RATES_OF_GRID, 0.02).reshape(-1, 1).astype(np.float32))
     assert suggest(training, horizon=50).lr.value == pytest.approx(0.02, rel=1e-4)

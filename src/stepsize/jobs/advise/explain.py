@@ -19,11 +19,9 @@ from stepsize.jobs.race.budget import undecided
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.text import count
 from stepsize.results import Race, Rung, Standing
+from stepsize.results.race_text import WEAK
 from stepsize.results.sensitivity import CLOSE
 from stepsize.strategy import Strategy, describe_rule
-
-WEAK = 0.3
-"""Below this agreement between two rungs the short runs said little about the long ones."""
 
 MANY = 10
 """Fewer strategies than these, the best of a rung, differ by so little that their order on the next says nothing."""

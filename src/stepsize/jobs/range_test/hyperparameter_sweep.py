@@ -101,7 +101,7 @@ def suggest_value(sweep: HyperparameterSweep) -> Suggestion:
     ties = [i for i in range(len(means)) if i != best and _ties(losses[i], losses[best])]
     if len(ties) == len(means) - 1:
         seeds = count(len(sweep.seeds), "seed")
-        return _nothing(sweep, f"the values cannot be told apart on {seeds}; give more seeds or steps")
+        return _nothing(sweep, f"the values cannot be distinguished on {seeds}; give more seeds or steps")
     values, name = floats(sweep.values), sweep.hyperparameter
     reason = f"runs of {sweep.steps} steps end lowest at {name} {values[best]:g}"
     if ties:

@@ -120,7 +120,7 @@ def estimate_rate(
     suggestion = suggest(range_test(task, rule, **options), policy)
     if suggestion.lr is None:
         raise ParameterError(
-            f"there is no rate to go on with: {suggestion.reason}. Give a rate; on the command line it is --lr."
+            f"there is no rate to run at: {suggestion.reason}. Give one (range-test: --lr, predict: --peak)."
         )
     return float(f"{suggestion.lr.value:.2g}")
 

@@ -185,7 +185,7 @@ def forecasts_table(found: Prediction) -> Grid:
         cells = [f"{value:.4f}" for value in (each.final.value, each.final.low, each.final.high)]
         own = [f"{measured[each.name]:.4f}" if each.name in measured else ""] * bool(measured)
         ranked = place > 0 and math.isfinite(found.error)
-        table.add_row(each.name, *cells, *own, "not told apart" if ranked and each.tied else "")
+        table.add_row(each.name, *cells, *own, "tied with the best" if ranked and each.tied else "")
     return table
 
 

@@ -287,7 +287,7 @@ def test_a_sampler_that_shuffles_in_place_is_put_back():
 
 
 class Noisy(torch.utils.data.Dataset):
-    """Draws a random number for each sample, in the worker."""
+    """Dropout a random number for each sample, in the worker."""
 
     def __len__(self):
         return 8

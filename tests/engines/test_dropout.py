@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from stepsize.engines.dropout import Draws, Keys
+from stepsize.engines.dropout import Dropout, Keys
 
 
 def triple32(x, salt):
@@ -27,7 +27,7 @@ def triple32(x, salt):
 @pytest.mark.parametrize("piece", [0, 3])
 def test_a_mask_is_the_hash_of_key_call_and_place(piece):
     key = Keys([7])(5)[0]
-    with Draws(key, piece):
+    with Dropout(key, piece):
         found = [functional.dropout(torch.ones(40, 25), 0.3) for _ in range(2)]
     for call, mask in enumerate(found, 1 + (piece << 16)):
         first, second = (int(part) % 2**32 for part in key)
@@ -52,7 +52,7 @@ def test_as_many_are_dropped_as_should_be_and_no_two_go_together(p):
     masks = []
     for step in range(3):
         for key in keys(step):
-            with Draws(key):
+            with Dropout(key):
                 masks += [functional.dropout(torch.ones(count, dtype=torch.float64), p) * (1 - p) for _ in range(2)]
     deviations = [(mask - (1 - p)) / math.sqrt(p * (1 - p)) for mask in masks]
     pairs = [(a, b) for i, a in enumerate(deviations) for b in deviations[:i]]
@@ -62,7 +62,7 @@ def test_as_many_are_dropped_as_should_be_and_no_two_go_together(p):
 
 
 def drawn(run, seed=0):
-    with Draws(Keys([seed])(0)[0]):
+    with Dropout(Keys([seed])(0)[0]):
         return run()
 
 
@@ -127,7 +127,7 @@ def test_attention_that_is_mapped_is_torchs_one_by_one(options, shape):
         return functional.scaled_dot_product_attention(q, k, v, **options)
 
     def mapped(q, k, v):
-        with Draws(Keys([0])(0)[0], mapped=True):
+        with Dropout(Keys([0])(0)[0], mapped=True):
             return attend(q, k, v)
 
     with sdpa_kernel(SDPBackend.MATH):
@@ -161,7 +161,7 @@ def test_recurrent_layers_that_can_be_mapped_are_torchs(name, shape):
         return outputs, *states, *torch.autograd.grad(loss, list(layer.parameters()))
 
     expected = run()
-    with Draws(Keys([0])(0)[0], mapped=True):
+    with Dropout(Keys([0])(0)[0], mapped=True):
         found = run()
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
@@ -170,6 +170,6 @@ def test_recurrent_layers_that_can_be_mapped_are_torchs(name, shape):
 def test_packed_sequences_are_left_to_torch():
     layer = nn.GRU(2, 3)
     packed = nn.utils.rnn.pack_sequence([torch.ones(3, 2), torch.ones(2, 2)])
-    with Draws(Keys([0])(0)[0], mapped=True):
+    with Dropout(Keys([0])(0)[0], mapped=True):
         found = layer(packed)[1]
     assert torch.equal(found, layer(packed)[1])

@@ -10,7 +10,7 @@ from stepsize import build_optimizer, drive, load_task
 from stepsize.adapters.torch.optimizers import TWINS
 from stepsize.engines import Ensemble, Loop
 from stepsize.engines.choice import refusal
-from stepsize.engines.dropout import Draws, Keys
+from stepsize.engines.dropout import Dropout, Keys
 from stepsize.policies import one_cycle
 from stepsize.rules import SGD, Adadelta, Adagrad, AdamW, RMSProp, RMSPropMomentum
 from stepsize.strategy import Strategy, Trial
@@ -46,7 +46,7 @@ def alone(task, trial, steps, dtype=torch.float64, **options):
         total = 0.0
         for piece in range(task.accumulate):
             rows = slice(piece * task.batch_size, (piece + 1) * task.batch_size)
-            with Draws(keys(step)[0], piece):
+            with Dropout(keys(step)[0], piece):
                 loss = task.loss(model(x[rows]), y[rows]) / task.accumulate
             loss.backward()
             total += loss.item()

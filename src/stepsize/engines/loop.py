@@ -13,7 +13,7 @@ import torch
 
 from stepsize.adapters.torch.flat_parameters import FlatParameters, Gradients
 from stepsize.engines import base
-from stepsize.engines.dropout import Draws, Keys
+from stepsize.engines.dropout import Dropout, Keys
 from stepsize.engines.inplace.program import Row, Update, rows
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats
@@ -105,7 +105,7 @@ class Loop:
         for piece, (x, y) in enumerate(
             zip(*(torch.split(self._to(part), task.batch_size) for part in batch), strict=True)
         ):
-            with Draws(key, piece):
+            with Dropout(key, piece):
                 loss = task.loss(model(x), y)
             loss = loss / task.accumulate if task.accumulate > 1 else loss
             found = torch.autograd.grad(loss, parameters, allow_unused=True)
@@ -124,7 +124,7 @@ class Loop:
         model.eval()
         with torch.no_grad():
             for piece, (x, y) in enumerate(task.validation_batches(), task.accumulate):
-                with Draws(key, piece):
+                with Dropout(key, piece):
                     total += float(task.judge(model(self._to(x)), self._to(y))) * len(x)
         model.train()
         return total / len(task.validation[0])

@@ -1,9 +1,9 @@
 """The step of a rule in place: its operations, each with an array to write into.
 
-A rule is a formula that returns new arrays, and stays one. `recording` makes a list of operations of it, once; here
-each is told where to write: over an operand that nothing reads any more, at best where its result belongs, else into
-one of a few spare arrays. What is run is Python that `torch.fx` makes of the list, in which every call has an `out=`. A
-rule that cannot be recorded is run as it is, and copied (docs/adr/0013).
+A rule is a formula that returns new arrays, and stays one. `tracing` makes a list of operations of it, once; here
+each gets an array to write into: that of an operand that nothing reads any more, at best the one where its result
+belongs, else one of a few spare arrays. What is run is Python that `torch.fx` makes of the list, in which every call
+has an `out=`. A rule that cannot be recorded is run as it is, and copied (docs/adr/0013).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Update:
 
 
 def kind(values: Floats) -> Any:
-    """Return what a coefficient, (steps, replicas), is to a recording; see `recording.Kinds`."""
+    """Return what a coefficient, (steps, replicas), is to a program; see `tracing.Kinds`."""
     first = float(values.flat[0])
     if first in {0.0, 1.0} and (values == first).all():
         return first
@@ -116,9 +116,10 @@ def compiled(rule: Rule, p: torch.Tensor, slots: Slots, kinds: Kinds, *, apart: 
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
     own = {node: name for node, name in zip(inputs, names, strict=False) if name in homes}
     outputs = _copied(graph, homes, own)
-    places = _Places(graph, dict(zip(outputs[::-1], homes[::-1], strict=True)), own)
+    # Where two outputs are one node, the first home is its own: reversed, since the last entry of a dict wins.
+    arrays_of = _Allocation(graph, dict(zip(outputs[::-1], homes[::-1], strict=True)), own)
     new = fx.Graph()
-    arguments = [*names, *(f"c{i}" for i in range(len(kinds))), "into", *places.spares]
+    arguments = [*names, *(f"c{i}" for i in range(len(kinds))), "into", *arrays_of.spares]
     arrays = {name: new.placeholder(name) for name in arguments}
     now = {node: arrays[name] for node, name in zip(inputs, arguments, strict=False)}
     for node in calls(graph):
@@ -126,64 +127,67 @@ def compiled(rule: Rule, p: torch.Tensor, slots: Slots, kinds: Kinds, *, apart: 
             now[node] = new.node_copy(node, now.__getitem__)
             continue
         args, kwargs = fx.map_arg((node.args, node.kwargs), now.__getitem__)
-        now[node] = arrays[places.of[node]]
+        now[node] = arrays[arrays_of.name[node]]
         if node.target not in CONSTANTS:
             new.call_function(WRITES[node.target], args, {**kwargs, "out": now[node]})
     for output, home in zip(outputs, homes, strict=True):
         if now[output] is not arrays[home]:
             new.call_method("copy_", (arrays[home], now[output]))
     new.output(None)
-    return Program(fx.GraphModule({}, new).forward, list(places.spares.values()))
+    return Program(fx.GraphModule({}, new).forward, list(arrays_of.spares.values()))
 
 
 def _copied(graph: fx.Graph, homes: Sequence[str], own: Mapping[fx.Node, str]) -> list[fx.Node]:
     """Return what a step returns, an input that it returns in the place of another as a copy."""
     end = next(node for node in graph.nodes if node.op == "output")
-    found = []
+    outputs = []
     for node, home in zip(end.args[0], homes, strict=True):
         if node.op == "placeholder" and own.get(node) != home:
             with graph.inserting_before(end):
                 copy = graph.call_function(torch.clone, (node,))
             copy.meta["like"] = like_of(node)
-            found.append(copy)
+            outputs.append(copy)
         else:
-            found.append(node)
-    end.args = (tuple(found),)
-    return found
+            outputs.append(node)
+    end.args = (tuple(outputs),)
+    return outputs
 
 
-class _Places:
-    """In which array each result is.
+class _Allocation:
+    """In which array each result is: the registers of a compiler, with arrays for registers.
 
-    of: the name of the array, by operation. spares: by name, what an array beside the given ones is like, and the
+    name: of the array, by operation. spares: by name, what an array beside the given ones is like, and the
     constant in it, if any.
 
     homes: where what a step returns belongs. own: where an input is that may be overwritten after its last use.
     """
 
     def __init__(self, graph: fx.Graph, homes: dict[fx.Node, str], own: Mapping[fx.Node, str]) -> None:
-        self.of = dict(own)
+        self.name = dict(own)
         self.spares: dict[str, tuple[torch.Tensor, float | None]] = {}
         self._homes = homes
         last = {read: node for node in graph.nodes for read in node.all_input_nodes}
+        # An input's array is free from the start where nothing reads it, such as an array beside the parameters.
         self._free = set(homes.values()) - {name for node, name in own.items() if node in last}
         for node in calls(graph):
             if like_of(node) is None:
                 continue
             if node.target in CONSTANTS:
-                self.of[node] = self._spare(node, CONSTANTS[node.target])
+                self.name[node] = self._spare(node, CONSTANTS[node.target])
                 continue
-            ending = [read for read in node.all_input_nodes if last[read] is node and self._ends(read)]
-            self.of[node] = self._chosen(node, [self.of[read] for read in ending if _same(read, node)])
-            self._free |= {self.of[read] for read in ending}
-            self._free.discard(self.of[node])
+            spent = [read for read in node.all_input_nodes if last[read] is node and self._reusable(read)]
+            self.name[node] = self._chosen(node, [self.name[read] for read in spent if _same(read, node)])
+            self._free |= {self.name[read] for read in spent}
+            self._free.discard(self.name[node])
 
-    def _ends(self, read: fx.Node) -> bool:
+    def _reusable(self, read: fx.Node) -> bool:
         """Whether the array of `read` is free after its last use: not that of a constant or a gradient."""
-        return read in self.of and read.target not in CONSTANTS
+        return read in self.name and read.target not in CONSTANTS
 
     def _chosen(self, node: fx.Node, ready: list[str]) -> str:
         """Return an array for the result of `node`; `ready` are those of operands that are read for the last time."""
+        # A result that lands at home at once saves the copy at the end. While its home is still read, it may go into a
+        # spare array alone: another home would be taken from the result that belongs there.
         home = self._homes.get(node)
         if home is not None and (home in self._free or home in ready):
             return home

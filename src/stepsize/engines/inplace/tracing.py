@@ -2,7 +2,7 @@
 
 `torch.fx` records what the formula does; each operation knows a tensor that is like its result, on the device "meta",
 which has a shape and a dtype and no values, or None where the result is a number. Everything here is about what is
-computed, nothing about where it is written; that is `inplace`.
+computed, nothing about where it is written; that is `program` (docs/adr/0013).
 """
 
 from __future__ import annotations
@@ -57,14 +57,16 @@ def record(rule: Rule, p: torch.Tensor, slots: Slots, kinds: Kinds) -> fx.Graph 
         return fx.Proxy(node, tracer)
 
     like = _empty(p)
-    given = symbol("p", like), symbol("g", like), tuple(symbol("slot", _empty(slot)) for slot in slots)
+    arrays = symbol("p", like), symbol("g", like), tuple(symbol("slot", _empty(slot)) for slot in slots)
     c = {name: symbol(name, like[:, :1] if kind == "column" else None) for name, kind in kinds.items()}
     try:
-        new, after = rule.step(*given, c, torch)
-        graph.output(tuple(each.node for each in (new, *after)))
+        new, after = rule.step(*arrays, c, torch)
+        graph.output(tuple(proxy.node for proxy in (new, *after)))
         _infer(graph)
     except Exception:  # noqa: BLE001  (whatever the formula cannot do with symbols, it can do with arrays, or says it there)
         return None
+    # The order matters: a number before a tensor is rewritten first, so that the known factors and the fusion see one
+    # form; a term that falls away is then not fused into the sum that it leaves.
     fixed = {c[name].node: kind for name, kind in kinds.items() if kind in (0.0, 1.0)}
     for change in (_plain, lambda node: _known(node, fixed), _fused):
         for node in list(graph.nodes):
@@ -89,6 +91,7 @@ def like_of(value: Any) -> torch.Tensor | None:
 
 
 def _empty(tensor: torch.Tensor) -> torch.Tensor:
+    # Two rows stand for any number: what has a row for each replica then differs in shape from what all of them share.
     return torch.empty(2, *tensor.shape[1:], dtype=tensor.dtype, device="meta")
 
 
@@ -100,7 +103,7 @@ def _infer(graph: fx.Graph) -> None:
 
     for node in graph.nodes:
         if node.op == "call_function":
-            tensors = any(like_of(each) is not None for each in node.all_input_nodes)
+            tensors = any(like_of(read) is not None for read in node.all_input_nodes)
             args, kwargs = fx.map_arg((node.args, node.kwargs), stand_in)
             node.meta["like"] = node.target(*args, **kwargs) if tensors else None
             if node.target in CONSTANTS:
@@ -174,7 +177,7 @@ def _with_product(node: fx.Node, y: fx.Node, x: fx.Node) -> fx.Node | None:
     if x.target is not operator.mul:
         return None
     a, b = _args(x)
-    if _single(b, operator.mul) and all(like_of(each) is not None for each in _args(b)):
+    if _single(b, operator.mul) and all(like_of(factor) is not None for factor in _args(b)):
         c, (a, b) = a, _args(b)
         if like_of(c) is None:
             return _insert(node, torch.addcmul, y, a, b, value=_signed(node, c))
@@ -207,6 +210,6 @@ def _signed(node: fx.Node, number: Any) -> Any:
     """Return a number with the sign that it has in a sum or a difference."""
     if node.target is operator.add or not isinstance(number, fx.Node):
         return number if node.target is operator.add else -number
-    found = _insert(node, operator.neg, number)
-    found.meta["like"] = None
-    return found
+    negated = _insert(node, operator.neg, number)
+    negated.meta["like"] = None
+    return negated

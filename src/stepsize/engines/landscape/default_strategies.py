@@ -32,7 +32,7 @@ def usual(landscape: Landscape) -> tuple[Strategy, ...]:
 def curvature(landscape: Landscape, seed: int = 0) -> float:
     """Return the curvature that nine tenths of the box stay below: the largest eigenvalue of the Hessian, by size.
 
-    It is found by power iteration on differences of the gradient, at the global minima and at places drawn with
+    It is found by power iteration on differences of the gradient, at the global minima and at points drawn with
     `seed`, 256 in all. Where the function is flat nearly everywhere, it is the largest that was found; where it is
     straight, the median slope over it is a hundredth of the box's width.
 
@@ -42,8 +42,8 @@ def curvature(landscape: Landscape, seed: int = 0) -> float:
     """
     source = seeds.generator(seed, "curvature")
     low, high = landscape.box.T
-    places = source.uniform(low, high, (SAMPLES - len(landscape.best), landscape.dimensions))
-    x = torch.from_numpy(np.concatenate([places, landscape.best]))
+    points = source.uniform(low, high, (SAMPLES - len(landscape.best), landscape.dimensions))
+    x = torch.from_numpy(np.concatenate([points, landscape.best]))
     width = float((high - low).min())
     toward = torch.from_numpy(source.standard_normal(tuple(x.shape)))
     size = toward.norm(dim=-1, keepdim=True)

@@ -56,7 +56,7 @@ def descend(
     starts: how many, drawn evenly from the box, or the points themselves, (starts, dimensions).
     steps: of every run (steps, optimizer updates). seed: of the starts and of the noise. watched: how many trajectories
         are recorded. points: at how many steps, at most, more densely at first; twice as many as steps record them all.
-    block: coordinates that are updated at once; it moves speed, not results. progress: told of steps times starts.
+    block: coordinates that are updated at once; it changes speed alone. progress: called with steps times starts.
 
     A trajectory that is not finite any more is frozen at its last finite point, and says when; the others go on.
 
@@ -145,7 +145,7 @@ class _Run:
             _Block(plan, rule, self._update, first, first + height) for first in range(0, len(plan.x), height)
         ]
         self.due = np.unique(np.round(np.linspace(0, 1, plan.points) ** 2 * plan.steps).astype(np.int64))
-        self._paths = [self._look()]
+        self._paths = [self._snapshot()]
 
     def all(self, progress: base.Progress | None) -> None:
         """Make all steps, a chunk at a time."""
@@ -155,21 +155,21 @@ class _Run:
             stop = min(start + base.CHUNK, steps)
             table = base.coefficients([trial], start, stop)
             self._update.expect(table, first.x, first.slots)
-            each = rows(table, first.x)
+            coefficients = rows(table, first.x)
             edges = [start, *self.due[(self.due > start) & (self.due < stop)].tolist(), stop]
             for begin, end in pairwise(edges):
-                self._advance(each[begin - start : end - start], begin)
+                self._advance(coefficients[begin - start : end - start], begin)
                 if end in self.due:
-                    self._paths.append(self._look())
+                    self._paths.append(self._snapshot())
                 if progress is not None:
                     progress((end - begin) * len(self._plan.x))
 
-    def _advance(self, each: Sequence[Row], start: int) -> None:
+    def _advance(self, coefficients: Sequence[Row], start: int) -> None:
         with torch.no_grad(), _one_thread():
             for block in self._blocks:
-                block.advance(each, start)
+                block.advance(coefficients, start)
 
-    def _look(self) -> Floats:
+    def _snapshot(self) -> Floats:
         return self._joined("weights")[: self._plan.watched]
 
     def _joined(self, name: str) -> NDArray:
@@ -204,7 +204,7 @@ class _Run:
 class _Block:
     """Some rows of the starts: their points, their slots, and what is noted of each.
 
-    first, stop: the places of its rows among all starts. x: the points, (rows, dimensions); slots: the rule's.
+    first, stop: its rows among all starts. x: the points, (rows, dimensions); slots: the rule's.
     """
 
     def __init__(self, plan: _Plan, rule: Rule, update: Update, first: int, stop: int) -> None:
@@ -249,7 +249,9 @@ class _Block:
     def _keep(self, step: int) -> None:
         """Hold the new points inside the walls, and put the last one that was finite where one is not."""
         x = self._other
-        if not math.isfinite(x.sum().item()):  # one number tells that all is well, or that rows have to be looked at
+        if not math.isfinite(
+            x.sum().item()
+        ):  # one sum says that all is well, or that rows have to be searched: a check of every row would cost more
             lost = ~x.isfinite().all(-1)
             self.died_at.masked_fill_(lost & (self.died_at < 0), step)
             self._dead = (self.died_at >= 0).unsqueeze(-1)

@@ -20,8 +20,8 @@ TURN = 0.3
 FIRST, LONGEST, SHORTEST = 1e-3, 1e-2, 1e-8
 """The length of the first step, of the longest and of the last, over the narrowest width of the box."""
 
-LOOK, CLOSE = 20, 0.05
-"""After how many steps a local minimum is looked for, and how close it has to be, over the radius of the global one."""
+CHECK, CLOSE = 20, 0.05
+"""Steps between two checks for a local minimum, and how close it has to be, over the radius of the global one."""
 
 EVALUATIONS = 3000
 """How many gradients of one point are asked for before its basin counts as unknown."""
@@ -35,28 +35,28 @@ def basins(landscape: Landscape, points: Floats, evaluations: int = EVALUATIONS)
 
     Watch out: in a curved valley much flatter than its walls are steep the steps stay short, and a budget may not do.
     """
-    found = np.full(len(points), UNKNOWN)
+    basin = np.full(len(points), UNKNOWN)
     rows = np.flatnonzero(np.isfinite(points).all(axis=1))
     if landscape.unimodal:
-        found[rows] = 0
-        return found
+        basin[rows] = 0
+        return basin
     with torch.no_grad():
         walk = _Walk(landscape, torch.from_numpy(points[rows]))
         for turn in range(evaluations):
             there, stuck, lost = walk.arrived(), walk.stuck(), walk.lost()
-            if turn % LOOK == 0:
+            if turn % CHECK == 0:
                 there = there | torch.from_numpy(landscape.nearest(walk.x.numpy(), CLOSE) >= 0)
             done = (there | stuck | lost).numpy()
             if done.any():
-                ends = walk.x.numpy()
-                ended = (there | stuck).numpy() & ~lost.numpy()
-                found[rows[ended]] = landscape.nearest(ends[ended])
+                last = walk.x.numpy()
+                settled = (there | stuck).numpy() & ~lost.numpy()
+                basin[rows[settled]] = landscape.nearest(last[settled])
                 rows = rows[~done]
                 walk.keep(torch.from_numpy(~done))
             if not len(rows):
                 break
             walk.step()
-    return found
+    return basin
 
 
 class _Walk:

@@ -25,7 +25,7 @@ def dropped(
 ) -> torch.Tensor:  # fmt: skip
     """Attend with weights that went through `drop`; the other arguments are torch's."""
     if enable_gqa:
-        key, value = (each.repeat_interleave(query.shape[-3] // each.shape[-3], -3) for each in (key, value))
+        key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
     scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
     if is_causal:
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
@@ -42,8 +42,8 @@ def together(
     """Attend under `vmap`: with the replicas as more of the batch, where there is one, and no mask."""
     dims = {query.dim(), key.dim(), value.dim()}
     if attn_mask is None and dims <= {3, 4} and len(dims) == 1:
-        found: torch.Tensor = _Together.apply(query, key, value, options)  # type: ignore[no-untyped-call]  # torch's
-        return found
+        attended: torch.Tensor = _Together.apply(query, key, value, options)  # type: ignore[no-untyped-call]  # torch's
+        return attended
     return scaled_dot_product_attention(query, key, value, attn_mask, **options)
 
 
@@ -60,13 +60,15 @@ class _Together(Function):
         """Keep nothing: no gradient of `forward` itself is asked for."""
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, *given: Any) -> tuple[torch.Tensor, int]:
+    def vmap(info: Any, in_dims: Any, *inputs: Any) -> tuple[torch.Tensor, int]:
         """Attend with what is mapped over in front of the batch."""
-        *tensors, options = given
+        *tensors, options = inputs
         folded = [
             (x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)).flatten(0, 1)
             for x, dim in zip(tensors, in_dims, strict=False)
         ]
+        # `Replicas` allows the plain kernel alone, for what vmap would map by itself; what runs here is not mapped any
+        # more, and its gradient is autograd's own, so the fused kernels are back.
         with sdpa_kernel(KERNELS):
             out = scaled_dot_product_attention(*folded, **options)
         return out.view(info.batch_size, -1, *out.shape[1:]), 0

@@ -59,16 +59,16 @@ def _direction(advance: Advance, x: torch.Tensor, state: Tensors, weights: Seque
 
 def _layers(advance: Advance, args: Sequence[Any], drop: Callable[[torch.Tensor], torch.Tensor]) -> Tensors:
     """Run all layers; `drop` is applied between them."""
-    x, given, parameters, biased, layers, _, _, both, batch_first = args
-    states = given if isinstance(given, tuple | list) else (given,)
+    x, initial, parameters, biased, layers, _, _, both, batch_first = args
+    states = initial if isinstance(initial, tuple | list) else (initial,)
     ways = 2 if both else 1
-    each = len(parameters) // (layers * ways)
+    tensors = len(parameters) // (layers * ways)  # of one layer in one direction
     x = x.transpose(0, 1) if batch_first else x
     last = []
     for layer in range(layers):
         outputs = []
         for row in range(layer * ways, (layer + 1) * ways):
-            weights = list(parameters[row * each : (row + 1) * each])
+            weights = list(parameters[row * tensors : (row + 1) * tensors])
             if not biased:
                 weights[2:2] = [None, None]
             weights += [None] * (5 - len(weights))
@@ -85,8 +85,8 @@ def _cell(advance: Advance, x: torch.Tensor, state: Any, *weights: Any) -> Any:
     """Run one step of a cell; the arguments are those of `torch.lstm_cell` and its like."""
     w_ih, w_hh, b_ih, b_hh = weights
     several = isinstance(state, tuple | list)
-    found = advance(linear(x, w_ih, b_ih), tuple(state) if several else (state,), w_hh, b_hh, None)
-    return found if several else found[0]
+    after = advance(linear(x, w_ih, b_ih), tuple(state) if several else (state,), w_hh, b_hh, None)
+    return after if several else after[0]
 
 
 LAYERS: dict[str, Callable[..., Tensors]] = {name: partial(_layers, advance) for name, advance in ADVANCES.items()}

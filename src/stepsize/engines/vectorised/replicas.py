@@ -12,7 +12,7 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stepsize.adapters.torch.flat_parameters import FlatParameters
-from stepsize.engines.dropout import Draws, Keys
+from stepsize.engines.dropout import Dropout, Keys
 from stepsize.problems import Task
 
 Tensors = dict[str, torch.Tensor]
@@ -63,17 +63,17 @@ class Replicas:
         self, parameters: Tensors, buffers: Tensors, key: torch.Tensor, piece: int, batch: Batch, *, of: Measure
     ) -> tuple[torch.Tensor, Tensors]:
         x, y = batch
-        with Draws(key, piece, mapped=True):
+        with Dropout(key, piece, mapped=True):
             outputs = functional_call(self._model, {**parameters, **buffers}, (x,))
             return of(outputs, y).reshape(()), buffers
 
     def batch(self, step: int) -> Batch:
         """Return the batch of each replica at `step`, (replicas, batch, ...)."""
-        epoch, place = divmod(step, self._task.batches_per_epoch)
+        epoch, index = divmod(step, self._task.batches_per_epoch)
         if self._epoch is None or self._epoch[0] != epoch:
             orders = np.stack([self._task.order(epoch, seed) for seed in self._seeds])
             self._epoch = epoch, torch.from_numpy(orders).to(self._device)
-        rows = self._epoch[1][:, place]
+        rows = self._epoch[1][:, index]
         x, y = (data[rows][self._seed_of] for data in self._data)
         return x, y
 
@@ -90,8 +90,9 @@ class Replicas:
             with sdpa_kernel(SDPBackend.MATH):
                 losses, self.buffers = self._train(leaves, self.buffers, key, piece, batch)
                 losses = losses / self._task.accumulate if self._task.accumulate > 1 else losses
-                found = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
-            for part, slope in zip(self._tensors(self._gradient).values(), found, strict=True):
+                # The sum over replicas has each one's own gradient in its own row: no replica's loss knows another's.
+                slopes = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
+            for part, slope in zip(self._tensors(self._gradient).values(), slopes, strict=True):
                 part.add_(slope) if piece else part.copy_(slope)
             total = total + losses.detach()
         return self._gradient, total

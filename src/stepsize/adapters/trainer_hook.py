@@ -1,19 +1,7 @@
 """A policy in somebody else's training loop: what the callback of any trainer needs.
 
-An adapter is a subclass of `TrainerHook` and of the trainer's own callback class, whose events call it::
-
-    class PolicyCallback(TrainerHook, toy.Callback):
-        def on_fit_start(self, trainer):
-            self.begin([trainer.optimizer], trainer.max_steps)      # a driver for each optimizer, at the saved step
-
-        def on_evaluate(self, trainer, metrics):
-            self.notify(metrics)                                    # what the feedback listens to
-
-        def on_fit_end(self, trainer):
-            self.finish()
-
-`state_dict` and `load_state_dict` are there for the trainer's checkpoint. Where the optimizer is none of torch's, as in
-optax and Keras, the framework counts the updates itself, and there is nothing to hook.
+CONTRIBUTING.md shows an adapter for a trainer. Where the optimizer is none of torch's, as in optax and Keras, the
+framework counts the updates itself, and there is nothing to hook.
 """
 
 from __future__ import annotations
@@ -32,6 +20,10 @@ from stepsize.schedules.base import whole_steps
 
 class TrainerHook:
     """Drives the optimizers of a training that a trainer runs: horizon, feedback, log and state.
+
+    An adapter is a subclass of this and of the trainer's own callback, whose events call `begin([optimizer], steps)`
+    when training begins, `notify(metrics)` after an evaluation, and `finish()`. The trainer's checkpoint keeps
+    `state_dict()`.
 
     policy: one policy, or a list with one for each optimizer.
     steps: the horizon, optimizer updates, or one for each optimizer; by default what the trainer says of its run.

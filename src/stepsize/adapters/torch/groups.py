@@ -66,35 +66,29 @@ def applicable(optimizer: torch.optim.Optimizer, policy: Policy) -> Policy:
 
 def kind(group: Group, name: str) -> tuple[str, int]:
     """Return the key under which `group` has `name`, and what it has there."""
-    if _in_betas(group, name):
-        pair = name == MOMENTUM and len(group[BETAS]) == 2 and not isinstance(group[BETAS][0], torch.Tensor)
+    key, index = _slot(group, name)
+    if index is not None:
+        pair = index == 0 and len(group[BETAS]) == 2 and not isinstance(group[BETAS][0], torch.Tensor)
         return (BETAS, PAIR) if pair else (name, OTHER)
-    key = _key(group, name)
     return key, TENSOR if isinstance(group[key], torch.Tensor) else NUMBER
 
 
 def read(group: Mapping[str, Any], name: str) -> float:
     """Return the value of `name` in a group, or in an optimizer's defaults."""
-    if _in_betas(group, name):
-        return float(group[BETAS][_beta(name)])
-    return float(group[_key(group, name)])
+    key, index = _slot(group, name)
+    return float(group[key] if index is None else group[key][index])
 
 
 def write(group: Group, name: str, value: float) -> None:
     """Set `name` in a group; a tensor is filled in place, so a compiled or captured update sees the new value."""
-    if _in_betas(group, name):
-        betas, index = list(group[BETAS]), _beta(name)
-        if isinstance(betas[index], torch.Tensor):
-            betas[index].fill_(value)
-        else:
-            betas[index] = value
-            group[BETAS] = tuple(betas)
-        return
-    key = _key(group, name)
-    if isinstance(group[key], torch.Tensor):
-        group[key].fill_(value)
-    else:
+    key, index = _slot(group, name)
+    held = group[key] if index is None else group[key][index]
+    if isinstance(held, torch.Tensor):
+        held.fill_(value)
+    elif index is None:
         group[key] = value
+    else:
+        group[key] = (*group[key][:index], value, *group[key][index + 1 :])
 
 
 def in_force(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, float]:
@@ -106,16 +100,11 @@ def in_force(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, fl
     return {f"{name}/{label}": read(group, name) for name in names for label, group in zip(labels, groups, strict=True)}
 
 
-def _in_betas(group: Mapping[str, Any], name: str) -> bool:
-    return BETAS in group and name in (MOMENTUM, "beta2")
-
-
-def _beta(name: str) -> int:
-    return 0 if name == MOMENTUM else 1
-
-
-def _key(group: Mapping[str, Any], name: str) -> str:
-    return "eps" if name == "epsilon" and "eps" in group else name
+def _slot(group: Mapping[str, Any], name: str) -> tuple[str, int | None]:
+    """Return the key under which a group has `name`, and its index there, if it is one of the betas."""
+    if BETAS in group and name in (MOMENTUM, "beta2"):
+        return BETAS, int(name != MOMENTUM)
+    return "eps" if name == "epsilon" and "eps" in group else name, None
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Explode(Callback):
         self.infinite = infinite
 
     def after_loss(self):
-        if self.learn.train_iter + 5 * self.learn.epoch in self.infinite:
+        if self.learn.train_iter in self.infinite:
             self.learn.loss_grad = self.learn.loss_grad * float("inf")
 
 

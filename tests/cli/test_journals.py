@@ -1,5 +1,6 @@
 """What the command line says about a journal: another driver, an earlier version, a task that has changed."""
 
+import json
 import os
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_options_that_do_not_go_together_are_refused(refused, options, said):
 def test_a_race_with_limits_runs_in_a_worker_process(stepsize):
     done = stepsize(*RACE, "0.01,0.1", "--time-limit", "60", "--memory-limit", "3", "--json")
     assert done.code == 0
-    assert '; in 1 worker process"' in done.out
+    assert json.loads(done.out)["value"]["executor"] == "in 1 worker process"
 
 
 def test_workers_are_a_number_or_auto(refused):

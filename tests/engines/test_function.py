@@ -414,7 +414,7 @@ def test_it_runs_in_worker_processes(file):
     apart = race(given, field(0.01, 0.1), seeds=(0, 1), runner=runner)
     runner.close()
     assert apart.standings == alone.standings
-    assert apart.engine.endswith("in 2 worker processes")
+    assert apart.executor == "in 2 worker processes"
 
 
 def test_it_can_be_given_other_steps():

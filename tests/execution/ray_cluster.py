@@ -100,7 +100,7 @@ def main(file, log):
             "ends": pool.ends,
             "killed": pool.killed,
             "failed": len(runner.failures),
-            "engine": record.engine,
+            "executor": record.executor,
             "bad": {trial.strategy.name: reason for trial, reason in failing.failures.items()},
         }
     finally:

@@ -82,7 +82,7 @@ def test_a_batch_that_is_lost_is_run_again_whole(task, whole, times):
     assert sorted(executor.runs) == [(0, 1, 2)] * (1 + times) + [(3, 4, 5)]
     assert updates == 6 * STEPS
     assert runner.failures == {}
-    assert runner.why.endswith("; on a stage")
+    assert runner.executor.label == "on a stage"
 
 
 def test_a_bad_trial_is_found_and_takes_no_other_with_it(task, whole, tmp_path):
@@ -194,7 +194,7 @@ def test_workers_are_taken_where_they_pay(task, monkeypatch):
     runner = Runner(task, engine=Ensemble(2), workers="auto")
     curves = runner.run("stage", trials(8), STEPS)
     assert made == [2]
-    assert runner.why == f"{Ensemble(2).label}: as asked; on a stage"
+    assert (runner.why, runner.executor.label) == (f"{Ensemble(2).label}: as asked", "on a stage")
     assert np.isfinite(curves.final).all()
 
 

@@ -36,7 +36,7 @@ def test_a_worker_and_a_node_die_and_the_standings_are_those_of_one_process(tmp_
     assert found["same"]
     assert found["losses"]
     assert found["failed"] == 0
-    assert "; on the Ray cluster at " in found["engine"]
+    assert found["executor"].startswith("on the Ray cluster at ")
     assert list(found["bad"]) == ["SGD Constant 1e+09"]
     assert "ArithmeticError: far out" in found["bad"]["SGD Constant 1e+09"]
     assert found["left"] == 0

@@ -89,7 +89,7 @@ def test_the_standings_are_those_of_one_process(pool):
     ]  # fmt: skip
     assert records[0].standings == records[1].standings
     np.testing.assert_array_equal(records[0].curves.losses, records[1].curves.losses)
-    assert records[1].engine.endswith("; in 2 worker processes")
+    assert records[1].executor == "in 2 worker processes"
     assert sum(told) == 2 * 9 * STEPS
 
 

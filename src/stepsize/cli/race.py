@@ -213,5 +213,5 @@ def show_race(record: Race, made: Sequence[Path]) -> None:
     console.print(standings_table(record))
     for sentence in record.sentences:
         console.print(sentence, markup=False, soft_wrap=True)
-    console.print(f"Cost: {record.cost:.1f} full trainings. {record.engine}.", markup=False, soft_wrap=True)
+    console.print(f"Cost: {record.cost:.1f} full trainings. {record.computed_by}.", markup=False, soft_wrap=True)
     output.name_files(made)

@@ -39,9 +39,9 @@ def sharpness(
 
     Raises TaskError as `Objective` does, and ParameterError for a preconditioner of another length, or not above 0.
 
-    Watch out: batch norm has its running statistics fixed here, unless told otherwise, which is another function than
-    the one that is trained: a bias in front of it has a curvature here, and none in training. Compare with a rate
-    through `stepsize.theory.largest_stable_rate`, which is no rate to train with.
+    Watch out: batch norm has its running statistics fixed here, unless `batch_statistics` is on, which is another
+    function than the one that is trained: a bias in front of it has a curvature here, and none in training. Compare
+    with a rate through `stepsize.theory.largest_stable_rate`, which is no rate to train with.
 
     Source: [cohen2021gradient, app. F]; [pearlmutter1994fast].
 

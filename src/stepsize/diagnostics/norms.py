@@ -27,7 +27,7 @@ def record_norms(
 ) -> Norms:  # fmt: skip
     """Run `trial` on `task` for `steps` updates, and return the norms of its gradients.
 
-    dtype: of the parameters. progress: told of every update. Once the run has diverged the norms are NaN.
+    dtype: of the parameters. progress: called after every update. Once the run has diverged the norms are NaN.
     """
     sums: list[tuple[float, float]] = []
 

@@ -14,17 +14,17 @@ def cores() -> int:
 
 def available() -> float:
     """Bytes of RAM that are available, within the limit of a container where there is one; infinity if unreadable."""
-    found = [float("inf")]
-    words = _words("/proc/meminfo")
-    if "MemAvailable:" in words:  # with what the system only caches; in kB
-        found.append(1024.0 * int(words[words.index("MemAvailable:") + 1]))
-    limit, used = (_words(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    limits = [float("inf")]
+    tokens = _tokens("/proc/meminfo")
+    if "MemAvailable:" in tokens:  # with what the system only caches; in kB
+        limits.append(1024.0 * int(tokens[tokens.index("MemAvailable:") + 1]))
+    limit, used = (_tokens(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     if limit and used and limit[0].isdigit():
-        found.append(max(0.0, float(limit[0]) - float(used[0])))
-    return min(found)
+        limits.append(max(0.0, float(limit[0]) - float(used[0])))
+    return min(limits)
 
 
-def _words(path: str) -> list[str]:
+def _tokens(path: str) -> list[str]:
     try:
         return Path(path).read_text(encoding="ascii").split()
     except OSError:

@@ -1,4 +1,4 @@
-"""The lock of a journal: one process at a time writes it, and another is told which."""
+"""The lock of a journal: one process at a time writes it, and another learns which."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class RayPool:
 
     @property
     def free(self) -> int:
-        """How many more waves the nodes that live have room for."""
+        """How many more batches the nodes that live have room for."""
         with self._asked():
             there = self._ray.cluster_resources()
         room = min(there.get(kind, 0.0) // amount for kind, amount in self._wants.items() if amount)

@@ -94,8 +94,8 @@ class Runner:
 
     @property
     def why(self) -> str:
-        """Which engine runs, why, and where, in one line."""
-        return "; ".join(filter(None, (str(self._choice), self.executor.label)))
+        """Which engine runs, and why, in one line; where it runs is `executor.label`."""
+        return str(self._choice)
 
     def on(self, task: Trainable) -> Runner:
         """Return a runner of another task, with the same engine, workers, journal and listener."""

@@ -117,7 +117,7 @@ def _origin(advice: Advice) -> Facts:
             ("Seeds of the runs", ", ".join(map(str, seeds))),
             ("Versions", ", ".join(f"{name} {version}" for name, version in versions) or formatting.NONE),
             ("Hardware", dict(advice.versions).get(MACHINE, formatting.NONE)),
-            ("Engine", advice.final.engine or formatting.NONE),
+            ("Engine", advice.final.computed_by or formatting.NONE),
             ("Cost", formatting.trainings(advice.cost)),
             ("Wall time", formatting.duration(advice.seconds)),
             *([("Command", advice.command)] if advice.command else []),

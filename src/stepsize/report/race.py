@@ -41,7 +41,7 @@ def race_article(race: Race) -> Article:
                 ("Scored by", {"last": "the last iterate", "best": "the best checkpoint"}[race.selection]),
                 ("Cost, tuning included", formatting.trainings(race.cost)),
                 ("Wall time", formatting.duration(race.seconds)),
-                ("Engine", race.engine or formatting.NONE),
+                ("Engine", race.computed_by or formatting.NONE),
             )
         ),
         sections=(

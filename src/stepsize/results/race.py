@@ -101,7 +101,8 @@ class Race(Spec):
     curves: the full record of the last rung.
     agreement: Kendall's tau between the order of each earlier rung and the first at the full horizon, or the last
         rung, for one at the full horizon; over the strategies that ran in both.
-    cost: in full trainings, of everything, tuning included. engine: which, and why. seconds: wall time.
+    cost: in full trainings, of everything, tuning included. engine: how the trials were computed, and why so.
+    executor: where they ran; "" for the process of the race. seconds: wall time.
     view: what a rung below the full horizon ran. selection: what a run is scored by.
     tuned: how many of the first rungs chose the rates, on seeds of their own; 0 when the rates were given.
     looks: how often more seeds were added until the leaders separated.
@@ -124,6 +125,12 @@ class Race(Spec):
     tuned: int = 0
     looks: int = 0
     scored: str = "validation loss"
+    executor: str = ""
+
+    @property
+    def computed_by(self) -> str:
+        """How the trials were computed, and where, in one line."""
+        return "; ".join(filter(None, (self.engine, self.executor)))
 
     @property
     def best(self) -> Strategy:

@@ -86,7 +86,7 @@ def descend(
         run.all(progress)
     return Descent(
         landscape, noise, steps, seed, tuple(run.strategy for run in runs), x, basins(landscape, x),
-        np.stack([run.ends for run in runs]), np.stack([run.basins for run in runs]),
+        np.stack([run.last for run in runs]), np.stack([run.basins for run in runs]),
         np.stack([run.entered for run in runs]), np.stack([run.died_at for run in runs]),
         runs[0].due, np.stack([run.paths for run in runs]), time.perf_counter() - began,
     )  # fmt: skip
@@ -181,14 +181,14 @@ class _Run:
         return np.stack(self._paths)
 
     @property
-    def ends(self) -> Floats:
+    def last(self) -> Floats:
         """The last points, (starts, dimensions)."""
         return self._joined("weights")
 
     @property
     def basins(self) -> NDArray:
         """The basin of each end, (starts,)."""
-        return np.where(self.died_at < 0, basins(self._plan.landscape, self.ends), UNKNOWN)
+        return np.where(self.died_at < 0, basins(self._plan.landscape, self.last), UNKNOWN)
 
     @property
     def entered(self) -> NDArray:

@@ -103,7 +103,7 @@ def race(
     return Race(
         task.source or task.name, horizon, tuple(done), places, climb.curves,
         tuple(kendall(rung, _judge(rung, done)) for rung in done[:-1]), climb.cost, runner.why, climb.seconds,
-        view, selection, len(tuning), looks, task.scored,
+        view, selection, len(tuning), looks, task.scored, runner.executor.label,
     )  # fmt: skip
 
 

@@ -24,14 +24,14 @@ from stepsize.rules import Rule
 from stepsize.strategy import Strategy, round_rate
 
 EDGES = 3
-"""How many rates are added to a fan whose best is at an edge, at most."""
+"""How many rates are added to a grid whose best is at an edge, at most."""
 
 
 @dataclass(frozen=True)
 class Depth:
     """How a rule is probed.
 
-    ramp: steps of its ramp. lengths: of the fans, rising (steps, optimizer updates). seeds: paired.
+    ramp: steps of its ramp. lengths: of the grids, rising (steps, optimizer updates). seeds: paired.
     """
 
     ramp: int
@@ -40,7 +40,7 @@ class Depth:
 
     @property
     def updates(self) -> int:
-        """What it costs, in updates, when no fan has to look further."""
+        """What it costs, in updates, when no grid has to go further."""
         return len(self.seeds) * (self.ramp + 3 * sum(self.lengths))
 
 
@@ -48,8 +48,8 @@ class Depth:
 class Probe:
     """What was found of one rule.
 
-    sweep: the last fan, with what led to it. found: what it suggests for its own policy at the full horizon.
-    score: the mean validation loss that the best run of the last fan ended with; inf when none is known.
+    sweep: the last grid, with what led to it. found: what it suggests for its own policy at the full horizon.
+    score: the mean validation loss that the best run of the last grid ended with; inf when none is known.
     """
 
     rule: Rule
@@ -73,12 +73,12 @@ class Probe:
 
     @property
     def fallback(self) -> float:
-        """The rate to begin with where the probe has no clear answer: the best of its fan, or the rule's own."""
+        """The rate to begin with where the probe has no clear answer: the best of its grid, or the rule's own."""
         return best_of(self.sweep) if isinstance(self.sweep, RateGrid) and math.isfinite(self.score) else self.rule.lr
 
 
 def probe(runner: Runner, rule: Rule, policies: Sequence[str], depth: Depth, horizon: int) -> Probe:
-    """Return what a ramp and fans of `depth` say of `rule`, for runs of `horizon` steps."""
+    """Return what a range test and grids of `depth` say of `rule`, for runs of `horizon` steps."""
     name = probe_of(rule, policies)
     policy = normalise_policy(name, rule)
     record: RangeTestRecord | None = None

@@ -24,7 +24,7 @@ LEAST_RAMP = 70
 """The shortest ramp, where a quarter of the horizon is shorter still: ten steps a decade."""
 
 SHORT, HALF, PROBED = 4, 2, 8
-"""The first rung runs a quarter of the horizon, the second a half; the first fan of a probe an eighth."""
+"""The first rung runs a quarter of the horizon, the second a half; the first grid of a pilot run an eighth."""
 
 FOR_PROBES = 0.25
 """The share of a budget that deep probes may cost; where they cost more, the probes are shallow."""
@@ -88,7 +88,7 @@ class Plan:
 
 
 def probing(budget: float, rules: int, horizon: int, seed: int) -> Depth:
-    """Return how deep `rules` are probed: by fans of an eighth and of a quarter of the horizon, or the first alone."""
+    """Return how deep `rules` are tried: by grids of an eighth and of a quarter of the horizon, or the first alone."""
     ramp = max(LEAST_RAMP, min(range_test_steps(), horizon // SHORT))
     first = max(LEAST_RUN, horizon // PROBED)
     lengths = (first, max(2 * first, horizon // SHORT))

@@ -9,7 +9,7 @@ import torch
 from stepsize import Policy, Task
 from stepsize.adapters.torch import RuleOptimizer, build_optimizer, torch_arguments
 from stepsize.engines import Ensemble
-from stepsize.jobs import find_rate, race
+from stepsize.jobs import find_rate, race, suggest
 from stepsize.jobs.advise.search_space import policies_of
 from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.jobs.refine import norm_of
@@ -81,7 +81,7 @@ def test_it_is_searched(task):
     engine = Ensemble()
     own = find_rate(task, SGD(), "linear_to_zero", seeds=(0,), engine=engine)
     found = find_rate(task, Tenfold(), "linear_to_zero", seeds=(0,), engine=engine)
-    assert own.suggestion.lr.value / found.suggestion.lr.value == pytest.approx(10, rel=0.3)
+    assert suggest(own).lr.value / suggest(found).lr.value == pytest.approx(10, rel=0.3)
 
 
 def test_it_is_raced(task):

@@ -43,7 +43,7 @@ STARTS, FRESH, STEPS = 300, 1000, 300
 
 def convex() -> Axes:
     """Draw plain gradient descent on a parabola, and on Rastrigin's function in one dimension."""
-    panels = style.panels(1, 2, PAIR)
+    panels = style.panels(2, 2, PAIR)
     cases: tuple[tuple[Landscape, float, Sequence[float], str], ...] = (
         (Ellipsoid(1), 0.1, (-4.5, -2.0, 3.0, 4.6), "Convex: every start leads to the one minimum"),
         (Rastrigin(1), 1e-3, (-4.3, -1.7, 0.4, 2.6, 4.45), "Not convex: the start decides which minimum"),
@@ -80,7 +80,7 @@ def _plain(rule: Rule, rate: float) -> Strategy:
 
 def _at_work(landscape: Landscape, pair: Sequence[Strategy], start: Sequence[float], what: What) -> list[Axes]:
     """Return two panels: where the strategies go from `start` in 100 updates, and how far each coordinate moves."""
-    panels = style.panels(1, 2, PAIR)
+    panels = style.panels(2, 2, PAIR)
     found = descend(landscape, pair, starts=np.array([start]), steps=100, points=201)
     plot_routes(found, ax=panels[0])
     plot_coordinates(found, what, ax=panels[1])
@@ -90,7 +90,7 @@ def _at_work(landscape: Landscape, pair: Sequence[Strategy], start: Sequence[flo
 
 def escape() -> Axes:
     """Draw who gets to Rastrigin's global minimum with exact gradients, and with noisy ones."""
-    panels = style.panels(1, 2, (5.4, 4.6))
+    panels = style.panels(2, 2, (5.4, 4.6))
     cases = ((None, "Exact gradients: RMSProp escapes most often"), (Gaussian(NOISE), "Noisy gradients: another order"))
     for ax, (noise, title) in zip(panels, cases, strict=True):
         chosen = [best_rate(Rastrigin(), rule, policy, noise) for rule, policy in TRIED]

@@ -26,7 +26,7 @@ def decays() -> Axes:
 
 def cycles() -> Axes:
     """Draw the three cyclical policies side by side, on one scale."""
-    panels = style.panels(1, 3, (3.5, 3.0), sharey=True)
+    panels = style.panels(3, 3, (3.5, 3.0), sharey=True)
     titles = (
         "triangular: every peak is the same",
         "triangular2: half as high each time",
@@ -41,7 +41,7 @@ def cycles() -> Axes:
 
 def one_cycles() -> Axes:
     """Draw 1cycle as the libraries have it, and as its author ran it."""
-    panels = style.panels(1, 2, (5.2, 3.4))
+    panels = style.panels(2, 2, (5.2, 3.4))
     named = {"The libraries' 1cycle: a cosine up, a cosine down": one_cycle(1.0),
              "The author's: straight up and down, then a rest": smith_one_cycle(1.0)}  # fmt: skip
     for ax, (title, policy) in zip(panels, named.items(), strict=True):

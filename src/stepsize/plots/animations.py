@@ -18,6 +18,9 @@ ENDINGS = ("gif", "webp")
 FRAME = 80
 """How long a frame is shown, in milliseconds; the last one is shown fifteen times as long."""
 
+PANEL = (3.4, 3.3)
+"""The size of one panel, in inches."""
+
 DPI, EVERY = 100, 2
 """The sharpness, in points an inch, and which of the recorded steps are shown: every second, and so the last one."""
 
@@ -73,20 +76,14 @@ def _frames(descent: Descent) -> list[Any]:
 def _stage(descent: Descent) -> tuple[Any, list[Any]]:
     """Return the canvas and its panels, with the ground and the minima drawn."""
     count = len(descent.strategies)
-    columns = min(count, 4)
-    rows = -(-count // columns)
-    size = (3.4 * columns, 3.3 * rows + 0.4)
-    figure = need("matplotlib.figure").Figure(figsize=size, layout="constrained", facecolor="white", dpi=DPI)
-    canvas = need("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for ax in grid[count:]:
-        ax.remove()
+    grid = style.panels(count, min(count, 4), PANEL, room=0.4, dpi=DPI)
+    canvas = need("matplotlib.backends.backend_agg").FigureCanvasAgg(grid[0].figure)
     labels = ("step", "x") if descent.landscape.dimensions == 1 else ("x1", "x2")
-    for ax, strategy in zip(grid, descent.strategies, strict=False):
+    for ax, strategy in zip(grid, descent.strategies, strict=True):
         ground(ax, descent)
         mark_minima(ax, descent)
         frame(ax, descent)
         style.dress(ax, title=style.short(strategy.name, 30), x=labels[0], y=labels[1])
         ax.grid(visible=False)
-    figure.suptitle(name(descent), x=0.005, ha="left", fontsize=style.TEXT, color=style.INK)
-    return canvas, grid[:count]
+    canvas.figure.suptitle(name(descent), x=0.005, ha="left", fontsize=style.TEXT, color=style.INK)
+    return canvas, grid

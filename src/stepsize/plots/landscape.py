@@ -161,7 +161,8 @@ def plot_arrivals(descent: Descent, ax: Axes | None = None) -> Axes:
         half = descent.outcomes[index].time.mean
         if np.isfinite(half):
             ax.plot([max(half, 0.8)], [0.5], "o", color=color, markersize=7, markeredgecolor="white", zorder=4)
-    _log_steps(ax)
+    style.log_rates(ax)
+    ax.xaxis.set_major_formatter(need("matplotlib.ticker").FuncFormatter(lambda step, _: style.thousands(round(step))))
     ax.set_xlim(0.8, max(descent.steps, 2))
     ax.set_ylim(bottom=0.0)
     ax.yaxis.set_major_formatter(need("matplotlib.ticker").PercentFormatter(1.0))
@@ -173,13 +174,6 @@ def plot_arrivals(descent: Descent, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _log_steps(ax: Axes) -> None:
-    """Put steps on a logarithmic x axis, with whole numbers."""
-    ticker = need("matplotlib.ticker")
-    style.log_rates(ax)
-    ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: style.thousands(round(value))))
-
-
 def side_by_side(descent: Descent, draw: Callable[..., Axes], *, flow: bool = False) -> list[Axes]:
     """Draw one panel a strategy in one figure, and return their Axes.
 
@@ -187,15 +181,10 @@ def side_by_side(descent: Descent, draw: Callable[..., Axes], *, flow: bool = Fa
     """
     panels: list[int | None] = [*([None] if flow else []), *range(len(descent.strategies))]
     columns = len(panels) if len(panels) <= 3 else -(-len(panels) // 2) if len(panels) <= 6 else 4
-    rows = -(-len(panels) // columns)
-    size = (PANEL[0] * columns, PANEL[1] * rows + 0.5)
-    figure = need("matplotlib.figure").Figure(figsize=size, layout="constrained", facecolor="white")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for ax in grid[len(panels) :]:
-        ax.remove()
-    found = [draw(descent, panel, ax) for panel, ax in zip(panels, grid, strict=False)]
-    (basin_key if draw is plot_basins else path_key)(found, descent)
-    return found
+    grid = style.panels(len(panels), columns, PANEL, room=0.5)
+    drawn = [draw(descent, panel, ax) for panel, ax in zip(panels, grid, strict=True)]
+    (_add_basin_key if draw is plot_basins else _add_path_key)(drawn, descent)
+    return drawn
 
 
 def name(descent: Descent) -> str:
@@ -313,7 +302,7 @@ def _shades(descent: Descent) -> tuple[Any, Any]:
     return shades, need("matplotlib.colors").LogNorm(float(above.min()), float(above.max()))
 
 
-def path_key(panels: list[Axes], descent: Descent) -> None:
+def _add_path_key(panels: list[Axes], descent: Descent) -> None:
     """Say below the panels what marks and ground mean."""
     where = "darker ground is lower; contours evenly spaced in log(f - f_min)"
     if descent.landscape.dimensions > 2:
@@ -326,7 +315,7 @@ def path_key(panels: list[Axes], descent: Descent) -> None:
     _key(panels, list(known.values()), list(known), f"{name(descent)}; {where}")
 
 
-def basin_key(panels: list[Axes], descent: Descent) -> None:
+def _add_basin_key(panels: list[Axes], descent: Descent) -> None:
     """Say below the panels what the colours of the basins mean."""
     if descent.landscape.dimensions == 1:
         _key(panels, [], [], f"{name(descent)}: where each start ended; red: minima")

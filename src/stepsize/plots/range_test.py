@@ -41,7 +41,7 @@ def plot_search(sweep: Sweep, suggestion: Suggestion | None = None) -> Axes:
     record, grids = range_test_data.parts(sweep)
     if record is None or not grids:
         return plot_sweep(sweep, suggestion)
-    panels = style.panels(1, 2, SIZE)
+    panels = style.panels(2, 2, SIZE)
     _draw(panels[0], record, suggestion)
     draw_grids(panels[1], grids, suggestion)
     style.entitle(panels[1], grid_title(grids[-1], suggestion))

@@ -45,11 +45,20 @@ def axes(ax: Any, size: tuple[float, float] = WIDE) -> Axes:
     return figure.add_subplot()  # type: ignore[no-any-return]  # matplotlib types its Axes loosely
 
 
-def panels(rows: int, columns: int, size: tuple[float, float], **options: Any) -> list[Axes]:
-    """Return the axes of a new figure, row by row, each about `size` inches; options: of matplotlib's `subplots`."""
-    whole = (size[0] * columns, size[1] * rows)
-    figure = need("matplotlib.figure").Figure(figsize=whole, layout="constrained", facecolor="white")
-    return figure.subplots(rows, columns, squeeze=False, **options).ravel().tolist()  # type: ignore[no-any-return]  # matplotlib types its Axes loosely
+def panels(
+    count: int, columns: int, size: tuple[float, float], *, room: float = 0.0, dpi: float | None = None, **options: Any
+) -> list[Axes]:
+    """Return `count` axes of a new figure, row by row in so many columns, each about `size` inches.
+
+    room: above or below them, in inches. options: of matplotlib's `subplots`.
+    """
+    rows = -(-count // columns)
+    whole = (size[0] * columns, size[1] * rows + room)
+    figure = need("matplotlib.figure").Figure(figsize=whole, layout="constrained", facecolor="white", dpi=dpi)
+    grid: list[Axes] = figure.subplots(rows, columns, squeeze=False, **options).ravel().tolist()
+    for ax in grid[count:]:
+        ax.remove()
+    return grid[:count]
 
 
 def dress(ax: Axes, *, title: str, x: str, y: str, pad: float = 8.0) -> None:
@@ -96,7 +105,8 @@ def log_rates(ax: Axes) -> None:
     ax.set_xscale("log")
     low, high = ax.get_xlim()
     few = math.log10(high / low) < 2.0
-    ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=9))
+    most = 9 if few or ax.figure.bbox.width > 5 * ax.figure.dpi else 5  # numbers of a small picture would touch
+    ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=most))
     ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: rate(value)))
     ax.xaxis.set_minor_formatter(ticker.NullFormatter())
 

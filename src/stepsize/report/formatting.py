@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from stepsize.kernel import text
 from stepsize.plots.style import rate, thousands
 from stepsize.policies import Policy
 from stepsize.results import Interval
@@ -70,8 +71,8 @@ def heading(text: str) -> str:
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number and its noun: "1 step", "3 steps", "2 strategies"."""
-    return f"{thousands(number)} {noun if number == 1 else plural or noun + 's'}"
+    """Return a number, with thin spaces between its thousands, and its noun: "1 step", "12 000 steps"."""
+    return text.count(number, noun, plural).replace(str(number), thousands(number), 1)
 
 
 def trainings(cost: float) -> str:

@@ -85,7 +85,7 @@ def test_the_standings_are_those_of_one_process(pool):
             task_of("task"), field(0.01, 0.02, 0.03), steps=STEPS,
             runner=Runner(task_of("task"), engine=threes(), progress=lambda stage, done: told.append(done), **options),
         )
-        for options in ({}, {"pool": pool})
+        for options in ({}, {"executor": pool})
     ]  # fmt: skip
     assert records[0].standings == records[1].standings
     np.testing.assert_array_equal(records[0].curves.losses, records[1].curves.losses)

@@ -53,8 +53,7 @@ Momentum, where a policy moves it, is the dashed red one, with its own scale at 
 
 `stepsize show NAME` draws any of them in the terminal, `stepsize show NAME NAME --plot x.png` several in one picture.
 A length is `500` (steps, optimizer updates), a share of the run such as `"30%"`, or `"rest"`.
-The JSON is what `stepsize.save` writes inside its envelope `{{"stepsize": 1, "value": ...}}`;
-`stepsize list --schema` prints its JSON Schema for your editor.
+The JSON is what `stepsize.save` writes inside its envelope `{{"stepsize": 1, "value": ...}}`.
 """
 
 

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from stepsize import rules
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.errors import ParameterError, check_name, suggestion
 from stepsize.kernel.spec import NonNegative, Spec
 from stepsize.kernel.text import tell_apart
 from stepsize.policies import LR, Policy, recipe
@@ -61,8 +61,6 @@ class Strategy(Spec):
     >>> Strategy(AdamW(), cosine(0.01)).name
     'AdamW Cosine 0.01'
     """
-
-    noun: ClassVar[str] = "strategy"
 
     rule: Rule
     policy: Policy
@@ -173,8 +171,7 @@ def find_rule(name: str) -> Rule:
     """Return the rule called `name` with its defaults, or raise ParameterError with the near miss."""
     kinds = {kind: value for kind, value in vars(rules).items() if isinstance(value, type) and issubclass(value, Rule)}
     known = {kind: value for kind, value in kinds.items() if not getattr(value, "__abstractmethods__", None)}
-    if name not in known:
-        raise ParameterError(f"no rule is called {name!r}. {suggestion(name, known)}")
+    check_name(name, known, "rule")
     return known[name]()
 
 
@@ -219,8 +216,6 @@ def distinguish(strategies: Iterable[Strategy]) -> list[Strategy]:
 @dataclass(frozen=True)
 class Trial(Spec):
     """A strategy with a seed, which decides the initial weights and the batches: trials of one seed are paired."""
-
-    noun: ClassVar[str] = "trial"
 
     strategy: Strategy
     seed: int

@@ -10,7 +10,6 @@ from stepsize import save
 from stepsize.cli.main import cli
 from stepsize.cli.show import bound, named, split
 from stepsize.kernel.errors import LengthError, ParameterError, SpecError
-from stepsize.kernel.schema import json_schema
 from stepsize.policies import RECIPES, Policy, cosine, one_cycle, wsd
 from stepsize.results.io import CATALOGUE, loads
 from stepsize.rules import AdamW
@@ -184,7 +183,3 @@ def test_the_list_names_everything():
 def test_a_source_in_brackets_is_printed():
     assert "[loshchilov2017sgdr]" in listed()
     assert "[loshchilov2017sgdr]" in json.loads(listed("--json"))["policies"]["cosine"]
-
-
-def test_the_schema_is_printed():
-    assert json.loads(listed("--schema")) == json.loads(json.dumps(json_schema(CATALOGUE)))

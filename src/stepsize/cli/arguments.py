@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, ParameterError, check_name
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import Rule
 
@@ -78,8 +78,7 @@ def parse_rules(names: Sequence[str]) -> list[Rule]:
     """Return the rules called `names`, with their defaults; raise ParameterError for a name that no rule has."""
     known = CATALOGUE.of(Rule)
     for name in names:
-        if name not in known:
-            raise ParameterError(f"no rule is called {name!r}. {suggestion(name, known)}")
+        check_name(name, known, "rule")
     return [known[name]() for name in names]
 
 

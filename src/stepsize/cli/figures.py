@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from stepsize.cli import arguments, output, progress
-from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.errors import check_name
 from stepsize.kernel.optional import need
 from stepsize.results.io import write
 
@@ -33,8 +33,7 @@ def figures(*, out: Path, only: tuple[list[str], ...], ending: str) -> None:
 
     names = list(dict.fromkeys(name for group in only for name in group)) or list(FIGURES)
     for name in names:
-        if name not in FIGURES:
-            raise ParameterError(f"no figure is called {name!r}. {suggestion(name, FIGURES)}")
+        check_name(name, FIGURES, "figure")
     files = {name: out / f"{name}.{ending}" for name in names}
     output.check_writable(*files.values())
     with progress.show_progress(len(files)) as tell:

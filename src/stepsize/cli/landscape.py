@@ -19,7 +19,7 @@ import click
 from rich.table import Table
 
 from stepsize.cli import arguments, output, progress
-from stepsize.kernel.errors import ParameterError, SpecError, suggestion
+from stepsize.kernel.errors import ParameterError, SpecError, check_name
 from stepsize.kernel.spec import Spec, hints
 from stepsize.kernel.text import count
 from stepsize.problems.landscapes import Landscape
@@ -134,9 +134,7 @@ def strategy_of(text: str) -> Strategy:
 
 def _kind(name: str, family: type[S]) -> type[S]:
     known = CATALOGUE.of(family)
-    if name not in known:
-        noun = getattr(family, "noun", "value")
-        raise SpecError(f"no {noun} is called {name!r}. {suggestion(name, known)}")
+    check_name(name, known, getattr(family, "noun", "value"), error=SpecError)
     return known[name]
 
 

@@ -1,4 +1,4 @@
-"""`stepsize list`: everything that has a name, and the JSON Schema of the files."""
+"""`stepsize list`: everything that has a name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import click
 from rich.table import Table
 
 from stepsize.cli import output
-from stepsize.kernel.schema import json_schema
 from stepsize.policies import RECIPES
 from stepsize.problems import TASKS
 from stepsize.problems.landscapes import Landscape
@@ -34,12 +33,8 @@ def catalogue() -> dict[str, dict[str, str]]:
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, for machines.")
-@click.option("--schema", is_flag=True, help="Print the JSON Schema of the files, for editors.")
-def listing(*, as_json: bool, schema: bool) -> None:
+def listing(*, as_json: bool) -> None:
     """List the schedules, policies, rules, landscapes and built-in tasks."""
-    if schema:
-        click.echo(json.dumps(json_schema(CATALOGUE), indent=1))
-        return
     found = catalogue()
     if as_json:
         click.echo(json.dumps(found, indent=1))

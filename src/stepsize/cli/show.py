@@ -21,7 +21,7 @@ from rich.table import Table
 
 from stepsize.cli import output
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import ParameterError, SpecError, suggestion
+from stepsize.kernel.errors import ParameterError, SpecError, check_name, suggestion
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Spec, hints
 from stepsize.policies import LR, RECIPES, Policy
@@ -139,8 +139,7 @@ def _fields_of(name: str) -> set[str]:
     if name in RECIPES:
         return set(inspect.signature(RECIPES[name]).parameters)
     kinds = CATALOGUE.of(Schedule)
-    if name not in kinds:
-        raise SpecError(f"no schedule or policy is called {name!r}. {suggestion(name, {*kinds, *RECIPES})}")
+    check_name(name, {*kinds, *RECIPES}, "schedule or policy", error=SpecError)
     return set(hints(kinds[name]))
 
 

@@ -1,18 +1,14 @@
 """A loop in JAX, with optax."""
 
 from stepsize.codegen.script import Framework
-from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
 from stepsize.schedules import Constant
 from stepsize.strategy import Strategy
-
-PARTS = (SGD, Momentum, Nesterov, RMSProp, Adam, AdamW)
-"""The rules that optax has the parts of."""
 
 
 def lacks(strategy: Strategy) -> str:
     """Return what `stepsize.adapters.optax.transformation` cannot make of optax's parts."""
     rule, policy = strategy.rule, strategy.policy
-    if type(rule) not in PARTS or rule.form != type(rule)().form:
+    if rule.core is not rule or rule.facts.optax is None or rule.form != type(rule)().form:
         return f"optax's parts do not make {rule!r}"
     dampening = policy["dampening"] if "dampening" in policy else rule.hyperparameters.get("dampening", 0.0)
     return "" if dampening in (0.0, Constant(0.0)) else "optax has no dampening"

@@ -105,3 +105,20 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
     near = [folded[str(given).lower()]] if str(given).lower() in folded else near
     more = f", and {len(names) - MOST} more (stepsize list)" if len(names) > MOST else ""
     return f"Did you mean {near[0]!r}?" if near else f"Allowed: {', '.join(names[:MOST])}{more}."
+
+
+def check_name(
+    name: object, allowed: Iterable[str], noun: str, *, at: str = "", error: type[StepsizeError] = ParameterError
+) -> None:
+    """Raise `error` where no `noun` is called `name`, with the near miss or all that are allowed.
+
+    at: how the message begins, such as the path of a field.
+
+    >>> check_name("Linar", ["Linear", "Cosine"], "schedule")
+    Traceback (most recent call last):
+    stepsize.kernel.errors.ParameterError: no schedule is called 'Linar'. Did you mean 'Linear'?
+    """
+    names = list(allowed)
+    if name not in names:
+        near = suggestion(name if isinstance(name, str) else "", names)
+        raise error(f"{at}no {noun} is called {brief(name)}. {near}")

@@ -23,6 +23,7 @@ import base64
 import io
 import math
 import numbers
+import re
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -32,7 +33,16 @@ import numpy as np
 import numpy.typing as npt
 
 from stepsize.kernel import length
-from stepsize.kernel.errors import FormatError, LengthError, ParameterError, SpecError, StepsizeError, brief, suggestion
+from stepsize.kernel.errors import (
+    FormatError,
+    LengthError,
+    ParameterError,
+    SpecError,
+    StepsizeError,
+    brief,
+    check_name,
+    suggestion,
+)
 
 FORMAT = 1
 """The version of the JSON format; a reader refuses a newer one."""
@@ -78,8 +88,15 @@ class Spec:
     """
 
     noun: ClassVar[str] = "value"
+    """What errors call it: the name of the class right under `Spec`, in words, unless that says another."""
     former: ClassVar[tuple[str, ...]] = ()
     """Fields that an earlier version wrote, which `decode` leaves out."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Name the families, the classes right under this one; what inherits from them is of their noun."""
+        super().__init_subclass__(**options)
+        if Spec in cls.__bases__ and "noun" not in cls.__dict__:
+            cls.noun = re.sub(r"(?<!^)(?=[A-Z])", " ", cls.__name__).lower()
 
     def __post_init__(self) -> None:
         """Put every field into its canonical form; then `validate`."""
@@ -260,11 +277,8 @@ class Catalogue:
     def kind(self, name: object, family: type[T], path: str = "$") -> type[T]:
         """Return the kind of `family` called `name`, or raise SpecError with the near miss."""
         allowed = self.of(family)
-        if not isinstance(name, str) or name not in allowed:
-            noun = getattr(family, "noun", "value")
-            near = suggestion(name if isinstance(name, str) else "", allowed)
-            raise SpecError(f"at {path}: no {noun} is called {brief(name)}. {near}")
-        return allowed[name]
+        check_name(name, allowed, getattr(family, "noun", "value"), at=f"at {path}: ", error=SpecError)
+        return allowed[str(name)]
 
     def open(self, data: Any, family: type[T]) -> T:
         """Decode `data` out of its envelope, as a value of `family`."""

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number and its noun.
+def thousands(number: int) -> str:
+    """Return a whole number with thin spaces between the thousands, for pictures and pages.
+
+    >>> thousands(1200).replace(chr(0x202F), "_")
+    '1_200'
+    """
+    return f"{number:,}".replace(",", "\u202f")
+
+
+def count(number: int, noun: str, plural: str = "", *, thin: bool = False) -> str:
+    """Return a number and its noun; with thin spaces between the thousands if `thin`.
 
     >>> count(1, "seed"), count(3, "seed"), count(2, "policy", "policies")
     ('1 seed', '3 seeds', '2 policies')
     """
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+    return f"{thousands(number) if thin else number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def tell_apart(names: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.optional import need
+from stepsize.kernel.text import thousands
 from stepsize.plots import style
 from stepsize.plots.landscape import frame, ground, mark_minima, name
 from stepsize.results import Descent
@@ -67,7 +68,7 @@ def _frames(descent: Descent) -> list[Any]:
             one = points.shape[1] == 1
             line.set_data(np.full(len(points), step) if one else points[:, 0], points[:, 0] if one else points[:, 1])
             ax.draw_artist(line)
-        clock.set_text(f"step {style.thousands(step)} of {style.thousands(descent.steps)}")
+        clock.set_text(f"step {thousands(step)} of {thousands(descent.steps)}")
         canvas.figure.draw_artist(clock)
         frames.append(image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
     return frames

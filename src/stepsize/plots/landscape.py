@@ -11,7 +11,7 @@ from stepsize.kernel.arrays import NUMPY, Floats, floats
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import NDArray
-from stepsize.kernel.text import count
+from stepsize.kernel.text import count, thousands
 from stepsize.plots import style
 from stepsize.problems.landscapes import Landscape
 from stepsize.results import Descent
@@ -130,7 +130,7 @@ def plot_rates(descent: Descent, ax: Axes | None = None) -> Axes:
     highest = max(i.high for o in descent.outcomes for i in (o.share, o.escape) if i is not None)
     ax.set_xlim(0, min(1.12, max(1.18 * highest, 0.01)))
     ax.xaxis.set_major_formatter(need("matplotlib.ticker").PercentFormatter(1.0))
-    starts, trapped = style.thousands(len(descent.starts)), style.thousands(int(descent.trapped.sum()))
+    starts, trapped = thousands(len(descent.starts)), thousands(int(descent.trapped.sum()))
     patch = need("matplotlib.patches").Patch
     ax.legend(
         [patch(color=style.BLUE), patch(color=style.ORANGE)],
@@ -162,7 +162,7 @@ def plot_arrivals(descent: Descent, ax: Axes | None = None) -> Axes:
         if np.isfinite(half):
             ax.plot([max(half, 0.8)], [0.5], "o", color=color, markersize=7, markeredgecolor="white", zorder=4)
     style.log_rates(ax)
-    ax.xaxis.set_major_formatter(need("matplotlib.ticker").FuncFormatter(lambda step, _: style.thousands(round(step))))
+    ax.xaxis.set_major_formatter(need("matplotlib.ticker").FuncFormatter(lambda step, _: thousands(round(step))))
     ax.set_xlim(0.8, max(descent.steps, 2))
     ax.set_ylim(bottom=0.0)
     ax.yaxis.set_major_formatter(need("matplotlib.ticker").PercentFormatter(1.0))
@@ -268,7 +268,7 @@ def frame(ax: Axes, descent: Descent) -> None:
     low, high = descent.landscape.box[:, 0] - room, descent.landscape.box[:, 1] + room
     if descent.landscape.dimensions == 1:
         ax.set_xscale("symlog", linthresh=1)
-        ax.xaxis.set_major_formatter(need("matplotlib.ticker").FuncFormatter(lambda v, _: style.thousands(round(v))))
+        ax.xaxis.set_major_formatter(need("matplotlib.ticker").FuncFormatter(lambda v, _: thousands(round(v))))
         ax.set_xlim(0, descent.steps)
         ax.set_ylim(low[0], high[0])
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
+from stepsize.kernel.text import thousands
 from stepsize.plots import style
 from stepsize.results import Forecast, LossCurve, Prediction, Refinement
 
@@ -33,7 +34,7 @@ def plot_refinement(found: Refinement, ax: Axes | None = None) -> Axes:
         ax.plot(steps, found.original, "--", color=style.ORANGE, linewidth=1.8, label=label)
     ax.plot(steps, found.shape, color=style.BLUE, linewidth=2.2, label="refined")
     ax.set_ylim(0.0, 1.05)
-    style.dress(ax, title=f"Refined over {style.thousands(found.steps)} steps", x="step", y="rate over its peak")
+    style.dress(ax, title=f"Refined over {thousands(found.steps)} steps", x="step", y="rate over its peak")
     style.legend(ax)
     return ax
 

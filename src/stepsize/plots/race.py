@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stepsize.kernel.text import thousands
 from stepsize.plots import style
 from stepsize.plots.series import Graph, Series
 from stepsize.results import Race, Sensitivity, Standing
@@ -87,7 +88,7 @@ def plot_sensitivity(race: Race, ax: Axes | None = None) -> Axes:
     for series, each in zip(graph.series, families, strict=True):
         _family(ax, series, each)
     style.log_rates(ax)
-    steps = style.thousands(race.widest.steps)
+    steps = thousands(race.widest.steps)
     style.dress(ax, title=f"How much the peak rate matters, after {steps} steps", x=graph.x, y=graph.y)
     style.frame_losses(ax, graph)
     if families:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
+from stepsize.kernel.text import thousands
 from stepsize.plots import style
 from stepsize.policies import LR
 from stepsize.results import Estimate, RangeTestRecord, RateGrid, RunGrid, Suggestion, Sweep
@@ -103,7 +104,7 @@ def loss_before(grid: RunGrid) -> float | None:
 def grid_labels(grids: tuple[RunGrid, ...]) -> list[str]:
     """Return what grids are called: the length of their runs, and their loss where it is not that of the last grid."""
     other = [f", {loss_name(grid)}" * (grid.by_training_loss != grids[-1].by_training_loss) for grid in grids]
-    return [f"{style.thousands(grid.steps)} steps{name}" for grid, name in zip(grids, other, strict=True)]
+    return [f"{thousands(grid.steps)} steps{name}" for grid, name in zip(grids, other, strict=True)]
 
 
 def loss_name(grid: RunGrid) -> str:

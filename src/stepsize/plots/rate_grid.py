@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stepsize.kernel.text import thousands
 from stepsize.plots import range_test_data, rate_markers, style
 from stepsize.plots.range_test_data import Window
 from stepsize.policies import LR
@@ -102,7 +103,7 @@ def _above(grid: RunGrid, losses: Window) -> np.ndarray:
 def grid_title(grid: RunGrid, suggestion: Suggestion | None) -> str:
     """Return what a grid says, in short."""
     if suggestion is None:
-        return f"{grid.title}: where runs of {style.thousands(grid.steps)} steps end"
+        return f"{grid.title}: where runs of {thousands(grid.steps)} steps end"
     if suggestion.lr is None:
         return f"{grid.title}: no clear answer"
     what = "" if grid.swept == LR else f"{grid.swept.replace('_', ' ')} of "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stepsize.kernel.text import count
+from stepsize.kernel.text import count, thousands
 from stepsize.plots import style
 from stepsize.results import Race, Rung
 from stepsize.results.race_text import percent
@@ -90,7 +90,7 @@ def _line(ax: Axes, tables: list[dict[str, int]], name: str, color: str, dash: s
 
 
 def _label(rung: Rung) -> str:
-    return f"{style.thousands(rung.steps)} steps\n{count(len(rung.seeds), 'seed')}"
+    return f"{thousands(rung.steps)} steps\n{count(len(rung.seeds), 'seed')}"
 
 
 def _legend(ax: Axes, named: list[str]) -> None:

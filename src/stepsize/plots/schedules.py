@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stepsize.kernel.arrays import Floats
+from stepsize.kernel.text import thousands
 from stepsize.plots import style
 from stepsize.policies import LR, Policy
 from stepsize.schedules import Schedule
@@ -35,7 +36,7 @@ def plot_schedule(schedule: Schedule, steps: int | None = None, ax: Axes | None 
     ax.plot(x, y, color=style.BLUE, linewidth=2)
     ax.set_ylim(bottom=min(0.0, float(y.min())))
     run = _length(schedule, steps)
-    style.dress(ax, title=f"{schedule.outline} over {style.thousands(run)} steps", x="step", y="value")
+    style.dress(ax, title=f"{schedule.outline} over {thousands(run)} steps", x="step", y="value")
     return ax
 
 
@@ -50,7 +51,7 @@ def plot_policy(policy: Policy, steps: int | None = None, ax: Axes | None = None
     x, y = _samples(policy[name], steps)
     (line,) = ax.plot(x, y, color=style.BLUE, linewidth=2, label=name)
     ax.set_ylim(0.0, _top(y))
-    title = f"{policy[name].outline} over {style.thousands(_length(policy[name], steps))} steps"
+    title = f"{policy[name].outline} over {thousands(_length(policy[name], steps))} steps"
     style.dress(ax, title=title, x="step", y=name)
     ax.yaxis.label.set_color(line.get_color())
     if MOMENTUM in policy and name != MOMENTUM:
@@ -72,7 +73,7 @@ def plot_schedules(named: Mapping[str, Policy], steps: int, ax: Axes | None = No
         top = max(top, _top(y))
     ax.set_ylim(0.0, top or 1.0)
     count = f"{len(named)} learning rates" if len(named) != 1 else "One learning rate"
-    style.dress(ax, title=f"{count} over {style.thousands(steps)} steps", x="step", y=LR)
+    style.dress(ax, title=f"{count} over {thousands(steps)} steps", x="step", y=LR)
     if named:
         style.legend(ax)
     return ax

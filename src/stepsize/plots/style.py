@@ -162,15 +162,6 @@ def rate(value: float, digits: int = 3) -> str:
     return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 
-def thousands(steps: int) -> str:
-    """Return a count with thin spaces between the thousands.
-
-    >>> thousands(1200).replace(chr(0x202F), "_")
-    '1_200'
-    """
-    return f"{steps:,}".replace(",", "\u202f")
-
-
 def binned(values: Any, most: int = FINEST) -> tuple[Floats, Floats]:
     """Return the means of at most `most` equal bins, and where they lie.
 

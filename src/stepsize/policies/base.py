@@ -6,7 +6,7 @@ import keyword
 import numbers
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +37,6 @@ class Policy(Spec):
     [0.9, 0.9]
     """
 
-    noun: ClassVar[str] = "policy"
     schedules: tuple[tuple[str, Schedule], ...]
 
     def __init__(self, /, **schedules: Schedule | float) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.errors import check_name
 from stepsize.policies.base import Policy
 from stepsize.policies.cycles import (
     exp_range,
@@ -102,6 +102,5 @@ RECIPES: dict[str, Recipe] = {
 
 def recipe(name: str) -> Recipe:
     """Return the recipe called `name`, or raise ParameterError with the near miss."""
-    if name not in RECIPES:
-        raise ParameterError(f"no policy is called {name!r}. {suggestion(name, RECIPES)}")
+    check_name(name, RECIPES, "policy")
     return RECIPES[name]

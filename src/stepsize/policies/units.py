@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from stepsize.kernel import length
 from stepsize.kernel.errors import LengthError, brief
@@ -44,7 +44,6 @@ class Clock(Spec):
     6
     """
 
-    noun: ClassVar[str] = "clock"
     batches_per_epoch: Count | None = None
     batch_size: Count | None = None
     tokens_per_sample: Count | None = None

@@ -29,7 +29,6 @@ class Noise(Spec, ABC):
     multiplies: whether the noise is multiplied by the gradient before it is added.
     """
 
-    noun: ClassVar[str] = "noise"
     multiplies: ClassVar[bool] = False
 
     scale: NonNegative = 1.0

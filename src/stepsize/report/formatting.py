@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 
 from stepsize.kernel import text
-from stepsize.plots.style import rate, thousands
+from stepsize.plots.style import rate
 from stepsize.policies import Policy
 from stepsize.results import Interval
 from stepsize.schedules import Chain, Constant, Cycle, Scaled, Schedule, Segment, Staircase, Sum
 
 NAMES = {"lr": "Learning rate", "momentum": "Momentum", "weight_decay": "Weight decay"}
+count = partial(text.count, thin=True)
 NONE = "—"
 """What stands where there is no number."""
 
@@ -68,11 +70,6 @@ def steps(interval: Interval, most: int) -> str:
 def heading(text: str) -> str:
     """Return `text` with a capital letter."""
     return text[:1].upper() + text[1:]
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number, with thin spaces between its thousands, and its noun: "1 step", "12 000 steps"."""
-    return text.count(number, noun, plural).replace(str(number), thousands(number), 1)
 
 
 def trainings(cost: float) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from stepsize.kernel.text import thousands
 from stepsize.plots import plot_arrivals, plot_basins, plot_paths, plot_rates, side_by_side
 from stepsize.plots.landscape import name
-from stepsize.plots.style import thousands
 from stepsize.report import formatting, race
 from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Section, Table
 from stepsize.report.pictures import draw

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from stepsize.kernel.text import thousands
 from stepsize.plots import plot_chances, plot_curves, plot_policy, plot_race, plot_rungs, plot_sensitivity
 from stepsize.plots.curves import learning_graph
 from stepsize.plots.race import sensitivity_graph, standings_graph
-from stepsize.plots.style import entitle, rate, short, thousands
+from stepsize.plots.style import entitle, rate, short
 from stepsize.report import formatting
 from stepsize.report.charts import chart_json
 from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Points, Section, Table

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from stepsize.kernel.text import thousands
 from stepsize.plots import plot_rate_grid, plot_sweep
 from stepsize.plots.range_test_data import loss_name, parts
-from stepsize.plots.style import rate, thousands
+from stepsize.plots.style import rate
 from stepsize.policies import LR
 from stepsize.report import formatting
 from stepsize.report.parts import Article, Block, Code, Facts, Picture, Points, Section

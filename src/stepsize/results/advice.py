@@ -36,7 +36,6 @@ class Advice(Spec):
         of rules that were not even tried alone, and of policies that ran with no rule.
     """
 
-    noun: ClassVar[str] = "advice"
     former: ClassVar[tuple[str, ...]] = ("code",)
 
     task: str

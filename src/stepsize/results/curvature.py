@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from stepsize.kernel.spec import Score, Spec
 
@@ -16,8 +15,6 @@ class Sharpness(Spec):
     products: of the Hessian with a vector. gradients: what they cost, in gradient evaluations over all batches.
     method: how the products were made. converged: whether the residual is as small as was asked.
     """
-
-    noun: ClassVar[str] = "sharpness"
 
     value: Score
     residual: Score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +34,6 @@ class Outcome(Spec):
     trapped, diverged: how many starts.
     """
 
-    noun: ClassVar[str] = "outcome"
-
     strategy: Strategy
     share: Interval
     escape: Interval | None
@@ -60,8 +58,6 @@ class Descent(Spec):
 
     A basin is the index of a minimum of the landscape, ELSEWHERE (-1) or UNKNOWN (-2); it is where gradient flow leads.
     """
-
-    noun: ClassVar[str] = "descent"
 
     landscape: Landscape
     noise: Noise | None

@@ -28,8 +28,6 @@ class LossCurve(Spec):
     losses: there, (points,), above 0.
     """
 
-    noun: ClassVar[str] = "loss curve"
-
     name: str
     rates: np.ndarray = field(repr=False)
     at: np.ndarray = field(repr=False)
@@ -80,8 +78,6 @@ class Forecast(Spec):
     tied: whether it cannot be told from the schedule that is predicted best.
     """
 
-    noun: ClassVar[str] = "forecast"
-
     name: str
     policy: Policy = field(repr=False)
     at: np.ndarray = field(repr=False)
@@ -101,8 +97,6 @@ class Prediction(Spec):
         where there is no such run. Schedules that lie closer are not ranked.
     verdict: which schedule is best, or why none is. warnings: sentences.
     """
-
-    noun: ClassVar[str] = "prediction"
 
     name: str
     steps: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,8 +26,6 @@ Selection = Literal["last", "best"]
 class Interval(Spec):
     """A mean with its 95 % interval: of the mean, or of one more run where the docstring says so."""
 
-    noun: ClassVar[str] = "interval"
-
     mean: Score
     low: Score
     high: Score
@@ -47,8 +45,6 @@ class Rung(Spec):
         rung that is retimed moves them).
     seeds: the paired seeds. scores: validation losses, (strategies, seeds) float64; inf where a run diverged.
     """
-
-    noun: ClassVar[str] = "rung"
 
     steps: int
     strategies: tuple[Strategy, ...]
@@ -80,8 +76,6 @@ class Standing(Spec):
     decay: the sum of rate times weight decay over the run; 0 for a rule without weight decay.
     """
 
-    noun: ClassVar[str] = "standing"
-
     strategy: Strategy
     score: Interval
     behind: Interval | None
@@ -108,8 +102,6 @@ class Race(Spec):
     looks: how often more seeds were added until the leaders separated.
     scored: what a score is: the validation loss, or a metric of the task, negative where it is to be large.
     """
-
-    noun: ClassVar[str] = "race"
 
     task: str
     steps: int

@@ -38,8 +38,6 @@ class Sweep(Spec, ABC):
     horizon: how long one full training is (optimizer updates); None when not known.
     """
 
-    noun: ClassVar[str] = "sweep"
-
     task: str
     rule: Rule | None
     losses: np.ndarray = field(repr=False)  # any dtype; the shape is in the docstring
@@ -222,8 +220,6 @@ def _infinite(losses: np.ndarray) -> Floats:
 class Estimate(Spec):
     """A rate with its spread over seeds: the median, and the smallest and largest of the seeds."""
 
-    noun: ClassVar[str] = "estimate"
-
     value: Score
     low: Score
     high: Score
@@ -252,8 +248,6 @@ class Suggestion(Spec):
         known.
     limit: the largest stable rate by the curvature of the initial weights. warnings: sentences.
     """
-
-    noun: ClassVar[str] = "suggestion"
 
     clear: bool
     reason: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,8 +33,6 @@ class Refinement(Spec):
         peaks; None when they were not raced.
     warnings: sentences.
     """
-
-    noun: ClassVar[str] = "refinement"
 
     name: str
     steps: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -31,8 +31,6 @@ class Sensitivity(Spec):
     at_least: whether an end of the grid is among them, so that the family may bear more than was tried.
     edge: the end of the grid that the best rate lies at, "lowest" or "highest"; "" inside, or for a single rate.
     """
-
-    noun: ClassVar[str] = "sensitivity"
 
     family: str
     strategy: Strategy

@@ -98,7 +98,6 @@ class Rule(Spec, ABC):
     Raises ParameterError for a rule without one of the two.
     """
 
-    noun: ClassVar[str] = "rule"
     slots: ClassVar[tuple[str, ...]] = ()
     takes_loss: ClassVar[bool] = False
     per_tensor: ClassVar[bool] = False

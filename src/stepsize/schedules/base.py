@@ -42,7 +42,6 @@ MSG_UNBOUND = (
 class Schedule(Spec, ABC):
     """A hyperparameter as a pure function of the step."""
 
-    noun: ClassVar[str] = "schedule"
     __array_ufunc__: ClassVar[None] = (
         None  # so that `np.float32(0.1) * schedule` asks __rmul__ and makes no object array
     )

@@ -16,7 +16,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from stepsize.kernel import arrays
 from stepsize.kernel.arrays import Array
@@ -32,8 +32,6 @@ Most = Annotated[float, Bound("a number of at least 1", low=1)]
 
 class Feedback(Spec, ABC):
     """A multiplier that follows a metric, as a pure state machine."""
-
-    noun: ClassVar[str] = "feedback"
 
     @abstractmethod
     def init(self, like: Array = 0.0) -> Any:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, ParameterError, check_name, suggestion
 from stepsize.policies import LR, Policy
 from stepsize.results import Estimate, Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.prediction import TAIL
@@ -122,8 +122,7 @@ def apart(first: Forecast, second: Forecast, error: float) -> bool:
 
 def _laws(names: Sequence[str] | None) -> list[Law]:
     for name in names or ():
-        if name not in LAWS:
-            raise ParameterError(f"no law is called {name!r}. {suggestion(name, LAWS)}")
+        check_name(name, LAWS, "law")
     chosen = [LAWS[name] for name in (LAWS if names is None else dict.fromkeys(names))]
     if not chosen:
         raise ParameterError(f"a prediction needs at least one law. {suggestion('', LAWS)}")

@@ -20,7 +20,7 @@ from stepsize.jobs.paired_statistics import CONFIDENCE, kendall, standings
 from stepsize.jobs.race.budget import Budget, alpha_of, fitting, more_seeds, undecided
 from stepsize.jobs.race.rungs import RungPlan, best_rates, checked, on_rung, runnable, survivors
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, ParameterError, check_name
 from stepsize.kernel.text import count
 from stepsize.problems import Trainable
 from stepsize.results import Curves, Race, Rung, Standing
@@ -126,8 +126,7 @@ def _check(entries: Sequence[Strategy], plans: Sequence[RungPlan], horizon: int,
     if not plans or plans[-1].steps != horizon:
         last = plans[-1].steps if plans else 0
         raise ParameterError(f"the last rung must have the full horizon of {horizon} steps, not {last}.")
-    if selection not in SELECTIONS:
-        raise ParameterError(f"no selection is called {selection!r}. {suggestion(selection, SELECTIONS)}")
+    check_name(selection, SELECTIONS, "selection")
 
 
 def affordable(

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 from stepsize.jobs.rescale import BOUND, rescale_to_horizon
-from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, check_name
 from stepsize.kernel.spec import Bound, Spec
 from stepsize.policies import LR, Policy
 from stepsize.results import Rung
@@ -88,9 +88,8 @@ def screening(strategies: int, steps: int, seeds: Sequence[int]) -> list[RungPla
 
 def checked(view: str) -> View:
     """Return `view`, or raise ParameterError with the near miss."""
-    if view not in VIEWS:
-        raise ParameterError(f"no view of a rung is called {view!r}. {suggestion(view, VIEWS)}")
-    return view
+    check_name(view, VIEWS, "view of a rung")
+    return cast("View", view)
 
 
 def on_rung(strategy: Strategy, horizon: int, steps: int, view: View) -> Strategy:

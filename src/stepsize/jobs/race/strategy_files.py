@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stepsize.kernel.errors import FormatError, ParameterError, SpecError, StepsizeError, brief, suggestion
+from stepsize.kernel.errors import FormatError, ParameterError, SpecError, StepsizeError, brief, check_name, suggestion
 from stepsize.policies import RECIPES, Policy
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import AdamW, Rule
@@ -124,8 +124,7 @@ def _rates(data: Mapping[str, Any], path: str) -> list[float]:
 def _strategies(rule: Rule, policy: Any, rates: list[float], path: str, name: str) -> list[Strategy]:
     """Return a rule with a recipe or a policy at each of its rates."""
     if isinstance(policy, str):
-        if policy not in RECIPES:
-            raise SpecError(f"at {path}.policy: no policy is called {policy!r}. {suggestion(policy, RECIPES)}")
+        check_name(policy, RECIPES, "policy", at=f"at {path}.policy: ", error=SpecError)
         if not rates:
             raise SpecError(f"at {path}: the recipe {policy!r} needs its peak rate: add lr or lrs.")
     else:
@@ -140,8 +139,7 @@ def _from_line(tokens: list[str]) -> list[Strategy]:
     rules, line = CATALOGUE.of(Rule), " ".join(tokens)
     if tokens[0] in RECIPES:
         tokens = [AdamW.__name__, *tokens]
-    if tokens[0] not in rules:
-        raise ParameterError(f"in {line!r}: no rule is called {tokens[0]!r}. {suggestion(tokens[0], rules)}")
+    check_name(tokens[0], rules, "rule", at=f"in {line!r}: ")
     if len(tokens) < 2 or tokens[1] not in RECIPES:
         missing = f"its policy and peak rate are missing; write {line} one_cycle 0.01, for example."
         named = f"no policy is called {tokens[1]!r}. {suggestion(tokens[1], RECIPES)}" if tokens[1:] else missing

@@ -63,7 +63,6 @@ class Landscape(Spec, ABC):
         falls below it.
     """
 
-    noun: ClassVar[str] = "landscape"
     radius: ClassVar[float]
     walls: ClassVar[bool] = False
 

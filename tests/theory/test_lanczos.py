@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse.linalg
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,3 +85,12 @@ def test_a_matrix_that_is_not_finite_gives_nan_unconverged():
 def test_a_start_without_a_direction_is_refused(start):
     with pytest.raises(ParameterError, match="start must be finite and not 0"):
         largest_eigenpair(lambda v: v, start)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_is_the_eigenpair_of_scipys_eigsh(seed):
+    matrix, start = symmetric(seed, 60), np.random.default_rng(seed).standard_normal(60)
+    ours = largest_eigenpair(times(matrix), start, tolerance=1e-10)
+    (value,), vectors = scipy.sparse.linalg.eigsh(matrix, k=1, which="LA", v0=start)
+    assert ours.value == pytest.approx(value, rel=1e-10)
+    assert abs(ours.vector @ vectors[:, 0]) == pytest.approx(1.0, abs=1e-8)

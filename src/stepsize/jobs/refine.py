@@ -28,7 +28,7 @@ from stepsize.results.refinement import Norm
 from stepsize.rules import Rule
 from stepsize.schedules import Schedule, Stretched, Table
 from stepsize.strategy import Strategy, Trial
-from stepsize.theory import bound_terms, refined, resampled, smoothed
+from stepsize.theory import bound_terms, refine_schedule, resample_norms, smooth_norms
 from stepsize.theory.refinement import SHARE
 
 POWER: dict[Norm, float] = {"l2": 2.0, "l1": 1.0}
@@ -92,8 +92,8 @@ def refine(
     run = _length(floats(steps), total)
     points = min(run, MOST_RATES)
     grid = np.arange(points + 1) * run / points
-    smooth = smoothed(resampled(at, kept, grid), share)
-    shape = refined(smooth, POWER[norm])[:-1]
+    smooth = smooth_norms(resample_norms(at, kept, grid), share)
+    shape = refine_schedule(smooth, POWER[norm])[:-1]
     original = np.empty(0) if rates is None else _original(rates, run, grid[:-1])
     peak = 1.0 if rates is None else float(floats(rates).max()) * _shift(original, shape, smooth[:-1])
     return Refinement(

@@ -13,9 +13,9 @@ from stepsize.theory.loss_laws import Annealing as Annealing
 from stepsize.theory.loss_laws import Functional as Functional
 from stepsize.theory.loss_laws import Law as Law
 from stepsize.theory.loss_laws import MultiPower as MultiPower
-from stepsize.theory.refinement import refined as refined
-from stepsize.theory.refinement import resampled as resampled
-from stepsize.theory.refinement import smoothed as smoothed
+from stepsize.theory.refinement import refine_schedule as refine_schedule
+from stepsize.theory.refinement import resample_norms as resample_norms
+from stepsize.theory.refinement import smooth_norms as smooth_norms
 from stepsize.theory.smoothing import local_regression as local_regression
 from stepsize.theory.stability import largest_stable_rate as largest_stable_rate
 from stepsize.theory.stability import stability_threshold as stability_threshold

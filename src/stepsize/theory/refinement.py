@@ -28,7 +28,7 @@ SHARE = 0.1
 """The window of the smoothing, as a share of the run."""
 
 
-def refined(norms: npt.ArrayLike, power: float = 2.0) -> Floats:
+def refine_schedule(norms: npt.ArrayLike, power: float = 2.0) -> Floats:
     """Return the refined schedule of a run with these gradient norms, (T,) from 1 down to 0 at the end.
 
     norms: `G[1..T]`, (T,), finite and above 0, smoothed if they are noisy. power: 2 or 1, or anything between.
@@ -39,7 +39,7 @@ def refined(norms: npt.ArrayLike, power: float = 2.0) -> Floats:
 
     Source: [defazio2023when].
 
-    >>> refined([1.0, 1.0, 1.0, 1.0, 1.0]).tolist()
+    >>> refine_schedule([1.0, 1.0, 1.0, 1.0, 1.0]).tolist()
     [1.0, 0.75, 0.5, 0.25, 0.0]
     """
     found = _checked(norms)
@@ -51,7 +51,7 @@ def refined(norms: npt.ArrayLike, power: float = 2.0) -> Floats:
     return floats(rates / rates.max())
 
 
-def smoothed(norms: npt.ArrayLike, share: float = SHARE) -> Floats:
+def smooth_norms(norms: npt.ArrayLike, share: float = SHARE) -> Floats:
     """Return the running median of gradient norms, (T,), over a window of `share` of the run.
 
     The window has `2 * int(share * T / 2) + 1` norms. Beyond the end the norms go on mirrored, before the beginning
@@ -59,7 +59,7 @@ def smoothed(norms: npt.ArrayLike, share: float = SHARE) -> Floats:
 
     Raises ParameterError for fewer than two norms, for what is no norm, and for a share outside of 0 to 1.
 
-    >>> smoothed([1.0, 1.0, 9.0, 1.0, 1.0, 1.0], share=0.5).tolist()
+    >>> smooth_norms([1.0, 1.0, 9.0, 1.0, 1.0, 1.0], share=0.5).tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
     found = _checked(norms)
@@ -70,12 +70,12 @@ def smoothed(norms: npt.ArrayLike, share: float = SHARE) -> Floats:
     return floats(need("scipy.ndimage").median_filter(padded, size=width, mode="nearest")[: len(found)])
 
 
-def resampled(steps: npt.ArrayLike, norms: npt.ArrayLike, places: npt.ArrayLike) -> Floats:
+def resample_norms(steps: npt.ArrayLike, norms: npt.ArrayLike, places: npt.ArrayLike) -> Floats:
     """Return norms that were recorded at `steps` at the steps `places` instead, by lines between their logarithms.
 
     steps: rising, (points,). norms: above 0, (points,). places: (n,). Before the first and after the last, held.
 
-    >>> resampled([0, 2], [1.0, 4.0], [0, 1, 2, 3]).round(6).tolist()
+    >>> resample_norms([0, 2], [1.0, 4.0], [0, 1, 2, 3]).round(6).tolist()
     [1.0, 2.0, 4.0, 4.0]
     """
     return floats(np.exp(np.interp(floats(places), floats(steps), np.log(floats(norms)))))

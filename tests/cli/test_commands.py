@@ -107,7 +107,7 @@ def test_range_test_writes_what_it_was_asked_for(stepsize, folder):
 
 
 def test_range_test_finds_the_rate_of_a_policy_and_prints_it_as_json(stepsize):
-    done = stepsize(*RANGE, "--policy", "one_cycle", "--json", "--save", "sweep.json", "--budget", 4)
+    done = stepsize(*RANGE, "--for", "one_cycle", "--json", "--save", "sweep.json", "--budget", 4)
     found, sweep = json.loads(done.out)["value"], load("sweep.json")
     assert {"min_lr", "max_lr", "lr", "clear", "reason"} <= found.keys()
     assert isinstance(sweep, RateGrid)
@@ -119,7 +119,7 @@ def test_range_test_finds_the_rate_of_a_policy_and_prints_it_as_json(stepsize):
 
 def test_range_test_takes_the_policy_of_a_file_and_another_horizon(stepsize):
     save(Strategy(SGD(), cosine(0.3)), "strategy.json")
-    done = stepsize(*RANGE, "--policy", "strategy.json", "--budget", 9, "--horizon", 80, "--json")
+    done = stepsize(*RANGE, "--for", "strategy.json", "--budget", 9, "--horizon", 80, "--json")
     found = loads(done.out)
     assert found.policy is None or found.policy["lr"].steps == 80
 

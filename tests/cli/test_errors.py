@@ -53,10 +53,10 @@ def nothing_runs(monkeypatch, request):
         (("range-test", "../tiny.py", "--low", "1", "--high", "0.1"), "climbs from low to high"),
         (("range-test", "../tiny.py", "--steps", "5"), "5 steps is too short"),
         (("range-test", "../tiny.py:nan_loss"), "nan at the first step"),
-        (("range-test", "../tiny.py", "--policy", "cosin"), "no policy is called 'cosin'. Did you mean 'cosine'"),
-        (("range-test", "../tiny.py", "--policy", "nowhere.json"), "cannot read nowhere.json"),
+        (("range-test", "../tiny.py", "--for", "cosin"), "no policy is called 'cosin'. Did you mean 'cosine'"),
+        (("range-test", "../tiny.py", "--for", "nowhere.json"), "cannot read nowhere.json"),
         (
-            ("range-test", "../tiny.py", "--policy", "cosine", "--budget", "1"),
+            ("range-test", "../tiny.py", "--for", "cosine", "--budget", "1"),
             "budget of 1 full trainings is too small",
         ),
         (

@@ -3,7 +3,7 @@
 ::
 
     stepsize range-test mytask.py                             the article's two bounds, from a range test
-    stepsize range-test mytask.py --policy one_cycle          and the peak to use, from whole short runs
+    stepsize range-test mytask.py --for one_cycle              and the peak to use, from whole short runs
     stepsize range-test mytask.py --of momentum --lr 0.1      Smith's other tests: momentum, weight_decay, batch_size
 """
 
@@ -54,7 +54,9 @@ class Options:
 @click.command("range-test")
 @arguments.task_argument
 @click.option("--rule", default="AdamW", show_default=True, help="The update rule to test.")
-@click.option("--policy", help="Also find the rate to use with this policy, which is a name or a file.")
+@click.option(
+    "--for", "policy", metavar="POLICY", help="Also find the rate to use with this policy, which is a name or a file."
+)
 @click.option("--low", type=float, default=LOW, show_default=True, help="The first learning rate.")
 @click.option("--high", type=float, default=HIGH, show_default=True, help="The last learning rate.")
 @click.option(
@@ -68,11 +70,11 @@ class Options:
     "--horizon", type=click.IntRange(min=1), help="How long a full training is, in updates. Default: the task's own."
 )
 @click.option(
-    "--budget", type=float, help="What the search of --policy may cost, in full trainings for each seed. Default: 2.5."
+    "--budget", type=float, help="What the search of --for may cost, in full trainings for each seed. Default: 2.5."
 )
 @click.option(
     "--seeds", type=click.IntRange(1, 1000),
-    help=f"How many seeds run, for the spread. Default: {SEEDS}, or {SEEDS_OF_SEARCH} with --policy.",
+    help=f"How many seeds run, for the spread. Default: {SEEDS}, or {SEEDS_OF_SEARCH} with --for.",
 )  # fmt: skip
 @click.option("--of", default=LR, show_default=True, help="What is tested: lr, another hyperparameter, or batch_size.")
 @click.option("--values", type=arguments.Comma(), help="Which values of --of are tested. Default: Smith's.")
@@ -81,7 +83,7 @@ class Options:
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves into an image file.")
 @arguments.save_option
 def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | None, **given: Any) -> None:
-    """Let the learning rate of TASK climb, and read two bounds off the loss; with --policy, find the rate to use."""
+    """Let the learning rate of TASK climb, and read two bounds off the loss; with --for, find the rate to use."""
     from stepsize import jobs, load_task
 
     options = Options(**given)
@@ -162,7 +164,7 @@ def _policy(name: str) -> str | Policy:
     if isinstance(value, Advice | Strategy):
         return value.policy
     if not isinstance(value, Policy):
-        raise SpecError(f"{name} holds a {type(value).__name__}; --policy takes a policy, a strategy or an advice.")
+        raise SpecError(f"{name} holds a {type(value).__name__}; --for takes a policy, a strategy or an advice.")
     return value
 
 

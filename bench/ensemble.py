@@ -35,7 +35,7 @@ import torch
 from stepsize.adapters.torch import build_optimizer, drive
 from stepsize.engines import Ensemble, choose
 from stepsize.jobs import Runner, race
-from stepsize.jobs.race.race import SCORES
+from stepsize.jobs.race.climb import SCORES
 from stepsize.kernel.optional import installed
 from stepsize.policies import one_cycle
 from stepsize.problems import Task, load_task
@@ -223,7 +223,7 @@ def whole_race(name: str) -> None:
     chosen = now("cpu")
     samples = [peer(task, task.steps, seed, "cpu", scores=SCORES)[1] for seed in range(4)]
     start = now("cpu")
-    found = race(task, field, seeds=range(8), runner=Runner(task, engine=engine))
+    found = race(task, field, seeds=range(8), rungs="none", tune_seeds=0, runner=Runner(task, engine=engine))
     took = now("cpu") - start
     samples += [peer(task, task.steps, seed, "cpu", scores=SCORES)[1] for seed in range(4, 8)]
     loops_take = np.mean(samples, axis=0) * task.steps * len(field) * 8

@@ -55,7 +55,9 @@ def drive(options: argparse.Namespace) -> None:
     executor = Processes(options.workers) if options.workers > 1 else None
     with Journal(options.journal) as journal:
         runner = Runner(given := task(), engine=Loop(), journal=journal, executor=executor)
-        record = race(given, field, steps=options.steps, seeds=range(options.seeds), runner=runner)
+        record = race(
+            given, field, steps=options.steps, seeds=range(options.seeds), rungs="none", tune_seeds=0, runner=runner
+        )
     runner.close()
     print(repr(float(record.rungs[-1].scores.sum())), record.standings[0].strategy.name)
 

@@ -90,7 +90,18 @@ def standings(rung: Rung) -> tuple[Standing, ...]:
         differences = () if behind is None else tuple((rung.scores[i] - best).tolist())
         strategy, score = rung.strategies[i], interval(rung.scores[i])
         decay = 0.01 * strategy.peak * STEPS if isinstance(strategy.rule, AdamW) else 0.0
-        found.append(Standing(strategy, score, behind, diverged, tied, differences, float(chances[i]), decay))
+        found.append(
+            Standing(
+                strategy=strategy,
+                score=score,
+                behind=behind,
+                diverged=diverged,
+                tied=tied,
+                differences=differences,
+                chance=float(chances[i]),
+                decay=decay,
+            )
+        )
     return tuple(found)
 
 
@@ -99,7 +110,17 @@ def final() -> Race:
     record = curves()
     strategies = tuple(trial.strategy for trial in record.trials[:: len(SEEDS)])
     rung = Rung(STEPS, strategies, SEEDS, record.final.reshape(len(strategies), len(SEEDS)))
-    return Race("digits", STEPS, (rung,), standings(rung), record, (), 30.0, "ensemble on cpu", 12.5)
+    return Race(
+        task="digits",
+        steps=STEPS,
+        rungs=(rung,),
+        standings=standings(rung),
+        curves=record,
+        agreement=(),
+        cost=30.0,
+        engine="ensemble on cpu",
+        seconds=12.5,
+    )
 
 
 def search() -> Race:
@@ -120,7 +141,17 @@ def search() -> Race:
     trials = tuple(Trial(s, seed) for s in second.strategies for seed in second.seeds)
     losses = np.linspace(2.3, 0.1, 50, dtype=np.float32)[:, None].repeat(len(trials), axis=1)
     record = Curves(trials, STEPS, losses, np.array([STEPS]), second.scores.reshape(1, -1), 20.0, "ensemble on cpu")
-    return Race("digits", STEPS, (first, second), standings(second), record, (0.71,), 77.0, "ensemble on cpu", 31.0)
+    return Race(
+        task="digits",
+        steps=STEPS,
+        rungs=(first, second),
+        standings=standings(second),
+        curves=record,
+        agreement=(0.71,),
+        cost=77.0,
+        engine="ensemble on cpu",
+        seconds=31.0,
+    )
 
 
 def range_test(rule: Rule | None = None, *, clear: bool = True, steps: int = 300, seeds: int = 3) -> RangeTestRecord:
@@ -217,9 +248,23 @@ def advice(*, task: str = "digits") -> Advice:
     )
     score = best.score
     return Advice(
-        task, STEPS, 7, best.strategy, score, Interval(score.mean, score.mean - 0.008, score.mean + 0.008), reasons,
-        warnings, sweeps, suggestions, search(), last, 107.4, 95.2,
-        (("stepsize", "0.1.0"), ("numpy", "2.4.6"), ("torch", "2.13.0"), ("machine", "x86_64, 2 cores")),
-        more="With more budget it would run more seeds of both, until they separate.", start=2.3,
-        untried_rules=("Nesterov", "Lion"), untried_policies=("wsd", "exp_range"),
-    )  # fmt: skip
+        task=task,
+        steps=STEPS,
+        seed=7,
+        strategy=best.strategy,
+        score=score,
+        promise=Interval(score.mean, score.mean - 0.008, score.mean + 0.008),
+        reasons=reasons,
+        warnings=warnings,
+        sweeps=sweeps,
+        suggestions=suggestions,
+        search=search(),
+        final=last,
+        cost=107.4,
+        seconds=95.2,
+        versions=(("stepsize", "0.1.0"), ("numpy", "2.4.6"), ("torch", "2.13.0"), ("machine", "x86_64, 2 cores")),
+        more="With more budget it would run more seeds of both, until they separate.",
+        start=2.3,
+        untried_rules=("Nesterov", "Lion"),
+        untried_policies=("wsd", "exp_range"),
+    )

@@ -75,7 +75,7 @@ def test_refine_records_a_task_and_races(stepsize):
 
 def test_refine_finds_a_rate_of_its_own(stepsize):
     done = stepsize("refine", "../tiny.py", "--steps", 40, "--json")
-    assert "Recording AdamW linear_to_zero" in done.err
+    assert "Recorded AdamW linear_to_zero" in done.err
     assert loads(done.out).norm == "l1"
 
 

@@ -79,7 +79,7 @@ def test_many_strategies_begin_with_a_short_rung(stepsize):
 def test_a_budget_buys_seeds_and_counts_the_range_tests(stepsize):
     line = ("race", "../tiny.py", "--steps", 40, "--seeds", 2, "--rules", "SGD", "--policies", "cosine,linear_to_zero")
     record = loads(stepsize(*line, "--budget", 60, "--json").out)
-    assert record.looks > 0
+    assert record.extensions > 0
     assert 40 < record.cost <= 60
     assert record.cost > sum(len(rung.strategies) * len(rung.seeds) for rung in record.rungs[:1])
     refused = stepsize(*line, "--budget", 5)
@@ -119,12 +119,12 @@ def test_the_board_shows_rungs_leaders_and_the_time_left():
     console = Console(file=io.StringIO(), width=100)
     race = samples.search()
     board = race_display.Board(1000, Progress(console=console))
-    board.tell("rung 1: 90 strategies [100 steps]", 250)
+    board.notify("rung 1: 90 strategies [100 steps]", 250)
     console.print(board)
     assert "25%" in console.file.getvalue()
     for rung in race.rungs:
-        board.listen(rung, race.curves)
-    board.tell("rung 3", 1000)
+        board.rungs.append(rung)
+    board.notify("rung 3", 1000)
     console.print(board)
     shown = console.file.getvalue()
     best = race.rungs[-1].strategies[race.rungs[-1].order[0]].name
@@ -134,10 +134,10 @@ def test_the_board_shows_rungs_leaders_and_the_time_left():
     assert "rung 1: 90 strategies [100 steps]" in shown
 
 
-def test_a_rung_in_which_all_diverged_is_told():
+def test_a_rung_in_which_all_diverged_is_described():
     rung = samples.final().rungs[0]
     lost = type(rung)(rung.steps, rung.strategies, rung.seeds, np.full(rung.scores.shape, np.inf))
-    assert race_display.told(1, lost) == "rung 1 is done, 6 strategies in 400 steps: every strategy diverged"
+    assert race_display.describe(1, lost) == "rung 1 is done, 6 strategies in 400 steps: every strategy diverged"
 
 
 def test_a_journal_can_be_watched_after_the_race(stepsize, field):

@@ -68,7 +68,9 @@ def field():
 
 def run(task, path, engine, *, steps=STEPS, seeds=SEEDS, strategies=None, renew=None):
     with Journal(path, renew=renew) as journal:
-        return race(task, strategies or field(), steps=steps, seeds=seeds, engine=engine, journal=journal)
+        return race(
+            task, strategies or field(), steps=steps, seeds=seeds, runner=Runner(task, engine=engine, journal=journal)
+        )
 
 
 def numbers(record):
@@ -90,7 +92,7 @@ def scores(record):
 @pytest.fixture(scope="module")
 def whole(task):
     engine = Counting()
-    return numbers(race(task, field(), steps=STEPS, seeds=SEEDS, engine=engine))
+    return numbers(race(task, field(), steps=STEPS, seeds=SEEDS, runner=Runner(task, engine=engine)))
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 4])
@@ -336,7 +338,13 @@ def test_the_status_says_how_far_a_race_is_while_it_runs(task, tmp_path, monkeyp
         seen.extend(read_status(tmp_path / "j").stages)
 
     with Journal(tmp_path / "j") as journal:
-        race(task, field(), steps=STEPS, seeds=SEEDS, engine=Counting(), journal=journal, progress=look)
+        race(
+            task,
+            field(),
+            steps=STEPS,
+            seeds=SEEDS,
+            runner=Runner(task, engine=Counting(), journal=journal, progress=look),
+        )
     assert [stage.done for stage in seen] == sorted(stage.done for stage in seen)
     assert {stage.done for stage in seen} == set(range(BATCHES))
     (last,) = read_status(tmp_path / "j").stages

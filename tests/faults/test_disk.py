@@ -13,7 +13,7 @@ import pytest
 from stepsize import load_task
 from stepsize.engines import Loop
 from stepsize.execution import journal_store
-from stepsize.jobs import Journal, race
+from stepsize.jobs import Journal, Runner, race
 from stepsize.kernel.errors import JournalError
 from stepsize.policies import constant
 from stepsize.rules import SGD
@@ -25,8 +25,10 @@ STEPS = 60
 
 
 def run(path, **options):
+    task = load_task(TASK)
     with Journal(path) as journal:
-        return race(load_task(TASK), FIELD, steps=STEPS, engine=Loop(), journal=journal, **options)
+        runner = Runner(task, engine=Loop(), journal=journal, **options)
+        return race(task, FIELD, steps=STEPS, runner=runner)
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_recorded_norms_are_those_of_the_gradients():
 def test_a_task_is_recorded_refined_and_raced():
     told = []
     found = refine_task(
-        tiny(), Strategy(SGD(), linear_to_zero(0.1)), steps=60, contest=True, progress=lambda *said: told.append(said)
+        tiny(), Strategy(SGD(), linear_to_zero(0.1)), steps=60, race=True, progress=lambda *said: told.append(said)
     )
     assert isinstance(found, Refinement)
     assert (found.norm, found.steps, len(found.norms)) == ("l2", 60, 56)

@@ -20,13 +20,22 @@ def forecast(name, rate=0.1, level=2.0):
     at = np.arange(10.0, STEPS + 1, 10)
     losses = level + np.stack([1 / at, 2 / at, 3 / at])
     policy = Policy(lr=Table((rate,) * STEPS, STEPS))
-    return Forecast(name, policy, at, losses, Estimate.of(losses[:, -1]), tied=False)
+    return Forecast(name=name, policy=policy, at=at, losses=losses, final=Estimate.of(losses[:, -1]), tied=False)
 
 
 def prediction(count=2, error=0.01):
-    fits = tuple(LawFit(name, (), 0.1, 0.1, error) for name in "abc")
+    fits = tuple(LawFit(law=name, parameters=(), error=0.1, curve_error=0.1, final_error=error) for name in "abc")
     forecasts = tuple(forecast(f"_policy ${i}$", 0.1 * (i + 1), 2 + 0.01 * i) for i in range(count))
-    return Prediction("log", STEPS, (curve("constant"),), (curve("other", 0.5),), fits, forecasts, error, "none")
+    return Prediction(
+        name="log",
+        steps=STEPS,
+        runs=(curve("constant"),),
+        held_out=(curve("other", 0.5),),
+        fits=fits,
+        forecasts=forecasts,
+        error=error,
+        verdict="none",
+    )
 
 
 def lines(ax):

@@ -32,7 +32,7 @@ def test_the_alternatives_are_those_of_the_advice(advice):
     points, table, *specs = alternatives(advice).blocks
     said = " ".join(points.items)
     assert f"fewest pieces: {advice.simplest.name}." in said
-    assert f"wrong by most: {advice.least_touchy.name}." in said
+    assert f"wrong by most: {advice.least_sensitive.name}." in said
     assert all(strategy.name in said for strategy in advice.indistinguishable)
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["AdamW one_cycle 0.01"][0] == "recommended"

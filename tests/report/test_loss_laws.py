@@ -30,12 +30,27 @@ def test_a_prediction_has_its_verdict_and_says_what_cannot_be_ranked():
     at = np.arange(1.0, 101)
     curve = LossCurve("run", np.full(100, 0.1), at, 2 + 1 / at)
     forecasts = [
-        Forecast(name, linear_to_zero(0.1).over(100), at, 2 + 1 / at[None], Estimate(2.01, 2.0, 2.02), tied=tied)
+        Forecast(
+            name=name,
+            policy=linear_to_zero(0.1).over(100),
+            at=at,
+            losses=2 + 1 / at[None],
+            final=Estimate(2.01, 2.0, 2.02),
+            tied=tied,
+        )
         for name, tied in (("best", False), ("second", True))
     ]
-    fit = LawFit("annealing", (("L0", 2.0),), 0.001, 0.004, 0.05)
+    fit = LawFit(law="annealing", parameters=(("L0", 2.0),), error=0.001, curve_error=0.004, final_error=0.05)
     found = Prediction(
-        "log", 100, (curve,), (), (fit,), tuple(forecasts), 0.05, "no schedule is predicted best", ("careful",)
+        name="log",
+        steps=100,
+        runs=(curve,),
+        held_out=(),
+        fits=(fit,),
+        forecasts=tuple(forecasts),
+        error=0.05,
+        verdict="no schedule is predicted best",
+        warnings=("careful",),
     )
     page = render(found)
     for text in (
@@ -46,6 +61,15 @@ def test_a_prediction_has_its_verdict_and_says_what_cannot_be_ranked():
         "2.01",
     ):
         assert text in page
-    unknown = Prediction("log", 100, (curve,), (), (fit,), tuple(forecasts), np.inf, "no ranking")
+    unknown = Prediction(
+        name="log",
+        steps=100,
+        runs=(curve,),
+        held_out=(),
+        fits=(fit,),
+        forecasts=tuple(forecasts),
+        error=np.inf,
+        verdict="no ranking",
+    )
     assert "not known" in render(unknown)
     assert "tied with the best" not in render(unknown)

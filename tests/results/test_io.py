@@ -53,10 +53,26 @@ CURVES = Curves(
 INTERVAL = Interval(0.65, -math.inf, math.nan)
 RUNG = Rung(3, STRATEGIES, (1, 2), np.array([[0.4, 0.9], [np.inf, np.inf]]))
 STANDINGS = (
-    Standing(STRATEGIES[0], INTERVAL, None, 0, tied=False),
-    Standing(STRATEGIES[1], Interval(math.inf, math.inf, math.inf), Interval(0.1, 0.0, 0.2), 2, tied=True),
+    Standing(strategy=STRATEGIES[0], score=INTERVAL, behind=None, diverged=0, tied=False),
+    Standing(
+        strategy=STRATEGIES[1],
+        score=Interval(math.inf, math.inf, math.inf),
+        behind=Interval(0.1, 0.0, 0.2),
+        diverged=2,
+        tied=True,
+    ),
 )
-RACE = Race("digits", 3, (RUNG, RUNG), STANDINGS, CURVES, (0.5, math.nan), 2.5, "loop: why", 9.0)
+RACE = Race(
+    task="digits",
+    steps=3,
+    rungs=(RUNG, RUNG),
+    standings=STANDINGS,
+    curves=CURVES,
+    agreement=(0.5, math.nan),
+    cost=2.5,
+    engine="loop: why",
+    seconds=9.0,
+)
 RUNS = {
     "task": "digits", "rule": SGD(), "losses": np.full((6, 2), np.nan, dtype=np.float32), "seeds": (1, 2),
     "seconds": 0.5, "steps": 6, "cost": 12,
@@ -69,23 +85,75 @@ CLEAR = Suggestion(
 )
 UNCLEAR = Suggestion(clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
 ADVICE = Advice(
-    "digits", 40, 0, STRATEGIES[0], INTERVAL, INTERVAL, ("because",), (), (RANGE_TEST,), (CLEAR, UNCLEAR),
-    RACE, RACE, 12.5, 60.0, (("stepsize", "0.1"), ("torch", "2.13")), "more", 2.3, (3, 4), "stepsize advise digits",
-)  # fmt: skip
+    task="digits",
+    steps=40,
+    seed=0,
+    strategy=STRATEGIES[0],
+    score=INTERVAL,
+    promise=INTERVAL,
+    reasons=("because",),
+    warnings=(),
+    sweeps=(RANGE_TEST,),
+    suggestions=(CLEAR, UNCLEAR),
+    search=RACE,
+    final=RACE,
+    cost=12.5,
+    seconds=60.0,
+    versions=(("stepsize", "0.1"), ("torch", "2.13")),
+    more="more",
+    start=2.3,
+    scored_on=(3, 4),
+    command="stepsize advise digits",
+)
 DESCENT = Descent(
-    Booth(), Gaussian(0.1), 5, 0, STRATEGIES, np.ones((2, 2)), np.array([0, -2]), np.full((2, 2, 2), np.inf),
-    np.array([[0, -1], [-2, 0]]), np.array([[3, -1], [-1, -1]]), np.array([[-1, 4], [-1, -1]]), np.array([0, 5]),
-    np.zeros((2, 2, 1, 2)), 0.1,
-)  # fmt: skip
+    landscape=Booth(),
+    noise=Gaussian(0.1),
+    steps=5,
+    seed=0,
+    strategies=STRATEGIES,
+    starts=np.ones((2, 2)),
+    home=np.array([0, -2]),
+    ends=np.full((2, 2, 2), np.inf),
+    basins=np.array([[0, -1], [-2, 0]]),
+    entered=np.array([[3, -1], [-1, -1]]),
+    died_at=np.array([[-1, 4], [-1, -1]]),
+    path_steps=np.array([0, 5]),
+    paths=np.zeros((2, 2, 1, 2)),
+    seconds=0.1,
+)
+OUTCOME = Outcome(
+    strategy=STRATEGIES[0], share=INTERVAL, escape=None, time=Interval(math.inf, 3.0, math.inf), trapped=0, diverged=2
+)
 REFINED = Refinement(
-    "log", 4, "l2", np.arange(2.0), np.ones(2), np.ones(4), 1 - np.arange(4) / 4, Policy(lr=0.1).over(4), np.empty(0),
-    1.0,
-    strategy=STRATEGIES[1], race=RACE, warnings=("careful",),
-)  # fmt: skip
+    name="log",
+    steps=4,
+    norm="l2",
+    recorded=np.arange(2.0),
+    norms=np.ones(2),
+    smooth=np.ones(4),
+    shape=1 - np.arange(4) / 4,
+    policy=Policy(lr=0.1).over(4),
+    original=np.empty(0),
+    gain=1.0,
+    strategy=STRATEGIES[1],
+    race=RACE,
+    warnings=("careful",),
+)
 LOSSES = LossCurve("run", np.full(3, 0.1), np.arange(1.0, 4), np.ones(3))
-LAW = LawFit("annealing", (("L0", 1.0),), 0.1, math.nan, math.inf)
-TOLD = Forecast("x", Policy(lr=0.1).over(3), np.arange(1.0, 4), np.ones((1, 3)), CLEAR.min_lr, tied=True)
-PREDICTED = Prediction("log", 3, (LOSSES,), (), (LAW,), (TOLD,), math.inf, "no ranking")
+LAW = LawFit(law="annealing", parameters=(("L0", 1.0),), error=0.1, curve_error=math.nan, final_error=math.inf)
+TOLD = Forecast(
+    name="x", policy=Policy(lr=0.1).over(3), at=np.arange(1.0, 4), losses=np.ones((1, 3)), final=CLEAR.min_lr, tied=True
+)
+PREDICTED = Prediction(
+    name="log",
+    steps=3,
+    runs=(LOSSES,),
+    held_out=(),
+    fits=(LAW,),
+    forecasts=(TOLD,),
+    error=math.inf,
+    verdict="no ranking",
+)
 
 VALUES = [
     REFINED, LOSSES, LAW, TOLD, PREDICTED,
@@ -96,7 +164,7 @@ VALUES = [
         family="AdamW cosine", strategy=Strategy.of("AdamW", "cosine", 0.1), rates=(0.1, 1.0), scores=(0.5, math.inf),
         best=0.1, low=0.1, high=0.2, at_least=True, edge="lowest",
     ),
-    DESCENT, Outcome(STRATEGIES[0], INTERVAL, None, Interval(math.inf, 3.0, math.inf), 0, 2),
+    DESCENT, OUTCOME,
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ TWO = (Strategy(SGD(), constant(0.1), "small"), Strategy(SGD(), constant(0.5), "
 def record(**changes):
     """Six starts on a camel: two lie in the global basin, three in local ones, one is not known."""
     found = Descent(
-        ThreeHumpCamel(), Gaussian(0.1), 50, 3, TWO, starts=np.zeros((6, 2)),
+        landscape=ThreeHumpCamel(), noise=Gaussian(0.1), steps=50, seed=3, strategies=TWO, starts=np.zeros((6, 2)),
         home=np.array([0, 0, 1, 2, ELSEWHERE, UNKNOWN]),
         ends=np.zeros((2, 6, 2)), basins=np.array([[0, 0, 1, 2, -1, -2], [0, 1, 0, 0, -1, -2]]),
         entered=np.array([[0, 4, -1, -1, -1, -1], [0, 2, 9, 30, 7, -1]]), died_at=np.array([[-1] * 6, [-1] * 5 + [4]]),

@@ -76,10 +76,10 @@ def test_seeds_that_tuned_and_seeds_that_were_added_are_named():
     race = samples.search()
     assert not said(race, "seeds")
     first, second = race.rungs
-    tuned = replace(race, tuned=1, rungs=(first, replace(second, seeds=(4, 9))), looks=2)
+    tuned = replace(race, tuned=1, rungs=(first, replace(second, seeds=(4, 9))), extensions=2)
     assert said(tuned, "chosen on seeds 1, 2, and are judged on seeds 4, 9")
     assert said(tuned, "added 2 times")
-    assert said(tuned, "comparisons and looks")
+    assert said(tuned, "comparisons and extensions")
 
 
 def test_a_best_rate_at_an_end_is_flagged_for_those_who_got_far():
@@ -88,11 +88,11 @@ def test_a_best_rate_at_an_end_is_flagged_for_those_who_got_far():
     strategies = tuple(samples.strategy(rung.strategies[0].rule, "cosine", peak) for peak in (0.01, 0.02, 0.03))
     falling = Rung(400, strategies, (1, 2), np.array([[3.0, 3], [2, 2], [1, 1]]))
     short = replace(race, rungs=(falling,), standings=samples.standings(falling), agreement=())
-    assert said(short, "The best rate is the highest that was tried of AdamW cosine (0.03): try higher ones.")
+    assert said(short, "The best rate of AdamW cosine, 0.03, is the highest that was tried: try higher ones.")
     rising = replace(falling, scores=falling.scores[::-1])
-    assert said(replace(short, rungs=(rising,)), "lowest that was tried of AdamW cosine (0.01): try lower ones.")
+    assert said(replace(short, rungs=(rising,)), "AdamW cosine, 0.01, is the lowest that was tried: try lower ones.")
     other = replace(short, standings=race.standings[2:3])
-    assert not said(other, "best rate is")
+    assert not said(other, "best rate of")
 
 
 def test_unequal_decay_is_said_by_rule():

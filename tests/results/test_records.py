@@ -65,8 +65,21 @@ def test_ties_keep_the_order_in_which_strategies_entered():
 
 
 def test_the_best_of_a_race_stands_first():
-    standings = tuple(Standing(strategy, Interval(1, 0, 2), None, 0, tied=False) for strategy in STRATEGIES[::-1])
-    race = Race("task", 2, (), standings, curves([[1]], [[1.0]]), (), 1.0, "loop", 1.0)
+    standings = tuple(
+        Standing(strategy=strategy, score=Interval(1, 0, 2), behind=None, diverged=0, tied=False)
+        for strategy in STRATEGIES[::-1]
+    )
+    race = Race(
+        task="task",
+        steps=2,
+        rungs=(),
+        standings=standings,
+        curves=curves([[1]], [[1.0]]),
+        agreement=(),
+        cost=1.0,
+        engine="loop",
+        seconds=1.0,
+    )
     assert race.best == STRATEGIES[2]
 
 
@@ -86,11 +99,23 @@ def test_an_estimate_is_the_median_with_the_range():
 
 def test_the_rows_of_a_race_are_its_standings():
     rung = Rung(10, STRATEGIES[:2], (4, 7), np.array([[1.0, 3.0], [np.inf, 0.5]]))
-    first = Standing(STRATEGIES[0], Interval(2, 1, 3), None, 0, tied=True, chance=1.0)
-    last = Standing(STRATEGIES[1], Interval(np.inf, -np.inf, np.inf), None, 1, tied=False, decay=0.5)
-    race = Race("task", 10, (rung,), (first, last), curves([[1]], [[1.0]]), (), 1.0, "loop", 1.0)
+    first = Standing(strategy=STRATEGIES[0], score=Interval(2, 1, 3), behind=None, diverged=0, tied=True, chance=1.0)
+    last = Standing(
+        strategy=STRATEGIES[1], score=Interval(np.inf, -np.inf, np.inf), behind=None, diverged=1, tied=False, decay=0.5
+    )
+    race = Race(
+        task="task",
+        steps=10,
+        rungs=(rung,),
+        standings=(first, last),
+        curves=curves([[1]], [[1.0]]),
+        agreement=(),
+        cost=1.0,
+        engine="loop",
+        seconds=1.0,
+    )
     rows = race.rows()
-    assert [row["place"] for row in rows] == [1, 2]
+    assert [row["rank"] for row in rows] == [1, 2]
     assert [row["strategy"] for row in rows] == [s.name for s in STRATEGIES[:2]]
     assert (rows[0]["score"], rows[0]["score_low"], rows[0]["behind"], rows[0]["chance"]) == (2, 1, None, 1.0)
     assert [(row["seed_4"], row["seed_7"]) for row in rows] == [(1.0, 3.0), (np.inf, 0.5)]
@@ -100,7 +125,17 @@ def test_the_rows_of_a_race_are_its_standings():
 
 
 def test_the_frame_of_a_race_is_pandas_or_says_what_to_install(monkeypatch):
-    race = Race("task", 2, (), (), curves([[1]], [[1.0]]), (), 1.0, "loop", 1.0)
+    race = Race(
+        task="task",
+        steps=2,
+        rungs=(),
+        standings=(),
+        curves=curves([[1]], [[1.0]]),
+        agreement=(),
+        cost=1.0,
+        engine="loop",
+        seconds=1.0,
+    )
     monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=lambda rows: ("frame", rows)))
     assert race.frame() == ("frame", [])
     monkeypatch.setitem(sys.modules, "pandas", None)
@@ -112,6 +147,16 @@ def test_the_places_of_the_winner_are_on_every_rung():
     first = Rung(5, STRATEGIES[:2], (0,), np.array([[1.0], [0.5]]))
     last = Rung(10, STRATEGIES[:1], (0,), np.array([[1.0]]))
     without = Rung(10, STRATEGIES[1:2], (0,), np.array([[1.0]]))
-    standing = Standing(STRATEGIES[0], Interval(1, 0, 2), None, 0, tied=True)
-    race = Race("task", 10, (first, without, last), (standing,), curves([[1]], [[1.0]]), (), 1.0, "loop", 1.0)
-    assert race.places == (2, 0, 1)
+    standing = Standing(strategy=STRATEGIES[0], score=Interval(1, 0, 2), behind=None, diverged=0, tied=True)
+    race = Race(
+        task="task",
+        steps=10,
+        rungs=(first, without, last),
+        standings=(standing,),
+        curves=curves([[1]], [[1.0]]),
+        agreement=(),
+        cost=1.0,
+        engine="loop",
+        seconds=1.0,
+    )
+    assert race.ranks == (2, None, 1)

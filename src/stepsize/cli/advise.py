@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
@@ -16,9 +17,9 @@ from stepsize.cli import arguments, output, progress
 from stepsize.cli.execution import Execution, execution_options, open_journal
 from stepsize.codegen import FRAMEWORKS
 from stepsize.kernel.errors import ParameterError
-from stepsize.policies import recipe
 from stepsize.results.io import dumps
 from stepsize.results.race_text import percent
+from stepsize.strategy import find_rule
 
 if TYPE_CHECKING:
     from stepsize.results import Advice, Interval, Race
@@ -28,18 +29,17 @@ if TYPE_CHECKING:
 @arguments.task_argument
 @arguments.steps_option
 @click.option("--budget", default="120", show_default=True,
-              help="For the whole search: full trainings, or a time such as 20min, or 800 trials.")  # fmt: skip
+              help="Spend at most this on the whole search: full trainings, a time such as 20min, or 800 trials.",
+              )  # fmt: skip
 @arguments.seed_option
-@click.option("--rules", type=arguments.Comma(), help="Update rules to try. Default: eight.")
-@click.option("--policies", type=arguments.Comma(), help="Policies to try. Default: all.")
-@click.option("--only-optimizer", metavar="RULE", help="The one rule to try, for those who will not change theirs.")
-@click.option(
-    "--weight-decay", type=arguments.Comma(), metavar="A,B,...", help="Try every rule at these weight decays."
-)
+@click.option("--rules", type=arguments.Comma(), help="Try these update rules, or the one of yours. Default: eight.")
+@click.option("--policies", type=arguments.Comma(), help="Try these policies. Default: all.")
+@click.option("--weight-decay", type=arguments.Comma(), metavar="A,B,...",
+              help="Try every rule at these weight decays.")  # fmt: skip
 @click.option("--batch-size", type=arguments.Comma(), metavar="A,B,...",
               help="Try these batch sizes, each on as many samples and with an equal part of the budget.")  # fmt: skip
 @click.option("--code", "framework", type=click.Choice(list(FRAMEWORKS)), default="torch", show_default=True,
-              help="The framework that the code to paste is for.")  # fmt: skip
+              help="Print the code to paste for this framework.")  # fmt: skip
 @arguments.json_option
 @arguments.report_option
 @arguments.save_option
@@ -47,53 +47,44 @@ if TYPE_CHECKING:
 @execution_options
 def advise(
     task: str, *, steps: int | None, budget: str, seed: int, rules: list[str] | None, policies: list[str] | None,
-    only_optimizer: str | None, weight_decay: list[str] | None, batch_size: list[str] | None, framework: str,
-    as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None, execution: Execution,
+    weight_decay: list[str] | None, batch_size: list[str] | None, framework: str, as_json: bool, report: Path | None,
+    save_to: Path | None, journal: Path | None, execution: Execution,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK."""
     from stepsize import jobs, load_task
     from stepsize.jobs.advise.advise import askable
     from stepsize.jobs.advise.search_space import POLICIES, usual_rules, variants
-    from stepsize.jobs.race.budget import Budget
     from stepsize.problems.base import with_data
 
-    if only_optimizer is not None and rules is not None:
-        raise ParameterError("--only-optimizer names the one rule to try; leave --rules out.")
-    named = [only_optimizer] if only_optimizer is not None else rules
-    chosen = None if named is None else arguments.parse_rules(named)
+    chosen = None if rules is None else list(map(find_rule, rules))
     decays = None if weight_decay is None else _at_least_0("--weight-decay", weight_decay)
     sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
     output.check_writable(report, save_to)
     problem = load_task(task)
     tried = list(usual_rules(problem)) if chosen is None else chosen
+    tried = tried if decays is None else list(variants(tried, "weight_decay", decays))
     names = list(POLICIES) if policies is None else policies
-    for name in names:
-        recipe(name)
-    horizon = problem.steps if steps is None else steps
-    allowed = Budget.of(budget)
-    asked: dict[str, Any] = {
-        "steps": horizon, "budget": allowed, "seed": seed, "policies": names,
-        "rules": tried if decays is None else variants(tried, "weight_decay", decays),
-    }  # fmt: skip
+    horizon, allowed = steps or problem.steps, jobs.Budget.of(budget)
     if sizes is None:
-        askable(allowed, asked["rules"], names, horizon)
+        askable(allowed, tried, names, horizon)
+    asked = functools.partial(jobs.advise, steps=horizon, budget=allowed, seed=seed, policies=names, rules=tried)
     total = None if allowed.trainings is None else allowed.trainings * horizon
     with open_journal(journal, f"advise-{output.slug(task)}-{seed}") as kept:
         with progress.show_progress(total) as notify, execution.runner(problem, kept, notify) as runner:
             if sizes is None:
-                answers: tuple[Advice, ...] = (jobs.advise(problem, runner=runner, **asked),)
+                answers: tuple[Advice, ...] = (asked(problem, runner=runner),)
             else:
-                answers = jobs.advise_batches(problem, sizes, runner=runner, **asked)
-        made = output.write_result(answers[0], save_to, report)
+                answers = jobs.advise_batches(problem, sizes, runner=runner, **asked.keywords)
+        files = output.write_result(answers[0], save_to, report)
     if as_json:
         click.echo(dumps(answers[0]))
         return
     show_advice(answers[0], framework)
     for other in answers[1:]:
         size = other.batch_size or with_data(problem).batch_size
-        said = f"With batches of {size}: {other.strategy.name} for {other.steps} steps reaches {other.score}."
-        output.console().print(said, markup=False, soft_wrap=True)
-    output.name_files(made)
+        line = f"With batches of {size}: {other.strategy.name} for {other.steps} steps reaches {other.score}."
+        output.console().print(line, markup=False, soft_wrap=True)
+    output.name_files(files)
 
 
 def _at_least_0(option: str, texts: Sequence[str]) -> list[float]:

@@ -1,4 +1,4 @@
-"""What command lines are made of: lists with commas, numbers, names of rules, and the options that commands share."""
+"""What command lines are made of: lists with commas, numbers, and the options that commands share."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import Any
 
 import click
 
-from stepsize.kernel.errors import BudgetError, ParameterError, check_name
-from stepsize.results.io import CATALOGUE
-from stepsize.rules import Rule
+from stepsize.kernel.errors import BudgetError, ParameterError
 
 Command = Callable[..., Any]
 
@@ -72,14 +70,6 @@ def gather(kind: type, *options: Callable[[Command], Command]) -> Callable[[Comm
         return decorated
 
     return decorate
-
-
-def parse_rules(names: Sequence[str]) -> list[Rule]:
-    """Return the rules called `names`, with their defaults; raise ParameterError for a name that no rule has."""
-    known = CATALOGUE.of(Rule)
-    for name in names:
-        check_name(name, known, "rule")
-    return [known[name]() for name in names]
 
 
 def parse_rates(texts: Sequence[str]) -> list[float]:

@@ -128,8 +128,8 @@ def strategy_of(text: str) -> Strategy:
     words = text.split()
     if len(words) != 3:
         raise SpecError(MSG_STRATEGY.format(text))
-    (rule,), (rate,) = arguments.parse_rules(words[:1]), arguments.parse_rates(words[2:])
-    return Strategy.of(rule, words[1], rate)
+    (rate,) = arguments.parse_rates(words[2:])
+    return Strategy.of(words[0], words[1], rate)
 
 
 def _kind(name: str, family: type[S]) -> type[S]:

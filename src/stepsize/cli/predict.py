@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table as Grid
@@ -24,131 +26,159 @@ from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, Prediction, Refinement
 from stepsize.results.io import load
 from stepsize.schedules import Schedule, Table
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, find_rule
 
 if TYPE_CHECKING:
     from stepsize.results import LossCurve
 
 SCHEDULES = "constant,cosine,linear_to_zero,wsd"
 
+Asked = Mapping[str, Policy | str]
+"""What is asked about, by name: policies of files, and names of recipes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logs:
+    """How logs are read: the names of their columns, the updates before they begin, the part that is not fitted."""
+
+    step_column: str
+    lr_column: str
+    loss_column: str
+    run_column: str | None
+    warmup: int
+    skip: float
+    held_out: tuple[Path, ...]
+
+    def read(self, files: list[Path]) -> tuple[list[LossCurve], int]:
+        """Return the runs in some logs, and how many rows were left out."""
+        from stepsize import jobs
+
+        logs = [
+            jobs.loss_curves(
+                file, step=self.step_column, lr=self.lr_column, loss=self.loss_column, run=self.run_column,
+                warmup=self.warmup,
+            )
+            for file in files
+        ]  # fmt: skip
+        return [run for runs, _ in logs for run in runs], sum(dropped for _, dropped in logs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """What is recorded on a task: the update rule, how long, and whether what is asked about runs too."""
+
+    rule: str
+    recorded: int | None
+    check: bool
+
+
+log_options = arguments.gather(
+    Logs,
+    click.option("--held-out", type=click.Path(dir_okay=False, path_type=Path), multiple=True,
+                 help="Hold the laws to this log, and do not fit them to it; may be repeated."),
+    click.option("--warmup", type=click.IntRange(min=0), default=0, show_default=True,
+                 help="Assume that the rate rose from 0 for so many updates, where the log begins after them."),
+    click.option("--skip", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
+                 help="Leave out this first part of each run."),
+    click.option("--step-column", default="step", show_default=True, help="What the logs call the step."),
+    click.option("--lr-column", default="lr", show_default=True, help="What the logs call the rate."),
+    click.option("--loss-column", default="loss", show_default=True, help="What the logs call the loss."),
+    click.option("--run-column", help="What tells the runs of one file apart. Default: a run is a file."),
+)  # fmt: skip
+
+recording_options = arguments.gather(
+    Recording,
+    click.option("--rule", default="AdamW", show_default=True, help="On a task: record runs of this update rule."),
+    click.option("--recorded", type=click.IntRange(min=1), help="On a task: record runs of so many updates."),
+    click.option("--check", is_flag=True, help="On a task: also run what is asked about, and say how right it was."),
+)  # fmt: skip
+
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="LOG.csv...|TASK")
 @click.option("--schedules", type=arguments.Comma(), default=SCHEDULES, show_default=True,
-              help="Policies by name, at the peak of the runs; JSON files; CSV files of rates.")  # fmt: skip
-@click.option("--steps", type=click.IntRange(min=1), help="Horizon of what is asked about. Default: of the runs.")
-@click.option("--laws", type=arguments.Comma(), help="annealing, multi-power, functional. Default: all.")
-@click.option("--held-out", type=click.Path(dir_okay=False, path_type=Path), multiple=True,
-              help="A log that the laws are held to and not fitted to; may be repeated.")  # fmt: skip
-@click.option("--peak", type=float, help="Of the policies. Default: of the runs.")
-@click.option("--warmup", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Updates in which the rate rose from 0, where the log begins after them.")  # fmt: skip
-@click.option("--skip", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
-              help="The first part of each run, which is not fitted.")  # fmt: skip
-@click.option("--step-column", default="step", show_default=True, help="What the logs call the step.")
-@click.option("--lr-column", default="lr", show_default=True, help="What the logs call the rate.")
-@click.option("--loss-column", default="loss", show_default=True, help="What the logs call the loss.")
-@click.option("--run-column", help="What tells the runs of one file apart. Default: a run is a file.")
-@click.option("--rule", default="AdamW", show_default=True, help="On a task: the update rule.")
-@click.option("--recorded", type=click.IntRange(min=1), help="On a task: how long the recorded runs are.")
-@click.option("--check", is_flag=True, help="On a task: also run what is asked about, and say how right it was.")
+              help="Ask about these: policies by name, at the peak of the runs; JSON files; CSV files of rates.",
+              )  # fmt: skip
+@click.option("--steps", type=click.IntRange(min=1),
+              help="Ask about trainings of so many updates. Default: as long as the runs.")  # fmt: skip
+@click.option("--laws", type=arguments.Comma(), help="Fit these: annealing, multi-power, functional. Default: all.")
+@click.option("--peak", type=float, help="Give the policies this peak rate. Default: that of the runs.")
+@log_options
+@recording_options
 @arguments.json_option
 @arguments.plot_option
 @arguments.report_option
 @arguments.save_option
 def predict(
-    sources: tuple[str, ...], *, as_json: bool, plot: Path | None, report: Path | None, save_to: Path | None,
-    **options: Any,
+    sources: tuple[str, ...], *, schedules: list[str], steps: int | None, laws: list[str] | None, peak: float | None,
+    logs: Logs, recording: Recording, as_json: bool, plot: Path | None, report: Path | None, save_to: Path | None,
 ) -> None:  # fmt: skip
     """Predict the loss curves of schedules from logs, or from three runs of TASK, by several laws.
 
     Schedules that lie closer than the predictions' own error are not ranked.
     """
+    from stepsize import jobs
+
     output.check_writable(report, save_to)
     output.check_drawable(plot)
-    logs = [source.endswith(".csv") for source in sources]
-    if not all(logs) and len(sources) > 1:
+    are_logs = [source.endswith(".csv") for source in sources]
+    if not all(are_logs) and len(sources) > 1:
         raise ParameterError(f"give logs that end in .csv, or one task, not {', '.join(sources)}.")
-    found = _of_logs([Path(source) for source in sources], options) if all(logs) else _of_task(sources[0], options)
-    output.present(found, _say, as_json=as_json, plot=plot, report=report, save_to=save_to)
+    if all(are_logs):
+        files = [Path(source) for source in sources]
+        runs, dropped = logs.read(files)
+        held_out, _ = logs.read(list(logs.held_out))
+        asked = dict(_asked(name, logs, steps) for name in schedules)
+        if dropped:
+            click.echo(f"Note: {dropped} rows without a number in each column were left out.", err=True)
+        prediction = jobs.predict(
+            runs, asked, steps=steps, laws=laws, held_out=held_out, skip=logs.skip, peak=peak,
+            name=", ".join(file.name for file in files),
+        )  # fmt: skip
+    else:
+        asked = dict(_asked(name, logs, steps) for name in schedules)
+        prediction = _predict_task(sources[0], asked, recording, steps=steps, laws=laws, peak=peak)
+    output.present(prediction, _show, as_json=as_json, plot=plot, report=report, save_to=save_to)
 
 
-def _of_logs(files: list[Path], options: dict[str, Any]) -> Prediction:
-    from stepsize import jobs
-
-    runs, dropped = _curves(files, options)
-    held_out, _ = _curves(list(options["held_out"]), options)
-    peak = options["peak"] or max(float(run.rates.max()) for run in runs)
-    asked = dict(_asked(name, peak, options, runs[0]) for name in options["schedules"])
-    if dropped:
-        click.echo(f"Note: {dropped} rows without a number in each column were left out.", err=True)
-    return jobs.predict(
-        runs, asked, steps=options["steps"], laws=options["laws"], held_out=held_out, skip=options["skip"],
-        name=", ".join(file.name for file in files),
-    )  # fmt: skip
-
-
-def _curves(files: list[Path], options: dict[str, Any]) -> tuple[list[LossCurve], int]:
-    from stepsize import jobs
-
-    told = [
-        jobs.loss_curves(
-            file, step=options["step_column"], lr=options["lr_column"], loss=options["loss_column"],
-            run=options["run_column"], warmup=options["warmup"],
-        )
-        for file in files
-    ]  # fmt: skip
-    return [run for runs, _ in told for run in runs], sum(dropped for _, dropped in told)
-
-
-def _of_task(name: str, options: dict[str, Any]) -> Prediction:
+def _predict_task(
+    source: str, asked: Asked, recording: Recording, *, steps: int | None, laws: list[str] | None, peak: float | None
+) -> Prediction:
     from stepsize import jobs, load_task
     from stepsize.jobs.loss_laws.record import SEEDS
 
-    (rule,) = arguments.parse_rules([options["rule"]])
-    for each in options["schedules"]:
-        _asked(each, 1.0, options)
-    problem = load_task(name)
-    horizon = options["steps"] or problem.steps
-    total = 3 * (options["recorded"] or horizon) + len(options["schedules"]) * horizon * options["check"]
-    with progress.show_progress(total * len(SEEDS)) as tell:
-        peak = options["peak"] or _suggested(name, options["rule"])
-        asked = dict(_asked(each, peak, options) for each in options["schedules"])
-        return jobs.predict_task(
-            problem, rule, peak, asked, steps=horizon, recorded=options["recorded"], laws=options["laws"],
-            check=options["check"], progress=tell,
+    rule, task = find_rule(recording.rule), load_task(source)
+    horizon = steps or task.steps
+    total = 3 * (recording.recorded or horizon) + len(asked) * horizon * recording.check
+    with progress.show_progress(total * len(SEEDS)) as notify:
+        prediction = jobs.predict_task(
+            task, rule, peak, asked, steps=horizon, recorded=recording.recorded, laws=laws, check=recording.check,
+            progress=notify,
         )  # fmt: skip
+    if peak is None:
+        rate = max(float(run.rates.max()) for run in prediction.runs)
+        click.echo(f"Recorded at a rate of {rate:g}, which a range test points to; another: --peak.", err=True)
+    return prediction
 
 
-def _suggested(name: str, rule: str) -> float:
-    from stepsize import jobs, load_task
-
-    (chosen,) = arguments.parse_rules([rule])
-    peak = jobs.estimate_rate(load_task(name), chosen, curvature=False)
-    click.echo(f"Recording at a rate of {peak:g}, which a range test points to; another: --peak.", err=True)
-    return peak
-
-
-def _asked(name: str, peak: float, options: dict[str, Any], run: LossCurve | None = None) -> tuple[str, Policy]:
-    """Return the name and the policy of one thing that is asked about; a policy by name has the warmup of `run`."""
-    from stepsize import jobs
-
+def _asked(name: str, logs: Logs, steps: int | None) -> tuple[str, Policy | str]:
+    """Return the name of one thing that is asked about, and the policy in its file, or the recipe called so."""
     if name.endswith(".csv"):
-        return Path(name).stem, _of_csv(Path(name), options)
+        return Path(name).stem, _of_csv(Path(name), logs, steps)
     if name.endswith(".json"):
         return Path(name).stem, _of_json(Path(name))
-    policy = recipe(name)(peak).only([LR])
-    return name, policy if run is None else jobs.led(policy, run)
+    recipe(name)
+    return name, name
 
 
-def _of_csv(file: Path, options: dict[str, Any]) -> Policy:
+def _of_csv(file: Path, logs: Logs, steps: int | None) -> Policy:
     from stepsize.jobs.csv_logs import rates_between, read_log
 
-    (log,) = read_log(file, {"step": options["step_column"], "lr": options["lr_column"]})
+    (log,) = read_log(file, {"step": logs.step_column, "lr": logs.lr_column})
     total = int(log.steps[-1]) + 1
-    if options["steps"] and options["steps"] > total:
-        raise BudgetError(f"{file} has rates up to step {total - 1}, and {options['steps']} steps are asked about.")
-    table = rates_between(log.steps, log.columns["lr"], total, options["warmup"])
+    if steps and steps > total:
+        raise BudgetError(f"{file} has rates up to step {total - 1}, and {steps} steps are asked about.")
+    table = rates_between(log.steps, log.columns["lr"], total, logs.warmup)
     return Policy(lr=Table(tuple(table.tolist()), total))
 
 
@@ -164,37 +194,36 @@ def _of_json(file: Path) -> Policy:
     return Policy(lr=schedule)
 
 
-def _say(found: Prediction) -> None:
+def _show(prediction: Prediction) -> None:
     console = output.console()
-    console.print(forecasts_table(found))
-    console.print(laws_table(found))
-    console.print(f"Verdict: {found.verdict}.", markup=False)
-    for warning in found.warnings:
+    console.print(forecasts_table(prediction))
+    console.print(laws_table(prediction))
+    console.print(f"Verdict: {prediction.verdict}.", markup=False)
+    for warning in prediction.warnings:
         console.print(f"Watch out: {warning}.", markup=False)
 
 
-def forecasts_table(found: Prediction) -> Grid:
+def forecasts_table(prediction: Prediction) -> Grid:
     """Return the predicted final losses as a table, beside what was measured where that is known."""
-    table = Grid(
-        title=f"predicted final losses after {found.steps} steps, median and range over {count(len(found.fits), 'law')}"
-    )
-    measured = {each.name: run.final for each in found.forecasts if (run := found.measured(each)) is not None}
+    laws = count(len(prediction.fits), "law")
+    table = Grid(title=f"predicted final losses after {prediction.steps} steps, median and range over {laws}")
+    measured = {each.name: run.final for each in prediction.forecasts if (run := prediction.measured(each)) is not None}
     for heading in ("schedule", "final loss", "lowest", "highest", *(("recorded",) * bool(measured)), ""):
         table.add_column(heading, justify="left" if heading in ("schedule", "") else "right")
-    for place, each in enumerate(found.forecasts):
+    for rank, each in enumerate(prediction.forecasts):
         cells = [f"{value:.4f}" for value in (each.final.value, each.final.low, each.final.high)]
         own = [f"{measured[each.name]:.4f}" if each.name in measured else ""] * bool(measured)
-        ranked = place > 0 and math.isfinite(found.error)
+        ranked = rank > 0 and math.isfinite(prediction.error)
         table.add_row(each.name, *cells, *own, "tied with the best" if ranked and each.tied else "")
     return table
 
 
-def laws_table(found: Prediction) -> Grid:
+def laws_table(prediction: Prediction) -> Grid:
     """Return how well each law fits, and how wrong it is on runs that it was not fitted to."""
-    table = Grid(title=f"laws fitted to {', '.join(run.name for run in found.runs)}")
+    table = Grid(title=f"laws fitted to {', '.join(run.name for run in prediction.runs)}")
     for heading in ("law", "error where fitted", "error held out", "of the final loss, at most"):
         table.add_column(heading, justify="left" if heading == "law" else "right")
-    for each in found.fits:
+    for each in prediction.fits:
         cells = (each.error, each.curve_error, each.final_error)
         table.add_row(each.law, *(f"{value:.4f}" if math.isfinite(value) else "not known" for value in cells))
     return table

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
@@ -20,9 +20,6 @@ from stepsize.cli import output, progress
 from stepsize.kernel.optional import need
 from stepsize.kernel.text import count
 from stepsize.results import Curves, Rung
-
-if TYPE_CHECKING:
-    from stepsize.jobs.race.race import Listen
 
 LEADERS = 5
 """How many of a rung are shown, best first."""
@@ -43,15 +40,11 @@ class Board:
         self._job = self.bar.add_task("starting", total=self.total)
         self._done = 0
 
-    def tell(self, stage: str, updates: int) -> None:
+    def notify(self, stage: str, updates: int) -> None:
         """Move the bar; a race that goes on beyond its plan, with more seeds, has a longer one."""
         self._done += updates
         self.total = max(self.total, self._done)
         self.bar.update(self._job, completed=self._done, total=self.total, description=escape(stage))
-
-    def listen(self, rung: Rung, curves: Curves) -> None:  # noqa: ARG002  (a `Listen`)
-        """Keep a rung that is done."""
-        self.rungs.append(rung)
 
     def __rich__(self) -> Group:
         parts: list[Any] = [self.bar]
@@ -87,7 +80,7 @@ def leaders_table(rung: Rung) -> Table:
     return table
 
 
-def told(number: int, rung: Rung) -> str:
+def describe(number: int, rung: Rung) -> str:
     """Return a rung that is done in one line: who leads, and who follows."""
     first = [f"{rung.strategies[i].name} ({rung.means[i]:.4f})" for i in rung.order[:2] if np.isfinite(rung.means[i])]
     leads = f"{first[0]} leads" + (f", then {first[1]}" if first[1:] else "") if first else "every strategy diverged"
@@ -96,35 +89,35 @@ def told(number: int, rung: Rung) -> str:
 
 
 @contextmanager
-def board(total: int) -> Iterator[tuple[progress.Notify, Listen]]:
+def show_board(total: int) -> Iterator[tuple[progress.Notify, Callable[[Rung], None]]]:
     """Show a race of about `total` replica-steps on standard error; where there is no terminal, line by line.
 
-    Gives the two who are to be told: of progress, and of every rung that is done.
+    Gives two listeners: one of progress, and one of every rung that is done.
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         rungs: list[Rung] = []
 
-        def listen(rung: Rung, curves: Curves) -> None:  # noqa: ARG001  (a `Listen`)
+        def print_rung(rung: Rung) -> None:
             rungs.append(rung)
-            click.echo(f"      {told(len(rungs), rung)}", err=True)
+            click.echo(f"      {describe(len(rungs), rung)}", err=True)
 
-        yield progress.print_lines(total), listen
+        yield progress.print_lines(total), print_rung
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     shown = Board(total, Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console))
     with Live(get_renderable=shown.__rich__, console=console, transient=True, refresh_per_second=4):
-        yield shown.tell, shown.listen
+        yield shown.notify, shown.rungs.append
 
 
 @contextmanager
-def tensorboard(folder: Path | None) -> Iterator[Listen]:
+def write_tensorboard(folder: Path | None) -> Iterator[Callable[[Rung, Curves], None]]:
     """Write every rung that is done into `folder` for TensorBoard, one run a strategy; nothing where there is none.
 
     Raises MissingPackageError without tensorboard, before anything runs.
     """
     if folder is None:
-        yield lambda rung, curves: None  # noqa: ARG005  (a `Listen`)
+        yield lambda rung, curves: None  # noqa: ARG005  (a listener)
         return
     need("tensorboard")
     writer = need("torch.utils.tensorboard").SummaryWriter
@@ -134,7 +127,7 @@ def tensorboard(folder: Path | None) -> Iterator[Listen]:
         writers: dict[str, Any] = {}
         done = 0
 
-        def listen(rung: Rung, curves: Curves) -> None:
+        def write_rung(rung: Rung, curves: Curves) -> None:
             nonlocal done
             done += 1
             for row, strategy in enumerate(rung.strategies):
@@ -148,7 +141,7 @@ def tensorboard(folder: Path | None) -> Iterator[Listen]:
                     log(rung.steps, {"score": float(rung.means[row])})
                 writers[strategy.name].flush()
 
-        yield listen
+        yield write_rung
 
 
 def _write(log: Any, curves: Curves) -> None:

@@ -23,7 +23,7 @@ from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, RateGrid, Suggestion
 from stepsize.results.io import dumps, load, save
 from stepsize.rules import Rule
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, find_rule
 from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_test_steps
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     from stepsize import jobs, load_task
 
     options = Options(**given)
-    (rule,) = arguments.parse_rules([options.rule])
+    rule = find_rule(options.rule)
     policy = None if options.policy is None else _policy(options.policy)
     output.check_writable(save_to)
     output.check_drawable(plot)

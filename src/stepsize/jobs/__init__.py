@@ -6,10 +6,12 @@ from stepsize.jobs.advise.advise import advise as advise
 from stepsize.jobs.advise.batch_sizes import advise_batches as advise_batches
 from stepsize.jobs.csv_logs import loss_curves as loss_curves
 from stepsize.jobs.csv_logs import read_norms as read_norms
-from stepsize.jobs.loss_laws.predict import led as led
+from stepsize.jobs.loss_laws.predict import add_warmup as add_warmup
 from stepsize.jobs.loss_laws.predict import predict as predict
 from stepsize.jobs.loss_laws.record import predict_task as predict_task
 from stepsize.jobs.race.budget import Budget as Budget
+from stepsize.jobs.race.climb import Climb as Climb
+from stepsize.jobs.race.entrants import Entrants as Entrants
 from stepsize.jobs.race.race import race as race
 from stepsize.jobs.race.rungs import RungPlan as RungPlan
 from stepsize.jobs.race.rungs import halving as halving

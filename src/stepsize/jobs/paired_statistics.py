@@ -7,6 +7,8 @@ every interval here is a t-interval, and strategies are compared by their differ
 from __future__ import annotations
 
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 
@@ -25,22 +27,22 @@ DRAWS = 4000
 
 def t_interval(values: Floats, confidence: float = CONFIDENCE) -> Interval:
     """Return the mean of `values`, (seeds,), with its t-interval; infinite for fewer than two values."""
-    return _interval(values, confidence, 1 / max(1, len(values)))
+    mean = float(np.mean(values)) if len(values) else math.inf
+    if len(values) < 2 or not math.isfinite(mean):
+        return Interval(mean, -math.inf, math.inf)
+    if not np.ptp(values):  # where all are equal the test divides 0 by 0
+        return Interval(mean, mean, mean)
+    interval = _t_test(values).confidence_interval(confidence)
+    return Interval(mean, float(interval.low), float(interval.high))
 
 
 def prediction_interval(values: Floats, confidence: float = CONFIDENCE) -> Interval:
     """Return the mean of `values`, (seeds,), with the interval of one more value: `t * s * sqrt(1 + 1/n)` each way."""
-    return _interval(values, confidence, 1 + 1 / max(1, len(values)))
-
-
-def _interval(values: Floats, confidence: float, variance: float) -> Interval:
-    n = len(values)
-    mean = float(np.mean(values)) if n else math.inf
-    if n < 2 or not math.isfinite(mean):
-        return Interval(mean, -math.inf, math.inf)
-    quantile = float(need("scipy.stats").t.ppf(0.5 + confidence / 2, n - 1))
-    half = quantile * float(np.std(values, ddof=1)) * math.sqrt(variance)
-    return Interval(mean, mean - half, mean + half)
+    interval = t_interval(values, confidence)
+    if not math.isfinite(interval.low):
+        return interval
+    half = (interval.high - interval.low) / 2 * math.sqrt(len(values) + 1)  # the mean's own is t * s * sqrt(1/n)
+    return Interval(interval.mean, interval.mean - half, interval.mean + half)
 
 
 def p_values(differences: Floats) -> Floats:
@@ -48,10 +50,19 @@ def p_values(differences: Floats) -> Floats:
     count, n = differences.shape
     if n < 2:
         return np.ones(count)
-    mean = differences.mean(axis=1)
-    error = differences.std(axis=1, ddof=1) / math.sqrt(n)
-    t = np.divide(mean, error, out=np.where(mean == 0, 0.0, np.copysign(np.inf, mean)), where=error > 0)
-    return floats(2 * need("scipy.stats").t.sf(np.abs(t), n - 1))
+    equal = np.ptp(differences, axis=1) == 0  # where the test divides by 0
+    p = np.where(differences[:, 0] == 0, 1.0, 0.0)
+    if not equal.all():
+        p[~equal] = _t_test(differences[~equal]).pvalue
+    return floats(p)
+
+
+def _t_test(values: Floats) -> Any:
+    """Return SciPy's t-test of a mean of 0 over the last axis."""
+    with warnings.catch_warnings():
+        # SciPy warns of values that are nearly equal; seeds of a rule that ignores them are, and their p is right.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return need("scipy.stats").ttest_1samp(values, 0.0, axis=-1)
 
 
 def holm(p: Floats, alpha: float = 1 - CONFIDENCE) -> np.ndarray:
@@ -119,12 +130,20 @@ def _standing(rung: Rung, index: int, best: Floats, chance: float, *, tied: bool
     diverged = int(np.sum(~np.isfinite(scores)))
     if diverged:
         mean = Interval(math.inf, -math.inf, math.inf)
-        return Standing(strategy, mean, None, diverged, tied=False, chance=0.0, decay=decay)
+        return Standing(
+            strategy=strategy, score=mean, behind=None, diverged=diverged, tied=False, chance=0.0, decay=decay
+        )  # fmt: skip
     differences = scores - best
     first = index == rung.order[0]
-    behind = None if first else t_interval(differences)
-    raw = () if first else tuple(differences.tolist())
-    return Standing(strategy, t_interval(scores), behind, 0, tied, raw, chance, decay)
+    return Standing(
+        strategy=strategy,
+        score=t_interval(scores),
+        behind=None if first else t_interval(differences),
+        tied=tied,
+        differences=() if first else tuple(differences.tolist()),
+        chance=chance,
+        decay=decay,
+    )
 
 
 def total_decay(strategy: Strategy, steps: int) -> float:
@@ -138,8 +157,9 @@ def total_decay(strategy: Strategy, steps: int) -> float:
 
 def kendall(first: Rung, second: Rung) -> float:
     """Return Kendall's tau-b between two rungs over the strategies that ran in both; NaN for fewer than two."""
-    place = {strategy.name: i for i, strategy in enumerate(first.strategies)}
-    pairs = [(first.means[place[s.name]], second.means[i]) for i, s in enumerate(second.strategies) if s.name in place]
+    before = {strategy.name: mean for strategy, mean in zip(first.strategies, first.means, strict=True)}
+    after = zip(second.strategies, second.means, strict=True)
+    pairs = [(before[strategy.name], mean) for strategy, mean in after if strategy.name in before]
     if len(pairs) < 2:
         return math.nan
     a, b = np.array(pairs, dtype=np.float64).T

@@ -17,7 +17,11 @@ from stepsize.diagnostics import record_norms
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
 from stepsize.jobs.csv_logs import length_of
-from stepsize.jobs.race.race import race
+from stepsize.jobs.race.climb import Climb
+from stepsize.jobs.race.entrants import at_suggestion
+from stepsize.jobs.race.rungs import RungPlan
+from stepsize.jobs.range_test.range_test import range_test
+from stepsize.jobs.range_test.suggest import suggest
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.policies import LR, Policy
@@ -25,9 +29,10 @@ from stepsize.problems import Trainable
 from stepsize.problems.base import with_data
 from stepsize.results import Race, Refinement
 from stepsize.results.refinement import Norm
-from stepsize.rules import Rule
+from stepsize.results.sensitivity import describe_edge
+from stepsize.rules import AdamW, Rule
 from stepsize.schedules import Schedule, Stretched, Table
-from stepsize.strategy import Strategy, Trial
+from stepsize.strategy import Strategy, Trial, round_rate
 from stepsize.theory import bound_terms, refine_schedule, resample_norms, smooth_norms
 from stepsize.theory.refinement import SHARE
 
@@ -58,8 +63,14 @@ FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 PAIR = ("original", "refined")
 """What the two schedules that are raced are called."""
 
+RULE, POLICY = AdamW(), "linear_to_zero"
+"""What is recorded when no strategy is given, at the rate that a range test points to."""
+
 TUNING, FRESH = (0, 1), (100, 101, 102, 103, 104)
 """The seeds that choose the peaks, and those that compare the two schedules."""
+
+RACES = len(PAIR) * (len(FACTORS) * len(TUNING) + len(FRESH))
+"""The trainings of a race of both schedules."""
 
 
 def refine(
@@ -97,30 +108,42 @@ def refine(
     original = np.empty(0) if rates is None else _original(rates, run, grid[:-1])
     peak = 1.0 if rates is None else float(floats(rates).max()) * _shift(original, shape, smooth[:-1])
     return Refinement(
-        name, run, norm, at, kept, smooth[:-1], shape, Policy(lr=_schedule(shape, run, float(f"{peak:.3g}"))),
-        original, _bound(shape, smooth[:-1]) / _bound(1 - grid[:-1] / run, smooth[:-1]),
+        name=name,
+        steps=run,
+        norm=norm,
+        recorded=at,
+        norms=kept,
+        smooth=smooth[:-1],
+        shape=shape,
+        policy=Policy(lr=_schedule(shape, run, round_rate(peak))),
+        original=original,
+        gain=_bound(shape, smooth[:-1]) / _bound(1 - grid[:-1] / run, smooth[:-1]),
         warnings=_warnings(shape, lost, known=rates is not None),
-    )  # fmt: skip
+    )
 
 
 def refine_task(
-    task: Trainable, strategy: Strategy, *, steps: int | None = None, seed: int = 0, share: float = SHARE,
-    contest: bool = False, engine: Engine | None = None, progress: Progress | None = None, runner: Runner | None = None,
+    task: Trainable, strategy: Strategy | None = None, *, steps: int | None = None, seed: int = 0, share: float = SHARE,
+    race: bool = False, engine: Engine | None = None, progress: Progress | None = None, runner: Runner | None = None,
 ) -> Refinement:  # fmt: skip
-    """Run `strategy` on `task`, and return the schedule that its gradient norms ask for.
+    """Run a strategy on `task`, and return the schedule that its gradient norms ask for.
 
+    strategy: what is run; AdamW with a linear decay, at the rate that a range test points to, when not given.
     steps: of the run, optimizer updates; the task's own when not given. seed: of the run that is recorded.
-    contest: whether to race the refined schedule against the original: each at five peaks on some seeds, then both at
-        their best on fresh ones.
+    race: whether to race the refined schedule against the original: each at five peaks on some seeds, then both at
+        their best on fresh ones, for `RACES` trainings.
     runner: to share an engine and a journal with other jobs.
 
     Raises TaskError when the run diverges, and what `refine` raises. Watch out as there.
     """
     run = task.steps if steps is None else steps
     runner = runner or Runner(task, engine=engine, progress=progress)
+    if strategy is None:
+        ramp = range_test(task, RULE, curvature=False, runner=runner)
+        strategy = at_suggestion(RULE, POLICY, suggest(ramp, "constant", run), run)
     norm = norm_of(strategy.rule)
     recorded = record_norms(
-        with_data(task), Trial(strategy, seed), run, progress=lambda n: _tell(progress, "recording", n)
+        with_data(task), Trial(strategy, seed), run, progress=lambda n: _report(progress, "recording", n)
     )
     norms = recorded.l2 if norm == "l2" else recorded.l1
     if not np.isfinite(norms).all():
@@ -129,10 +152,9 @@ def refine_task(
             "nothing to refine; give it a smaller rate."
         )
     rates = strategy.policy[LR].over(run).table(0, run)
-    refinement = refine(
-        np.arange(run), norms, total=run, norm=norm, rates=rates, share=share, name=task.source or task.name
-    )
-    raced = _race(runner, strategy, refinement.policy[LR], run) if contest else None
+    name = task.source or task.name
+    refinement = refine(np.arange(run), norms, total=run, norm=norm, rates=rates, share=share, name=name)
+    raced = _race(runner, strategy, refinement.policy[LR], run) if race else None
     return replace(refinement, strategy=strategy, race=raced, warnings=(*refinement.warnings, *_edges(raced)))
 
 
@@ -142,15 +164,15 @@ def norm_of(rule: Rule) -> Norm:
 
 
 def _clean(steps: npt.ArrayLike, norms: npt.ArrayLike) -> tuple[Floats, Floats, int]:
-    """Return the norms that are numbers, without those at both edges, and how many were none."""
-    at, values = floats(steps), floats(norms)
-    if at.shape != values.shape or at.ndim != 1:
-        raise ParameterError(f"as many steps as norms are needed, (points,) both, not {at.shape} and {values.shape}.")
+    """Return the norms that are numbers, without the first and the last ones, and how many were none."""
+    at, recorded = floats(steps), floats(norms)
+    if at.shape != recorded.shape or at.ndim != 1:
+        raise ParameterError(f"as many steps as norms are needed, (points,) both, not {at.shape} and {recorded.shape}.")
     if (np.diff(at) <= 0).any() or (at < 0).any():
         raise ParameterError("the steps of the norms must rise, from 0 or above; sort them, each once.")
-    whole = np.isfinite(values)
-    if (values[whole] <= 0).any():
-        worst = float(values[whole].min())
+    whole = np.isfinite(recorded)
+    if (recorded[whole] <= 0).any():
+        worst = float(recorded[whole].min())
         raise ParameterError(
             f"a gradient norm is {worst:g}, and a norm that weighs anything is above 0; look at what the column holds, "
             "and leave out the steps without a gradient."
@@ -158,7 +180,7 @@ def _clean(steps: npt.ArrayLike, norms: npt.ArrayLike) -> tuple[Floats, Floats, 
     if whole.sum() < LEAST:
         raise BudgetError(f"{int(whole.sum())} gradient norms are too few to refine from; record at least {LEAST}.")
     kept = np.flatnonzero(whole)[EDGE:-EDGE]
-    return at[kept], values[kept], int((~whole).sum())
+    return at[kept], recorded[kept], int((~whole).sum())
 
 
 def _length(at: Floats, total: int | None) -> int:
@@ -177,10 +199,10 @@ def _length(at: Floats, total: int | None) -> int:
 
 
 def _original(rates: npt.ArrayLike, run: int, points: Floats) -> Floats:
-    values = floats(rates)
-    if values.shape != (run,) or not np.isfinite(values).all() or (values < 0).any() or not values.any():
-        raise ParameterError(f"rates must be the learning rate of each of the {run} updates, not {values.shape}.")
-    return floats(np.interp(points, np.arange(run), values) / values.max())
+    table = floats(rates)
+    if table.shape != (run,) or not np.isfinite(table).all() or (table < 0).any() or not table.any():
+        raise ParameterError(f"rates must be the learning rate of each of the {run} updates, not {table.shape}.")
+    return floats(np.interp(points, np.arange(run), table) / table.max())
 
 
 def _shift(source: Floats, target: Floats, norms: Floats) -> float:
@@ -214,7 +236,7 @@ def _warnings(shape: Floats, lost: int, *, known: bool) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _tell(progress: Progress | None, stage: str, updates: int) -> None:
+def _report(progress: Progress | None, stage: str, updates: int) -> None:
     if progress is not None:
         progress(stage, updates)
 
@@ -223,11 +245,11 @@ def _race(runner: Runner, original: Strategy, schedule: Schedule, run: int) -> R
     """Race both schedules at five peaks, then both at their best on fresh seeds."""
     pair = (original, Strategy(original.rule, original.policy.replace(lr=schedule)))
     tried = [[_at(name, strategy, factor) for factor in FACTORS] for name, strategy in zip(PAIR, pair, strict=True)]
-    tuned = race(runner.task, [*tried[0], *tried[1]], steps=run, seeds=TUNING, runner=runner, stage="peaks, rung")
+    tuned = Climb(runner, [*tried[0], *tried[1]], run, [RungPlan(run, TUNING)], stage="peaks, rung").finish()
     rung = tuned.rungs[-1]
     ranked = [rung.strategies[i] for i in rung.order]
     best = [next(strategy for strategy in ranked if strategy in peaks) for peaks in tried]
-    final = race(runner.task, best, steps=run, seeds=FRESH, runner=runner, stage="fresh seeds, rung")
+    final = Climb(runner, best, run, [RungPlan(run, FRESH)], stage="fresh seeds, rung").finish()
     return replace(final, rungs=(*tuned.rungs, *final.rungs), cost=tuned.cost + final.cost)
 
 
@@ -240,10 +262,9 @@ def _edges(raced: Race | None) -> tuple[str, ...]:
     if raced is None:
         return ()
     tried, number = raced.rungs[0].strategies, len(FACTORS)
-    sentences = []
-    for name, best, rivals in zip(PAIR, raced.rungs[-1].strategies, (tried[:number], tried[number:]), strict=True):
-        peaks = sorted(strategy.peak for strategy in rivals)
-        if best.peak in (peaks[0], peaks[-1]):
-            side = "lowest" if best.peak == peaks[0] else "highest"
-            sentences.append(f"the best peak of the {name} schedule, {best.peak:.3g}, is the {side} that was tried")
-    return tuple(sentences)
+    finalists = zip(PAIR, raced.rungs[-1].strategies, (tried[:number], tried[number:]), strict=True)
+    edges = [
+        describe_edge(f"the {name} schedule", best.peak, [strategy.peak for strategy in rivals])
+        for name, best, rivals in finalists
+    ]
+    return tuple(edge.removesuffix(".") for edge in edges if edge)  # its readers write warnings with their own period

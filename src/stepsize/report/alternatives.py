@@ -47,7 +47,7 @@ def alternatives(advice: Advice) -> Section:
         points = (
             f"The seeds cannot tell these apart: {', '.join(each.name for each in tied)}.",
             f"The simplest of them, with the fewest pieces: {advice.simplest.name}.",
-            f"The least sensitive of them, whose rate may be wrong by most: {advice.least_touchy.name}.",
+            f"The least sensitive of them, whose rate may be wrong by most: {advice.least_sensitive.name}.",
         )
     standings = advice.final.standings
     others = [each.strategy for each in standings if each.strategy.name != advice.strategy.name]
@@ -74,7 +74,7 @@ def _alternative(advice: Advice, standing: Standing) -> tuple[str, ...]:
         for role, holds in (
             ("recommended", name == advice.strategy.name),
             ("simplest", bool(tied) and name == advice.simplest.name),
-            ("least sensitive", bool(tied) and name == advice.least_touchy.name),
+            ("least sensitive", bool(tied) and name == advice.least_sensitive.name),
         )
         if holds
     ]

@@ -16,7 +16,7 @@ from stepsize.schedules import Chain, Constant
 from stepsize.strategy import Strategy
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Advice(Spec):
     """A recommendation that was measured.
 
@@ -31,7 +31,7 @@ class Advice(Spec):
     more: what a larger budget would be spent on. start: the score before any update; NaN when not known.
     scored_on: the seeds of score and promise. command: the command line that repeats it; empty where there is none.
     function: whether the task is a training function of the user's own.
-    batch_size: that it holds for, where that is not the task's own; 0 where it is.
+    batch_size: that it holds for, where that is not the task's own; None where it is.
     untried_rules, untried_policies: what the default search space held that day and this search did not race: the names
         of rules that were not even tried alone, and of policies that ran with no rule.
     """
@@ -58,7 +58,7 @@ class Advice(Spec):
     scored_on: tuple[int, ...] = ()
     command: str = ""
     function: bool = False
-    batch_size: int = 0
+    batch_size: int | None = None
     untried_rules: tuple[str, ...] = ()
     untried_policies: tuple[str, ...] = ()
 
@@ -78,7 +78,7 @@ class Advice(Spec):
         return min(self.indistinguishable, key=_pieces)
 
     @property
-    def least_touchy(self) -> Strategy:
+    def least_sensitive(self) -> Strategy:
         """Of the indistinguishable ones the one whose rate may be wrong by most, within 5 % of its family's best."""
         widths = {each.strategy.family: each.decades for each in self.search.sensitivities}
         return max(self.indistinguishable, key=lambda each: widths.get(each.family, 0.0))
@@ -106,7 +106,7 @@ class Advice(Spec):
         seen = (*self.final.rungs[-1].seeds, *self.scored_on)
         if self.function:
             return function_script(self.task, self.strategy, self.steps, max(seen) + 1)
-        return script(framework, self.task, self.strategy, self.steps, max(seen) + 1, batch_size=self.batch_size)
+        return script(framework, self.task, self.strategy, self.steps, max(seen) + 1, batch_size=self.batch_size or 0)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the finalists' standings with their intervals and return the matplotlib Axes."""

@@ -24,7 +24,7 @@ UNKNOWN = -2
 """The basin of a trajectory that diverged, or of a point from which gradient flow did not end in its budget."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome(Spec):
     """How one strategy did, with 95 % intervals.
 
@@ -42,7 +42,7 @@ class Outcome(Spec):
     diverged: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Descent(Spec):
     """The record of strategies that descended on a landscape from the same starts, under the same noise.
 
@@ -109,12 +109,12 @@ class Descent(Spec):
     def _outcome(self, index: int) -> Outcome:
         escaped = self.reached[index, self.trapped]
         return Outcome(
-            self.strategies[index],
-            wilson(int(self.reached[index].sum()), len(self.starts)),
-            wilson(int(escaped.sum()), len(escaped)) if len(escaped) else None,
-            median_time(self.entered[index]),
-            len(escaped),
-            int((self.died_at[index] >= 0).sum()),
+            strategy=self.strategies[index],
+            share=wilson(int(self.reached[index].sum()), len(self.starts)),
+            escape=wilson(int(escaped.sum()), len(escaped)) if len(escaped) else None,
+            time=median_time(self.entered[index]),
+            trapped=len(escaped),
+            diverged=int((self.died_at[index] >= 0).sum()),
         )
 
     def plot(self, ax: Any = None) -> Any:

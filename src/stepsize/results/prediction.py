@@ -51,7 +51,7 @@ class LossCurve(Spec):
         return float(self.losses[self.at > (1 - TAIL) * self.at[-1]].mean())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LawFit(Spec):
     """A law as it was fitted.
 
@@ -69,7 +69,7 @@ class LawFit(Spec):
     final_error: Score
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Forecast(Spec):
     """What the laws say of one schedule.
 
@@ -86,7 +86,7 @@ class Forecast(Spec):
     tied: bool
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Prediction(Spec):
     """Predicted loss curves.
 

@@ -62,9 +62,9 @@ class Rung(Spec):
         return [int(i) for i in np.argsort(self.means, kind="stable")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Standing(Spec):
-    """The place of one strategy.
+    """How one strategy did.
 
     score: the mean of the scores with its t-interval.
     behind: the paired difference to the best, with its t-interval; None for the best itself and for a strategy that
@@ -79,14 +79,14 @@ class Standing(Spec):
     strategy: Strategy
     score: Interval
     behind: Interval | None
-    diverged: int
+    diverged: int = 0
     tied: bool
     differences: tuple[Score, ...] = ()
     chance: Score = float("nan")
     decay: Score = 0.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Race(Spec):
     """The record of a race.
 
@@ -99,7 +99,7 @@ class Race(Spec):
     executor: where they ran; "" for the process of the race. seconds: wall time.
     view: what a rung below the full horizon ran. selection: what a run is scored by.
     tuned: how many of the first rungs chose the rates, on seeds of their own; 0 when the rates were given.
-    looks: how often more seeds were added until the leaders separated.
+    extensions: how often more seeds were added until the leaders separated.
     scored: what a score is: the validation loss, or a metric of the task, negative where it is to be large.
     """
 
@@ -115,7 +115,7 @@ class Race(Spec):
     view: View = "retimed"
     selection: Selection = "last"
     tuned: int = 0
-    looks: int = 0
+    extensions: int = 0
     scored: str = "validation loss"
     executor: str = ""
 
@@ -149,10 +149,10 @@ class Race(Spec):
         return max(self.rungs, key=rates_a_family)
 
     @property
-    def places(self) -> tuple[int, ...]:
-        """The place of the winner on each rung, from 1; 0 where it did not run."""
+    def ranks(self) -> tuple[int | None, ...]:
+        """The rank of the winner on each rung, from 1; None where it did not run."""
         ranked = [[rung.strategies[index].name for index in rung.order] for rung in self.rungs]
-        return tuple(names.index(self.best.name) + 1 if self.best.name in names else 0 for names in ranked)
+        return tuple(names.index(self.best.name) + 1 if self.best.name in names else None for names in ranked)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -161,17 +161,17 @@ class Race(Spec):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the standings as plain rows, best first: one a strategy, its scores by seed at the end."""
-        return [self._row(place + 1, standing) for place, standing in enumerate(self.standings)]
+        return [self._row(rank, standing) for rank, standing in enumerate(self.standings, 1)]
 
     def frame(self) -> Any:
         """Return `rows` as a pandas DataFrame; raise MissingPackageError without pandas."""
         return need("pandas").DataFrame(self.rows())
 
-    def _row(self, place: int, standing: Standing) -> dict[str, Any]:
+    def _row(self, rank: int, standing: Standing) -> dict[str, Any]:
         strategy, behind = standing.strategy, standing.behind
         low, mean, high = (None,) * 3 if behind is None else (behind.low, behind.mean, behind.high)
         return {
-            "place": place, "strategy": strategy.name, "family": str(strategy.family), "rule": strategy.rule.title,
+            "rank": rank, "strategy": strategy.name, "family": str(strategy.family), "rule": strategy.rule.title,
             "peak": strategy.peak, "steps": self.steps, "score": standing.score.mean, "score_low": standing.score.low,
             "score_high": standing.score.high, "behind": mean, "behind_low": low, "behind_high": high,
             "tied": standing.tied, "chance": standing.chance, "diverged": standing.diverged, "decay": standing.decay,

@@ -32,14 +32,14 @@ def _winner(race: Race) -> Iterator[str]:
         return
     chance = f", with a chance of {percent(best.chance)} to be the best" if math.isfinite(best.chance) else ""
     yield f"{best.strategy.name} has the lowest mean {race.scored}, {best.score.mean:.4g}{chance}."
-    looks = " and looks" if race.looks else ""
+    judgements = " and extensions" if race.extensions else ""
     ties = [standing.strategy.name for standing in others if standing.tied]
     if ties and len(race.rungs[-1].seeds) < 2:
         yield "One seed tells nothing apart; run at least three."
     elif ties:
-        yield f"It cannot be told from {_listed(ties)} (Holm's correction, 5 % over all comparisons{looks})."
+        yield f"It cannot be told from {_listed(ties)} (Holm's correction, 5 % over all comparisons{judgements})."
     elif others:
-        yield f"It is told apart from all others (Holm's correction, 5 % over all comparisons{looks})."
+        yield f"It is told apart from all others (Holm's correction, 5 % over all comparisons{judgements})."
 
 
 def _scored(race: Race) -> Iterator[str]:
@@ -53,24 +53,24 @@ def _seeds(race: Race) -> Iterator[str]:
     if race.tuned:
         chosen, judged = race.rungs[race.tuned - 1].seeds, race.rungs[race.tuned].seeds
         yield f"Rates were chosen on seeds {numbers(chosen)}, and are judged on seeds {numbers(judged)}."
-    if race.looks:
-        times = "once" if race.looks == 1 else f"{race.looks} times"
-        yield f"Seeds for the leaders were added {times}, and every look at the standings has its part of the 5 %."
+    if race.extensions:
+        times = "once" if race.extensions == 1 else f"{race.extensions} times"
+        yield f"Seeds for the leaders were added {times}, and every time the standings were judged has its part of 5 %."
 
 
 def _rungs(race: Race) -> Iterator[str]:
     what = {"retimed": "whole schedules in fewer steps", "prefix": "the first part of the long runs"}[race.view]
-    for rung, tau, place in zip(race.rungs, race.agreement, race.places, strict=False):
+    for rung, tau, rank in zip(race.rungs, race.agreement, race.ranks, strict=False):
         shared = len({each.name for each in rung.strategies} & _full(race))
         if rung.steps == race.steps:
             continue
-        said = [f"the winner was number {place} of {len(rung.strategies)}"] if place else []
+        parts = [f"the winner was number {rank} of {len(rung.strategies)}"] if rank else []
         if math.isfinite(tau) and shared >= FEWEST:
             weak = ", so it did not tell those apart" if tau < WEAK else ""
             agrees = f"its order agrees with the full length by {tau:.2f} (Kendall's tau, over the {shared} "
-            said = [f"{agrees}strategies that ran in both){weak}", *said]
-        if said:
-            yield f"On the rung of {rung.steps} steps ({what}) {'; '.join(said)}."
+            parts = [f"{agrees}strategies that ran in both){weak}", *parts]
+        if parts:
+            yield f"On the rung of {rung.steps} steps ({what}) {'; '.join(parts)}."
 
 
 def _full(race: Race) -> set[str]:
@@ -80,11 +80,7 @@ def _full(race: Race) -> set[str]:
 
 def _edges(race: Race) -> Iterator[str]:
     raced = {standing.strategy.family for standing in race.standings}
-    found = [each for each in race.sensitivities if each.edge and each.strategy.family in raced]
-    for edge, way in (("lowest", "lower"), ("highest", "higher")):
-        names = [f"{each.family} ({each.best:g})" for each in found if each.edge == edge]
-        if names:
-            yield f"The best rate is the {edge} that was tried of {_listed(names)}: try {way} ones."
+    yield from (each.edge_sentence for each in race.sensitivities if each.edge and each.strategy.family in raced)
 
 
 def _decay(race: Race) -> Iterator[str]:

@@ -17,17 +17,17 @@ from stepsize.strategy import Strategy
 Norm = Literal["l2", "l1"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Refinement(Spec):
     """The schedule that the gradient norms of a run ask for.
 
     name: of the log or the task. steps: how long the run was (steps, optimizer updates).
     norm: "l2", for SGD and its kind, or "l1", for Adam and its kind.
     recorded: the steps whose norms are known, (points,). norms: there, (points,).
-    smooth: the running median of the norms, where `shape` is, (places,). shape: the refined rates, from a peak of 1,
-        (places,) float64; a place is a step, or a whole share of the run where it is longer than 10 000 steps.
+    smooth: the running median of the norms, where `shape` is, (points,). shape: the refined rates, from a peak of 1,
+        (points,) float64; a point is a step, or a whole share of the run where it is longer than 10 000 steps.
     policy: the refined schedule at its peak, bound to `steps`; the peak is 1 where no rates were recorded.
-    original: what the recorded run followed, where that is known: its rates at a peak of 1, (places,); else empty.
+    original: what the recorded run followed, where that is known: its rates at a peak of 1, (points,); else empty.
     gain: the last-iterate bound of the refined schedule over that of linear decay, both for these norms.
     strategy: what was run, and refined; None for a log. race: refined against original, both at their best of five
         peaks; None when they were not raced.

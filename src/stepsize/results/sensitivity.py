@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -52,10 +53,36 @@ class Sensitivity(Spec):
         """The highest score that counts as nearly as good."""
         return within(min(self.scores))
 
+    @property
+    def edge_sentence(self) -> str:
+        """What to try next where the best rate is at an edge of those that were tried; empty where it is inside."""
+        return describe_edge(self.family, self.best, self.rates)
+
     def __str__(self) -> str:
         if len(self.rates) < 2:
             return "one rate"
         return ("at least " if self.at_least else "") + f"{self.decades:.2f} decades"
+
+
+def describe_edge(name: str, best: float, rates: Iterable[float]) -> str:
+    """Return what to try next where the best peak rate is the lowest or the highest of `rates`; empty inside.
+
+    name: of what has the rates, a family of strategies or a schedule.
+
+    >>> describe_edge("AdamW cosine", 0.1, (0.01, 0.03, 0.1))
+    'The best rate of AdamW cosine, 0.1, is the highest that was tried: try higher ones.'
+    """
+    side = edge_of(best, rates)
+    way = {"lowest": "lower", "highest": "higher"}
+    return f"The best rate of {name}, {best:.3g}, is the {side} that was tried: try {way[side]} ones." if side else ""
+
+
+def edge_of(best: float, rates: Iterable[float]) -> Literal["", "lowest", "highest"]:
+    """Return at which end of several rates the best one lies, or beyond it; empty inside, or for a single rate."""
+    grid = sorted(set(rates))
+    if len(grid) < 2 or grid[0] < best < grid[-1]:
+        return ""
+    return "lowest" if best <= grid[0] else "highest"
 
 
 def within(best: float) -> float:
@@ -91,13 +118,10 @@ def _sensitivity(family: str, rung: Rung, members: list[int]) -> Sensitivity:
     limit = within(float(scores[best]))
     low, opens = _end(rates[best::-1], scores[best::-1], limit)
     high, opens_too = _end(rates[best:], scores[best:], limit)
-    edge: Literal["", "lowest", "highest"] = ""
-    if len(rates) > 1 and best in (0, len(rates) - 1):
-        edge = "lowest" if best == 0 else "highest"
     return Sensitivity(
         family=family, strategy=rung.strategies[order[best]], rates=tuple(rates.tolist()),
         scores=tuple(scores.tolist()), best=float(rates[best]),
-        low=low, high=high, at_least=opens or opens_too, edge=edge,
+        low=low, high=high, at_least=opens or opens_too, edge=edge_of(rates[best], rates.tolist()),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepsize.jobs.advise.plan import FOR_PROBES, larger, least, plan, plans, probing, racing
+from stepsize.jobs.advise.plan import FOR_PILOTS, larger, least, pilot_depth, plan, plans, racing
 from stepsize.kernel.errors import BudgetError
 
 GRID = list(itertools.product((1, 2, 3, 8), (1, 2, 4, 11), (40, 41, 150, 400, 3000)))
@@ -38,7 +38,7 @@ def test_every_size_costs_more_than_the_one_before(rules, policies, steps):
 def test_small_budgets_still_race_several_rules(budget, rules, families):
     """What a small budget leaves out is the best of every shape of schedule on the second rung."""
     for steps in (200, 300, 500):
-        left = budget - 8 * probing(budget, 8, steps, 0).updates / steps
+        left = budget - 8 * pilot_depth(budget, 8, steps, 0).updates / steps
         found = plan(left, USUAL, steps, 0)
         assert (found.size.rules, found.size.families) == (rules, families)
         assert found.size.shapes == (budget == 120)
@@ -57,7 +57,7 @@ def test_a_rule_that_takes_one_policy_is_in_nobodys_way(rules, takes):
 
 def test_the_least_search_pays_for_any_order_of_the_rules():
     for takes in itertools.permutations([1, 2, 11, 11]):
-        depth = probing(0, 4, 400, 0)
+        depth = pilot_depth(0, 4, 400, 0)
         assert least([11, 1, 2, 11], 400) >= 4 * depth.updates / 400 + plans(takes, 400, 0)[0].cost
 
 
@@ -67,11 +67,11 @@ def test_runs_are_a_limit_too():
     assert larger(plan(1e9, USUAL, 400, 0), USUAL) is None
 
 
-def test_deep_probes_take_a_share_of_the_budget_at_most():
+def test_deep_pilot_runs_take_a_share_of_the_budget_at_most():
     for budget in (20, 40, 60, 120, 1000):
-        depth = probing(budget, 8, 400, 0)
-        assert len(depth.lengths) == 1 or 8 * depth.updates / 400 <= FOR_PROBES * budget
-    assert len(probing(1000, 8, 400, 0).lengths) == 2
+        depth = pilot_depth(budget, 8, 400, 0)
+        assert len(depth.lengths) == 1 or 8 * depth.updates / 400 <= FOR_PILOTS * budget
+    assert len(pilot_depth(1000, 8, 400, 0).lengths) == 2
 
 
 @pytest.mark.parametrize("steps", [1, 39])
@@ -84,7 +84,7 @@ def test_the_seeds_of_a_search_and_its_fresh_seeds_never_meet():
     used = []
     for seed in range(4):
         found = plan(300, [10, 10, 10], 400, seed)
-        search = {s for rung in found.rungs for s in rung.seeds} | set(probing(300, 3, 400, seed).seeds)
+        search = {s for rung in found.rungs for s in rung.seeds} | set(pilot_depth(300, 3, 400, seed).seeds)
         fresh, confirming = set(found.fresh), set(found.confirming)
         assert not search & fresh
         assert not (search | fresh) & confirming

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stepsize import load_task
-from stepsize.jobs import led, predict, predict_task
+from stepsize.jobs import add_warmup, predict, predict_task
 from stepsize.jobs.loss_laws.predict import apart
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.policies import Policy, constant, cosine, linear_to_zero, triangular, wsd
@@ -36,7 +36,7 @@ RUNS = (
 )  # fmt: skip
 WSD = curve("wsd", lambda u: np.minimum(1, 5 * (1 - u)))
 ASKED = {
-    name: led(policy, RUNS[0])
+    name: add_warmup(policy, RUNS[0])
     for name, policy in {
         "wsd": wsd(PEAK, warmup=1, shape="linear"), "linear": linear_to_zero(PEAK), "constant": constant(PEAK),
     }.items()
@@ -63,7 +63,7 @@ def test_schedules_far_apart_are_ranked_and_the_best_is_first(found):
 
 
 def test_schedules_closer_than_the_error_are_not_ranked():
-    twins = {"one": ASKED["linear"], "other": led(linear_to_zero(1.00001 * PEAK), RUNS[0])}
+    twins = {"one": ASKED["linear"], "other": add_warmup(linear_to_zero(1.00001 * PEAK), RUNS[0])}
     found = predict(RUNS, twins, laws=["annealing"])
     assert found.forecasts[1].tied
     assert "no schedule is predicted best" in found.verdict
@@ -111,7 +111,14 @@ def test_another_peak_is_warned_of():
 
 def forecast(*finals):
     losses = np.array([[2.0, final] for final in finals])
-    return Forecast("x", constant(1.0).over(2), np.array([1, 2]), losses, Estimate.of(losses[:, -1]), tied=False)
+    return Forecast(
+        name="x",
+        policy=constant(1.0).over(2),
+        at=np.array([1, 2]),
+        losses=losses,
+        final=Estimate.of(losses[:, -1]),
+        tied=False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,12 +136,12 @@ def test_two_are_ranked_where_all_laws_agree_beyond_the_error(first, second, err
 
 
 def test_a_policy_by_name_gets_the_warmup_of_the_runs():
-    policy = led(constant(2 * PEAK), RUNS[0]).over(STEPS)
+    policy = add_warmup(constant(2 * PEAK), RUNS[0]).over(STEPS)
     np.testing.assert_allclose(policy["lr"].table(0, STEPS), 2 * RUNS[0].rates, rtol=1e-12)
     own = Policy(lr=Linear(0.0, 1.0, "10%") >> Linear(1.0, 0.0))
-    assert led(own, RUNS[0]) is own
+    assert add_warmup(own, RUNS[0]) is own
     bound = constant(PEAK).over(STEPS)
-    assert led(bound, RUNS[0]) is bound
+    assert add_warmup(bound, RUNS[0]) is bound
 
 
 @pytest.mark.parametrize(

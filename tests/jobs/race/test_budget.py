@@ -18,10 +18,10 @@ def places(*lows):
     """The best, and who lies behind it by at least so much; None for one that is told apart."""
     mean = Interval(1.0, 0.9, 1.1)
     strategies = [Strategy(SGD(), constant(0.1), str(i)) for i in range(len(lows) + 1)]
-    found = [Standing(strategies[0], mean, None, 0, tied=True)]
+    found = [Standing(strategy=strategies[0], score=mean, behind=None, diverged=0, tied=True)]
     for strategy, low in zip(strategies[1:], lows, strict=True):
         behind = Interval(0.3, 0.1 if low is None else low, 0.6)
-        found.append(Standing(strategy, mean, behind, 0, tied=low is not None))
+        found.append(Standing(strategy=strategy, score=mean, behind=behind, diverged=0, tied=low is not None))
     return found
 
 

@@ -1,5 +1,6 @@
 """Races and range tests: equal budget, paired seeds, whole schedules on short rungs, divergence as data."""
 
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,10 @@ import pytest
 
 from stepsize import load_task
 from stepsize.engines import Ensemble, Loop
-from stepsize.jobs import RungPlan, Runner, halving, race, range_test
+from stepsize.jobs import Climb, Entrants, RungPlan, Runner, halving, race, range_test, suggest
 from stepsize.jobs.paired_statistics import kendall
+from stepsize.jobs.race.entrants import at_suggestion
+from stepsize.jobs.race.plan import RaceOptions, plan_race
 from stepsize.jobs.race.rungs import retime
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.policies import constant, cosine
@@ -55,11 +58,11 @@ def test_a_record_says_what_its_scores_are(task):
     def accuracy(outputs, targets):
         return (outputs.argmax(1) == targets).float().mean()
 
-    record = race(replace(task, metric=accuracy, mode="max"), strategies(0.03, 0.3), steps=40, seeds=(0,))
+    record = race(replace(task, metric=accuracy, mode="max"), strategies(0.03), steps=40, seeds=(0,))
     assert record.scored == "negative validation accuracy"
     assert "has the lowest mean negative validation accuracy, -" in record.sentences[0]
     assert loads(dumps(record)).scored == record.scored
-    kept = json.loads(dumps(race(task, strategies(0.03, 0.3), steps=40, seeds=(0,))))
+    kept = json.loads(dumps(race(task, strategies(0.03), steps=40, seeds=(0,))))
     del kept["value"]["scored"]
     assert loads(json.dumps(kept)).scored == "validation loss"
 
@@ -67,7 +70,7 @@ def test_a_record_says_what_its_scores_are(task):
 def test_every_strategy_runs_the_same_seeds_for_the_same_length(task):
     engine = Recorder()
     field = strategies(0.03, 0.3)
-    record = race(task, field, steps=40, seeds=(3, 5), engine=engine)
+    record = race(task, field, steps=40, seeds=(3, 5), tune_seeds=0, runner=Runner(task, engine=engine))
     asked = [(trial.strategy.name, trial.seed, steps) for trials, steps, _ in engine.asked for trial in trials]
     assert sorted(asked) == sorted((s.name, seed, 40) for s in field for seed in (3, 5))
     assert record.cost == pytest.approx(8)
@@ -77,7 +80,7 @@ def test_every_strategy_runs_the_same_seeds_for_the_same_length(task):
 
 
 def test_the_standings_are_by_the_mean_of_the_scores(task):
-    record = race(task, strategies(0.001, 0.03, 0.3), steps=40, engine=Ensemble())
+    record = race(task, strategies(0.001, 0.03, 0.3), steps=40, tune_seeds=0, runner=Runner(task, engine=Ensemble()))
     means = [standing.score.mean for standing in record.standings]
     assert means == sorted(means)
     scores = record.curves.final.reshape(6, 3)
@@ -88,7 +91,9 @@ def test_the_standings_are_by_the_mean_of_the_scores(task):
 
 def test_the_engines_give_the_same_standings(task):
     field = strategies(0.01, 0.1, rule=AdamW())
-    ensemble, loop = (race(task, field, steps=20, engine=engine) for engine in (Ensemble(), Loop()))
+    ensemble, loop = (
+        race(task, field, steps=20, tune_seeds=0, runner=Runner(task, engine=engine)) for engine in (Ensemble(), Loop())
+    )
     assert [s.strategy.name for s in ensemble.standings] == [s.strategy.name for s in loop.standings]
     np.testing.assert_allclose(ensemble.rungs[0].scores, loop.rungs[0].scores, rtol=1e-4)
 
@@ -97,7 +102,7 @@ def test_a_short_rung_runs_every_schedule_whole_with_its_rate_moved_by_the_bound
     engine = Recorder()
     field = [Strategy(SGD(), cosine(0.2), "cosine"), Strategy(SGD(), constant(0.1), "constant")]
     rungs = (RungPlan(10, (0,)), RungPlan(40, (0, 1)))
-    record = race(task, field, steps=40, rungs=rungs, engine=engine)
+    record = race(task, field, steps=40, rungs=rungs, runner=Runner(task, engine=engine))
     short = {trial.strategy.name: trial.strategy for trial in engine.asked[0][0]}
     for strategy in field:
         schedule = strategy.policy["lr"]
@@ -113,7 +118,7 @@ def test_a_short_rung_runs_every_schedule_whole_with_its_rate_moved_by_the_bound
 def test_the_first_rung_keeps_the_best_of_every_family(task):
     field = [*strategies(0.1, 0.2, 0.3, names=("cosine",)), *strategies(1e-5, 1e-4, names=("constant",))]
     rungs = (RungPlan(10, (0,), 2), RungPlan(20, (0,), 1), RungPlan(40, (0, 1)))
-    record = race(task, field, steps=40, rungs=rungs, engine=Ensemble())
+    record = race(task, field, steps=40, rungs=rungs, runner=Runner(task, engine=Ensemble()))
     families = [[s.policy["lr"].outline for s in rung.strategies] for rung in record.rungs]
     assert families[1].count("Cosine") == 2
     assert families[1].count("Constant") == 1
@@ -126,7 +131,9 @@ def test_a_strategy_that_diverged_does_not_go_on(task):
     wild = Strategy(SGD(), constant(1e9), "wild")
     regression = load_task(f"{TINY}:regression")
     rungs = (RungPlan(10, (0, 1)), RungPlan(30, (0, 1)))
-    record = race(regression, [wild, *strategies(0.01, 0.05)], steps=30, rungs=rungs, engine=Ensemble())
+    record = race(
+        regression, [wild, *strategies(0.01, 0.05)], steps=30, rungs=rungs, runner=Runner(regression, engine=Ensemble())
+    )
     assert not np.isfinite(record.rungs[0].means[0])
     assert "wild" not in {s.name for s in record.rungs[1].strategies}
 
@@ -134,7 +141,12 @@ def test_a_strategy_that_diverged_does_not_go_on(task):
 def test_divergence_is_data_and_last_in_the_standings(task):
     regression = load_task(f"{TINY}:regression")
     wild = Strategy(SGD(), constant(1e9), "wild")
-    record = race(regression, [wild, *strategies(0.01, names=("constant",))], steps=30, engine=Ensemble())
+    record = race(
+        regression,
+        [wild, *strategies(0.01, names=("constant",))],
+        steps=30,
+        runner=Runner(regression, engine=Ensemble()),
+    )
     last = record.standings[-1]
     assert (last.strategy.name, last.diverged, last.tied, last.behind) == ("wild", 3, False, None)
     again = loads(dumps(record))
@@ -146,7 +158,7 @@ def test_when_everything_diverges_there_is_still_a_record(task):
     regression = load_task(f"{TINY}:regression")
     wild = strategies(1e9, 1e10, names=("constant",))
     rungs = (RungPlan(10, (0,), 1), RungPlan(20, (0, 1)))
-    record = race(regression, wild, steps=20, rungs=rungs, engine=Ensemble())
+    record = race(regression, wild, steps=20, rungs=rungs, runner=Runner(regression, engine=Ensemble()))
     assert [standing.diverged for standing in record.standings] == [2] * len(record.standings)
 
 
@@ -160,7 +172,11 @@ def test_when_everything_diverges_there_is_still_a_record(task):
         ({"rungs": ()}, ParameterError, "not 0"),
         ({"view": "prefixed"}, ParameterError, "no view of a rung is called 'prefixed'. Did you mean 'prefix'"),
         ({"selection": "first"}, ParameterError, "no selection is called 'first'. Allowed: best, last"),
-        ({"tune_seeds": (5, 0)}, ParameterError, "seed 0 both chooses the rates and judges them"),
+        (
+            {"tune_seeds": (5, 0), "strategies": strategies(0.1, 0.2)},
+            ParameterError,
+            "seed 0 both chooses the rates and judges them",
+        ),
         ({"budget": 5}, BudgetError, "budget of 5 full trainings is too small: the rungs alone cost 6.0"),
         ({"budget": "soon"}, ParameterError, "full trainings above 0, such as 30, a time.*not 'soon'"),
     ],
@@ -168,13 +184,19 @@ def test_when_everything_diverges_there_is_still_a_record(task):
 def test_a_race_that_compares_nothing_is_refused_before_it_runs(task, arguments, error, message):
     engine = Recorder()
     with pytest.raises(error, match=message):
-        race(task, **{"strategies": strategies(0.1), "steps": 40, "engine": engine, **arguments})
+        race(task, **{"strategies": strategies(0.1), "steps": 40, "runner": Runner(task, engine=engine), **arguments})
     assert engine.asked == []
 
 
 def test_a_strategy_whose_lengths_are_steps_is_raced_by_an_engine_that_measures_it_first():
     field = [Strategy(SGD(), cosine(0.1), "a").over(40), Strategy(SGD(), constant(0.1), "b").over(40)]
-    record = race(load_task(f"{TINY}:perceptron"), field, steps=40, seeds=(0,), engine=Ensemble())
+    record = race(
+        load_task(f"{TINY}:perceptron"),
+        field,
+        steps=40,
+        seeds=(0,),
+        runner=Runner(load_task(f"{TINY}:perceptron"), engine=Ensemble()),
+    )
     assert len(record.standings) == 2
 
 
@@ -182,7 +204,7 @@ def test_a_prefix_rung_runs_the_first_part_of_the_long_run(task):
     engine = Recorder()
     field = [Strategy(SGD(), cosine(0.2), "cosine"), Strategy(SGD(), constant(0.1), "constant")]
     rungs = (RungPlan(10, (0,)), RungPlan(40, (0, 1)))
-    record = race(task, field, steps=40, rungs=rungs, view="prefix", engine=engine)
+    record = race(task, field, steps=40, rungs=rungs, view="prefix", runner=Runner(task, engine=engine))
     for trial in engine.asked[0][0]:
         strategy = next(each for each in field if each.name == trial.strategy.name)
         assert trial.strategy.over(10).table(0, 10)["lr"].tolist() == strategy.over(40).table(0, 10)["lr"].tolist()
@@ -192,7 +214,10 @@ def test_a_prefix_rung_runs_the_first_part_of_the_long_run(task):
 
 def test_the_best_checkpoint_is_the_lowest_score_along_the_way(task):
     field = strategies(0.3, 3.0)
-    last, best = (race(task, field, steps=40, selection=how, engine=Ensemble()) for how in ("last", "best"))
+    last, best = (
+        race(task, field, steps=40, tune_seeds=0, selection=how, runner=Runner(task, engine=Ensemble()))
+        for how in ("last", "best")
+    )
     lowest = np.nanmin(last.curves.scores, axis=0).reshape(4, 3)
     assert best.rungs[0].scores.tolist() == lowest.tolist()
     assert (best.rungs[0].scores < last.rungs[0].scores).any()
@@ -202,7 +227,9 @@ def test_the_best_checkpoint_is_the_lowest_score_along_the_way(task):
 def test_the_best_checkpoint_of_a_run_that_diverged_is_none():
     regression = load_task(f"{TINY}:regression")
     field = [Strategy(SGD(), constant(30.0), "wild"), *strategies(0.01, names=("constant",))]
-    record = race(regression, field, steps=40, seeds=(0,), selection="best", engine=Ensemble())
+    record = race(
+        regression, field, steps=40, seeds=(0,), selection="best", runner=Runner(regression, engine=Ensemble())
+    )
     assert np.isfinite(record.curves.scores[0, 0])
     assert record.standings[-1].diverged == 1
 
@@ -210,7 +237,7 @@ def test_the_best_checkpoint_of_a_run_that_diverged_is_none():
 def test_the_rates_are_tuned_on_seeds_that_do_not_judge(task):
     engine = Recorder()
     field = strategies(0.001, 0.03, 0.3)
-    record = race(task, field, steps=40, seeds=(0, 1), tune_seeds=(7, 8, 9), engine=engine)
+    record = race(task, field, steps=40, seeds=(0, 1), tune_seeds=(7, 8, 9), runner=Runner(task, engine=engine))
     tuning, judging = record.rungs
     assert (tuning.seeds, judging.seeds, record.tuned) == ((7, 8, 9), (0, 1), 1)
     for family in ("constant", "cosine"):
@@ -226,7 +253,14 @@ def test_strategies_of_any_name_have_their_rates_tuned_by_what_they_are(task):
         Strategy(rule, constant(rate), f"run {number}")
         for number, (rule, rate) in enumerate(((AdamW(), 0.01), (SGD(), 0.3), (Lion(), 0.001)), 1)
     ]
-    record = race(task, [*field, field[1].at(0.1)], steps=40, seeds=(0, 1), tune_seeds=(7,), engine=Ensemble())
+    record = race(
+        task,
+        [*field, field[1].at(0.1)],
+        steps=40,
+        seeds=(0, 1),
+        tune_seeds=(7,),
+        runner=Runner(task, engine=Ensemble()),
+    )
     judged = {standing.strategy.rule.title: standing.strategy for standing in record.standings}
     assert set(judged) == {"AdamW", "SGD", "Lion"}
     assert judged["SGD"] in (field[1], field[1].at(0.1))
@@ -235,13 +269,13 @@ def test_strategies_of_any_name_have_their_rates_tuned_by_what_they_are(task):
 
 def test_one_rule_with_other_hyperparameters_races_under_a_name_of_its_own(task):
     field = [Strategy.of(rule, "cosine", 0.01) for rule in (AdamW(), AdamW(weight_decay=0.1))]
-    record = race(task, field, steps=20, seeds=(0,), engine=Ensemble())
+    record = race(task, field, steps=20, seeds=(0,), runner=Runner(task, engine=Ensemble()))
     assert {row["strategy"] for row in record.rows()} == {"AdamW cosine 0.01", "AdamW(weight_decay=0.1) cosine 0.01"}
 
 
 def test_two_strategies_of_one_name_are_told_apart_in_print(task):
     field = [Strategy(SGD(), constant(rate), "mine") for rate in (0.1, 1e-6)]
-    record = race(task, field, steps=20, seeds=(0,), engine=Ensemble())
+    record = race(task, field, steps=20, seeds=(0,), runner=Runner(task, engine=Ensemble()))
     rows = {row["strategy"]: row for row in record.rows()}
     assert {name: row["peak"] for name, row in rows.items()} == {"mine": 0.1, "mine (2)": 1e-6}
     assert rows["mine"]["seed_0"] < rows["mine (2)"]["seed_0"]
@@ -250,7 +284,9 @@ def test_two_strategies_of_one_name_are_told_apart_in_print(task):
 def test_rungs_may_tune_the_rates(task):
     field = strategies(0.001, 0.03, 0.3)
     rungs = halving(len(field), 40, (7, 8), rungs=2)
-    record = race(task, field, steps=40, seeds=(0, 1), tune_seeds=(7, 8), rungs=rungs, engine=Ensemble())
+    record = race(
+        task, field, steps=40, seeds=(0, 1), tune_seeds=(7, 8), rungs=rungs, runner=Runner(task, engine=Ensemble())
+    )
     assert [rung.steps for rung in record.rungs] == [13, 40, 40]
     assert (record.tuned, record.rungs[-1].seeds) == (2, (0, 1))
 
@@ -258,10 +294,10 @@ def test_rungs_may_tune_the_rates(task):
 def test_a_budget_adds_seeds_for_the_leaders_until_it_ends(task):
     equals = [Strategy(SGD(), constant(0.03), "a"), Strategy(SGD(), constant(0.03), "b")]
     field = [*equals, *strategies(1.0, names=("constant",))]
-    record = race(task, field, steps=40, seeds=range(4, 8), budget=23, engine=Ensemble())
+    record = race(task, field, steps=40, seeds=range(4, 8), budget=23, runner=Runner(task, engine=Ensemble()))
     assert [len(rung.seeds) for rung in record.rungs] == [4, 6, 9]
     assert record.rungs[-1].seeds == tuple(range(4, 13))
-    assert record.looks == 2
+    assert record.extensions == 2
     assert record.cost == 3 * 4 + 2 * 2 + 2 * 3
     assert {s.strategy.name for s in record.standings} == {s.name for s in field}
     assert [s.strategy.name for s in record.standings][-1] == "constant 1"
@@ -271,8 +307,8 @@ def test_a_budget_adds_seeds_for_the_leaders_until_it_ends(task):
 
 def test_the_seeds_that_are_added_are_those_of_a_longer_race(task):
     equals = [Strategy(SGD(), constant(0.1), "a"), Strategy(SGD(), cosine(0.1), "b")]
-    grown = race(task, equals, steps=40, seeds=(0, 1), budget=6, engine=Ensemble())
-    whole = race(task, equals, steps=40, seeds=(0, 1, 2), engine=Ensemble())
+    grown = race(task, equals, steps=40, seeds=(0, 1), budget=6, runner=Runner(task, engine=Ensemble()))
+    whole = race(task, equals, steps=40, seeds=(0, 1, 2), runner=Runner(task, engine=Ensemble()))
     assert grown.rungs[-1].seeds == whole.rungs[-1].seeds
     np.testing.assert_allclose(grown.rungs[-1].scores, whole.rungs[-1].scores, rtol=1e-6)
     assert grown.curves.trials == whole.curves.trials
@@ -281,42 +317,98 @@ def test_the_seeds_that_are_added_are_those_of_a_longer_race(task):
 
 def test_a_budget_that_is_not_needed_is_not_spent(task):
     field = [Strategy(SGD(), constant(0.03), "good"), Strategy(SGD(), constant(1.0), "bad")]
-    record = race(task, field, steps=40, seeds=range(4), budget="1h", engine=Ensemble())
-    assert (record.looks, record.cost) == (0, 8)
+    record = race(task, field, steps=40, seeds=range(4), budget="1h", runner=Runner(task, engine=Ensemble()))
+    assert (record.extensions, record.cost) == (0, 8)
     assert [s.tied for s in record.standings] == [True, False]
 
 
 def test_a_budget_that_does_not_pay_for_every_shape_sends_fewer_on(task):
     field = strategies(0.03, 0.3, names=("constant", "cosine", "linear_to_zero"))
     rungs = (RungPlan(10, (0,), 2), RungPlan(40, (0, 1)))
-    free = race(task, field, steps=40, rungs=rungs, engine=Ensemble())
-    bound = race(task, field, steps=40, rungs=rungs, engine=Ensemble(), budget=5.5)
+    free = race(task, field, steps=40, rungs=rungs, runner=Runner(task, engine=Ensemble()))
+    bound = race(task, field, steps=40, rungs=rungs, budget=5.5, runner=Runner(task, engine=Ensemble()))
     assert [len(rung.strategies) for rung in free.rungs] == [6, 3]
     assert [len(rung.strategies) for rung in bound.rungs] == [6, 2]
     assert bound.cost == 5.5
 
 
-def test_every_rung_is_told(task):
-    heard = []
+def test_a_climb_gives_every_rung_and_is_sent_who_goes_on(task):
     rungs = (RungPlan(10, (0,), 2), RungPlan(40, (0, 1)))
-    record = race(
-        task, strategies(0.03, 0.3), steps=40, rungs=rungs, engine=Ensemble(),
-        listen=lambda rung, curves: heard.append((rung, curves.steps)),
-    )  # fmt: skip
-    assert heard == [(record.rungs[0], 10), (record.rungs[1], 40)]
+    field = strategies(0.03, 0.3)
+    climb, seen = Climb(Runner(task, engine=Ensemble()), field, 40, rungs), []
+    for rung in climb:
+        seen.append((rung, climb.curves.steps))
+        if rung.steps < 40:
+            kept = climb.survivors
+            climb.send([*kept, field[0].at(0.1)])
+    record = climb.record()
+    assert seen == [(record.rungs[0], 10), (record.rungs[1], 40)]
+    assert [strategy.peak for strategy in record.rungs[1].strategies] == [*(strategy.peak for strategy in kept), 0.1]
 
 
-def test_agreement_is_with_the_end_and_the_places_are_the_winners(task):
+def test_a_race_is_a_climb_that_nobody_sends_anything(task):
+    field, rungs = strategies(0.03, 0.3), (RungPlan(10, (0,), 2), RungPlan(40, (0, 1)))
+    climbed = Climb(Runner(task, engine=Ensemble()), field, 40, rungs).finish()
+    raced = race(task, field, steps=40, rungs=rungs, runner=Runner(task, engine=Ensemble()))
+    assert [rung.scores.tolist() for rung in climbed.rungs] == [rung.scores.tolist() for rung in raced.rungs]
+    assert climbed.standings == raced.standings
+
+
+def test_rules_and_policies_race_at_the_rates_of_range_tests(task):
+    runner = Runner(task, engine=Ensemble())
+    record = race(task, Entrants(rules=["SGD"], policies=["cosine", "constant"]), steps=40, seeds=2, runner=runner)
+    suggestion = suggest(range_test(task, SGD(), runner=Runner(task, engine=Ensemble())))
+    expected = [at_suggestion(SGD(), policy, suggestion, 40) for policy in ("cosine", "constant")]
+    assert list(record.rungs[0].strategies) == expected
+    assert record.cost == pytest.approx(runner.updates / 40)
+    assert record.cost > 4
+
+
+def test_rules_policies_and_rates_are_all_their_combinations(task):
+    entrants = Entrants(rules=["SGD", AdamW()], policies=["cosine"], rates=[0.01, 0.1])
+    plan = plan_race(task, entrants, 40, RaceOptions(seeds=2))
+    assert [s.name for s in plan.field.strategies] == [
+        "SGD cosine 0.01", "SGD cosine 0.1", "AdamW cosine 0.01", "AdamW cosine 0.1"
+    ]  # fmt: skip
+    assert plan.rungs == (RungPlan(40, (1000, 1001)),)
+    assert plan.judging == (0, 1)
+    assert plan.updates == 40 * (4 * 2 + 2 * 2)
+
+
+@pytest.mark.parametrize(
+    ("rates", "steps", "options", "lengths"),
+    [
+        (8, 90, {}, [10, 90]),
+        (8, 80, {}, [80]),
+        (7, 90, {}, [90]),
+        (8, 90, {"rungs": "none"}, [90]),
+        (9, 90, {"rungs": "halving"}, [10, 30, 90]),
+    ],
+)
+def test_many_strategies_begin_with_a_short_rung(task, rates, steps, options, lengths):
+    entrants = Entrants(rules=["SGD"], policies=["cosine"], rates=[0.01 * 1.5**power for power in range(rates)])
+    plan = plan_race(task, entrants, steps, RaceOptions(**options))
+    assert [rung.steps for rung in plan.rungs] == lengths
+    assert plan.judging == ()  # one family: there is nothing to choose rates for
+
+
+def test_the_arguments_are_few():
+    assert len(inspect.signature(race).parameters) <= 12
+
+
+def test_agreement_is_with_the_end_and_the_ranks_are_the_winners(task):
     rungs = (RungPlan(10, (0, 1)), RungPlan(20, (0, 1), 3), RungPlan(40, (0, 1)))
-    record = race(task, strategies(0.01, 0.1, 1.0), steps=40, rungs=rungs, engine=Ensemble())
+    record = race(task, strategies(0.01, 0.1, 1.0), steps=40, rungs=rungs, runner=Runner(task, engine=Ensemble()))
     assert record.agreement == tuple(kendall(rung, record.rungs[-1]) for rung in record.rungs[:2])
-    places = [[r.strategies[i].name for i in r.order].index(record.best.name) + 1 for r in record.rungs]
-    assert record.places == tuple(places)
-    assert record.places[-1] == 1
+    ranks = [[r.strategies[i].name for i in r.order].index(record.best.name) + 1 for r in record.rungs]
+    assert record.ranks == tuple(ranks)
+    assert record.ranks[-1] == 1
 
 
 def test_one_seed_is_a_race_that_tells_nothing_apart(task):
-    record = race(task, strategies(0.001, 0.3), steps=40, seeds=(0,), engine=Ensemble())
+    record = race(
+        task, strategies(0.001, 0.3), steps=40, seeds=(0,), tune_seeds=0, runner=Runner(task, engine=Ensemble())
+    )
     assert all(standing.tied for standing in record.standings)
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stepsize.cli.fields import field_of
+from stepsize.jobs.race.entrants import Entrants, line_up
 from stepsize.jobs.race.strategy_files import read_strategies
 from stepsize.kernel.errors import FormatError, ParameterError, SpecError
 from stepsize.policies import constant
@@ -154,5 +154,6 @@ def test_a_line_a_file_and_the_options_make_what_the_constructor_makes(tmp_path)
     made = [Strategy.of("AdamW", name, rate) for name in ("one_cycle", "cosine") for rate in (0.003, 0.01)]
     line = "AdamW one_cycle 0.003 0.01, AdamW cosine 0.003 0.01"
     entries = [{"rule": "AdamW", "policy": name, "lrs": [0.003, 0.01]} for name in ("one_cycle", "cosine")]
-    options = field_of(load_task("digits"), None, ["AdamW"], ["one_cycle", "cosine"], ["0.003", "0.01"])
-    assert read_strategies(line) == read_strategies(written(tmp_path, entries)) == list(options.given) == made
+    entrants = Entrants(rules=["AdamW"], policies=["one_cycle", "cosine"], rates=[0.003, 0.01])
+    combined = line_up(load_task("digits"), entrants).strategies
+    assert read_strategies(line) == read_strategies(written(tmp_path, entries)) == list(combined) == made

@@ -85,11 +85,21 @@ def descend(
     for run in runs:
         run.all(progress)
     return Descent(
-        landscape, noise, steps, seed, tuple(run.strategy for run in runs), x, basins(landscape, x),
-        np.stack([run.last for run in runs]), np.stack([run.basins for run in runs]),
-        np.stack([run.entered for run in runs]), np.stack([run.died_at for run in runs]),
-        runs[0].due, np.stack([run.paths for run in runs]), time.perf_counter() - began,
-    )  # fmt: skip
+        landscape=landscape,
+        noise=noise,
+        steps=steps,
+        seed=seed,
+        strategies=tuple(run.strategy for run in runs),
+        starts=x,
+        home=basins(landscape, x),
+        ends=np.stack([run.last for run in runs]),
+        basins=np.stack([run.basins for run in runs]),
+        entered=np.stack([run.entered for run in runs]),
+        died_at=np.stack([run.died_at for run in runs]),
+        path_steps=runs[0].due,
+        paths=np.stack([run.paths for run in runs]),
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _starts(landscape: Landscape, starts: int | Floats, seed: int) -> Floats:

@@ -1,9 +1,9 @@
 """Advice: which update rule, which schedule and which learning rate, measured on the task itself.
 
-Every rule is probed: which rate, and how far it gets. The best of them meet every policy on a short rung; the best of
-those run at several rates on one twice as long, and the best again over the full horizon. The finalists run on fresh
-seeds, which choose the winner; and the winner runs once more, on seeds that chose nothing, so that what is expected of
-it is not the luck that made it win.
+Every rule is given pilot runs: which rate, and how far it gets. The best of them meet every policy on a short rung;
+the best of those run at several rates on one twice as long, and the best again over the full horizon. The finalists
+run on fresh seeds, which choose the winner; and the winner runs once more, on seeds that chose nothing, so that what is
+expected of it is not the luck that made it win.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -22,12 +21,12 @@ from stepsize.execution.runner import Progress, Runner
 from stepsize.execution.workers import Workers
 from stepsize.jobs.advise import explain
 from stepsize.jobs.advise.command_line import command
-from stepsize.jobs.advise.pilot_runs import Probe, probe
-from stepsize.jobs.advise.plan import Plan, larger, least, plan, probing
+from stepsize.jobs.advise.pilot_runs import PilotRun, run_pilot
+from stepsize.jobs.advise.plan import Plan, larger, least, pilot_depth, plan
 from stepsize.jobs.advise.search_space import POLICIES, SPACING, policies_of, usual_rules
 from stepsize.jobs.paired_statistics import prediction_interval, t_interval
 from stepsize.jobs.race.budget import Budget
-from stepsize.jobs.race.race import race
+from stepsize.jobs.race.climb import Climb
 from stepsize.jobs.race.rungs import RungPlan
 from stepsize.jobs.range_test.final_losses import vertex
 from stepsize.kernel.arrays import Floats
@@ -71,8 +70,8 @@ def advise(
 
     steps: the horizon to advise for, optimizer updates; the task's own when not given. budget: for everything: full
         trainings (`120`), wall time (`"20min"`) or runs of any length (`"800 trials"`).
-    seed: of the whole search; the same seed gives the same advice. rules: what to try; the portfolio when not given, or
-        the rule that a training function follows. One rule in several variants counts as several (see `variants`).
+    seed: of the whole search; the same seed gives the same advice. rules: what to try; the default ones when not given,
+        or the rule that a training function follows. One rule in several variants counts as several (see `variants`).
     policies: names of recipes.
     journal: keeps every finished batch of trials, so that the same call goes on after an interruption.
     workers: see `Runner`.
@@ -134,14 +133,14 @@ class _Search:
 
     def answer(self) -> Advice:
         """Carry out all stages."""
-        probes = self.probes()
-        plans = self.plan(probes)
-        search = self.search(probes, plans)
-        start = _start(probes)
+        pilots = self.pilots()
+        plans = self.plan(pilots)
+        search = self.search(pilots, plans)
+        start = _start(pilots)
         margin = _margin(start, search)
         final = self.final(search, plans, margin)
         strategy, scores = self.confirmed(final, plans)
-        found = explain.Found(final, search, strategy, scores, tuple(probes), start)
+        found = explain.Findings(final, search, strategy, scores, tuple(pilots), start)
         return Advice(
             task=final.task,
             steps=self.horizon,
@@ -151,13 +150,13 @@ class _Search:
             promise=prediction_interval(scores),
             reasons=explain.reasons(found),
             warnings=(*data_warnings(self.runner.task), *explain.warnings(found)),
-            more=explain.more(found, plans, larger(plans, self.takes(probes)), margin),
+            more=explain.more(found, plans, larger(plans, self.takes(pilots)), margin),
             start=start,
             scored_on=plans.confirming,
             command=self.command(final.task),
             function=not isinstance(self.runner.task, Task),
-            sweeps=tuple(each.sweep for each in probes),
-            suggestions=tuple(each.found for each in probes),
+            sweeps=tuple(each.sweep for each in pilots),
+            suggestions=tuple(each.found for each in pilots),
             search=search,
             final=final,
             cost=self.cost,
@@ -173,13 +172,13 @@ class _Search:
             task, steps=self.horizon, budget=self.budget, seed=self.seed, rules=self.rules, policies=self.policies
         )
 
-    def probes(self) -> list[Probe]:
-        """Return the probes of all rules, the best first."""
-        depth = probing(self.budget.trainings or 0.0, len(self.rules), self.horizon, self.seed)
-        found = [probe(self.runner, rule, self.policies, depth, self.horizon) for rule in self.rules]
+    def pilots(self) -> list[PilotRun]:
+        """Return the pilot runs of all rules, the best first."""
+        depth = pilot_depth(self.budget.trainings or 0.0, len(self.rules), self.horizon, self.seed)
+        found = [run_pilot(self.runner, rule, self.policies, depth, self.horizon) for rule in self.rules]
         return sorted(found, key=lambda each: each.score)
 
-    def plan(self, probes: Sequence[Probe]) -> Plan:
+    def plan(self, pilots: Sequence[PilotRun]) -> Plan:
         """Return what is left to do, as far as the budget goes."""
         left, trials = math.inf, math.inf
         if self.budget.trainings is not None:
@@ -187,23 +186,24 @@ class _Search:
         if self.budget.seconds is not None:
             left = HASTE * self.budget.left(self.cost, time.perf_counter() - self.began, 0)
         if self.budget.trials is not None:
-            trials = self.budget.trials - sum(_runs(each) for each in probes)
-        return plan(left, self.takes(probes), self.horizon, self.seed, trials=trials)
+            trials = self.budget.trials - sum(_runs(each) for each in pilots)
+        return plan(left, self.takes(pilots), self.horizon, self.seed, trials=trials)
 
-    def takes(self, probes: Sequence[Probe]) -> list[int]:
+    def takes(self, pilots: Sequence[PilotRun]) -> list[int]:
         """Return how many policies each rule takes."""
-        return [len(policies_of(each.rule, self.policies)) for each in probes]
+        return [len(policies_of(each.rule, self.policies)) for each in pilots]
 
-    def search(self, probes: Sequence[Probe], plans: Plan) -> Race:
+    def search(self, pilots: Sequence[PilotRun], plans: Plan) -> Race:
         """Race the best rules with every policy, rung by rung; the second rung adds rates, and so does the last."""
-        raced = probes[: plans.rules]
+        raced = pilots[: plans.rules]
         field = [strategy for each in raced for strategy in each.strategies(self.policies, self.horizon)]
         if len(field) < 2:
             field += neighbours(field)
-        return race(
-            self.runner.task, field, steps=self.horizon, rungs=plans.rungs, runner=self.runner,
-            between=partial(joined, plans),
-        )  # fmt: skip
+        climb = Climb(self.runner, field, self.horizon, plans.rungs)
+        for rung in climb:
+            if rung.steps < self.horizon:
+                climb.send(join_rates(plans, rung, climb.survivors))
+        return climb.record()
 
     def final(self, search: Race, plans: Plan, margin: float) -> Race:
         """Run the finalists on fresh seeds: the best of the search, and the best constant rate to compare with."""
@@ -215,10 +215,11 @@ class _Search:
         if len(field) < 2:
             field += [s for s in search.rungs[0].strategies if s.name != field[0].name][:1] or neighbours(field)[:1]
         least_cost = len(field) * len(plans.fresh)
-        return race(
-            self.runner.task, field, steps=self.horizon, rungs=(RungPlan(self.horizon, plans.fresh),),
-            runner=self.runner, stage="finalists", budget=self._left(least_cost, len(plans.confirming)), margin=margin,
-        )  # fmt: skip
+        budget = self._left(least_cost, len(plans.confirming))
+        rungs = (RungPlan(self.horizon, plans.fresh),)
+        return Climb(
+            self.runner, field, self.horizon, rungs, budget=budget, stage="finalists", margin=margin
+        ).finish()  # fmt: skip
 
     def _left(self, least_cost: int, reserve: int) -> Budget:
         """Return what the finalists may cost, at least what they must."""
@@ -245,11 +246,11 @@ class _Search:
         return alive[0], scores
 
 
-def _start(probes: Sequence[Probe]) -> float:
-    """Return the validation loss before any update; NaN when no probe knows it."""
+def _start(pilots: Sequence[PilotRun]) -> float:
+    """Return the validation loss before any update; NaN when no pilot run knows it."""
     starts = [
         float(each.sweep.before.mean())
-        for each in probes
+        for each in pilots
         if isinstance(each.sweep, RateGrid) and each.sweep.before is not None
     ]
     return max(starts, default=math.nan)
@@ -261,11 +262,11 @@ def _margin(start: float, search: Race) -> float:
     return ENOUGH * gain if gain > 0 and math.isfinite(gain) else 0.0
 
 
-def _runs(found: Probe) -> int:
+def _runs(found: PilotRun) -> int:
     return sum(len(part.seeds) * (len(part.x) if isinstance(part, RateGrid) else 1) for part in found.sweep.parts)
 
 
-def joined(plans: Plan, rung: Rung, kept: list[Strategy]) -> list[Strategy]:
+def join_rates(plans: Plan, rung: Rung, kept: list[Strategy]) -> list[Strategy]:
     """Return who runs on the rung after `rung`: those whom the plan has room for, and new rates of the best families.
 
     After the first rung a rate below and one above; after the second the vertex of the parabola through three rates.
@@ -295,10 +296,10 @@ def tuned(strategy: Strategy, rung: Rung) -> Strategy | None:
     members.sort(key=lambda i: rung.strategies[i].peak)
     x = np.log10([rung.strategies[i].peak for i in members])
     means = rung.means[members]
-    place = int(means.argmin())
+    lowest = int(means.argmin())
     aim = vertex(x, means)
-    if len(members) > 1 and place in (0, len(members) - 1):
-        aim += math.log10(SPACING) * (-1 if place == 0 else 1)
+    if len(members) > 1 and lowest in (0, len(members) - 1):
+        aim += math.log10(SPACING) * (-1 if lowest == 0 else 1)
     return None if np.abs(x - aim).min() < APART else strategy.at(10**aim)
 
 

@@ -11,7 +11,7 @@ from importlib import metadata
 
 import numpy as np
 
-from stepsize.jobs.advise.pilot_runs import Probe
+from stepsize.jobs.advise.pilot_runs import PilotRun
 from stepsize.jobs.advise.plan import Plan
 from stepsize.jobs.advise.search_space import POLICIES, RULES
 from stepsize.jobs.paired_statistics import t_interval
@@ -20,7 +20,7 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.text import count
 from stepsize.results import Race, Rung, Standing
 from stepsize.results.race_text import WEAK
-from stepsize.results.sensitivity import CLOSE
+from stepsize.results.sensitivity import CLOSE, describe_edge
 from stepsize.strategy import Strategy, describe_rule
 
 MANY = 10
@@ -31,44 +31,46 @@ SHORT_HORIZON = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Findings:
     """What a search for advice found.
 
     final: the finalists on fresh seeds. search: the rungs before it. strategy: what is recommended. scores: its own on
-    seeds that chose nothing, (seeds,). probes: of every rule, the best first. start: the loss before any update.
+    seeds that chose nothing, (seeds,). pilots: of every rule, the best first. start: the loss before any update.
     """
 
     final: Race
     search: Race
     strategy: Strategy
     scores: Floats
-    probes: Sequence[Probe]
+    pilots: Sequence[PilotRun]
     start: float
 
     @property
-    def place(self) -> int:
-        """The place of the recommendation among the finalists, from 0."""
+    def rank(self) -> int:
+        """The rank of the recommendation among the finalists, from 0."""
         return next(i for i, each in enumerate(self.final.standings) if each.strategy.name == self.strategy.name)
 
 
-def reasons(found: Found) -> tuple[str, ...]:
+def reasons(found: Findings) -> tuple[str, ...]:
     """Return why the strategy is recommended, in sentences with numbers."""
-    best, rung = found.final.standings[found.place], found.final.rungs[0]
+    best, rung = found.final.standings[found.rank], found.final.rungs[0]
     first = (
         f"{best.strategy.name} has the lowest mean {found.final.scored}, {best.score}, of {len(found.final.standings)} "
         f"finalists on {count(len(rung.seeds), 'fresh seed')}, out of {tried(found.search)} strategies tried."
     )
-    if found.place:
+    if found.rank:
         first = (
             f"{best.strategy.name} has a mean {found.final.scored} of {best.score} on {len(rung.seeds)} fresh seeds; "
             f"what was better there, {found.final.best.name}, diverged on a confirming seed."
         )
     second = f"On {len(found.scores)} more seeds, which chose nothing, it reaches {t_interval(found.scores)}."
-    others = [each for i, each in enumerate(found.final.standings) if i != found.place]
-    said = [first, second, *(_against(each, found) for each in others), _rules(found.probes)]
-    said += [f"Probe of {describe_rule(each.rule)}: {each.found.reason}." for each in _raced(found) if each.found.clear]
-    said.append(_touchiness(found))
-    return tuple(sentence for sentence in said if sentence)
+    others = [each for i, each in enumerate(found.final.standings) if i != found.rank]
+    sentences = [first, second, *(_against(each, found) for each in others), _rules(found.pilots)]
+    sentences += [
+        f"Pilot run of {describe_rule(each.rule)}: {each.found.reason}." for each in _raced(found) if each.found.clear
+    ]
+    sentences.append(_describe_sensitivity(found))
+    return tuple(sentence for sentence in sentences if sentence)
 
 
 def tried(race: Race) -> int:
@@ -76,23 +78,23 @@ def tried(race: Race) -> int:
     return len({strategy.name for rung in race.rungs for strategy in rung.strategies})
 
 
-def _raced(found: Found) -> list[Probe]:
-    """Return the probes of the rules that went into the race."""
+def _raced(found: Findings) -> list[PilotRun]:
+    """Return the pilot runs of the rules that went into the race."""
     rules = {describe_rule(strategy.rule) for strategy in found.search.rungs[0].strategies}
-    return [each for each in found.probes if describe_rule(each.rule) in rules]
+    return [each for each in found.pilots if describe_rule(each.rule) in rules]
 
 
-def _rules(probes: Sequence[Probe]) -> str:
-    """Say how far each rule got in its probe, and so why some did not race."""
-    known = [each for each in probes if math.isfinite(each.score)]
+def _rules(pilots: Sequence[PilotRun]) -> str:
+    """Say how far each rule got in its pilot run, and so why some did not race."""
+    known = [each for each in pilots if math.isfinite(each.score)]
     if len(known) < 2:
         return ""
     steps = known[0].sweep.steps
-    said = ", ".join(f"{describe_rule(each.rule)} {each.score:.4g}" for each in known)
-    return f"Tried out at their best rates for {steps} steps, the rules reach: {said}."
+    sentences = ", ".join(f"{describe_rule(each.rule)} {each.score:.4g}" for each in known)
+    return f"Tried out at their best rates for {steps} steps, the rules reach: {sentences}."
 
 
-def _against(standing: Standing, found: Found) -> str:
+def _against(standing: Standing, found: Findings) -> str:
     name = standing.strategy.name
     if standing.diverged:
         return f"{name} diverged on {standing.diverged} of the fresh seeds."
@@ -107,7 +109,7 @@ def _against(standing: Standing, found: Found) -> str:
     return f"{name} is worse: {differs}{share}."
 
 
-def _touchiness(found: Found) -> str:
+def _describe_sensitivity(found: Findings) -> str:
     """Say how wide the good rates are for the rule and policy of the winner."""
     own = found.search.sensitivity_of(found.strategy)
     if own is None or len(own.rates) < 2:
@@ -119,33 +121,37 @@ def _touchiness(found: Found) -> str:
     )
 
 
-def warnings(found: Found) -> tuple[str, ...]:
+def warnings(found: Findings) -> tuple[str, ...]:
     """Return what to be careful of."""
     final, search, scores = found.final, found.search, found.scores
-    said = [
-        f"Probe of {describe_rule(each.rule)}: {each.found.reason}." for each in _raced(found) if not each.found.clear
+    sentences = [
+        f"Pilot run of {describe_rule(each.rule)}: {each.found.reason}."
+        for each in _raced(found)
+        if not each.found.clear
     ]
-    said += [each for probe in _raced(found)[:1] for each in probe.found.warnings]
+    sentences += [each for pilot in _raced(found)[:1] for each in pilot.found.warnings]
     diverged = int(np.sum(~np.isfinite(scores)))
     if diverged:
         seeds = count(len(scores), "seed")
-        said.append(f"The recommendation diverged on {diverged} of the {seeds} that confirm it.")
+        sentences.append(f"The recommendation diverged on {diverged} of the {seeds} that confirm it.")
     tied = [each.strategy.name for each in final.standings if each.tied and each.strategy.name != found.strategy.name]
     if tied:
-        said.append(f"As good, as far as these seeds can tell: {', '.join(tied)}.")
+        sentences.append(f"As good, as far as these seeds can tell: {', '.join(tied)}.")
     if edge := _edge(found):
-        said.append(edge)
-    said += [
+        sentences.append(edge)
+    sentences += [
         f"Rung {number + 1} agrees little with the last one (Kendall's tau {tau:.2f}); a larger budget helps."
         for number, tau in enumerate(search.agreement)
         if math.isfinite(tau) and tau < WEAK and _shared(search.rungs[number], search.rungs[-1]) >= MANY
     ]
     if final.steps < SHORT_HORIZON:
-        said.append(f"{final.steps} steps are a short training: what is best in it is not what is best in a long one.")
+        sentences.append(
+            f"{final.steps} steps are a short training: what is best in it is not what is best in a long one."
+        )
     lost = sum(int(not math.isfinite(mean)) for mean in search.rungs[0].means)
     if lost:
-        said.append(f"{lost} of {len(search.rungs[0].strategies)} strategies diverged on the first rung.")
-    return tuple(said)
+        sentences.append(f"{lost} of {len(search.rungs[0].strategies)} strategies diverged on the first rung.")
+    return tuple(sentences)
 
 
 def _shared(first: Rung, second: Rung) -> int:
@@ -153,19 +159,14 @@ def _shared(first: Rung, second: Rung) -> int:
     return len({each.name for each in first.strategies} & {each.name for each in second.strategies})
 
 
-def _edge(found: Found) -> str:
-    """Say whether the winner's rate is the smallest or the largest that was tried for its rule and policy."""
+def _edge(found: Findings) -> str:
+    """Say whether the winner's rate is the lowest or the highest that was tried for its rule and policy."""
     family = found.strategy.family
-    rungs = found.search.rungs
-    peaks = sorted({each.peak for rung in rungs for each in rung.strategies if each.family == family})
-    own = found.strategy.peak
-    if len(peaks) < 2 or peaks[0] < own < peaks[-1]:
-        return ""
-    side, way = ("smallest", "smaller") if own <= peaks[0] else ("largest", "larger")
-    return f"The peak {own:.3g} is the {side} that was tried for {family}; a {way} one may be better still."
+    tried = (strategy for rung in found.search.rungs for strategy in rung.strategies)
+    return describe_edge(str(family), found.strategy.peak, [each.peak for each in tried if each.family == family])
 
 
-def more(found: Found, plans: Plan, larger: Plan | None, margin: float) -> str:
+def more(found: Findings, plans: Plan, larger: Plan | None, margin: float) -> str:
     """Return what a larger budget would be spent on, or that it would not be spent."""
     rivals = undecided(found.final.standings, margin)[1:]
     if rivals:
@@ -183,17 +184,17 @@ def more(found: Found, plans: Plan, larger: Plan | None, margin: float) -> str:
         "run the full horizon on {} seeds", "run the finalists on {} fresh seeds",
     )  # fmt: skip
     grows = [f"{each.format(b)} ({a})" for each, a, b in zip(what, now, then, strict=True) if b > a]
-    return f"{done}; with {larger.cost:.0f} full trainings after the probes it would {', '.join(grows)}."
+    return f"{done}; with {larger.cost:.0f} full trainings after the pilot runs it would {', '.join(grows)}."
 
 
-def untried_rules(found: Found) -> tuple[str, ...]:
+def untried_rules(found: Findings) -> tuple[str, ...]:
     """Return the names of the default rules that had neither a range test nor a race."""
-    tried_out = {describe_rule(each.rule) for each in found.probes}
+    tried_out = {describe_rule(each.rule) for each in found.pilots}
     raced = {describe_rule(strategy.rule) for rung in found.search.rungs for strategy in rung.strategies}
     return tuple(name for name in map(describe_rule, RULES) if name not in tried_out | raced)
 
 
-def untried_policies(found: Found) -> tuple[str, ...]:
+def untried_policies(found: Findings) -> tuple[str, ...]:
     """Return the names of the default policies that raced with no rule."""
     field = [strategy for rung in found.search.rungs for strategy in rung.strategies]
     raced = {strategy.recipe for strategy in field}

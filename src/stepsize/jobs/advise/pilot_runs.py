@@ -1,4 +1,4 @@
-"""Probes: what advice asks of every rule before it races any of them: which rate, and how far it gets with it.
+"""Pilot runs: what advice asks of every rule before it races any of them: which rate, and how far it gets with it.
 
 A coarse ramp says where; whole runs of one policy, an eighth of the horizon long and then a quarter, stand around
 that. Where the second of them ends says how good a rule is, and its best rate, moved by the last-iterate bound, is the
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stepsize.execution.runner import Runner
-from stepsize.jobs.advise.search_space import policies_of, probe_of
+from stepsize.jobs.advise.search_space import pilot_policy, policies_of
 from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.search import COARSE, FINE, GridSearch, centre_of
 from stepsize.jobs.range_test.suggest import normalise_policy, suggest
@@ -29,7 +29,7 @@ EDGES = 3
 
 @dataclass(frozen=True)
 class Depth:
-    """How a rule is probed.
+    """How a rule is given pilot runs.
 
     ramp: steps of its ramp. lengths: of the grids, rising (steps, optimizer updates). seeds: paired.
     """
@@ -40,12 +40,12 @@ class Depth:
 
     @property
     def updates(self) -> int:
-        """What it costs, in updates, when no grid has to go further."""
+        """What it costs, in updates, when no grid has to look further."""
         return len(self.seeds) * (self.ramp + 3 * sum(self.lengths))
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class PilotRun:
     """What was found of one rule.
 
     sweep: the last grid, with what led to it. found: what it suggests for its own policy at the full horizon.
@@ -58,11 +58,11 @@ class Probe:
     score: float
 
     def strategies(self, policies: Sequence[str], horizon: int) -> list[Strategy]:
-        """Return the strategies of this rule, one a policy, each at the rate that the probe points to."""
+        """Return the strategies of this rule, one a policy, each at the rate that the pilot run points to."""
         return [self.strategy(name, horizon) for name in policies_of(self.rule, policies)]
 
     def strategy(self, policy: str, horizon: int) -> Strategy:
-        """Return this rule with the policy of that name at the rate that the probe points to."""
+        """Return this rule with the policy of that name at the rate that the pilot run points to."""
         found = suggest(self.sweep, policy, horizon)
         if found.lr is None:
             return Strategy.of(self.rule, policy, round_rate(self.fallback))
@@ -73,13 +73,13 @@ class Probe:
 
     @property
     def fallback(self) -> float:
-        """The rate to begin with where the probe has no clear answer: the best of its grid, or the rule's own."""
+        """The rate to begin with where the pilot run has no clear answer: the best of its grid, or the rule's own."""
         return best_of(self.sweep) if isinstance(self.sweep, RateGrid) and math.isfinite(self.score) else self.rule.lr
 
 
-def probe(runner: Runner, rule: Rule, policies: Sequence[str], depth: Depth, horizon: int) -> Probe:
+def run_pilot(runner: Runner, rule: Rule, policies: Sequence[str], depth: Depth, horizon: int) -> PilotRun:
     """Return what a range test and grids of `depth` say of `rule`, for runs of `horizon` steps."""
-    name = probe_of(rule, policies)
+    name = pilot_policy(rule, policies)
     policy = normalise_policy(name, rule)
     record: RangeTestRecord | None = None
     shorter: tuple[RateGrid, ...] = ()
@@ -91,7 +91,7 @@ def probe(runner: Runner, rule: Rule, policies: Sequence[str], depth: Depth, hor
         record = replace(record, horizon=horizon)
         found = centre_of(record, policy, depth.lengths[0])
         if found is None:
-            return Probe(rule, record, suggest(record, name, horizon), math.inf)
+            return PilotRun(rule, record, suggest(record, name, horizon), math.inf)
         centre = found
     grids = GridSearch(runner, rule, policy, depth.seeds, most_more=EDGES)
     for length, spacing in zip(depth.lengths, (COARSE, FINE), strict=False):
@@ -100,7 +100,7 @@ def probe(runner: Runner, rule: Rule, policies: Sequence[str], depth: Depth, hor
         aim = suggest(sweep, policy, following).lr
         centre = best_of(sweep) if aim is None else aim.value
         shorter = (*shorter, replace(sweep, range_test=None, shorter=()))
-    return Probe(rule, sweep, suggest(sweep, name, horizon), score_of(sweep))
+    return PilotRun(rule, sweep, suggest(sweep, name, horizon), score_of(sweep))
 
 
 def best_of(grid: RateGrid) -> float:

@@ -1,7 +1,7 @@
-"""How advice spends its budget: how deep the probes, how many rules, which rungs, how many fresh seeds.
+"""How advice spends its budget: how deep the pilot runs, how many rules, which rungs, how many fresh seeds.
 
 The budget is counted in full trainings: runs of one model over the full horizon. Everything is paid from it. The
-probes come first; what they leave decides on the rest.
+pilot runs come first; what they leave decides on the rest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple
 
 from stepsize.jobs.advise.pilot_runs import Depth
 from stepsize.jobs.race.rungs import RungPlan
@@ -23,24 +22,25 @@ LEAST_HORIZON = 40
 LEAST_RAMP = 70
 """The shortest ramp, where a quarter of the horizon is shorter still: ten steps a decade."""
 
-SHORT, HALF, PROBED = 4, 2, 8
+SHORT, HALF, PILOT = 4, 2, 8
 """The first rung runs a quarter of the horizon, the second a half; the first grid of a pilot run an eighth."""
 
-FOR_PROBES = 0.25
-"""The share of a budget that deep probes may cost; where they cost more, the probes are shallow."""
+FOR_PILOTS = 0.25
+"""The share of a budget that deep pilot runs may cost; where they cost more, the pilot runs are shallow."""
 
 FRESH_SEED, CONFIRMING_SEED, BLOCK = 500, 600, 1000
 """Each `seed` owns a block of 1 000 trial seeds: the search has its start, and these are where the others begin."""
 
 
-class Size(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Size:
     """How thorough a search is.
 
-    rules: how many are kept after the probes (see `racing`). short, half, full: seeds on the three rungs. families: how
-    many go on to the second rung at three rates each. shapes: whether the best of every other shape of schedule goes on
-    to it too, at one rate. last: how many strategies go on to the full horizon. tuned: how many families have their
-    rate set between the rates that ran, before it. finalists: how many run again, on `fresh` seeds; the winner then on
-    as many others.
+    rules: how many are kept after the pilot runs (see `racing`). short, half, full: seeds on the three rungs. families:
+    how many go on to the second rung at three rates each. shapes: whether the best of every other shape of schedule
+    goes on to it too, at one rate. last: how many strategies go on to the full horizon. tuned: how many families have
+    their rate set between the rates that ran, before it. finalists: how many run again, on `fresh` seeds; the winner
+    then on as many others.
     """
 
     rules: int
@@ -56,21 +56,21 @@ class Size(NamedTuple):
 
 
 SIZES = (
-    Size(1, 1, 2, False, 1, 2, 1, 1, 2, 2),
-    Size(2, 1, 3, False, 1, 3, 1, 1, 2, 2),
-    Size(3, 1, 4, False, 1, 4, 1, 1, 2, 3),
-    Size(3, 1, 6, False, 1, 4, 2, 2, 3, 3),
-    Size(3, 1, 6, True, 1, 6, 2, 2, 3, 4),
-    Size(4, 1, 8, True, 1, 8, 3, 2, 4, 5),
-    Size(4, 2, 10, True, 2, 8, 3, 3, 4, 6),
-    Size(6, 3, 16, True, 2, 12, 4, 4, 6, 10),
+    Size(rules=1, short=1, families=2, shapes=False, half=1, last=2, tuned=1, full=1, finalists=2, fresh=2),
+    Size(rules=2, short=1, families=3, shapes=False, half=1, last=3, tuned=1, full=1, finalists=2, fresh=2),
+    Size(rules=3, short=1, families=4, shapes=False, half=1, last=4, tuned=1, full=1, finalists=2, fresh=3),
+    Size(rules=3, short=1, families=6, shapes=False, half=1, last=4, tuned=2, full=2, finalists=3, fresh=3),
+    Size(rules=3, short=1, families=6, shapes=True, half=1, last=6, tuned=2, full=2, finalists=3, fresh=4),
+    Size(rules=4, short=1, families=8, shapes=True, half=1, last=8, tuned=3, full=2, finalists=4, fresh=5),
+    Size(rules=4, short=2, families=10, shapes=True, half=2, last=8, tuned=3, full=3, finalists=4, fresh=6),
+    Size(rules=6, short=3, families=16, shapes=True, half=2, last=12, tuned=4, full=4, finalists=6, fresh=10),
 )
 """From the least to the most thorough."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a budget buys, after the probes.
+    """What a budget buys, after the pilot runs.
 
     size: how thorough it is. rules: how many of them race. rungs: of the search. fresh: the seeds that the finalists
     run on, which choose the winner. confirming: the seeds that choose nothing, on which the winner shows what to expect
@@ -87,13 +87,13 @@ class Plan:
     trials: int
 
 
-def probing(budget: float, rules: int, horizon: int, seed: int) -> Depth:
-    """Return how deep `rules` are tried: by grids of an eighth and of a quarter of the horizon, or the first alone."""
+def pilot_depth(budget: float, rules: int, horizon: int, seed: int) -> Depth:
+    """Return how deep the pilot runs go: by grids of an eighth and of a quarter of the horizon, or the first alone."""
     ramp = max(LEAST_RAMP, min(range_test_steps(), horizon // SHORT))
-    first = max(LEAST_RUN, horizon // PROBED)
+    first = max(LEAST_RUN, horizon // PILOT)
     lengths = (first, max(2 * first, horizon // SHORT))
     deep = Depth(ramp, lengths, (seed * BLOCK,))
-    if rules * deep.updates <= FOR_PROBES * budget * horizon:
+    if rules * deep.updates <= FOR_PILOTS * budget * horizon:
         return deep
     return Depth(ramp, lengths[:1], deep.seeds)
 
@@ -112,7 +112,7 @@ def racing(rules: int, takes: Sequence[int]) -> int:
 
 
 def least(takes: Sequence[int], horizon: int) -> float:
-    """Return what the least search costs, in full trainings, its probes included, whichever rule turns out the best.
+    """Return what the least search costs, in full trainings and with pilot runs, whichever rule turns out the best.
 
     takes: how many policies each rule takes. Raises BudgetError when the horizon is too short to be cut into rungs.
     """
@@ -120,15 +120,15 @@ def least(takes: Sequence[int], horizon: int) -> float:
         raise BudgetError(
             f"{horizon} steps are too short a training to compare schedules in; give it at least {LEAST_HORIZON}."
         )
-    probes = len(takes) * probing(0, len(takes), horizon, 0).updates / horizon
-    return probes + plans(sorted(takes), horizon, 0)[0].cost
+    pilots = len(takes) * pilot_depth(0, len(takes), horizon, 0).updates / horizon
+    return pilots + plans(sorted(takes), horizon, 0)[0].cost
 
 
 def plan(left: float, takes: Sequence[int], horizon: int, seed: int, *, trials: float = math.inf) -> Plan:
     """Return the most thorough plan that `left` full trainings and `trials` runs pay for.
 
     takes: how many policies each rule takes, the best rule first. The least plan where nothing is paid for: whoever
-    asks has made sure of that before the probes, which may cost a little more than they should.
+    asks has made sure of that before the pilot runs, which may cost a little more than they should.
     """
     found = plans(takes, horizon, seed)
     return next((each for each in reversed(found) if each.cost <= left and each.trials <= trials), found[0])

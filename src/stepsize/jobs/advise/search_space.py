@@ -1,4 +1,4 @@
-"""The portfolio: which rules and which policies are tried when none are named, and the strategies that they make."""
+"""The default search space: which rules and which policies are tried when none are named."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from stepsize.engines import FunctionTask
-from stepsize.jobs.rescale import rescale_to_shape
 from stepsize.kernel.errors import ParameterError
-from stepsize.policies import constant, recipe
 from stepsize.problems import Trainable
-from stepsize.results import Suggestion
 from stepsize.rules import (
     Adagrad,
     AdamW,
@@ -22,7 +19,7 @@ from stepsize.rules import (
     Rule,
     ScheduleFreeAdamW,
 )
-from stepsize.strategy import Strategy, describe_rule, round_rate
+from stepsize.strategy import describe_rule
 
 RULES: tuple[Rule, ...] = (
     AdamW(), Momentum(), Nesterov(), RMSProp(), Lion(), Adagrad(), Prodigy(), ScheduleFreeAdamW(),
@@ -47,12 +44,12 @@ POLICIES = (
 SPACING = 10 ** (1 / 3)
 """The ratio of neighbouring candidate rates; the rates within 1 % of the best span about as much."""
 
-PROBES = ("one_cycle", "linear_to_zero", "cosine")
+PILOT_POLICIES = ("one_cycle", "linear_to_zero", "cosine")
 """The policies that a rule is tried out with, the first of them that is asked for."""
 
 
 def usual_rules(task: Trainable) -> tuple[Rule, ...]:
-    """Return the rules that are tried on a task when none are named: the portfolio, or that of a training function."""
+    """Return the rules that are tried on a task when none are named: the usual ones, or that of a training function."""
     own = task.rule if isinstance(task, FunctionTask) else None
     return RULES if own is None else (own,)
 
@@ -64,28 +61,10 @@ def policies_of(rule: Rule, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def probe_of(rule: Rule, names: Sequence[str]) -> str:
+def pilot_policy(rule: Rule, names: Sequence[str]) -> str:
     """Return the policy, one of `names`, that `rule` is tried out with."""
     own = policies_of(rule, names)
-    return next((name for name in PROBES if name in own), own[0])
-
-
-def candidates(rule: Rule, found: Suggestion, policies: Sequence[str], rates: int, horizon: int) -> list[Strategy]:
-    """Return the strategies of one rule: every policy at `rates` peaks around the one that a range test points to.
-
-    A peak is the constant rate that the range test suggests, moved by the last-iterate bound to the policy.
-    """
-    aim = rule.lr if found.lr is None else found.lr.value
-    return [
-        Strategy.of(rule, name, round_rate(aim * _peak_shift(name, horizon) * SPACING ** (number - (rates - 1) / 2)))
-        for name in policies
-        for number in range(rates)
-    ]
-
-
-def _peak_shift(name: str, horizon: int) -> float:
-    """Return how much higher the peak of a policy may be than a constant rate, by the bound."""
-    return rescale_to_shape(None, constant(1.0), recipe(name)(1.0), horizon)
+    return next((name for name in PILOT_POLICIES if name in own), own[0])
 
 
 def variants(rules: Iterable[Rule], name: str, values: Sequence[float]) -> tuple[Rule, ...]:

@@ -1,7 +1,7 @@
 """Predicting loss curves: the curves of schedules that were not run, by several laws, from a recorded few.
 
 Each law is fitted to all recorded runs, and held to account on runs that it was not fitted to: those that are given for
-that, or each recorded run in turn, with the law fitted to the others. What is told of a schedule is the median over
+that, or each recorded run in turn, with the law fitted to the others. What is said of a schedule is the median over
 the laws with their spread, and two schedules are ranked only where all laws agree on their order and they lie further
 apart than the error: the largest of a final loss that a law made on such runs, the median over the laws
 (docs/adr/0019).
@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, check_name, suggestion
-from stepsize.policies import LR, Policy
+from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Estimate, Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.prediction import TAIL
 from stepsize.schedules import Table
@@ -49,19 +50,20 @@ class _Fitted(NamedTuple):
     law: Law
     values: Floats
     error: float
-    told: tuple[tuple[Run, Floats], ...]
+    held_out: tuple[tuple[Run, Floats], ...]
 
 
 def predict(
-    runs: Sequence[LossCurve], schedules: Mapping[str, Policy], *, steps: int | None = None,
+    runs: Sequence[LossCurve], schedules: Mapping[str, Policy | str], *, steps: int | None = None,
     laws: Sequence[str] | None = None, held_out: Sequence[LossCurve] = (), skip: float = SKIP, name: str = "logs",
-    fixed: Mapping[str, Mapping[str, float]] | None = None,
+    peak: float | None = None, fixed: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Prediction:  # fmt: skip
     """Return what the laws say of `schedules`, fitted to the recorded `runs`.
 
-    runs: recorded curves, best of two or more schedules, one of which decays. schedules: what is asked about, by name;
-        at a rate near that of the runs. steps: the horizon (steps, optimizer updates) of what is not bound yet; the
-        longest run's when not given.
+    runs: recorded curves, best of two or more schedules, one of which decays. schedules: what is asked about, by name:
+        policies, at a rate near that of the runs, or names of recipes, which get the rate `peak`, that of the runs when
+        not given, and the warmup of the first run.
+    steps: the horizon (steps, optimizer updates) of what is not bound yet; the longest run's when not given.
     laws: their names; all when not given. held_out: runs that the laws are held to and not fitted to.
     skip: the first part of each run that is left out, besides its warmup. fixed: parameters of a law that are known, by
         the names of the law and the parameter.
@@ -81,23 +83,42 @@ def predict(
     if not recorded:
         raise BudgetError("a prediction needs a recorded run, and better three: a constant rate, a decay, a drop.")
     horizon = steps or max(len(run.table) for run in recorded)
-    bound = {each: _bound(each, policy, horizon) for each, policy in schedules.items()}
+    top = peak or max(float(run.rates.max()) for run in runs)
+    bound = {each: _bound(each, policy, horizon) for each, policy in at_peak(schedules, top, runs[0]).items()}
     fitted = [_fitted(law, recorded, kept, (fixed or {}).get(law.name, {})) for law in chosen]
     fits = tuple(_law_fit(each) for each in fitted)
     error = float(np.median([each.final_error for each in fits]))
-    told = [_forecast(each, policy, fitted) for each, policy in bound.items()]
-    told.sort(key=lambda each: each.final.value)
+    best, *others = sorted((_forecast(*asked, fitted) for asked in bound.items()), key=lambda each: each.final.value)
     longest = max(len(run.table) for run in (*recorded, *kept))
-    reach = max(float(each.at[-1]) for each in told) / longest
+    reach = max(float(forecast.at[-1]) for forecast in (best, *others)) / longest
     limit = error if reach <= LONGER else math.inf
-    ranked = [_marked(each, told[0], limit) for each in told]
+    ranked = (best, *(replace(other, tied=not apart(other, best, limit)) for other in others))
     return Prediction(
-        name, horizon, tuple(runs), tuple(held_out), fits, tuple(ranked), error,
-        _verdict(ranked, error, reach), _warnings(recorded, told, reach),
-    )  # fmt: skip
+        name=name,
+        steps=horizon,
+        runs=tuple(runs),
+        held_out=tuple(held_out),
+        fits=fits,
+        forecasts=ranked,
+        error=error,
+        verdict=_verdict(ranked, error, reach),
+        warnings=_warnings(recorded, ranked, reach),
+    )
 
 
-def led(policy: Policy, run: LossCurve) -> Policy:
+def at_peak(schedules: Mapping[str, Policy | str], peak: float, run: LossCurve | None = None) -> dict[str, Policy]:
+    """Return policies as they are, and recipes, which are named, at the rate `peak` and with the warmup of `run`."""
+    policies = {}
+    for name, schedule in schedules.items():
+        if isinstance(schedule, str):
+            policy = recipe(schedule)(peak).only([LR])
+            policies[name] = policy if run is None else add_warmup(policy, run)
+        else:
+            policies[name] = schedule
+    return policies
+
+
+def add_warmup(policy: Policy, run: LossCurve) -> Policy:
     """Return a policy's rate with the warmup of a recorded run before it, scaled to its first rate.
 
     So a schedule is compared with what was recorded, and not a warmup with none. A policy that does not begin at its
@@ -167,10 +188,10 @@ def _fitted(law: Law, runs: Sequence[Run], held_out: Sequence[Run], fixed: Mappi
     values = fit(law, runs, fixed)
     error = float(np.mean(np.concatenate([np.abs(law(values, run.table, run.at) - run.losses) for run in runs])))
     if held_out:
-        told = [(run, law(values, run.table, run.at)) for run in held_out]
+        curves = [(run, law(values, run.table, run.at)) for run in held_out]
     else:
-        told = [(run, law(fit(law, rest, fixed), run.table, run.at)) for run, rest in _turns(runs)]
-    return _Fitted(law, values, error, tuple(told))
+        curves = [(run, law(fit(law, rest, fixed), run.table, run.at)) for run, rest in _turns(runs)]
+    return _Fitted(law, values, error, tuple(curves))
 
 
 def _turns(runs: Sequence[Run]) -> Iterable[tuple[Run, Sequence[Run]]]:
@@ -187,11 +208,15 @@ def _end(run: Run, losses: Floats) -> float:
 
 
 def _law_fit(fitted: _Fitted) -> LawFit:
-    curve = [float(np.mean(np.abs(told - run.losses))) for run, told in fitted.told]
-    final = [abs(_end(run, told) - _end(run, run.losses)) for run, told in fitted.told]
-    values = tuple(zip(fitted.law.parameters, fitted.values.tolist(), strict=True))
-    known = float(np.mean(curve)) if curve else math.nan
-    return LawFit(fitted.law.name, values, fitted.error, known, max(final, default=math.inf))
+    curve = [float(np.mean(np.abs(losses - run.losses))) for run, losses in fitted.held_out]
+    final = [abs(_end(run, losses) - _end(run, run.losses)) for run, losses in fitted.held_out]
+    return LawFit(
+        law=fitted.law.name,
+        parameters=tuple(zip(fitted.law.parameters, fitted.values.tolist(), strict=True)),
+        error=fitted.error,
+        curve_error=float(np.mean(curve)) if curve else math.nan,
+        final_error=max(final, default=math.inf),
+    )
 
 
 def _forecast(name: str, policy: Policy, fitted: Sequence[_Fitted]) -> Forecast:
@@ -200,18 +225,13 @@ def _forecast(name: str, policy: Policy, fitted: Sequence[_Fitted]) -> Forecast:
     first = max(1, int(table.argmax()), round(SKIP * run))
     at = np.unique(np.linspace(first, run, POINTS).round())
     losses = np.stack([each.law(each.values, table, at) for each in fitted])
-    return Forecast(name, policy, at, losses, Estimate.of(losses[:, -1]), tied=False)
+    return Forecast(name=name, policy=policy, at=at, losses=losses, final=Estimate.of(losses[:, -1]), tied=False)
 
 
-def _marked(each: Forecast, best: Forecast, error: float) -> Forecast:
-    tied = each is not best and not apart(each, best, error)
-    return Forecast(each.name, each.policy, each.at, each.losses, each.final, tied)
-
-
-def _verdict(told: Sequence[Forecast], error: float, reach: float) -> str:
+def _verdict(forecasts: Sequence[Forecast], error: float, reach: float) -> str:
     """Return in a sentence which schedule is predicted best, or why none is."""
-    best, tied = told[0], [each.name for each in told if each.tied]
-    if len(told) == 1:
+    best, tied = forecasts[0], [forecast.name for forecast in forecasts if forecast.tied]
+    if len(forecasts) == 1:
         low, high = f"{best.final.low:.4g}", f"{best.final.high:.4g}"
         return f"{best.name} is predicted to end at {best.final.value:.4g} ({low} to {high} over the laws)"
     if math.isinf(error):
@@ -229,18 +249,22 @@ def _verdict(told: Sequence[Forecast], error: float, reach: float) -> str:
     return f"{best.name} is predicted best, by more than the error of {error:.2g}"
 
 
-def _warnings(runs: Sequence[Run], told: Sequence[Forecast], reach: float) -> tuple[str, ...]:
-    said = []
+def _warnings(runs: Sequence[Run], forecasts: Sequence[Forecast], reach: float) -> tuple[str, ...]:
+    sentences = []
     if len(runs) == 1:
-        said.append("one run alone: with one schedule no law is reliably best, and their spread is all that is known")
+        sentences.append(
+            "one run alone: with one schedule no law is reliably best, and their spread is all that is known"
+        )
     if reach > 1:
-        said.append(f"the horizon is {reach:.3g} times the longest recorded run; the error is that of shorter runs")
+        sentences.append(
+            f"the horizon is {reach:.3g} times the longest recorded run; the error is that of shorter runs"
+        )
     peaks = [float(run.table.max()) for run in runs]
     far = [
-        each.name for each in told
-        if not min(peaks) / 1.5 <= float(each.policy[LR](each.at).max()) <= 1.5 * max(peaks)
+        forecast.name for forecast in forecasts
+        if not min(peaks) / 1.5 <= float(forecast.policy[LR](forecast.at).max()) <= 1.5 * max(peaks)
     ]  # fmt: skip
     if far:
         tried = f"{min(peaks):.3g} to {max(peaks):.3g}"
-        said.append(f"the peak of {', '.join(far)} is far from those of the recorded runs, {tried}")
-    return tuple(said)
+        sentences.append(f"the peak of {', '.join(far)} is far from those of the recorded runs, {tried}")
+    return tuple(sentences)

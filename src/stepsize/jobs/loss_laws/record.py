@@ -8,7 +8,9 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
-from stepsize.jobs.loss_laws.predict import predict
+from stepsize.jobs.loss_laws.predict import at_peak, predict
+from stepsize.jobs.range_test.range_test import range_test
+from stepsize.jobs.range_test.suggest import suggest
 from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy
@@ -41,21 +43,23 @@ def record(
     trials = [Trial(Strategy(rule, policy, name), seed) for name, policy in policies.items() for seed in seeds]
     curves = runner.run(f"recording {count(len(policies), 'schedule')}, {steps} steps", trials, steps)
     losses = np.asarray(curves.losses, dtype=np.float64).reshape(steps, len(policies), len(seeds)).mean(axis=2)
-    found = []
+    recorded = []
     for (name, policy), column in zip(policies.items(), losses.T, strict=True):
         if not np.isfinite(column).all():
             raise TaskError(f"{name} diverges on {runner.task.name!r}, so its curve says nothing; give a smaller rate.")
-        found.append(LossCurve(name, policy.over(steps)[LR].table(0, steps), np.arange(1.0, steps), column[1:]))
-    return found
+        recorded.append(LossCurve(name, policy.over(steps)[LR].table(0, steps), np.arange(1.0, steps), column[1:]))
+    return recorded
 
 
 def predict_task(
-    task: Trainable, rule: Rule, peak: float, schedules: Mapping[str, Policy], *, steps: int | None = None,
+    task: Trainable, rule: Rule, peak: float | None, schedules: Mapping[str, Policy | str], *, steps: int | None = None,
     recorded: int | None = None, laws: Sequence[str] | None = None, seeds: Sequence[int] = SEEDS, check: bool = False,
     engine: Engine | None = None, progress: Progress | None = None, runner: Runner | None = None,
 ) -> Prediction:  # fmt: skip
     """Record three runs of `task` with `rule` at the rate `peak`, and return what the laws say of `schedules`.
 
+    peak: of the recorded runs; found by a range test when None. schedules: policies by name, or names of recipes, which
+        get the same peak.
     steps: the horizon that is asked about, optimizer updates; the task's own when not given. recorded: how long the
         recorded runs are; as long as that when not given. laws: their names; all when not given. seeds: of each curve.
     check: also run the schedules that are asked about, and hold the laws to them.
@@ -66,11 +70,22 @@ def predict_task(
     Watch out: the loss is that of the training batches. A small task is learned by heart, and its loss then goes to 0
     in ways that no law here knows; look at the error.
     """
+    at_peak(schedules, 1.0)  # refuses a name that no recipe has before anything runs
     horizon = task.steps if steps is None else steps
     length = horizon if recorded is None else recorded
     if length < LEAST:
         raise BudgetError(f"runs of {length} steps are too short to learn a law from; record at least {LEAST}.")
     runner = runner or Runner(task, engine=engine, progress=progress)
+    peak = _suggested(runner, rule) if peak is None else peak
+    asked = at_peak(schedules, peak)
     runs = record(runner, rule, recorded_policies(peak), length, seeds)
-    held_out = record(runner, rule, schedules, horizon, seeds) if check else []
-    return predict(runs, schedules, steps=horizon, laws=laws, held_out=held_out, name=task.source or task.name)
+    held_out = record(runner, rule, asked, horizon, seeds) if check else []
+    return predict(runs, asked, steps=horizon, laws=laws, held_out=held_out, name=task.source or task.name)
+
+
+def _suggested(runner: Runner, rule: Rule) -> float:
+    """Return the rate that a range test points to; raise BudgetError where it has no clear answer."""
+    rate = suggest(range_test(runner.task, rule, curvature=False, runner=runner), "constant").lr
+    if rate is None:
+        raise BudgetError("the range test has no clear answer, so there is no rate to record at; give a peak rate.")
+    return float(f"{rate.value:.2g}")

@@ -69,7 +69,12 @@ def field():
 def run(task, path, engine, *, steps=STEPS, seeds=SEEDS, strategies=None, renew=None):
     with Journal(path, renew=renew) as journal:
         return race(
-            task, strategies or field(), steps=steps, seeds=seeds, runner=Runner(task, engine=engine, journal=journal)
+            task,
+            strategies or field(),
+            steps=steps,
+            seeds=seeds,
+            tune_seeds=0,
+            runner=Runner(task, engine=engine, journal=journal),
         )
 
 
@@ -92,7 +97,7 @@ def scores(record):
 @pytest.fixture(scope="module")
 def whole(task):
     engine = Counting()
-    return numbers(race(task, field(), steps=STEPS, seeds=SEEDS, runner=Runner(task, engine=engine)))
+    return numbers(race(task, field(), steps=STEPS, seeds=SEEDS, tune_seeds=0, runner=Runner(task, engine=engine)))
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 4])
@@ -302,7 +307,7 @@ def test_more_seeds_and_more_strategies_run_only_what_is_new(task, whole, tmp_pa
     updates = []
     with Journal(tmp_path / "j") as journal:
         runner = Runner(task, engine=counting, journal=journal, progress=lambda stage, done: updates.append(done))
-        record = race(task, field(), steps=STEPS, seeds=SEEDS, runner=runner)
+        record = race(task, field(), steps=STEPS, seeds=SEEDS, tune_seeds=0, runner=runner)
     assert sum(updates) == len(field()) * len(SEEDS) * STEPS
     assert counting.trials == len(field()) * len(SEEDS) - 6
     np.testing.assert_allclose(record.rungs[-1].scores, scores(whole), rtol=1e-5)
@@ -343,6 +348,7 @@ def test_the_status_says_how_far_a_race_is_while_it_runs(task, tmp_path, monkeyp
             field(),
             steps=STEPS,
             seeds=SEEDS,
+            tune_seeds=0,
             runner=Runner(task, engine=Counting(), journal=journal, progress=look),
         )
     assert [stage.done for stage in seen] == sorted(stage.done for stage in seen)

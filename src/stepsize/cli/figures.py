@@ -21,10 +21,10 @@ from stepsize.results.io import write
 
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("figures"), show_default=True,
-              help="The folder to write into.")  # fmt: skip
-@click.option("--only", type=arguments.Comma(), multiple=True, help="The names of some; default: all.")
+              help="Write into this folder.")  # fmt: skip
+@click.option("--only", type=arguments.Comma(), multiple=True, help="Draw these alone. Default: all.")
 @click.option("--format", "ending", type=click.Choice(["svg", "png"]), default="svg", show_default=True,
-              help="Of the files.")  # fmt: skip
+              help="Write files of this format.")  # fmt: skip
 def figures(*, out: Path, only: tuple[list[str], ...], ending: str) -> None:
     """Draw the figures of the article that this library starts from; docs/article.md tells what they show."""
     for package in ("matplotlib", "torch"):

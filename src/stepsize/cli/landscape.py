@@ -43,15 +43,27 @@ MSG_NOISE = "noise is a kind and its scale, such as 'Gaussian 0.1' or 'StudentT 
 @click.argument("name", metavar="NAME")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--strategy", "strategies", multiple=True, metavar="'RULE POLICY RATE'",
-              help="A strategy, or a JSON file of one; may be repeated. Default: four usual ones.")  # fmt: skip
-@click.option("--dimensions", type=int, help="Coordinates, where the landscape lets one choose.")
-@click.option("--starts", type=click.IntRange(1, 10**7), default=STARTS, show_default=True, help="Drawn from the box.")
-@click.option("--steps", type=click.IntRange(1, 10**8), default=STEPS, show_default=True, help="Optimizer updates.")
-@click.option("--noise", metavar="'KIND SCALE'", help="Of the gradient, such as 'Gaussian 0.1'. Default: none.")
+              help="Run this strategy, or the one in a JSON file; may be repeated. Default: four usual ones.")  # fmt: skip
+@click.option("--dimensions", type=int, help="Give the landscape so many coordinates, where it lets one choose.")
 @click.option(
-    "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True, help="Of the starts and the noise."
+    "--starts",
+    type=click.IntRange(1, 10**7),
+    default=STARTS,
+    show_default=True,
+    help="Draw so many starts from the box.",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures and result.json.")
+@click.option(
+    "--steps", type=click.IntRange(1, 10**8), default=STEPS, show_default=True, help="Make so many optimizer updates."
+)
+@click.option(
+    "--noise", metavar="'KIND SCALE'", help="Add noise to the gradient, such as 'Gaussian 0.1'. Default: none."
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True, help="Seed of the starts and the noise."
+)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write pictures and result.json to this folder."
+)
 @arguments.json_option
 @arguments.save_option
 @arguments.report_option

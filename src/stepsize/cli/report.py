@@ -13,7 +13,7 @@ from stepsize.results.io import load
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", "page", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"),
-              show_default=True, help="The HTML file to write.")  # fmt: skip
+              show_default=True, help="Write this HTML file.")  # fmt: skip
 def report(files: tuple[Path, ...], page: Path) -> None:
     """Write saved results FILES (advice, race, sweep, descent) as one self-contained HTML page."""
     from stepsize.report import write_report

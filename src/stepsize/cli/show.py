@@ -53,7 +53,9 @@ Tables = dict[str, dict[str, Floats]]
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="NAME... [FIELD=VALUE]...")
 @click.option(
-    "--steps", type=click.IntRange(min=1), help=f"Horizon, optimizer updates. Default: the schedule's own, else {RUN}."
+    "--steps",
+    type=click.IntRange(min=1),
+    help=f"Show a run of so many optimizer updates. Default: the schedule's own, else {RUN}.",
 )
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf)."

@@ -31,7 +31,7 @@ class Budget(Spec):
             raise ParameterError("a budget is in full trainings, in seconds or in trials: give one of the three.")
 
     @staticmethod
-    def of(given: Budget | float | str) -> Budget:
+    def of(amount: Budget | float | str) -> Budget:
         """Return a budget as it is written: full trainings, `30`; time, `"20min"`, `"90s"`, `"2h"`; or `"800 trials"`.
 
         Raises ParameterError for anything else.
@@ -39,18 +39,18 @@ class Budget(Spec):
         >>> Budget.of("20min").seconds, Budget.of("30").trainings, Budget.of("800 trials").trials
         (1200.0, 30.0, 800.0)
         """
-        if isinstance(given, Budget):
-            return given
-        match = _AMOUNT.fullmatch(str(given).strip())
+        if isinstance(amount, Budget):
+            return amount
+        match = _AMOUNT.fullmatch(str(amount).strip())
         if match is None or not float(match[1]) > 0:
             raise ParameterError(
                 f"a budget is a number of full trainings above 0, such as 30, a time, such as 20min, 90s or 2h, or "
-                f"a number of runs, such as 800 trials, not {given!r}."
+                f"a number of runs, such as 800 trials, not {amount!r}."
             )
-        amount = float(match[1])
+        number = float(match[1])
         if match[2] == _TRIALS:
-            return Budget(trials=amount)
-        return Budget(seconds=amount * _UNITS[match[2]]) if match[2] else Budget(trainings=amount)
+            return Budget(trials=number)
+        return Budget(seconds=number * _UNITS[match[2]]) if match[2] else Budget(trainings=number)
 
     def left(self, trainings: float, seconds: float, trials: int) -> float:
         """Return how many full trainings are left after `trainings`, which took `seconds` and were `trials` runs."""
@@ -62,7 +62,7 @@ class Budget(Spec):
 def undecided(standings: Sequence[Standing], margin: float = 0.0) -> list[Standing]:
     """Return the best, and those who may still turn out better than it by `margin`."""
     best, *others = standings
-    rivals = [each for each in others if each.tied and each.behind is not None and -each.behind.low >= margin]
+    rivals = [other for other in others if other.tied and other.behind is not None and -other.behind.low >= margin]
     return [best, *rivals]
 
 
@@ -76,15 +76,15 @@ def more_seeds(leaders: int, seeds: int, left: float) -> int:
     return max(0, min(max(1, seeds // 2), math.floor(left / leaders)))
 
 
-def fitting(ranked: Sequence[Strategy], each: float, left: float) -> list[Strategy]:
-    """Return the best of `ranked` that `left` full trainings pay for, at `each` a strategy; two at least."""
-    return list(ranked[: max(2, math.floor(min(left / each, len(ranked))))])
+def fitting(ranked: Sequence[Strategy], cost: float, left: float) -> list[Strategy]:
+    """Return the best of `ranked` that `left` full trainings pay for, at `cost` a strategy; two at least."""
+    return list(ranked[: max(2, math.floor(min(left / cost, len(ranked))))])
 
 
-def alpha_of(look: int, alpha: float) -> float:
-    """Return which part of `alpha` may be spent on look number `look`, from 1: `alpha / (look (look + 1))`.
+def alpha_of(analysis: int, alpha: float) -> float:
+    """Return which part of `alpha` may be spent on analysis number n, from 1: `alpha / (n (n + 1))`.
 
-    Standings that are looked at again with every new seed tell strategies apart by luck sooner or later; the parts
-    add up to `alpha` over any number of looks.
+    Standings that are judged again with every new seed tell strategies apart by luck sooner or later; the parts add up
+    to `alpha` over any number of analyses.
     """
-    return alpha / (look * (look + 1))
+    return alpha / (analysis * (analysis + 1))

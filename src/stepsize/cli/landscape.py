@@ -43,7 +43,7 @@ MSG_NOISE = "noise is a kind and its scale, such as 'Gaussian 0.1' or 'StudentT 
 @click.argument("name", metavar="NAME")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--strategy", "strategies", multiple=True, metavar="'RULE POLICY RATE'",
-              help="Run this strategy, or the one in a JSON file; may be repeated. Default: four usual ones.")  # fmt: skip
+              help="Run this strategy, or the one in a JSON file; repeat it for more. Default: four.")  # fmt: skip
 @click.option("--dimensions", type=int, help="Give the landscape so many coordinates, where it lets one choose.")
 @click.option(
     "--starts",

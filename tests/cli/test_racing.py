@@ -160,9 +160,9 @@ def test_a_journal_can_be_watched_after_the_race(stepsize, field):
 )
 def test_watch_says_what_is_left_or_that_nothing_moves(running, now, words):
     found = Status((Stage("rung 1", 3, 5, 100.0, 130.0),), 7, (("SGD 0.1, seed 1", "it [hung]"),), running)
-    assert watch.said(found, now) == words
+    assert watch.summarise(found, now) == words
     console = Console(file=io.StringIO(), width=100)
-    console.print(watch.shown(found, now))
+    console.print(watch.render(found, now))
     assert "3 of 5" in console.file.getvalue()
     assert "failed: SGD 0.1, seed 1: it [hung]" in console.file.getvalue()
 

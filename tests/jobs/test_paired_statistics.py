@@ -96,7 +96,7 @@ def test_the_diverged_come_last_and_are_never_tied_with_the_best():
     assert all(each.behind is None and each.score.mean == math.inf for each in found[2:])
 
 
-def test_when_all_diverged_nobody_is_told_apart():
+def test_when_all_diverged_nobody_is_separated():
     found = standings(rung([[np.inf, 0.1], [np.inf, np.inf]]))
     assert [each.diverged for each in found] == [1, 2]
     assert all(each.score.mean == math.inf for each in found)

@@ -62,7 +62,7 @@ def test_the_first_and_the_last_norms_weigh_nothing():
     np.testing.assert_allclose(refine(np.arange(100), norms, share=0.0).shape, 1 - np.arange(100) / 100, atol=1e-12)
 
 
-def test_infinite_norms_are_left_out_and_told():
+def test_infinite_norms_are_left_out_and_counted():
     norms = np.ones(100)
     norms[[5, 50]] = [np.inf, np.nan]
     found = refine(np.arange(100), norms)
@@ -131,9 +131,9 @@ def test_recorded_norms_are_those_of_the_gradients():
 
 
 def test_a_task_is_recorded_refined_and_raced():
-    told = []
+    seen = []
     found = refine_task(
-        tiny(), Strategy(SGD(), linear_to_zero(0.1)), steps=60, race=True, progress=lambda *said: told.append(said)
+        tiny(), Strategy(SGD(), linear_to_zero(0.1)), steps=60, race=True, progress=lambda *report: seen.append(report)
     )
     assert isinstance(found, Refinement)
     assert (found.norm, found.steps, len(found.norms)) == ("l2", 60, 56)
@@ -142,7 +142,7 @@ def test_a_task_is_recorded_refined_and_raced():
     assert found.race.rungs[0].seeds == TUNING
     assert found.race.rungs[-1].seeds == FRESH
     assert found.race.cost == pytest.approx(2 * 5 * len(TUNING) + 2 * len(FRESH))
-    assert {stage.partition(":")[0] for stage, _ in told} >= {"recording", "peaks, rung 1", "fresh seeds, rung 1"}
+    assert {stage.partition(":")[0] for stage, _ in seen} >= {"recording", "peaks, rung 1", "fresh seeds, rung 1"}
 
 
 def test_other_hyperparameters_stay_as_they_were():

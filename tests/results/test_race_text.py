@@ -14,18 +14,18 @@ def said(race, part):
     return [sentence for sentence in race.sentences if part in sentence]
 
 
-def test_the_winner_its_chance_and_who_cannot_be_told_from_it():
+def test_the_winner_its_chance_and_who_cannot_be_separated_from_it():
     race = samples.final()
     best, second, *others = race.standings
     (first,) = said(race, "lowest mean")
     assert f"{best.strategy.name} has the lowest mean validation loss, {best.score.mean:.4g}" in first
     assert f"chance of {percent(best.chance)}" in first
-    assert said(race, "cannot be told from") == [
-        f"It cannot be told from {second.strategy.name} (Holm's correction, 5 % over all comparisons)."
+    assert said(race, "cannot be separated from") == [
+        f"It cannot be separated from {second.strategy.name} (Holm's correction, 5 % over all comparisons)."
     ]
     apart = replace(race, standings=(best, replace(second, tied=False), *others))
     assert not said(apart, "cannot be told")
-    assert said(apart, "told apart from all others")
+    assert said(apart, "separated from all others")
 
 
 def test_one_seed_is_said_to_tell_nothing():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stepsize.execution.status import Status
 
 SILENT = 60.0
-"""Seconds without a sign of life after which a job on another machine is said to be silent."""
+"""Seconds without a sign of life after which a job on another machine counts as silent."""
 
 
 @click.command()
@@ -40,40 +40,40 @@ def watch(folder: Path, *, every: float, once: bool) -> None:
     """
     from stepsize.execution.status import read_status
 
-    console, found = output.console(), read_status(folder)
+    console, status = output.console(), read_status(folder)
     if once or not console.is_terminal:
-        console.print(shown(found, time.time()))
+        console.print(render(status, time.time()))
         return
-    with Live(shown(found, time.time()), console=console, auto_refresh=False) as view:
-        while found.running is not False:
+    with Live(render(status, time.time()), console=console, auto_refresh=False) as view:
+        while status.running is not False:
             time.sleep(every)
             try:
-                found = read_status(folder)
+                status = read_status(folder)
             except FormatError:  # a journal that nobody asked for is removed when its job is done
                 break
-            view.update(shown(found, time.time()), refresh=True)
+            view.update(render(status, time.time()), refresh=True)
 
 
-def shown(found: Status, now: float) -> Group:
+def render(status: Status, now: float) -> Group:
     """Return the status as a table and a line."""
     table = Table(box=None, pad_edge=False)
     for heading, right in (("stage", False), ("batches", True), ("took", True)):
         table.add_column(heading, justify="right" if right else "left")
-    for stage in found.stages:
+    for stage in status.stages:
         batches = f"{stage.done} of {stage.total}" if stage.total > 1 or stage.done < stage.total else ""
         table.add_row(escape(stage.stage), batches, clock(stage.beat - stage.began))
-    failed = [Text(f"failed: {trial}: {reason}", style="yellow") for trial, reason in found.failures]
-    return Group(table, *failed, Text(said(found, now)))
+    failed = [Text(f"failed: {trial}: {reason}", style="yellow") for trial, reason in status.failures]
+    return Group(table, *failed, Text(summarise(status, now)))
 
 
-def said(found: Status, now: float) -> str:
+def summarise(status: Status, now: float) -> str:
     """Return in a line how many trials are finished, how long the stage still takes, and whether the job lives."""
-    parts = [f"{found.trials} trials are finished"]
-    if found.running is False:
+    parts = [f"{status.trials} trials are finished"]
+    if status.running is False:
         return f"{parts[0]}; its process has ended."
-    if found.left:
-        parts.append(f"about {clock(found.left)} left of this stage")
-    silent = now - max((stage.beat for stage in found.stages), default=now)
+    if status.left:
+        parts.append(f"about {clock(status.left)} left of this stage")
+    silent = now - max((stage.beat for stage in status.stages), default=now)
     if silent > SILENT:
         parts.append(f"no sign of life for {clock(silent)}")
     return f"{'; '.join(parts)}."

@@ -82,14 +82,14 @@ def _log(file: Path, name: str, rows: Sequence[Mapping[str, str]], names: Mappin
     whole = table[np.isfinite(table).all(axis=1)]
     if not len(whole):
         raise FormatError(f"{file} has no row with a number in each of {', '.join(map(repr, names.values()))}.")
-    place = list(names).index(STEP)
-    steps = whole[:, place]
+    step_column = list(names).index(STEP)
+    steps = whole[:, step_column]
     if (steps < 0).any() or (steps != np.floor(steps)).any():
         worst = steps[(steps < 0) | (steps != np.floor(steps))][0]
         raise FormatError(f"{file}: a step is a whole number of at least 0, not {worst:g}.")
     last = {step: i for i, step in enumerate(steps.tolist())}
     order = [last[step] for step in sorted(last)]
-    columns = {word: whole[order, i] for i, word in enumerate(names) if i != place}
+    columns = {word: whole[order, i] for i, word in enumerate(names) if i != step_column}
     return Log(name, steps[order], columns, len(table) - len(whole))
 
 
@@ -137,14 +137,14 @@ def loss_curves(
 
     Raises FormatError for a file that is no such log, BudgetError for a run of a single row.
     """
-    found, dropped = [], 0
+    curves, dropped = [], 0
     for log in read_log(path, {STEP: step, "lr": lr, "loss": loss}, run=run):
         if len(log.steps) < 2:
             raise BudgetError(f"{path}: run {log.name!r} has one row; a curve needs more.")
         rates = rates_between(log.steps, log.columns["lr"], int(log.steps[-1]) + 1, warmup)
-        found.append(LossCurve(log.name, rates, log.steps + 1, log.columns["loss"]))
+        curves.append(LossCurve(log.name, rates, log.steps + 1, log.columns["loss"]))
         dropped += log.dropped
-    return found, dropped
+    return curves, dropped
 
 
 class NormLog(NamedTuple):

@@ -75,7 +75,7 @@ class Forecast(Spec):
 
     policy: bound to its run. at: after how many updates, (points,). losses: of each law, (laws, points) float64.
     final: the median of the laws' final losses, and the lowest and the highest.
-    tied: whether it cannot be told from the schedule that is predicted best.
+    tied: whether it cannot be separated from the schedule that is predicted best.
     """
 
     name: str

@@ -70,7 +70,7 @@ class Standing(Spec):
     behind: the paired difference to the best, with its t-interval; None for the best itself and for a strategy that
         diverged.
     diverged: how many seeds diverged. tied: whether it belongs to the indistinguishable set: its difference to the best
-        cannot be told from zero, with Holm's correction for as many comparisons as there are.
+        cannot be separated from zero, with Holm's correction for as many comparisons as there are.
     differences: to the best, seed by seed; empty where `behind` is None.
     chance: the probability that it is the best of the field; NaN with a single seed.
     decay: the sum of rate times weight decay over the run; 0 for a rule without weight decay.
@@ -91,7 +91,7 @@ class Race(Spec):
     """The record of a race.
 
     task: its name. steps: the full horizon. rungs: in order, the last at the full horizon.
-    standings: of the last rung, best first, then those that a rung at the full horizon told apart before it.
+    standings: of the last rung, best first, then those that a rung at the full horizon separated before it.
     curves: the full record of the last rung.
     agreement: Kendall's tau between the order of each earlier rung and the first at the full horizon, or the last
         rung, for one at the full horizon; over the strategies that ran in both.
@@ -131,7 +131,7 @@ class Race(Spec):
 
     @property
     def indistinguishable(self) -> tuple[Strategy, ...]:
-        """The best, and who cannot be told from it."""
+        """The best, and who cannot be separated from it."""
         return tuple(standing.strategy for standing in self.standings if standing.tied)
 
     @property

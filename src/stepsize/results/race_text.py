@@ -37,9 +37,9 @@ def _winner(race: Race) -> Iterator[str]:
     if ties and len(race.rungs[-1].seeds) < 2:
         yield "One seed tells nothing apart; run at least three."
     elif ties:
-        yield f"It cannot be told from {_listed(ties)} (Holm's correction, 5 % over all comparisons{judgements})."
+        yield f"It cannot be separated from {_listed(ties)} (Holm's correction, 5 % over all comparisons{judgements})."
     elif others:
-        yield f"It is told apart from all others (Holm's correction, 5 % over all comparisons{judgements})."
+        yield f"It is separated from all others (Holm's correction, 5 % over all comparisons{judgements})."
 
 
 def _scored(race: Race) -> Iterator[str]:

@@ -69,7 +69,7 @@ def test_schedules_closer_than_the_error_are_not_ranked():
     assert "no schedule is predicted best" in found.verdict
 
 
-def test_one_run_is_told_and_ranks_nothing():
+def test_one_run_is_warned_of_and_ranks_nothing():
     found = predict(RUNS[1:2], ASKED, laws=["annealing"])
     assert math.isinf(found.error)
     assert found.verdict.startswith("no ranking: no run was held out")
@@ -174,16 +174,16 @@ def test_a_curve_that_does_not_fit_is_refused(at, losses, words):
 
 
 def test_a_task_is_recorded_predicted_and_checked():
-    task, told = load_task(str(TINY)), []
+    task, seen = load_task(str(TINY)), []
     asked = {"linear_to_zero": linear_to_zero(0.1), "constant": constant(0.1)}
     found = predict_task(
         task, SGD(), 0.1, asked, steps=80, laws=["annealing"], seeds=(0, 1), check=True,
-        progress=lambda *said: told.append(said),
+        progress=lambda *report: seen.append(report),
     )  # fmt: skip
     assert [run.name for run in found.runs] == ["constant", "cosine", "drop"]
     assert {run.name for run in found.held_out} == set(asked)
     assert all(found.measured(each).name == each.name for each in found.forecasts)
-    assert sum(updates for _, updates in told) == (3 + 2) * 2 * 80
+    assert sum(updates for _, updates in seen) == (3 + 2) * 2 * 80
     with pytest.raises(BudgetError, match="runs of 30 steps are too short"):
         predict_task(task, SGD(), 0.1, asked, recorded=30)
 

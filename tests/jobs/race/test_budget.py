@@ -15,7 +15,7 @@ from stepsize.strategy import Strategy
 
 
 def places(*lows):
-    """The best, and who lies behind it by at least so much; None for one that is told apart."""
+    """The best, and who lies behind it by at least so much; None for one that is separated."""
     mean = Interval(1.0, 0.9, 1.1)
     strategies = [Strategy(SGD(), constant(0.1), str(i)) for i in range(len(lows) + 1)]
     found = [Standing(strategy=strategies[0], score=mean, behind=None, diverged=0, tied=True)]

@@ -273,7 +273,7 @@ def test_one_rule_with_other_hyperparameters_races_under_a_name_of_its_own(task)
     assert {row["strategy"] for row in record.rows()} == {"AdamW cosine 0.01", "AdamW(weight_decay=0.1) cosine 0.01"}
 
 
-def test_two_strategies_of_one_name_are_told_apart_in_print(task):
+def test_two_strategies_of_one_name_are_separated_in_print(task):
     field = [Strategy(SGD(), constant(rate), "mine") for rate in (0.1, 1e-6)]
     record = race(task, field, steps=20, seeds=(0,), runner=Runner(task, engine=Ensemble()))
     rows = {row["strategy"]: row for row in record.rows()}

@@ -144,7 +144,7 @@ def test_a_line_that_says_the_same_twice_is_refused():
         read_strategies("SGD cosine 0.1, SGD cosine 0.10")
 
 
-def test_two_entries_of_one_name_are_told_apart_in_print(tmp_path):
+def test_two_entries_of_one_name_are_separated_in_print(tmp_path):
     entries = [{**GOOD, "policy": policy, "name": "mine"} for policy in ("cosine", "constant")]
     found = read_strategies(written(tmp_path, entries))
     assert [(each.name, each.recipe) for each in found] == [("mine 0.1", "cosine"), ("mine 0.1 (2)", "constant")]

@@ -105,7 +105,7 @@ def _against(standing: Standing, found: Findings) -> str:
     gain = found.start - found.final.standings[0].score.mean
     share = f", {standing.behind.mean / gain:.1%} of what training gains" if gain > 0 else ""
     if standing.tied:
-        return f"{name} cannot be told apart from it: {differs}{share}."
+        return f"{name} cannot be separated from it: {differs}{share}."
     return f"{name} is worse: {differs}{share}."
 
 

@@ -243,8 +243,8 @@ def _verdict(forecasts: Sequence[Forecast], error: float, reach: float) -> str:
         )
     if tied:
         return (
-            f"no schedule is predicted best: {', '.join(tied)} cannot be told from {best.name}, within an error of "
-            f"{error:.2g} or because the laws disagree"
+            f"no schedule is predicted best: {', '.join(tied)} cannot be separated from {best.name}, within an "
+            f"error of {error:.2g} or because the laws disagree"
         )
     return f"{best.name} is predicted best, by more than the error of {error:.2g}"
 

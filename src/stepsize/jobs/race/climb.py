@@ -157,16 +157,16 @@ class Climb:
         if self._budget is None:
             self._standings = standings(self.rungs[-1], alpha)
             return
-        told_apart: list[Standing] = []
+        separated: list[Standing] = []
         while True:
             rung = self.rungs[-1]
             ranked = standings(rung, alpha_of(self._extensions + 1, alpha))
             leaders = undecided(ranked, self._margin)
             more = more_seeds(len(leaders), len(rung.seeds), self._left(self._budget))
             if not more:
-                self._standings = _joined(ranked, told_apart)
+                self._standings = _joined(ranked, separated)
                 return
-            told_apart = [standing for standing in ranked if standing not in leaders] + told_apart
+            separated = [standing for standing in ranked if standing not in leaders] + separated
             yield self._add_seeds([standing.strategy.name for standing in leaders], more)
             self._extensions += 1
 
@@ -196,10 +196,10 @@ def scores(curves: Curves, selection: Selection) -> Floats:
     return np.where(np.isfinite(curves.final), np.fmin.reduce(curves.scores, axis=0), np.inf)
 
 
-def _joined(leaders: Sequence[Standing], told_apart: Sequence[Standing]) -> tuple[Standing, ...]:
-    """Return the last standings and, after them, who was told apart before, best first: their chances add up to 1."""
-    rest = 1 - sum(standing.chance for standing in told_apart)
-    others = sorted(told_apart, key=lambda standing: standing.score.mean)
+def _joined(leaders: Sequence[Standing], separated: Sequence[Standing]) -> tuple[Standing, ...]:
+    """Return the last standings and, after them, who was separated before, best first: their chances add up to 1."""
+    rest = 1 - sum(standing.chance for standing in separated)
+    others = sorted(separated, key=lambda standing: standing.score.mean)
     return (*(replace(standing, chance=standing.chance * rest) for standing in leaders), *others)
 
 

@@ -146,11 +146,12 @@ def _predict_task(
 ) -> Prediction:
     from stepsize import jobs, load_task
     from stepsize.jobs.loss_laws.record import SEEDS
+    from stepsize.jobs.race.entrants import RANGE_TEST
 
     rule, task = find_rule(recording.rule), load_task(source)
     horizon = steps or task.steps
     total = 3 * (recording.recorded or horizon) + len(asked) * horizon * recording.check
-    with progress.show_progress(total * len(SEEDS)) as notify:
+    with progress.show_progress(total * len(SEEDS) + (RANGE_TEST if peak is None else 0)) as notify:
         prediction = jobs.predict_task(
             task, rule, peak, asked, steps=horizon, recorded=recording.recorded, laws=laws, check=recording.check,
             progress=notify,

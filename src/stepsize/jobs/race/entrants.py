@@ -25,7 +25,7 @@ RULES: tuple[Rule, ...] = (AdamW(), Momentum())
 POLICIES = ("constant", "cosine", "one_cycle")
 """The policies that race when none are named."""
 
-RAMP = 4 * range_test_steps()
+RANGE_TEST = 4 * range_test_steps()
 """Replica-steps of a range test, for a progress bar."""
 
 
@@ -71,7 +71,7 @@ class Field:
     @property
     def updates(self) -> int:
         """About what the range tests cost, in replica-steps."""
-        return len(self.tested) * RAMP
+        return len(self.tested) * RANGE_TEST
 
     def measured(self, runner: Runner, horizon: int) -> list[Strategy]:
         """Run the range tests, and return all strategies."""

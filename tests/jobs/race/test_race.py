@@ -267,6 +267,17 @@ def test_strategies_of_any_name_have_their_rates_tuned_by_what_they_are(task):
     assert [each.family for each in record.sensitivities if len(each.rates) == 2] == ["SGD Constant"]
 
 
+def test_strategies_with_one_rate_each_are_all_judged(task):
+    field = [
+        Strategy.of(rule, "constant", rate, name=f"run {number}")
+        for number, (rule, rate) in enumerate((("AdamW", 0.01), ("SGD", 0.3), ("Lion", 0.001)), 1)
+    ]
+    runner = Runner(task, engine=Ensemble())
+    record = race(task, field, steps=40, seeds=(0, 1), tune_seeds=(7,), runner=runner)
+    assert {standing.strategy.name for standing in record.standings} == {"run 1", "run 2", "run 3"}
+    assert record.rungs[-1].seeds == (0, 1)
+
+
 def test_one_rule_with_other_hyperparameters_races_under_a_name_of_its_own(task):
     field = [Strategy.of(rule, "cosine", 0.01) for rule in (AdamW(), AdamW(weight_decay=0.1))]
     record = race(task, field, steps=20, seeds=(0,), runner=Runner(task, engine=Ensemble()))

@@ -95,6 +95,12 @@ def plan_race(
     field = line_up(task, entrants)
     horizon = task.steps if steps is None else steps
     judging, tuning = _seeds(field, options)
+    combined = entrants is None or isinstance(entrants, Entrants)
+    if tuning and (field.families < 2 or (combined and field.count == field.families)):
+        raise ParameterError(
+            "seeds that tune choose among several rates of two or more policies, and there is nothing to choose; "
+            "leave them away, or give more rates."
+        )
     run = tuning or judging
     if options.rungs is None or isinstance(options.rungs, str):
         rungs = _named_rungs(options.rungs, field.count, horizon, run)
@@ -116,16 +122,10 @@ def _seeds(field: Field, options: RaceOptions) -> tuple[tuple[int, ...], tuple[i
     """Return the seeds that judge, and those that choose the rates; none where the rates are given."""
     seeds, tuning = options.seeds, options.tune_seeds
     judging = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    tunable = field.count > field.families > 1
     if tuning is None:
+        tunable = field.count > field.families > 1
         tuning = len(judging) if tunable and (options.rungs is None or isinstance(options.rungs, str)) else 0
-    chosen = tuple(range(TUNING, TUNING + tuning)) if isinstance(tuning, int) else tuple(tuning)
-    if chosen and not tunable:
-        raise ParameterError(
-            "seeds that tune choose among several rates of two or more policies, and there is nothing to choose; "
-            "leave them away, or give more rates."
-        )
-    return judging, chosen
+    return judging, tuple(range(TUNING, TUNING + tuning)) if isinstance(tuning, int) else tuple(tuning)
 
 
 def _named_rungs(name: NamedRungs | None, count: int, horizon: int, seeds: tuple[int, ...]) -> tuple[RungPlan, ...]:

@@ -77,7 +77,7 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # looked up,
         if self._begun:
             return
         self._seen = _seen(self.learn.opt)
-        steps, self.drivers = self._horizon(), []
+        steps = self._horizon()
         self.begin([self._seen], steps, start=0 if self._saved else self._start(steps), attach=False)
         self._begun = True
         self.hps: dict[str, list[float]] = {THEIRS.get(name, name): [] for name in self.drivers[0].at(0)[0]}

@@ -90,6 +90,8 @@ class TrainerHook:
                 "Give a list with one for each, in the order in which configure_optimizers returns them."
             )
         horizons = self.horizons(horizon) if isinstance(horizon, int) else horizon
+        self.finish()
+        self.drivers = []  # those of the last training, if this is another one
         for index, (optimizer, policy, steps) in enumerate(zip(optimizers, self.policies, horizons, strict=True)):
             log = self._log_of(index) if logs else None
             begin = min(start, steps)  # a state of a longer run is refused when it is loaded, with a better sentence
@@ -136,8 +138,12 @@ class TrainerHook:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go to a saved step; before there are drivers, keep it for when there are.
 
+        A state from before training began is empty, and there is nothing to go to.
+
         Raises DriveError when it was saved with other policies, another horizon or another feedback.
         """
+        if not state_dict:
+            return
         saved = state_dict["drivers"]
         if len(saved) != len(self.policies):
             raise DriveError(

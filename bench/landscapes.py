@@ -40,7 +40,7 @@ def ours(surface: Rastrigin) -> Timed:
         plan = _Plan(surface, x, steps, seed=0, noise=None, watched=200, points=121, block=1 << 15)
         walk = _Run(plan, Strategy(Adam(), cosine(RATE)).over(steps))
         walk.all(None)
-        return walk.ends
+        return walk.joined("weights")
 
     return run
 

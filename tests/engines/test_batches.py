@@ -151,7 +151,9 @@ def test_what_a_replica_needs_grows_with_its_parameters_and_activations(batch):
         layers = [torch.nn.Linear(6, wide), *(torch.nn.Tanh() for _ in range(depth)), torch.nn.Linear(wide, 3)]
         plain = task_of()
         task = type(plain)(lambda: torch.nn.Sequential(*layers), plain.loss, plain.train, plain.validation, batch)
-        return memory.per_replica(lambda count: Ensemble(count)._train(task, [calm(AdamW())] * count, 1, None, None))
+        return memory.per_replica(
+            lambda count: Ensemble(count)._train(task, [calm(AdamW())] * count, [1], lambda _: None)
+        )
 
     parameters, activations = 4 * (7 * wide + 3 * wide + 3), 4 * wide * depth * batch
     assert 5 * parameters + activations <= need(batch) <= 12 * parameters + 2.5 * activations

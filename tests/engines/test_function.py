@@ -10,7 +10,7 @@ from torch import nn
 
 from stepsize import FunctionTask, Strategy, Task, advise, load, load_task, race, ramp, range_test, save
 from stepsize.engines import Function, Loop, choose
-from stepsize.engines.function_trial import FunctionTrial
+from stepsize.engines.function import FunctionTrial
 from stepsize.jobs import Journal, Runner, advise_batches, rate_grid, sweep_hyperparameter
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import JournalError, ParameterError, TaskError

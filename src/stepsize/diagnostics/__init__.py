@@ -11,5 +11,5 @@
 
 from stepsize.diagnostics.curvature import adam_preconditioner as adam_preconditioner
 from stepsize.diagnostics.curvature import sharpness as sharpness
-from stepsize.diagnostics.norms import record_norms as record_norms
+from stepsize.diagnostics.watch import record_norms as record_norms
 from stepsize.diagnostics.watch import run_watched as run_watched

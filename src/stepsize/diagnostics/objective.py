@@ -85,11 +85,11 @@ def untouched(model: torch.nn.Module, *, batch_statistics: bool = False) -> Iter
 
 
 def _read(batches: Batches, device: torch.device) -> list[tuple[Any, torch.Tensor]]:
-    found = []
+    pairs = []
     for batch in batches:
         if not isinstance(batch, tuple | list) or len(batch) != 2 or not isinstance(batch[1], torch.Tensor):
             raise TaskError(f"a batch must be a pair (inputs, targets of a tensor), not {type(batch).__name__}.")
-        found.append(tuple(part.to(device) if isinstance(part, torch.Tensor | Columns) else part for part in batch))
-    if not found:
+        pairs.append(tuple(part.to(device) if isinstance(part, torch.Tensor | Columns) else part for part in batch))
+    if not pairs:
         raise TaskError("there are no batches to take the loss over; give at least one pair (inputs, targets).")
-    return found  # type: ignore[return-value]  # pairs, as was just checked
+    return pairs  # type: ignore[return-value]  # pairs, as was just checked

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,15 +26,20 @@ CHUNK = 256
 """Steps of hyperparameters that are turned into coefficients at once."""
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """What every engine can do; the standings of a race do not depend on which one it was."""
 
     @property
+    @abstractmethod
     def label(self) -> str:
         """What runs, in a few words."""
 
     def split(self, trials: Sequence[Trial]) -> list[list[int]]:
-        """Return the trials, by index, in batches that run at once; a batch is what an interruption can lose."""
+        """Return the trials, by index, in batches that run at once; a batch is what an interruption can lose.
+
+        Each trial is a batch by itself, where the engine runs one after the other.
+        """
+        return [[index] for index in range(len(trials))]
 
     def run(
         self,
@@ -43,7 +50,15 @@ class Engine(Protocol):
         score_every: int | None = None,
         progress: Progress | None = None,
     ) -> Curves:
-        """Run `trials` for `steps` updates, scoring every `score_every` updates and at the end."""
+        """Run `trials` for `steps` updates, scoring every `score_every` updates and at the end.
+
+        Raises TaskError for a task that this engine cannot run, or that fails.
+        """
+        return self.train(task, trials, score_points(steps, score_every), progress or (lambda _: None))
+
+    @abstractmethod
+    def train(self, task: Trainable, trials: Sequence[Trial], points: list[int], progress: Progress) -> Curves:
+        """Run `trials`, scoring after `points` updates, of which the last is the length of the run."""
 
 
 def coefficients(trials: Sequence[Trial], start: int, stop: int) -> dict[str, Floats]:
@@ -89,6 +104,18 @@ def end_the_dead(losses: NDArray, scores: NDArray, points: Sequence[int]) -> Non
     dead = np.logical_or.accumulate(~np.isfinite(losses), axis=0)
     losses[1:][dead[:-1]] = np.nan
     scores[dead[np.array(points) - 1]] = np.nan
+
+
+def record_trial(
+    trial: Trial, points: list[int], losses: list[float], scores: list[float], *, began: float, label: str,
+    dtype: Any = np.float64,
+) -> Curves:  # fmt: skip
+    """Return the record of one trial, filled up with NaN where it ended early; `began` by `time.perf_counter`."""
+    steps = points[-1]
+    table, judged = np.full((steps, 1), np.nan, dtype), np.full((len(points), 1), np.nan)
+    table[: len(losses), 0], judged[: len(scores), 0] = losses, scores
+    end_the_dead(table, judged, points)
+    return Curves((trial,), steps, table, np.array(points), judged, time.perf_counter() - began, label)
 
 
 def with_two_validation_samples(task: Task) -> Task:

@@ -142,7 +142,7 @@ def _alone(task: Task, model: torch.nn.Module, step: int, seed: int) -> tuple[to
     return flat.gradient(slopes)[0], loss
 
 
-def _close(found: torch.Tensor, expected: torch.Tensor) -> bool:
+def _close(value: torch.Tensor, expected: torch.Tensor) -> bool:
     """Whether two tensors agree to a thousandth of the largest entry, as float32 does with room to spare."""
     size = float(expected.abs().max().nan_to_num()) if expected.numel() else 0.0
-    return torch.allclose(found, expected.reshape(found.shape), rtol=0.0, atol=1e-5 + 1e-3 * size, equal_nan=True)
+    return torch.allclose(value, expected.reshape(value.shape), rtol=0.0, atol=1e-5 + 1e-3 * size, equal_nan=True)

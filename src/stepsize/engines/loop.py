@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 
 from stepsize.adapters.torch.flat_parameters import FlatParameters, Gradients
@@ -24,7 +23,7 @@ from stepsize.rules import Rule
 from stepsize.strategy import Trial
 
 
-class Loop:
+class Loop(base.Engine):
     """Runs one trial at a time: the model as it is, autograd as it is, and our update rule.
 
     dtype: of the parameters and the data.
@@ -38,30 +37,15 @@ class Loop:
         """What ran, in a few words."""
         return "plain loop, one trial at a time" + base.precision(self.dtype)
 
-    def split(self, trials: Sequence[Trial]) -> list[list[int]]:
-        """Return each trial by itself."""
-        return [[index] for index in range(len(trials))]
-
-    def run(
-        self,
-        task: Trainable,
-        trials: Sequence[Trial],
-        steps: int,
-        *,
-        score_every: int | None = None,
-        progress: base.Progress | None = None,
-    ) -> Curves:
-        """Run `trials` for `steps` updates, one after the other."""
+    def train(self, task: Trainable, trials: Sequence[Trial], points: list[int], progress: base.Progress) -> Curves:
+        """Run `trials`, one after the other."""
         task = with_data(task)
-        return Curves.join([self._trial(task, trial, steps, score_every, progress) for trial in trials])
+        return Curves.join([self._trial(task, trial, points, progress) for trial in trials])
 
-    def _trial(
-        self, task: Task, trial: Trial, steps: int, score_every: int | None, progress: base.Progress | None
-    ) -> Curves:
-        began = time.perf_counter()
+    def _trial(self, task: Task, trial: Trial, points: list[int], progress: base.Progress) -> Curves:
+        began, steps = time.perf_counter(), points[-1]
         model = task.build(trial.seed).to(self.dtype).train()
         parameters = [p for p in model.parameters() if p.requires_grad]
-        points = base.score_points(steps, score_every)
         table = base.coefficients(base.bound([trial], steps), 0, steps)
         weights, keys = _Weights(trial.strategy.rule, model, table), Keys([trial.seed])
         losses: list[float] = []
@@ -76,24 +60,13 @@ class Loop:
                 if step + 1 in points:
                     with base.blamed(task, step), weights.read_out():
                         scores.append(self._score(task, model, key))
-                if progress is not None:
-                    progress(1)
+                progress(1)
                 if not math.isfinite(losses[-1]):
                     break
-        if progress is not None and len(losses) < steps:
+        if len(losses) < steps:
             progress(steps - len(losses))
-        return self._record(trial, losses, points, scores, began)
-
-    def _record(
-        self, trial: Trial, losses: list[float], points: list[int], scores: list[float], began: float
-    ) -> Curves:
-        """Return what was recorded, filled up with NaN where it ends early."""
-        steps = points[-1]
-        whole = torch.tensor([*losses, *[math.nan] * (steps - len(losses))], dtype=self.dtype).numpy()[:, None]
-        judged = np.array([*scores, *[math.nan] * (len(points) - len(scores))])[:, None]
-        base.end_the_dead(whole, judged, points)
-        seconds = time.perf_counter() - began
-        return Curves((trial,), steps, whole, np.array(points), judged, seconds, self.label)
+        dtype = torch.empty(0, dtype=self.dtype).numpy().dtype
+        return base.record_trial(trial, points, losses, scores, began=began, label=self.label, dtype=dtype)
 
     def gradient(
         self, task: Task, model: torch.nn.Module, parameters: Sequence[torch.Tensor],
@@ -102,16 +75,14 @@ class Loop:
         """Return the mean gradient and the mean loss of the micro-batches of `batch`."""
         total: list[torch.Tensor | None] = [None] * len(parameters)
         losses: Any = 0.0
-        for piece, (x, y) in enumerate(
-            zip(*(torch.split(self._to(part), task.batch_size) for part in batch), strict=True)
-        ):
+        pieces = (torch.split(self._to(part), task.batch_size) for part in batch)
+        for piece, (x, y) in enumerate(zip(*pieces, strict=True)):
             with Dropout(key, piece):
                 loss = task.loss(model(x), y)
             loss = loss / task.accumulate if task.accumulate > 1 else loss
-            found = torch.autograd.grad(loss, parameters, allow_unused=True)
-            total = [
-                old if new is None else new if old is None else old + new for old, new in zip(total, found, strict=True)
-            ]
+            slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
+            pairs = zip(total, slopes, strict=True)
+            total = [old if new is None else new if old is None else old + new for old, new in pairs]
             losses = losses + loss.detach()
         return total, losses
 

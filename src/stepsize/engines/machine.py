@@ -1,4 +1,4 @@
-"""What this machine has to give: processor cores, and memory that is free."""
+"""What this machine has to give: processor cores, and memory that is free; and how much of it a process uses."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def available() -> float:
     if limit and used and limit[0].isdigit():
         limits.append(max(0.0, float(limit[0]) - float(used[0])))
     return min(limits)
+
+
+def resident(pid: int | str = "self") -> int:
+    """Bytes of RAM that a process uses, 0 where they cannot be read."""
+    pages = _tokens(f"/proc/{pid}/statm")
+    return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") if pages else 0
 
 
 def _tokens(path: str) -> list[str]:

@@ -52,15 +52,12 @@ def curvature(landscape: Landscape, seed: int = 0) -> float:
         bent = landscape.gradient(x + toward, torch) - landscape.gradient(x - toward, torch)
         toward = bent / (2e-6 * width)
         size = toward.norm(dim=-1, keepdim=True)
-    found, values = _finite(size), _finite(landscape.value(x, torch))
-    steep, slope = (
-        float(np.quantile(found, STEEP)),
-        float(np.median(_finite(landscape.gradient(x, torch).norm(dim=-1)))),
-    )
-    flat = 1e-6 * float(np.ptp(values)) / width**2
-    return steep if steep > flat else max(float(found.max()), 100 * slope / width) or 1.0
+    curvatures, values = _finite(size), _finite(landscape.value(x, torch))
+    steep, flat = float(np.quantile(curvatures, STEEP)), 1e-6 * float(np.ptp(values)) / width**2
+    slope = float(np.median(_finite(landscape.gradient(x, torch).norm(dim=-1))))
+    return steep if steep > flat else max(float(curvatures.max()), 100 * slope / width) or 1.0
 
 
 def _finite(values: torch.Tensor) -> Floats:
-    found = values.numpy().ravel()
-    return found[np.isfinite(found)] if np.isfinite(found).any() else np.zeros(1)
+    numbers = values.numpy().ravel()
+    return numbers[np.isfinite(numbers)] if np.isfinite(numbers).any() else np.zeros(1)

@@ -84,22 +84,14 @@ def descend(
     runs = [_Run(plan, strategy.over(steps)) for strategy in strategies]
     for run in runs:
         run.all(progress)
+    names = ("weights", "entered", "died_at")
+    last, entered, died_at = (np.stack([run.joined(name) for run in runs]) for name in names)
+    final_basins = np.where(died_at < 0, np.stack([basins(landscape, points) for points in last]), UNKNOWN)
     return Descent(
-        landscape=landscape,
-        noise=noise,
-        steps=steps,
-        seed=seed,
-        strategies=tuple(run.strategy for run in runs),
-        starts=x,
-        home=basins(landscape, x),
-        ends=np.stack([run.last for run in runs]),
-        basins=np.stack([run.basins for run in runs]),
-        entered=np.stack([run.entered for run in runs]),
-        died_at=np.stack([run.died_at for run in runs]),
-        path_steps=runs[0].due,
-        paths=np.stack([run.paths for run in runs]),
-        seconds=time.perf_counter() - began,
-    )
+        landscape=landscape, noise=noise, steps=steps, seed=seed, strategies=tuple(run.strategy for run in runs),
+        starts=x, home=basins(landscape, x), ends=last, basins=final_basins, entered=entered, died_at=died_at,
+        path_steps=runs[0].due, paths=np.stack([run.paths for run in runs]), seconds=time.perf_counter() - began,
+    )  # fmt: skip
 
 
 def _starts(landscape: Landscape, starts: int | Floats, seed: int) -> Floats:
@@ -144,7 +136,10 @@ class _Plan:
 
 
 class _Run:
-    """One strategy on all starts."""
+    """One strategy on all starts.
+
+    paths: the first trajectories at the steps that were due, one after the other, each (watched, dimensions).
+    """
 
     def __init__(self, plan: _Plan, strategy: Strategy) -> None:
         self._plan, self.strategy = plan, strategy
@@ -155,7 +150,7 @@ class _Run:
             _Block(plan, rule, self._update, first, first + height) for first in range(0, len(plan.x), height)
         ]
         self.due = np.unique(np.round(np.linspace(0, 1, plan.points) ** 2 * plan.steps).astype(np.int64))
-        self._paths = [self._snapshot()]
+        self.paths = [self._snapshot()]
 
     def all(self, progress: base.Progress | None) -> None:
         """Make all steps, a chunk at a time."""
@@ -168,53 +163,27 @@ class _Run:
             coefficients = rows(table, first.x)
             edges = [start, *self.due[(self.due > start) & (self.due < stop)].tolist(), stop]
             for begin, end in pairwise(edges):
-                self._advance(coefficients[begin - start : end - start], begin)
+                with torch.no_grad(), _one_thread():
+                    for block in self._blocks:
+                        block.advance(coefficients[begin - start : end - start], begin)
                 if end in self.due:
-                    self._paths.append(self._snapshot())
+                    self.paths.append(self._snapshot())
                 if progress is not None:
                     progress((end - begin) * len(self._plan.x))
 
-    def _advance(self, coefficients: Sequence[Row], start: int) -> None:
-        with torch.no_grad(), _one_thread():
-            for block in self._blocks:
-                block.advance(coefficients, start)
-
     def _snapshot(self) -> Floats:
-        return self._joined("weights")[: self._plan.watched]
+        return self.joined("weights")[: self._plan.watched]
 
-    def _joined(self, name: str) -> NDArray:
+    def joined(self, name: str) -> NDArray:
+        """Return what the blocks have under `name` of all starts, (starts, ...)."""
         return np.concatenate([getattr(block, name).numpy() for block in self._blocks])
-
-    @property
-    def paths(self) -> Floats:
-        """The first trajectories at the steps that were due, (points, watched, dimensions)."""
-        return np.stack(self._paths)
-
-    @property
-    def last(self) -> Floats:
-        """The last points, (starts, dimensions)."""
-        return self._joined("weights")
-
-    @property
-    def basins(self) -> NDArray:
-        """The basin of each end, (starts,)."""
-        return np.where(self.died_at < 0, basins(self._plan.landscape, self.last), UNKNOWN)
-
-    @property
-    def entered(self) -> NDArray:
-        """After how many updates each start came near a global minimum, (starts,)."""
-        return self._joined("entered")
-
-    @property
-    def died_at(self) -> NDArray:
-        """At which update each start diverged, (starts,)."""
-        return self._joined("died_at")
 
 
 class _Block:
     """Some rows of the starts: their points, their slots, and what is noted of each.
 
-    first, stop: its rows among all starts. x: the points, (rows, dimensions); slots: the rule's.
+    first, stop: its rows among all starts. x: the points, (rows, dimensions); slots: the rule's. entered: after how
+    many updates each row came near a global minimum; died_at: at which it diverged; -1 for neither, each (rows,).
     """
 
     def __init__(self, plan: _Plan, rule: Rule, update: Update, first: int, stop: int) -> None:
@@ -233,8 +202,8 @@ class _Block:
     @property
     def weights(self) -> torch.Tensor:
         """The points to judge the rows by."""
-        found: torch.Tensor = self._rule.readout(self.x, self.slots, torch)
-        return found if self._dead is None else torch.where(self._dead, self.x, found)
+        points: torch.Tensor = self._rule.readout(self.x, self.slots, torch)
+        return points if self._dead is None else torch.where(self._dead, self.x, points)
 
     def advance(self, rows: Sequence[Row], start: int) -> None:
         """Make the updates `start`, `start + 1`, ... with these rows of coefficients."""
@@ -259,9 +228,8 @@ class _Block:
     def _keep(self, step: int) -> None:
         """Hold the new points inside the walls, and put the last one that was finite where one is not."""
         x = self._other
-        if not math.isfinite(
-            x.sum().item()
-        ):  # one sum says that all is well, or that rows have to be searched: a check of every row would cost more
+        # One sum says that all is well, or that rows have to be searched: a check of every row would cost more.
+        if not math.isfinite(x.sum().item()):
             lost = ~x.isfinite().all(-1)
             self.died_at.masked_fill_(lost & (self.died_at < 0), step)
             self._dead = (self.died_at >= 0).unsqueeze(-1)

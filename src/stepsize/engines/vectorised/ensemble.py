@@ -44,7 +44,7 @@ CHECK = 32
 _NEEDS: WeakKeyDictionary[Task, dict[Any, tuple[int, int]]] = WeakKeyDictionary()
 
 
-class Ensemble:
+class Ensemble(base.Engine):
     """Runs the trials of one form of rule as replicas of one vectorised model.
 
     size: the most replicas in one batch; None takes 64, or fewer where they would take more than 32 MiB on a CPU, or
@@ -71,21 +71,13 @@ class Ensemble:
         """Return groups of one form of rule, of at most `size` trials, as even as they can be."""
         return [part for group in base.by_rule(trials) for part in _even(group, self.size or MOST_REPLICAS)]
 
-    def run(
-        self,
-        task: Trainable,
-        trials: Sequence[Trial],
-        steps: int,
-        *,
-        score_every: int | None = None,
-        progress: base.Progress | None = None,
-    ) -> Curves:
-        """Run `trials` for `steps` updates, batch after batch."""
+    def train(self, task: Trainable, trials: Sequence[Trial], points: list[int], progress: base.Progress) -> Curves:
+        """Run `trials`, batch after batch."""
         task = with_data(task)
         with quiet():
             groups = base.by_rule(trials)
             batches = [part for group in groups for part in _even(group, self.most(task, trials[group[0]]))]
-            parts = [self._train(task, [trials[i] for i in batch], steps, score_every, progress) for batch in batches]
+            parts = [self._train(task, [trials[i] for i in batch], points, progress) for batch in batches]
         return base.reordered(parts, batches)
 
     def most(self, task: Task, trial: Trial) -> int:
@@ -111,14 +103,10 @@ class Ensemble:
     def _need(self, task: Task, trial: Trial) -> int:
         rule = trial.strategy.rule
         one = Trial(Strategy(rule, constant(rule.lr)), trial.seed)  # a policy of its own may need more steps than one
-        return memory.per_replica(lambda count: self._train(task, [one] * count, 1, None, None))
+        return memory.per_replica(lambda count: self._train(task, [one] * count, [1], lambda _: None))
 
-    def _train(
-        self, task: Task, trials: Sequence[Trial], steps: int, score_every: int | None, progress: base.Progress | None
-    ) -> Curves:
-        began = time.perf_counter()
-        points = base.score_points(steps, score_every)
-        due = set(points)
+    def _train(self, task: Task, trials: Sequence[Trial], points: list[int], progress: base.Progress) -> Curves:
+        began, steps, due = time.perf_counter(), points[-1], set(points)
         batch = _Batch(task, trials, steps, self.dtype, self.device)
         losses: list[torch.Tensor] = []
         scores: list[torch.Tensor] = []
@@ -127,16 +115,13 @@ class Ensemble:
                 losses.append(batch.step(step))
                 if step + 1 in due:
                     scores.append(batch.score(step))
-            if progress is not None:
-                progress(len(trials))
+            progress(len(trials))
             if (step + 1) % CHECK == 0:
                 batch.leave_dead(torch.stack(losses[-CHECK:]))
         recorded, judged = (torch.stack(series).cpu().numpy() for series in (losses, scores))
         base.end_the_dead(recorded, judged, points)
-        return Curves(
-            tuple(trials), steps, recorded, np.array(points), judged.astype(np.float64), time.perf_counter() - began,
-            self.label,
-        )  # fmt: skip
+        seconds, scored = time.perf_counter() - began, judged.astype(np.float64)
+        return Curves(tuple(trials), steps, recorded, np.array(points), scored, seconds, self.label)
 
 
 class _Batch:

@@ -59,8 +59,7 @@ def per_replica(run: Callable[[int], object]) -> int:
         with Peak() as peak:
             run(count)
         peaks.append(peak.most)
-    few, more = peaks
-    return max(1, (more - few) // 2)
+    return max(1, (peaks[1] - peaks[0]) // 2)
 
 
 def available(device: torch.device) -> float:

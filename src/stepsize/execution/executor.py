@@ -1,15 +1,6 @@
 """Executors: where batches of trials run. An executor retries nothing and decides nothing; it says what became of each.
 
-::
-
-    executor.free                       how many more batches it would start now
-    executor.submit(key, run, notify)   start one
-    executor.poll(seconds)              what ended since: (key, "ok" | "error" | "lost", payload)
-    executor.abandon(key, reason)       end what runs this one; it is lost then
-    executor.close()                    end everything
-
-"ok" brings the record, "error" the exception that the task raised, "lost" a reason in words: the worker died, was
-killed, or its machine is gone, and nothing is known of the batch. *How* trials are computed is the engine's affair.
+*How* trials are computed is the engine's affair.
 """
 
 from __future__ import annotations
@@ -25,7 +16,11 @@ from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
 
 Outcome = tuple[int, Literal["ok", "error", "lost"], Curves | Exception | str]
-"""The key of a batch, how it ended, and the record, the exception or the reason."""
+"""The key of a batch, how it ended, and what that brings.
+
+"ok" brings the record, "error" the exception that the task raised, "lost" a reason in words: the worker died, was
+killed, or its machine is gone, and nothing is known of the batch.
+"""
 
 Notify = Callable[[int], None]
 """Called with how many replica-steps of a batch were done since the last call."""

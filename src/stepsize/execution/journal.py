@@ -19,12 +19,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from stepsize.engines.choice import EngineChoice
 from stepsize.execution.journal_store import Store
 from stepsize.execution.task_fingerprint import difference, fingerprint
 from stepsize.kernel.errors import JournalError
@@ -37,26 +35,24 @@ BEAT = 1.0
 """Seconds between two signs of life in the table `status`."""
 
 
-class Journal:
+class Journal(Store):
     """Finished trials in a folder; use it as a context manager.
 
     renew: takes a sentence about a task that has changed since the journal was written, such as `print`; its trials
         are then run anew. Without it such a task is refused.
 
     Raises FormatError when the folder holds something else, or a journal of another version; JournalError when another
-    process holds
-    it, or when it cannot be written, and for a task that has changed.
+    process holds it, or when it cannot be written, and for a task that has changed.
     """
 
     def __init__(self, path: str | Path, *, renew: Callable[[str], None] | None = None) -> None:
-        self.path = Path(path)
-        self._store = Store(self.path)
+        super().__init__(Path(path))
         self._renew = renew
         self._beat = 0.0
 
     def __len__(self) -> int:
         """The number of finished trials."""
-        return self._store.count("trials")
+        return self.count("trials")
 
     def recognise(self, task: Trainable, *, variant: bool = False) -> str:
         """Return the fingerprint of `task`.
@@ -66,15 +62,16 @@ class Journal:
         Raises JournalError for a task that is not what it was, if any trial is finished and there is no `renew`.
         """
         parts = task.fingerprint_parts()
-        found = fingerprint(parts)
+        whole = fingerprint(parts)
         if variant:
-            return found
+            return whole
         name, now = task.source or task.name, {**parts, **_versions()}
-        before = self._store.task(name)
+        before = self.task(name)
         if before is not None and before != now and len(self):
-            self._changed(f"{name} is not what it was when {self.path} was written (another {difference(before, now)})")
-        self._store.keep_task(name, now)
-        return found
+            other = difference(before, now)
+            self._changed(f"{name} is not what it was when {self.folder} was written (another {other})")
+        self.keep_task(name, now)
+        return whole
 
     def _changed(self, what: str) -> None:
         if self._renew is None:
@@ -83,63 +80,44 @@ class Journal:
             )
         self._renew(f"{what}, so its trials are run anew.")
 
-    def choice(self, task: str) -> tuple[str, str] | None:
-        """Return the label of the engine that was chosen for the task with this fingerprint, and why, if one was."""
-        return self._store.engine(task)
-
-    def keep_choice(self, task: str, choice: EngineChoice) -> None:
-        """Note which engine was chosen for the task with this fingerprint, and why."""
-        self._store.keep_engine(task, choice.engine.label, choice.reason)
-
     def get(
         self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str
     ) -> tuple[list[int], Curves | None]:
         """Return which of `trials` are here, by index, and their record; None when there is none."""
-        rows = {i: row for i, key in enumerate(keys) if (row := self._store.trial(key)) is not None}
+        rows = {i: row for i, key in enumerate(keys) if (row := self.trial(key)) is not None}
         if not rows:
             return [], None
         losses, points, scores = zip(*rows.values(), strict=True)
         known = tuple(trials[i] for i in rows)
-        return list(rows), Curves(
-            known, steps, np.stack(losses, axis=1), points[0], np.stack(scores, axis=1), 0.0, engine
-        )
+        curves = Curves(known, steps, np.stack(losses, axis=1), points[0], np.stack(scores, axis=1), 0.0, engine)
+        return list(rows), curves
 
     def put(self, keys: Sequence[str], curves: Curves) -> None:
         """Write the record of a batch of trials, all of it or nothing."""
         share = curves.seconds / len(keys)
-        self._store.keep_trials(
+        self.keep_trials(
             (key, curves.losses[:, i], curves.score_steps, curves.scores[:, i], share) for i, key in enumerate(keys)
         )
 
     def fail(self, key: str, trial: Trial, reason: str) -> None:
         """Note why a trial failed."""
-        self._store.keep_failure(key, f"{trial.strategy.name}, seed {trial.seed}", reason)
-
-    def failures(self) -> list[tuple[str, str]]:
-        """Return the trials that failed and have not been finished since, and why."""
-        return self._store.failures()
+        self.keep_failure(key, f"{trial.strategy.name}, seed {trial.seed}", reason)
 
     def report(self, stage: str, done: int, total: int) -> None:
         """Note how many batches of a stage are done."""
-        self._store.keep_status(stage, done, total)
+        self.keep_status(stage, done, total)
         self._beat = time.monotonic()
 
     def beat(self) -> None:
         """Give a sign of life, once in a while."""
         if time.monotonic() - self._beat > BEAT:
-            self._store.beat()
+            super().beat()
             self._beat = time.monotonic()
-
-    def close(self) -> None:
-        """Close the journal, so that another process may have it; nothing is lost without it."""
-        self._store.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -6,15 +6,17 @@ import io
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
-from stepsize.execution.journal_lock import hold
 from stepsize.kernel.errors import FormatError, JournalError
 from stepsize.kernel.spec import NDArray
 
@@ -22,6 +24,9 @@ VERSION = 2
 """Of the tables, in the file's `user_version`; a file of another one is refused."""
 
 FILE, ARRAYS = "journal.sqlite", "arrays"
+
+HOLDER = "holder.json"
+"""Which process took the lock last. A file of its own: some versions of filelock empty the one they lock."""
 
 LARGE = 1 << 16
 """Bytes from which an array has a file of its own."""
@@ -44,8 +49,7 @@ class Store:
     """The tables and arrays of one journal, in a folder that is made when it is missing.
 
     Raises FormatError when the folder holds something else, or a journal of another version; JournalError when another
-    process holds
-    it.
+    process holds it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,7 +82,7 @@ class Store:
         except sqlite3.Error as error:
             raise self._refused(str(error)) from None
         try:
-            self._check(_version(base), _tables(base))
+            self._check(_version(base), [row[0] for row in base.execute("SELECT name FROM sqlite_master")])
             base.execute("PRAGMA journal_mode=WAL")
             if _version(base) < VERSION:  # all of it or nothing: a driver may be killed here too
                 base.executescript(f"BEGIN; {TABLES} PRAGMA user_version={VERSION}; COMMIT")
@@ -105,8 +109,7 @@ class Store:
 
     def count(self, table: str) -> int:
         """Return how many rows a table has."""
-        found: int = self._base.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608  (our own names)
-        return found
+        return int(self._base.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])  # noqa: S608  (our own names)
 
     def trial(self, key: str) -> tuple[NDArray, NDArray, NDArray] | None:
         """Return the losses, score steps and scores of a finished trial; None when they are not all here."""
@@ -114,14 +117,10 @@ class Store:
         if row is None:
             return None
         try:
-            losses = self._array(key) if row[0] is None else _read(row[0])
+            losses = _read(self.folder / ARRAYS / f"{key}.npy" if row[0] is None else io.BytesIO(row[0]))
         except (OSError, ValueError):  # its file was removed, or is not whole: it is run again
             return None
-        return losses, _read(row[1]), _read(row[2])
-
-    def _array(self, key: str) -> NDArray:
-        found: NDArray = np.load(self.folder / ARRAYS / f"{key}.npy", allow_pickle=False)
-        return found
+        return losses, _read(io.BytesIO(row[1])), _read(io.BytesIO(row[2]))
 
     def keep_trials(self, rows: Iterable[Row]) -> None:
         """Write finished trials, all of them or none."""
@@ -151,14 +150,14 @@ class Store:
             base.execute("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", (key, trial, reason, time.time()))
 
     def failures(self) -> list[tuple[str, str]]:
-        """Return the trials that failed, and why."""
+        """Return the trials that failed and have not been finished since, and why."""
         return [(row[0], row[1]) for row in self._base.execute("SELECT trial, reason FROM failures ORDER BY at")]
 
     def task(self, name: str) -> dict[str, str] | None:
         """Return the fingerprint of the task, part by part, that was last called `name`."""
         row = self._base.execute("SELECT parts FROM tasks WHERE name = ?", [name]).fetchone()
-        found: dict[str, str] | None = None if row is None else json.loads(row[0])
-        return found
+        parts: dict[str, str] | None = None if row is None else json.loads(row[0])
+        return parts
 
     def keep_task(self, name: str, parts: dict[str, str]) -> None:
         """Write the fingerprint of a task, part by part."""
@@ -204,15 +203,15 @@ class Store:
             raise self._unwritten(error) from error
 
     def _unwritten(self, error: Exception) -> JournalError:
-        said = str(error) if not isinstance(error, OSError) else error.strerror or str(error)
+        reason = str(error) if not isinstance(error, OSError) else error.strerror or str(error)
         free = shutil.disk_usage(self.folder).free if self.folder.is_dir() else 0
         return JournalError(
-            f"the journal {self.folder} cannot be written ({said}; {free / 1e6:.1f} MB free). The "
+            f"the journal {self.folder} cannot be written ({reason}; {free / 1e6:.1f} MB free). The "
             f"{self.count('trials')} finished trials in it are safe: free some space, and the same command goes on."
         )
 
     def close(self) -> None:
-        """Close the file and let go of the lock."""
+        """Close the file, so that another process may have it; nothing is lost without it."""
         with suppress(sqlite3.Error):
             self._base.close()
         self._lock.release()
@@ -224,12 +223,7 @@ def full(error: Exception) -> bool:
 
 
 def _version(base: sqlite3.Connection) -> int:
-    found: int = base.execute("PRAGMA user_version").fetchone()[0]
-    return found
-
-
-def _tables(base: sqlite3.Connection) -> list[str]:
-    return [row[0] for row in base.execute("SELECT name FROM sqlite_master")]
+    return int(base.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _blob(array: NDArray) -> bytes:
@@ -238,6 +232,45 @@ def _blob(array: NDArray) -> bytes:
     return buffer.getvalue()
 
 
-def _read(blob: bytes) -> NDArray:
-    array: NDArray = np.load(io.BytesIO(blob), allow_pickle=False)
+def _read(source: Any) -> NDArray:
+    array: NDArray = np.load(source, allow_pickle=False)
     return array
+
+
+def hold(folder: Path) -> FileLock:
+    """Take the lock of the journal in `folder`, until it is released or this process ends, however it ends.
+
+    Raises JournalError when another process holds it, OSError when its files cannot be written.
+
+    Watch out: some network file systems lock nothing; two machines then should not share a journal.
+    """
+    lock = FileLock(folder / "lock", timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise JournalError(
+            f"the journal {folder} is in use by {_name(holder(folder))}. Wait for it or end it, or name another folder."
+        ) from None
+    try:
+        text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()})
+        (folder / HOLDER).write_text(text, encoding="utf-8")
+    except OSError:
+        lock.release()
+        raise
+    return lock
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Return the process that took the lock last (pid, host, since), as far as that can be read."""
+    try:
+        process = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return process if isinstance(process, dict) and {"pid", "host", "since"} <= process.keys() else None
+
+
+def _name(process: dict[str, Any] | None) -> str:
+    if process is None:
+        return "another process"
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process["since"]))
+    return f"process {process['pid']} on {process['host']} since {since}"

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import os
 import pickle
 import signal
 import weakref
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
-from stepsize.engines.machine import available, cores
+from stepsize.engines.machine import available, cores, resident
 from stepsize.execution.executor import BatchRun, Notify, Outcome
 from stepsize.execution.task_transport import PackedTask, pack
 from stepsize.execution.worker_process import READY, work
@@ -85,7 +83,7 @@ class Processes:
         """Return what ended; dead workers are replaced."""
         lost, self._lost = self._lost, []
         outcomes = lost or self._listen(min(seconds, CHECK))
-        for worker in [worker for worker in self._workers if worker.busy and worker.memory > self.memory]:
+        for worker in [worker for worker in self._workers if worker.key is not None and worker.memory > self.memory]:
             grown = f"its worker grew to {worker.memory / 1e9:.2f} GB of memory, above its {self.memory / 1e9:.2f} GB"
             self._bury(worker, f"{grown}; fewer workers have more each")
         return outcomes
@@ -129,7 +127,7 @@ class Processes:
 
 
 class _Worker:
-    """One process, its pipe, and what it does: key is that of the batch that it runs."""
+    """One process, its pipe, and what it does: key is that of the batch that it runs, None for none."""
 
     def __init__(self, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -149,11 +147,6 @@ class _Worker:
         return self.ready and self.key is None
 
     @property
-    def busy(self) -> bool:
-        """Whether it runs a batch."""
-        return self.key is not None
-
-    @property
     def pid(self) -> int:
         """The number of its process, 0 before it has one."""
         return self.process.pid or 0
@@ -161,11 +154,7 @@ class _Worker:
     @property
     def memory(self) -> int:
         """Bytes of RAM, 0 where they cannot be read."""
-        try:
-            pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return resident(self.pid)
 
     @property
     def death(self) -> str:

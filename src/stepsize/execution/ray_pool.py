@@ -92,20 +92,20 @@ class RayPool:
         if lost:
             return lost
         if not self._running:
-            self._wait(seconds)
+            self._check_patience()
+            time.sleep(seconds)
             return []
         self._idle_since = time.monotonic()
         with self._asked():
             ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
         return [self._outcome(self._running.pop(ref), ref) for ref in ready]
 
-    def _wait(self, seconds: float) -> None:
+    def _check_patience(self) -> None:
         if time.monotonic() - self._idle_since > PATIENCE:
             wanted = ", ".join(f"{amount:g} {kind}" for kind, amount in self._wants.items() if amount)
             raise PoolError(
                 f"no node of the Ray cluster at {self._address} has had {wanted} for {PATIENCE:.0f} seconds."
             )
-        time.sleep(seconds)
 
     def _outcome(self, key: int, ref: Any) -> Outcome:
         errors = self._ray.exceptions
@@ -156,9 +156,8 @@ def _connect(ray: Any, address: str) -> Any:
 
 def _reach(address: str) -> None:
     """Raise PoolError unless something listens at `address`: Ray itself would try for a minute and then say little."""
-    where = _host_and_port(address)
     try:
-        with socket.create_connection(where, timeout=REACH):
+        with socket.create_connection(_host_and_port(address), timeout=REACH):
             return
     except OSError as error:
         raise PoolError(

@@ -78,8 +78,8 @@ class Runner:
         """Choose an engine, the one that the journal began with if there is one: its trials are of that engine."""
         if self._journal is None:
             return choose(self.task)
-        choice = choose(self.task, self._journal.choice(self._fingerprint))
-        self._journal.keep_choice(self._fingerprint, choice)
+        choice = choose(self.task, self._journal.engine(self._fingerprint))
+        self._journal.keep_engine(self._fingerprint, choice.engine.label, choice.reason)
         return choice
 
     @property

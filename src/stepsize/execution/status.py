@@ -8,8 +8,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepsize.execution.journal_lock import holder
-from stepsize.execution.journal_store import FILE
+from stepsize.execution.journal_store import FILE, holder
 from stepsize.kernel.errors import FormatError
 
 

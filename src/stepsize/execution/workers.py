@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-from stepsize.engines.machine import available, cores
+from stepsize.engines.machine import available, cores, resident
 from stepsize.execution.executor import BatchRun, Executor, ThisProcess
 from stepsize.execution.process_pool import Processes
 from stepsize.execution.task_transport import pack
@@ -54,7 +53,7 @@ class SharedExecutor:
         """Take workers where they pay; a batch like `run` took `seconds` and `used` cores, and `left` are left."""
         if not self._undecided or getattr(getattr(run.engine, "device", None), "type", "cpu") != "cpu":
             return
-        room = available() / (LARGER * _resident())
+        room = available() / (LARGER * (resident() or 1e9))  # 1 GB where it cannot be read
         count = min(worth(cores(), used, seconds, left), int(min(room, left)))
         if count > 1:
             self._undecided = False
@@ -76,12 +75,3 @@ def worth(count: int, used: float, seconds: float, left: int) -> int:
         return 1
     saved = seconds * left * (1 - 1 / workers)
     return workers if saved > 2 * START else 1
-
-
-def _resident() -> float:
-    """Bytes of RAM that this process uses; 1 GB where that cannot be read."""
-    try:
-        tokens = Path("/proc/self/status").read_text(encoding="ascii").split()
-        return 1024.0 * int(tokens[tokens.index("VmRSS:") + 1])
-    except (OSError, ValueError):
-        return 1e9

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stepsize import build_optimizer, drive, load_task, rules
-from stepsize.adapters.torch import RuleOptimizer, configuration, restored
+from stepsize.adapters.torch import RuleOptimizer, Snapshot, configuration
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.engines import Loop
 from stepsize.jobs.advise.search_space import RULES
@@ -195,7 +195,7 @@ def test_it_is_put_back_by_a_snapshot(task):
     optimizer = RuleOptimizer(model.parameters(), rules.Prodigy())
     update(task, model, optimizer, 0)
     before, state = weights(model), copy.deepcopy(optimizer.state_dict())
-    with restored(model, optimizer):
+    with Snapshot(model, optimizer):
         for step in range(1, 4):
             update(task, model, optimizer, step)
     assert torch.equal(weights(model), before)

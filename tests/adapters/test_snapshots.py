@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from stepsize.adapters.torch import Snapshot, restored
+from stepsize.adapters.torch import Snapshot
 from stepsize.kernel.errors import DriveError
 
 
@@ -100,7 +100,7 @@ def test_everything_is_as_it_was(name, used):
         train(model, optimizer, scaler)
     optimizer.param_groups[0]["initial_lr"] = 0.7
     before = bits([model, optimizer, scaler])
-    with restored(model, optimizer, scaler):
+    with Snapshot(model, optimizer, scaler):
         train(model, optimizer, scaler)
         optimizer.param_groups[0].update(lr=9.0, extra=1)
         optimizer.register_step_post_hook(print)
@@ -120,7 +120,7 @@ def test_an_optimizer_with_a_closure_is_fresh_again():
         loss.backward()
         return loss
 
-    with restored(model, optimizer):
+    with Snapshot(model, optimizer):
         optimizer.step(closure)
     assert same(bits([model, optimizer]), before)
 
@@ -134,7 +134,7 @@ def test_it_is_put_back_whatever_ends_the_block(error):
         train(model, optimizer)
         raise error
 
-    with pytest.raises(error), restored(model, optimizer):
+    with pytest.raises(error), Snapshot(model, optimizer):
         fail()
     assert same(bits([model, optimizer]), before)
 
@@ -142,7 +142,7 @@ def test_it_is_put_back_whatever_ends_the_block(error):
 def test_a_storage_that_was_exchanged_is_exchanged_back():
     model = nn.Linear(2, 2)
     place, numbers = model.weight.data_ptr(), model.weight.detach().clone()
-    with restored(model):
+    with Snapshot(model):
         model.weight.data = torch.ones(3, 3)
     assert model.weight.data_ptr() == place
     assert torch.equal(model.weight, numbers)
@@ -153,7 +153,7 @@ def test_gradients_are_as_they_were():
     model(torch.ones(1, 2)).sum().backward()
     model.bias.grad = None
     gradient, numbers = model.weight.grad, model.weight.grad.clone()
-    with restored(model):
+    with Snapshot(model):
         model.weight.grad.zero_()
         model.weight.grad = None
         model.bias.grad = torch.ones(1)
@@ -168,7 +168,7 @@ def test_the_generators_are_as_they_were():
         return *plain, own.random(), python.random()
 
     own, python = np.random.default_rng(0), random.Random(0)  # noqa: S311  (as above)
-    with restored(own, python):
+    with Snapshot(own, python):
         first = draw()
     assert draw() == first
 
@@ -213,7 +213,7 @@ def test_schedulers_are_put_back_with_their_optimizers():
     two = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
     before = one.state_dict(), two.state_dict(), copy.deepcopy(optimizer.state_dict())
     before = copy.deepcopy(before)
-    with restored(model, optimizer, one, two):
+    with Snapshot(model, optimizer, one, two):
         for loss in (1.0, 2.0, 3.0):
             optimizer.step()
             one.step()
@@ -245,7 +245,7 @@ def test_what_can_resume_resumes_where_it_was(wrapped):
     source = torch.utils.data.DataLoader(data, batch_size=2) if wrapped else data
     next(iter(source))
     place = data.next
-    with restored(source):
+    with Snapshot(source):
         next(iter(source))
     assert data.next == place
 
@@ -254,7 +254,7 @@ def test_a_loader_deals_the_same_batches_again_in_the_same_order():
     data = torch.arange(100.0)
     loader = torch.utils.data.DataLoader(data, batch_size=10, shuffle=True, generator=torch.Generator())
     plain = torch.utils.data.DataLoader(data, batch_size=10, shuffle=True)
-    with restored(loader, plain) as snapshot:
+    with Snapshot(loader, plain) as snapshot:
         first = [torch.cat(list(each)) for each in (loader, plain, loader)]
     assert snapshot.bytes == 0, "the data is not copied"
     assert all(
@@ -280,7 +280,7 @@ class Shuffled(torch.utils.data.Sampler):
 def test_a_sampler_that_shuffles_in_place_is_put_back():
     loader = torch.utils.data.DataLoader(torch.arange(20), batch_size=20, sampler=Shuffled())
     next(iter(loader))
-    with restored(loader):
+    with Snapshot(loader):
         first, weights = next(iter(loader)).tolist(), loader.sampler.weights.copy()
     assert next(iter(loader)).tolist() == first
     assert np.array_equal(loader.sampler.weights, weights)
@@ -302,7 +302,7 @@ def test_workers_that_stay_are_started_anew():
     loader = torch.utils.data.DataLoader(
         Noisy(), batch_size=4, num_workers=1, persistent_workers=True, multiprocessing_context="fork"
     )
-    with restored(loader):
+    with Snapshot(loader):
         first = torch.cat(list(loader))
     assert torch.equal(torch.cat(list(loader)), first)
 

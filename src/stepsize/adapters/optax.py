@@ -97,7 +97,7 @@ def scale_by_feedback(feedback: Feedback) -> Any:
     def update(updates: Any, state: Any, params: Any = None, *, value: Any, **extra: Any) -> tuple[Any, Any]:
         del params, extra
         state, multiplier = feedback.update(state, jnp.asarray(value, jnp.asarray(0.0).dtype), jnp)
-        return jax.tree.map(lambda each: each * multiplier.astype(each.dtype), updates), _strong(state)
+        return jax.tree.map(lambda leaf: leaf * multiplier.astype(leaf.dtype), updates), _strong(state)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -115,8 +115,8 @@ def _single(rule: Rule, policy: Policy | None, steps: int | None) -> Any:
         policy = policy if steps is None else policy.over(steps)
         policy.table(0, 1)
     moving = dict(policy.schedules) if policy is not None else {}
-    given: dict[str, Schedule | float] = {**rule.hyperparameters, **moving}
-    dampening = given.pop(DAMPENING, 0.0)
+    values: dict[str, Schedule | float] = {**rule.hyperparameters, **moving}
+    dampening = values.pop(DAMPENING, 0.0)
     if dampening != 0.0:
         raise DriveError(
             f"optax has momentum without dampening, and this has {brief(dampening)}. Leave it at 0, and make the rate "
@@ -125,11 +125,11 @@ def _single(rule: Rule, policy: Policy | None, steps: int | None) -> Any:
 
     @cache
     def made(dtype: Any) -> Any:
-        values = {
+        hyperparameters = {
             name: partial(_value, value, dtype) if isinstance(value, Schedule) else value
-            for name, value in given.items()
+            for name, value in values.items()
         }
-        return optax.inject_hyperparams(factory, hyperparam_dtype=dtype)(**values)
+        return optax.inject_hyperparams(factory, hyperparam_dtype=dtype)(**hyperparameters)
 
     return _in_one_dtype(made)
 
@@ -156,8 +156,8 @@ def _in_one_dtype(made: Callable[[Any], Any]) -> Any:
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         dtype = _dtype(updates if params is None else params)
-        found, state = made(dtype).update(_cast(updates, dtype), state, _cast(params, dtype), **extra)
-        return jax.tree.map(lambda new, old: new.astype(jnp.asarray(old).dtype), found, updates), state
+        made_updates, state = made(dtype).update(_cast(updates, dtype), state, _cast(params, dtype), **extra)
+        return jax.tree.map(lambda new, old: new.astype(jnp.asarray(old).dtype), made_updates, updates), state
 
     return optax.GradientTransformationExtraArgs(init, update)
 

@@ -10,6 +10,7 @@ and stops at the first one that explodes. It knows no framework, so `step` may b
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -145,18 +146,14 @@ class Ramp:
         count = len(self._losses)
         if not count:
             raise TaskError("there was no loss, so there is nothing to read; tell each loss: test.tell(loss).")
-        held_out = np.full((count, 1), np.nan) if self._held_out else None
-        for point, value in self._held_out.items():
-            if held_out is not None and point < count:
-                held_out[point] = value
+        scores = floats([self._held_out.get(point, np.nan) for point in range(count)])
         with np.errstate(over="ignore"):  # what is beyond float32 has exploded
             losses = floats(self._losses)[:, None].astype(np.float32)
-        made: dict[str, Any] = {"steps": self.updates, "cost": self.updates, "rule": None, **known}
-        planned = self.points if count < self.points else None
-        rates = self._rates[:count]
+        fields: dict[str, Any] = {"steps": self.updates, "cost": self.updates, "rule": None, **known}
         return RangeTestRecord(
-            task=task, rates=rates, losses=losses, held_out=held_out, seeds=(seed,), planned=planned, **made
-        )
+            task=task, rates=self._rates[:count], losses=losses, held_out=scores[:, None] if self._held_out else None,
+            seeds=(seed,), planned=self.points if count < self.points else None, **fields,
+        )  # fmt: skip
 
     def _exploded(self) -> bool:
         first = first_losses(self.points)
@@ -239,26 +236,22 @@ def join_range_tests(records: Sequence[RangeTestRecord]) -> RangeTestRecord:
                 "only range tests over the same rates can be joined; give them the same low, high, points."
             )
     rows = len(longest.rates)
-    held_out = [record.held_out for record in records if record.held_out is not None]
-    memories = [record.memory for record in records if record.memory is not None]
+    held_out = [_lengthened(record.held_out, rows) for record in records if record.held_out is not None]
     return replace(
         longest,
         losses=np.hstack([_lengthened(record.losses, rows) for record in records]),
-        held_out=np.hstack([_lengthened(losses, rows) for losses in held_out])
-        if len(held_out) == len(records)
-        else None,
+        held_out=np.hstack(held_out) if len(held_out) == len(records) else None,
         limits=None,
         seeds=tuple(seed for record in records for seed in record.seeds),
         seconds=sum(record.seconds for record in records),
         cost=sum(record.cost for record in records),
-        memory=max(memories, default=None),
+        memory=max((record.memory for record in records if record.memory is not None), default=None),
     )
 
 
 def endless(loader: Iterable[Any]) -> Iterator[Any]:
     """Yield the batches of `loader` again and again; raise TaskError when a pass over it yields none."""
-    passes = 0
-    while True:
+    for passes in itertools.count():
         empty = True
         for batch in loader:
             empty = False
@@ -268,7 +261,6 @@ def endless(loader: Iterable[Any]) -> Iterator[Any]:
                 f"the loader has no batch{' any more' * (passes > 0)} after {passes} passes over it. Give one that can "
                 "be gone through again, such as a DataLoader, and is not empty."
             )
-        passes += 1
 
 
 def _lengthened(column: np.ndarray, rows: int) -> np.ndarray:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stepsize.adapters.torch.driver import Driver
-from stepsize.adapters.torch.groups import plain
+from stepsize.adapters.torch.driver import Driver, drive
 from stepsize.adapters.torch.logs import Log
 from stepsize.kernel.errors import DriveError, brief, suggestion
 from stepsize.policies import Groups, Policy
@@ -95,7 +94,7 @@ class TrainerHook:
         for index, (optimizer, policy, steps) in enumerate(zip(optimizers, self.policies, horizons, strict=True)):
             log = self._log_of(index) if logs else None
             begin = min(start, steps)  # a state of a longer run is refused when it is loaded, with a better sentence
-            self.drivers.append(Driver(plain(optimizer), policy, steps, begin, feedback=self._feedback, log=log))
+            self.drivers.append(drive(optimizer, policy, steps, begin, feedback=self._feedback, log=log))
         if self._saved is not None:
             TrainerHook.load_state_dict(self, self._saved)  # not that of an adapter, which may keep it for later
             self._saved = None

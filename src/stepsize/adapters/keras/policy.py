@@ -19,7 +19,6 @@ from stepsize.kernel.optional import need
 from stepsize.kernel.spec import envelope
 from stepsize.policies import LR, Policy
 from stepsize.results.io import CATALOGUE
-from stepsize.rules import Rule
 from stepsize.schedules import Constant, Schedule
 from stepsize.schedules.base import whole_steps
 from stepsize.strategy import Strategy
@@ -112,7 +111,12 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looke
                     f"{name}={brief(settings[name])} stands beside a strategy, which says what it is. "
                     "Put it into the strategy's policy."
                 )
-        _elementwise(strategy.rule)
+        if not strategy.rule.elementwise:
+            raise DriveError(
+                f"KerasOptimizer updates one variable at a time, and {strategy.rule.title} looks at the whole model, "
+                "keeps a number of it, or is wrapped around a rule. Take the rule by itself (Keras clips by clipnorm= "
+                "and averages by use_ema=), or run it in an engine of stepsize."
+            )
         bound = strategy if steps is None else strategy.over(steps)
         bound.policy.table(0, 1)
         rate = KerasSchedule(bound.policy[LR], settings.get("gradient_accumulation_steps") or 1)
@@ -123,7 +127,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looke
     @property
     def values(self) -> dict[str, float]:
         """What the next update uses, by name."""
-        return {name: float(column[0]) for name, column in self.strategy.table(*_next(self)).items()}
+        step = _updates(self)
+        return {name: float(column[0]) for name, column in self.strategy.table(step, step + 1).items()}
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: list[str] | None = None) -> None:
         """Leave variables out of weight decay, as in Keras; unlike there, those given by name are saved as well."""
@@ -139,18 +144,14 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looke
 
     def _slots_of(self, variable: Any) -> list[Any]:
         """Return the slots of one variable; an elementwise rule fills each with one number."""
-        called, layout = variable.path.replace("/", "_"), getattr(variable, "_layout", None)
-        first = self.strategy.rule.init(np.zeros((1, 1)), np)
+        name, layout = variable.path.replace("/", "_"), getattr(variable, "_layout", None)
         return [
             self.add_variable(
-                variable.shape,
-                initializer=keras.initializers.Constant(slot.item()),
-                dtype=_wide(variable.dtype),
-                layout=layout,
-                name=f"{called}_slot{index}",
+                variable.shape, initializer=keras.initializers.Constant(slot.item()), dtype=_wide(variable.dtype),
+                layout=layout, name=f"{name}_slot{index}",
             )
-            for index, slot in enumerate(first)
-        ]
+            for index, slot in enumerate(self.strategy.rule.init(np.zeros((1, 1)), np))
+        ]  # fmt: skip
 
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
         """Update the variables; the coefficients of the update are computed once for all of them."""
@@ -240,7 +241,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         self.policy, self._end = self._unbound.over(steps), steps
         self._names = {name: _attribute(optimizer, name) for name in self.policy}
         self._refuse_what_has_no_effect(optimizer)
-        start, _ = _next(optimizer)
+        start = _updates(optimizer)
         if start >= steps:
             raise DriveError(
                 f"this optimizer has made {start} updates already, and the run has {steps}. Give PolicyCallback the "
@@ -252,7 +253,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         del batch, logs
         self._sync()
         optimizer = self._optimizer
-        step, _ = _next(optimizer)
+        step = _updates(optimizer)
         if step == self._end:
             warnings.warn(
                 f"training goes on behind the horizon of {step} updates; the schedules hold their last values. "
@@ -305,16 +306,6 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         return isinstance(schedule, Constant) and schedule(0) == getattr(optimizer, self._names[name])
 
 
-def _elementwise(rule: Rule) -> None:
-    """Raise DriveError for a rule that looks at more than one number at a time, which Keras's update cannot show it."""
-    if not rule.elementwise:
-        raise DriveError(
-            f"KerasOptimizer updates one variable at a time, and {rule.title} looks at the whole model, keeps a number "
-            "of it, or is wrapped around a rule. Take the rule by itself (Keras clips by clipnorm= and averages by "
-            "use_ema=), or run it in an engine of stepsize."
-        )
-
-
 def _wide(dtype: str) -> str:
     """Return the dtype in which the numbers of an update are computed: float32 at least."""
     return "float64" if dtype == "float64" else "float32"
@@ -327,10 +318,9 @@ def _clock(step: Any, accumulation: int = 1) -> tuple[Array, Any]:
     return ops.cast(t, _FLOAT), _FUNCTIONS
 
 
-def _next(optimizer: Any) -> tuple[int, int]:
-    """Return the update that comes next, and the one after it."""
-    step = int(_number(optimizer.iterations))
-    return step, step + 1
+def _updates(optimizer: Any) -> int:
+    """Return how many updates were made, which is the number of the next."""
+    return int(_number(optimizer.iterations))
 
 
 def _number(value: Any) -> float:

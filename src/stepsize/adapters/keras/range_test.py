@@ -55,24 +55,24 @@ def _restored(model: Any) -> Iterator[int]:
     model.optimizer.build(model.trainable_variables)
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     saved = [keras.ops.stop_gradient(keras.ops.copy(variable.value)) for variable in variables]
-    lazy = [vars(each) for each in (model._compile_loss, model._compile_metrics) if each is not None]  # noqa: SLF001  (made from the first batch, with random numbers)
-    before = [dict(each) for each in lazy]
+    lazy = [vars(part) for part in (model._compile_loss, model._compile_metrics) if part is not None]  # noqa: SLF001  (made from the first batch, with random numbers)
+    before = [dict(attributes) for attributes in lazy]
     with _generators():
         try:
             yield sum(value.nbytes for value in saved)
         finally:
             for variable, value in zip(variables, saved, strict=True):
                 variable.assign(value)
-            for each, items in zip(lazy, before, strict=True):
-                each.clear()
-                each.update(items)
+            for attributes, items in zip(lazy, before, strict=True):
+                attributes.clear()
+                attributes.update(items)
 
 
 def _generators() -> AbstractContextManager[Any]:
     """Put torch's generators back where Keras draws from them; on other backends its states are variables."""
     if keras.backend.backend() != "torch":
         return nullcontext()
-    return import_module("stepsize.adapters.torch").restored()  # type: ignore[no-any-return]  # imported by its name
+    return import_module("stepsize.adapters.torch").Snapshot()  # type: ignore[no-any-return]  # imported by its name
 
 
 def _check(model: Any) -> None:

@@ -20,7 +20,6 @@ from stepsize.adapters.torch.scheduler import AttachedLR as AttachedLR
 from stepsize.adapters.torch.scheduler import PolicyLR as PolicyLR
 from stepsize.adapters.torch.scheduler import as_lr_scheduler as as_lr_scheduler
 from stepsize.adapters.torch.snapshots import Snapshot as Snapshot
-from stepsize.adapters.torch.snapshots import restored as restored
 from stepsize.kernel.optional import lazy
 
 if TYPE_CHECKING:

@@ -37,15 +37,9 @@ class Driver:
     """
 
     def __init__(
-        self,
-        optimizer: Any,
-        policy: Policy | Groups,
-        steps: int,
-        start: int = 0,
-        *,
-        feedback: Feedback | None = None,
-        log: Log | None = None,
-    ) -> None:
+        self, optimizer: Any, policy: Policy | Groups, steps: int, start: int, *, feedback: Feedback | None,
+        log: Log | None,
+    ) -> None:  # fmt: skip
         self.steps = whole_steps(steps)
         self.step = whole_step(start)
         if self.step > self.steps:

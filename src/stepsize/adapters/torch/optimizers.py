@@ -46,10 +46,10 @@ def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
                 f"torch.optim.{twin.name} has no {field}={value!r} of {rule!r}: its convention is {field}="
                 f"{getattr(usual, field)!r}. build_optimizer makes one of the rule as it is."
             )
-    given = {field: getattr(rule, field) for field in fields}
-    if set(PAIR) <= set(given):
-        given = {BETAS: (given.pop("momentum"), given.pop("beta2")), **given}
-    return twin.name, {**{NAMES.get(field, field): value for field, value in given.items()}, **twin.more}
+    arguments = {NAMES.get(field, field): getattr(rule, field) for field in fields}
+    if set(PAIR) <= set(arguments):
+        arguments = {BETAS: tuple(arguments.pop(field) for field in PAIR), **arguments}
+    return twin.name, {**arguments, **twin.more}
 
 
 def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.Optimizer:
@@ -63,13 +63,13 @@ def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.O
     Watch out: what is scored at an average (Schedule-Free, EMA) is evaluated inside of `optimizer.averaged()`.
     """
     rule = strategy.rule if isinstance(strategy, Strategy) else strategy
-    found = list(parameters.parameters()) if isinstance(parameters, torch.nn.Module) else parameters
+    whole = isinstance(parameters, torch.nn.Module)
+    tensors = list(parameters.parameters()) if whole else parameters
     try:
         name, arguments = torch_arguments(rule)
     except DriveError:
-        trained = [p for p in found if p.requires_grad] if isinstance(parameters, torch.nn.Module) else found
-        return RuleOptimizer(trained, rule)
-    optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(found, **arguments)
+        return RuleOptimizer([p for p in tensors if p.requires_grad] if whole else tensors, rule)
+    optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(tensors, **arguments)
     return optimizer
 
 
@@ -121,12 +121,12 @@ def configuration(optimizer: Any) -> dict[str, Any]:
     >>> configuration(torch.optim.SGD([torch.zeros(3)], lr=0.1))["groups"][0]["parameters"]
     3
     """
-    found = plain(optimizer)
+    optimizer = plain(optimizer)
     return {
         "framework": f"torch {torch.__version__}",
-        "kind": type(found).__name__,
-        **({"rule": repr(found.rule)} if isinstance(found, RuleOptimizer) else {}),
-        "groups": [_recorded(group) for group in found.param_groups],
+        "kind": type(optimizer).__name__,
+        **({"rule": repr(optimizer.rule)} if isinstance(optimizer, RuleOptimizer) else {}),
+        "groups": [_recorded(group) for group in optimizer.param_groups],
     }
 
 
@@ -139,5 +139,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.tolist()
     if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return value if isinstance(value, bool | int | float | str | None) else repr(value)

@@ -17,6 +17,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Literal, Self
 
 import torch
@@ -26,7 +27,7 @@ from stepsize.adapters.range_test import Ramp, endless
 from stepsize.adapters.torch.groups import after_update, paused, plain
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.adapters.torch.rates import Rates
-from stepsize.adapters.torch.snapshots import restored, resumable
+from stepsize.adapters.torch.snapshots import Snapshot, resumable
 from stepsize.kernel.arrays import as_number
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.results import RangeTestRecord
@@ -101,9 +102,9 @@ class RangeTest:
         self._kept = (*self._models, *_listed(optimizer), *self._optimizers, *others)
         self._validate = validate
         self._options: dict[str, Any] = {"device": device, "skip_frozen": skip_frozen}
-        name = ", ".join(type(each).__name__ for each in self._optimizers)
         self._known: dict[str, Any] = {
-            "task": task or type(self._models[0]).__name__, "optimizer": name, "horizon": horizon, "seed": seed,
+            "task": task or type(self._models[0]).__name__, "horizon": horizon, "seed": seed,
+            "optimizer": ", ".join(type(optimizer).__name__ for optimizer in self._optimizers),
             "rule": rule_of(self._optimizers[0]) if len(self._optimizers) == 1 else None,
         }  # fmt: skip
         self._undo: ExitStack | None = None
@@ -118,10 +119,10 @@ class RangeTest:
             raise DriveError("this range test has been run; make another one.")
         self._began = time.perf_counter()
         with ExitStack() as stack:
-            self._memory = stack.enter_context(restored(*self._kept, **self._options)).bytes
+            self._memory = stack.enter_context(Snapshot(*self._kept, **self._options)).bytes
             stack.enter_context(paused(self._optimizers))
             for index, optimizer in enumerate(self._optimizers):
-                stack.callback(after_update(optimizer, self._counting(index), always=True).remove)
+                stack.callback(after_update(optimizer, partial(self._count, index), always=True).remove)
             self._undo = stack.pop_all()
         return self
 
@@ -211,11 +212,8 @@ class RangeTest:
             module.training = training
         return as_number(loss, "loss")
 
-    def _counting(self, index: int) -> Callable[[torch.optim.Optimizer], None]:
-        def count(_: torch.optim.Optimizer) -> None:
-            self._updates[index] += 1
-
-        return count
+    def _count(self, index: int, _: torch.optim.Optimizer) -> None:
+        self._updates[index] += 1
 
 
 def climb(
@@ -269,19 +267,19 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _models(given: Any) -> list[torch.nn.Module]:
-    models = _listed(given)
-    if not models or not all(isinstance(model, torch.nn.Module) for model in models):
+def _models(model: Many) -> list[torch.nn.Module]:
+    models = _listed(model)
+    if not models or not all(isinstance(module, torch.nn.Module) for module in models):
         raise DriveError(
-            f"a range test takes the module that the loop trains, or a list of them, not {brief(given)}: its buffers "
+            f"a range test takes the module that the loop trains, or a list of them, not {brief(model)}: its buffers "
             "and modes are put back too. Tensors of your own go into a torch.nn.ParameterList."
         )
     return models
 
 
-def _optimizers(given: Any) -> list[torch.optim.Optimizer]:
-    optimizers = [plain(each) for each in _listed(given)]
-    parameters = [p for each in optimizers for group in each.param_groups for p in group["params"]]
-    if not any(p.requires_grad for p in parameters):
+def _optimizers(optimizer: Many) -> list[torch.optim.Optimizer]:
+    optimizers = [plain(item) for item in _listed(optimizer)]
+    groups = [group for item in optimizers for group in item.param_groups]
+    if not any(p.requires_grad for group in groups for p in group["params"]):
         raise DriveError("no parameter of the optimizer needs a gradient, so nothing is trained; unfreeze some.")
     return optimizers

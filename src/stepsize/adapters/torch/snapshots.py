@@ -2,7 +2,7 @@
 
 ::
 
-    with restored(model, optimizer, scaler, loader):
+    with Snapshot(model, optimizer, scaler, loader):
         ...                                  # train, look, raise, or press Ctrl-C
                                              # and all of it is as it was
 
@@ -15,10 +15,10 @@ from __future__ import annotations
 import copy
 import random
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -43,27 +43,10 @@ WRAPPERS = ("torch.nn.parallel.", "torch.distributed.")
 """Where modules come from that keep books on what happens outside of Python; only their modes are put back."""
 
 
-@contextmanager
-def restored(*things: Any, device: torch.device | str | None = None, skip_frozen: bool = False) -> Iterator[Snapshot]:
-    """Put `things` and the random number generators back when the block is left, by an error or Ctrl-C too.
-
-    things, device, skip_frozen: as in `Snapshot`.
-
-    >>> weight = torch.ones(3)
-    >>> with restored([weight]) as snapshot:
-    ...     _ = weight.zero_()
-    >>> weight.tolist(), snapshot.bytes
-    ([1.0, 1.0, 1.0], 12)
-    """
-    snapshot = Snapshot(*things, device=device, skip_frozen=skip_frozen)
-    try:
-        yield snapshot
-    finally:
-        snapshot.restore()
-
-
 class Snapshot:
     """What `things` hold now, and the states of the generators of Python, NumPy, torch and every CUDA device.
+
+    In a `with` statement all of it is put back when the block is left, by an error or Ctrl-C too; else by `restore()`.
 
     things: models, optimizers, GradScalers, schedulers, DataLoaders, samplers, generators, lists and dicts of such or
         of tensors, and anything else that has `state_dict` and `load_state_dict`.
@@ -81,6 +64,12 @@ class Snapshot:
 
     Watch out: an object of a class of yours is left alone unless it has `state_dict` and `load_state_dict`: so are
     your own iterators, a dataset that changes as it is read, and workers that a DataLoader has already started.
+
+    >>> weight = torch.ones(3)
+    >>> with Snapshot([weight]) as snapshot:
+    ...     _ = weight.zero_()
+    >>> weight.tolist(), snapshot.bytes
+    ([1.0, 1.0, 1.0], 12)
     """
 
     def __init__(self, *things: Any, device: torch.device | str | None = None, skip_frozen: bool = False) -> None:
@@ -92,6 +81,12 @@ class Snapshot:
         self._frozen: list[tuple[torch.Tensor, int]] = []
         for thing in things:
             self._keep_all(self._given(thing))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.restore()
 
     def restore(self) -> None:
         """Put everything back, and drop the copies; a second call does nothing.

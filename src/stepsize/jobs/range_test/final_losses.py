@@ -23,9 +23,8 @@ def lowest_rates(grid: RateGrid) -> tuple[Floats, str]:
     if not np.isfinite(means).any():
         return floats([]), "every run of the grid diverged: begin at smaller rates"
     if grid.before is not None and float(means.min()) >= float(grid.before.mean()):
-        return floats(
-            []
-        ), "no run of the grid ends below where it began: the rates are too small, or nothing is learned"
+        trouble = "no run of the grid ends below where it began: the rates are too small, or nothing is learned"
+        return floats([]), trouble
     side = edge(grid)
     if side:
         which, rate = ("smallest", grid.rates[0]) if side < 0 else ("largest", grid.rates[-1])

@@ -64,7 +64,7 @@ def rate_grid(
     runner = runner or Runner(task, engine=engine, progress=progress)
     strategies = [Strategy(rule, shape.scaled(peak), f"{rule.title} {peak:.4g}") for peak in peaks.tolist()]
     stage = f"grid of {rule.title}: {count(len(peaks), 'rate')}, {length} steps"
-    curves = runner.run(stage, [Trial(each, seed) for each in strategies for seed in seeds], length)
+    curves = runner.run(stage, [Trial(strategy, seed) for strategy in strategies for seed in seeds], length)
     return RateGrid(
         task=task.source or task.name, rule=rule, rates=peaks, policy=shape, steps=length, horizon=task.steps,
         **run_fields(task, seeds, [curves]), cost=len(peaks) * len(seeds) * length,

@@ -74,17 +74,17 @@ def suggest(
         return suggest_value(sweep)
     tested = sweep if isinstance(sweep, RangeTestRecord) or sweep.range_test is None else sweep.range_test
     bounds = read_bounds(tested)
-    found = _suggest_bounds(tested, bounds)
+    known = _suggest_bounds(tested, bounds)
     if policy is not None:
         wanted = normalise_policy(policy, sweep.rule)
     elif isinstance(sweep, RangeTestRecord):
-        return found
+        return known
     else:
         policy = wanted = sweep.policy
     horizon = sweep.horizon if horizon is None else horizon
     best, trouble = lowest_rates(sweep) if isinstance(sweep, RateGrid) else (bounds.highs, bounds.trouble)
     if trouble:
-        return replace(found, clear=False, reason=f"no clear answer: {trouble}")
+        return replace(known, clear=False, reason=f"no clear answer: {trouble}")
     if isinstance(sweep, RateGrid):
         rates, why = from_grid(sweep, best, wanted, horizon)
     else:
@@ -92,11 +92,11 @@ def suggest(
     lr = Estimate.of(rates)
     if lr.high / lr.low > WIDEST:
         disagree = f"the seeds disagree: the rate is between {lr.low:.2g} and {lr.high:.2g}"
-        return replace(found, clear=False, reason=f"no clear answer: {disagree}")
-    share = _base_share(found) if policy in CYCLICAL else None
+        return replace(known, clear=False, reason=f"no clear answer: {disagree}")
+    share = _base_share(known) if policy in CYCLICAL else None
     base = None if share is None else Estimate(lr.value * share, lr.low * share, lr.high * share)
     at_lr = at_rate(policy, lr.value, sweep.rule, horizon, base=share)
-    return replace(found, clear=True, reason=why, lr=lr, base=base, policy=at_lr)
+    return replace(known, clear=True, reason=why, lr=lr, base=base, policy=at_lr)
 
 
 def _suggest_bounds(tested: RangeTestRecord | RateGrid, bounds: Bounds) -> Suggestion:
@@ -205,8 +205,8 @@ def at_rate(
     return policy.over(horizon) if horizon else policy
 
 
-def _base_share(found: Suggestion) -> float:
+def _base_share(bounds: Suggestion) -> float:
     """Return the base of a cycle as a share of its peak: as the two bounds lie apart, and at most a quarter."""
-    if found.min_lr is None or found.max_lr is None:
+    if bounds.min_lr is None or bounds.max_lr is None:
         return CYCLE
-    return min(CYCLE, found.min_lr.value / found.max_lr.value)
+    return min(CYCLE, bounds.min_lr.value / bounds.max_lr.value)

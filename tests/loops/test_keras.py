@@ -325,7 +325,7 @@ TWO_DEVICES = """
 import os, sys
 os.environ["KERAS_BACKEND"] = "jax"
 import keras, numpy as np
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:]
 import test_keras as tests
 from stepsize.adapters.keras import KerasOptimizer
 from stepsize.rules import AdamW
@@ -358,7 +358,8 @@ print("equal on", len(keras.distribution.list_devices()), "devices")
 def test_two_processes():
     """Keras's DataParallel on two devices of JAX: each has half of every batch, and both have equal weights."""
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    command, env = [sys.executable, "-c", TWO_DEVICES, str(Path(__file__).parent)], {**os.environ, **flags}
+    folder = Path(__file__).parent
+    command, env = [sys.executable, "-c", TWO_DEVICES, str(folder), str(folder.parent)], {**os.environ, **flags}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HUNG, env=env)
     assert done.stdout.strip() == "equal on 2 devices", done.stderr
 

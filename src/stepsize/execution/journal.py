@@ -99,10 +99,6 @@ class Journal(Store):
             (key, curves.losses[:, i], curves.score_steps, curves.scores[:, i], share) for i, key in enumerate(keys)
         )
 
-    def fail(self, key: str, trial: Trial, reason: str) -> None:
-        """Note why a trial failed."""
-        self.keep_failure(key, f"{trial.strategy.name}, seed {trial.seed}", reason)
-
     def report(self, stage: str, done: int, total: int) -> None:
         """Note how many batches of a stage are done."""
         self.keep_status(stage, done, total)

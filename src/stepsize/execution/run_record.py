@@ -72,7 +72,9 @@ class RunRecord:
                 name = self.whole.task.name
                 raise reason if isinstance(reason, Exception) else TaskError(f"{name!r} fails: {reason}.")
             if self._journal is not None:
-                self._journal.fail(self._keys[index], self.whole.trials[index], str(reason))
+                trial = self.whole.trials[index]
+                name = f"{trial.strategy.name}, seed {trial.seed}"
+                self._journal.keep_failure(self._keys[index], name, str(reason))
         if failed:
             points = score_points(self.whole.steps, self.whole.score_every)
             losses = np.full((self.whole.steps, len(failed)), np.nan, self._parts[0].losses.dtype)

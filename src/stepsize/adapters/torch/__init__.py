@@ -31,13 +31,9 @@ if TYPE_CHECKING:
     from stepsize.adapters.torch.rule_optimizer import RuleOptimizer as RuleOptimizer
 
 _LATER = {
-    "RangeTest": "range_test",
-    "RuleOptimizer": "rule_optimizer",
-    "build_optimizer": "optimizers",
-    "climb": "range_test",
-    "configuration": "optimizers",
-    "torch_arguments": "optimizers",
-}
+    "RangeTest": "range_test", "climb": "range_test", "RuleOptimizer": "rule_optimizer",
+    "build_optimizer": "optimizers", "configuration": "optimizers", "torch_arguments": "optimizers",
+}  # fmt: skip
 """What needs rules, or a record of results; a loop that is driven needs neither."""
 
 __getattr__, __dir__ = lazy(__name__, _LATER)

@@ -24,7 +24,7 @@ class PolicyLR(LRScheduler):
 
     def __init__(self, optimizer: Any, policy: Policy | Groups, last_epoch: int = -1) -> None:
         self.optimizer = plain(optimizer)
-        self._given = policy
+        self._whole_policy = policy
         self._write = Writer(self.optimizer, policy, last_epoch + 1)
         self.policy = self._write.policy
         self.policy[LR].table(0, 1)
@@ -60,14 +60,14 @@ class PolicyLR(LRScheduler):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step and the policy's spec: plain numbers and strings."""
-        return {"step": self.last_epoch, "spec": fingerprint(self._given)}
+        return {"step": self.last_epoch, "spec": fingerprint(self._whole_policy)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to a saved step, and set its values at once, whatever was loaded into the optimizer before or after.
 
         Raises DriveError when the state was saved with another policy.
         """
-        if state_dict.get("spec") != fingerprint(self._given):
+        if state_dict.get("spec") != fingerprint(self._whole_policy):
             raise DriveError(
                 "this checkpoint was saved with another policy or horizon, so its step does not mean the same here. "
                 f"Saved: {str(state_dict.get('spec'))[:200]}. Build the scheduler with the saved policy, or start anew."
@@ -102,11 +102,7 @@ class AttachedLR(PolicyLR):
 
 
 def as_lr_scheduler(
-    optimizer: Any,
-    policy: Policy | Groups,
-    last_epoch: int = -1,
-    *,
-    counts: Literal["calls", "updates"] = "calls",
+    optimizer: Any, policy: Policy | Groups, last_epoch: int = -1, *, counts: Literal["calls", "updates"] = "calls"
 ) -> PolicyLR:
     """Return `policy` as a torch LRScheduler, for trainers that own the loop.
 

@@ -80,7 +80,7 @@ class Snapshot:
         self._seen: dict[int, Any] = {}
         self._frozen: list[tuple[torch.Tensor, int]] = []
         for thing in things:
-            self._keep_all(self._given(thing))
+            self._keep_all(self._accepted(thing))
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +104,7 @@ class Snapshot:
                 f"{changed[0]}, and could not be put back. Take the snapshot with skip_frozen=False."
             )
 
-    def _given(self, thing: Any) -> Any:
+    def _accepted(self, thing: Any) -> Any:
         """Return what is kept of an argument, or keep it here; raise DriveError where neither can be."""
         if isinstance(thing, KEPT) or thing is None:
             return thing

@@ -1,16 +1,16 @@
 """Time per replica-step of the ensemble against loops of `torch.optim`, two processes of them, and JAX.
 
     python bench/ensemble.py [--tasks digits digits-cnn stdlib-text] [--batches 16 64] [--replicas 8 32 128 512]
-        [--rounds 5] [--size WAVE] [--race] [--device cpu]
+        [--rounds 5] [--size SIZE] [--race] [--device cpu]
 
 The peer trains one model after the other with torch.optim.AdamW and its own default path, on the same batches, in turn
 with ours in one run. A ratio of 0.25 means that a replica-step costs a quarter of the peer's step. Only ratios are
 evidence: machines are noisy. All but the two processes share one core and one thread, and a ratio over what is there
 too is of processor time, which other processes disturb less; over the two processes it is of the time on the wall.
 
---size: replicas in a wave; by default the ensemble's own choice. --race: 12 schedules x 6 rates x 8 seeds at full
-length, timed whole, against as many loops, of which 8 are run; the loops are validated as often as the
-race's trainings.
+--size: replicas in a batch of trials; by default the ensemble's own choice. --race: 12 schedules x 6 rates x 8 seeds at
+full length, timed whole, against as many loops, of which 8 are run; the loops are validated as often as the race's
+trainings.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ def trials(count: int) -> list[Trial]:
 
 
 def ours(task: Task, steps: int, replicas: int, engine: Ensemble) -> Times:
-    """Return the time that a step of a replica took, without the first of a wave, and the last with its score."""
+    """Return the time that a step of a replica took, without the first of a batch, and the last with its score."""
     marks: list[Times] = []
     engine.run(task, trials(replicas), steps, progress=lambda _: marks.append(now(engine.device.type)))
-    waves = np.reshape(marks, (-1, steps, 2))
-    return (waves[:, -2] - waves[:, 0]).sum(0) / ((steps - 2) * replicas)
+    batches = np.reshape(marks, (-1, steps, 2))
+    return (batches[:, -2] - batches[:, 0]).sum(0) / ((steps - 2) * replicas)
 
 
 def now(device: str) -> Times:
@@ -116,7 +116,7 @@ def stray(task: Task, steps: int = 200) -> float:
 
 
 def loops(pipe: Connection, name: str, batch: int) -> None:
-    """Run peers when told, for so many steps, and say how long it took: the life of one of the two processes."""
+    """Run peers when asked, for so many steps, and say how long it took: the life of one of the two processes."""
     torch.set_num_threads(1)
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     task = dataclasses.replace(load_task(name), batch_size=batch)
@@ -159,8 +159,8 @@ def grown(pipe: Connection, name: str, batch: int, replicas: int, size: int | No
 
 def most_memory() -> int:
     """Return the KiB of RAM that this process has had at most."""
-    words = Path("/proc/self/status").read_text(encoding="ascii").split()
-    return int(words[words.index("VmHWM:") + 1])
+    names = Path("/proc/self/status").read_text(encoding="ascii").split()
+    return int(names[names.index("VmHWM:") + 1])
 
 
 def memory(task: Task, replicas: int, size: int | None) -> float:
@@ -236,7 +236,7 @@ def whole_race(name: str) -> None:
 
 
 def main() -> None:
-    """Print a table: replicas, their waves, the ratios to the peers, and the memory."""
+    """Print a table: replicas, their batches, the ratios to the peers, and the memory."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tasks", nargs="+", default=["digits", "digits-cnn", "stdlib-text"])
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])
@@ -254,7 +254,7 @@ def main() -> None:
         for name in options.tasks:
             whole_race(name)
         return
-    print("| task | batch | replicas | in a wave | over a loop | over two processes of loops | over JAX | MiB |")
+    print("| task | batch | replicas | at once | over a loop | over two processes of loops | over JAX | MiB |")
     print("|---|---|---|---|---|---|---|---|")
     for name in options.tasks:
         for batch in options.batches:

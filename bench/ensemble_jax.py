@@ -91,8 +91,8 @@ class Training:
             w, slots = state
             rows, rate = now
             value, gradient = jax.value_and_grad(loss)(w, rows)
-            moved, slots = change.update(gradient, slots, w)
-            return (jax.tree.map(lambda p, m: p - rate * m, w, moved), slots), value
+            updates, slots = change.update(gradient, slots, w)
+            return (jax.tree.map(lambda p, m: p - rate * m, w, updates), slots), value
 
         def train(w: Weights, *rows: Any) -> Any:
             return lax.scan(step, (w, change.init(w)), rows)[1]

@@ -144,8 +144,8 @@ def main() -> None:
     print(
         f"{'gradient flow of all starts':42s} time over ours {(time.perf_counter() - began) / times['ours'][-1]:9.2f}"
     )
-    ends = mine(x, options.steps)
-    apart = {name: np.abs(run(x, options.steps) - ends).max() for name, run in peers.items()}
+    last = mine(x, options.steps)
+    apart = {name: np.abs(run(x, options.steps) - last).max() for name, run in peers.items()}
     print("largest difference of an end: " + ", ".join(f"{name} {value:.1e}" for name, value in apart.items()))
 
 

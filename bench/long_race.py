@@ -4,7 +4,7 @@
 
 A driver runs the race in a process of its own; this one looks at it ten times a second, kills it (kill -9) once a third
 and once two thirds of the trials are finished, and starts the next one on the same journal. The task is a linear model
-of 4 numbers, so that all there is to see is what the race itself costs: one trial a wave, one transaction a trial.
+of 4 numbers, so that all there is to see is what the race itself costs: one trial a batch, one transaction a trial.
 """
 
 from __future__ import annotations

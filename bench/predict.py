@@ -55,16 +55,16 @@ def errors(curves: dict[str, LossCurve], law: str, fixed: dict[str, float]) -> d
     )  # fmt: skip
     (fit,) = found.fits
     values = [value for _, value in fit.parameters]
-    told = {}
+    missed = {}
     for name in HELD_OUT:
         curve = curves[name]
         off = LAWS[law](values, curve.rates, curve.at) - curve.losses
-        told[name] = float(np.abs(off).mean()), float(off[curve.at > 0.97 * curve.at[-1]].mean())
-    return told
+        missed[name] = float(np.abs(off).mean()), float(off[curve.at > 0.97 * curve.at[-1]].mean())
+    return missed
 
 
 def ranking(curves: dict[str, LossCurve]) -> Prediction:
-    """Return what one would be told who had the three runs alone."""
+    """Return the prediction from the three runs alone."""
     return predict([curves[name] for name in FITTED], {name: policy(curves[name]) for name in RANKED}, skip=0.0)
 
 
@@ -78,10 +78,10 @@ def main() -> None:
     for size, model in SIZES.items():
         curves = read(options.folder, size, options.warmup)
         for law, fixed in VARIANTS:
-            told = errors(curves, law, fixed)
-            cells = " | ".join(f"{mae:.4f} ({end:+.4f})" for mae, end in told.values())
+            missed = errors(curves, law, fixed)
+            cells = " | ".join(f"{mae:.4f} ({end:+.4f})" for mae, end in missed.values())
             name = f"{law}, h = {fixed['h']:g}" if fixed else law
-            print(f"| {model} | {name} | {cells} | {np.mean([mae for mae, _ in told.values()]):.4f} |")
+            print(f"| {model} | {name} | {cells} | {np.mean([mae for mae, _ in missed.values()]):.4f} |")
         print(f"| {model} | multi-power, as published | {' | ' * (len(HELD_OUT) - 1)} | {PAPER[size][0]:.4f} |")
     print()
     for size, model in SIZES.items():
@@ -91,7 +91,7 @@ def main() -> None:
         for each in found.forecasts:
             real = curves[each.name].final
             spread = f"{each.final.value:.4f} ({each.final.low:.4f} to {each.final.high:.4f})"
-            print(f"  {each.name:<18} predicted {spread}, real {real:.4f}{', not told apart' * each.tied}")
+            print(f"  {each.name:<18} predicted {spread}, real {real:.4f}{', not distinguished' * each.tied}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python bench/range_tests.py [--rounds 5] [--only perceptron convolution transformer]
 
-Each round trains the same model for the same number of updates, bare and by each finder, in turn; a figure is the
+Each round trains the same model for the same number of updates, bare and by each peer, in turn; a figure is the
 median over the rounds of the ratio to the bare loop of that round, in seconds of CPU: with one thread
 (OMP_NUM_THREADS=1) what a quiet machine takes, less the waiting for a disk. All start from an optimizer that has state.
 The memory is the growth of the resident set's high-water mark over the bare loop's, each in a process of its own, over
@@ -45,11 +45,14 @@ class Transformer(nn.Module):
     def __init__(self):
         super().__init__()
         block = nn.TransformerEncoderLayer(512, 8, 2048, dropout=0.1, batch_first=True)
-        self.words, self.blocks = nn.Embedding(2048, 512), nn.TransformerEncoder(block, 9, enable_nested_tensor=False)
+        self.tokens, self.blocks = (
+            nn.Embedding(2048, 512),
+            nn.TransformerEncoder(block, 9, enable_nested_tensor=False),
+        )
         self.head = nn.Linear(512, 2048)
 
     def forward(self, x):
-        return self.head(self.blocks(self.words(x)).mean(1))
+        return self.head(self.blocks(self.tokens(x)).mean(1))
 
 
 def convolution():
@@ -112,17 +115,17 @@ def ours(model, optimizer, loader, steps):
     return test.record.memory
 
 
-def lr_finder(model, optimizer, loader, steps):
-    finder = importlib.import_module("torch_lr_finder").LRFinder(model, optimizer, nn.CrossEntropyLoss())
-    finder.range_test(loader, start_lr=LOW, end_lr=HIGH, num_iter=steps, diverge_th=1e9)
-    finder.reset()
+def torch_lr_finder(model, optimizer, loader, steps):
+    peer = importlib.import_module("torch_lr_finder").LRFinder(model, optimizer, nn.CrossEntropyLoss())
+    peer.range_test(loader, start_lr=LOW, end_lr=HIGH, num_iter=steps, diverge_th=1e9)
+    peer.reset()
 
 
 def ignite(model, optimizer, loader, steps):
     engine = importlib.import_module("ignite.engine").Engine(lambda _, batch: update(model, optimizer, batch).item())
-    finder = importlib.import_module("ignite.handlers").FastaiLRFinder()
+    peer = importlib.import_module("ignite.handlers").FastaiLRFinder()
     kept = {"model": model, "optimizer": optimizer}
-    with finder.attach(engine, kept, start_lr=LOW, end_lr=HIGH, num_iter=steps - 1, diverge_th=1e9) as test:
+    with peer.attach(engine, kept, start_lr=LOW, end_lr=HIGH, num_iter=steps - 1, diverge_th=1e9) as test:
         test.run(loader, max_epochs=100)
 
 
@@ -153,7 +156,7 @@ WAYS = {
     "bare": bare,
     "the bare loop again": bare,
     "stepsize RangeTest": ours,
-    "torch-lr-finder": lr_finder,
+    "torch-lr-finder": torch_lr_finder,
     "ignite FastaiLRFinder": ignite,
     "Lightning Tuner.lr_find": lightning,
 }

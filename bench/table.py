@@ -49,7 +49,7 @@ def by_hand(steps: int):
     return table
 
 
-def in_place(steps: int):
+def overwriting(steps: int):
     warm = steps // SHARE
 
     def table():
@@ -113,7 +113,7 @@ PEERS = {
     "torch SequentialLR, stepped": torch_stepped,
     "optax, jit and vmap, float32": optax_jitted,
     "NumPy by hand, segmented": by_hand,
-    "NumPy by hand, segmented, in place": in_place,
+    "NumPy by hand, segmented, in place": overwriting,
     "the cosines alone": cosine_alone,
 }
 

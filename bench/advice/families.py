@@ -32,15 +32,15 @@ FAMILIES = tuple(f"{rule} {policy}" for rule, policy in product(RULES, POLICIES)
 
 
 class Point(NamedTuple):
-    """A family at one rate, which is `10**(place / per_decade)`."""
+    """A family at one rate, which is `10**(index / per_decade)`."""
 
     family: str
-    place: int
+    index: int
     per_decade: int
 
     @property
     def rate(self) -> float:
-        return 10.0 ** (self.place / self.per_decade)
+        return 10.0 ** (self.index / self.per_decade)
 
     @property
     def strategy(self) -> Strategy:

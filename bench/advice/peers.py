@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from families import strategy, train
-from suite import BUDGETS, FINDERS, HALVES, SEEDS, Problem, half, read, write
+from suite import BUDGETS, HALVES, SEEDS, SUGGESTIONS, Problem, half, read, write
 from tpe import searched
 from truth import JUDGES, to_plain
 
@@ -66,12 +66,12 @@ def fixed(problem: Problem) -> Found:
     return {method: [each] for method, each in zip(wanted, found, strict=True)}
 
 
-def finder(problem: Problem) -> Found:
+def suggested(problem: Problem) -> Found:
     """1cycle with the rule of the task in bench/range_test, at the rate that torch-lr-finder suggested there."""
-    said = read(FINDERS)["suggestions"][problem.name]["torch-lr-finder"]
+    record = read(SUGGESTIONS)["suggestions"][problem.name]["torch-lr-finder"]
     found = [
         (None if rate is None else one_cycle(problem.rule, rate), updates / problem.task.steps)
-        for rate, updates in zip(said["rates"], said["updates"], strict=True)
+        for rate, updates in zip(record["rates"], record["updates"], strict=True)
     ]
     return {"1cycle at torch-lr-finder's rate": judged(problem, found)}
 
@@ -89,7 +89,7 @@ def optuna(problem: Problem) -> Found:
     }
 
 
-PEERS: dict[str, Callable[[Problem], Found]] = {"fixed": fixed, "finder": finder, "optuna": optuna}
+PEERS: dict[str, Callable[[Problem], Found]] = {"fixed": fixed, "suggested": suggested, "optuna": optuna}
 
 
 def main() -> None:

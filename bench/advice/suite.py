@@ -11,10 +11,10 @@ from files import read, write
 from runs import SIZE, start
 from tasks import HALVES, PROBLEMS, SEEDS, Problem, half
 
-FINDERS = Path(__file__).parents[1] / "range_test" / "suggestions.json"
+SUGGESTIONS = Path(__file__).parents[1] / "range_test" / "suggestions.json"
 """What the peers of bench/range_test suggest."""
 
 BUDGETS = (30.0, 60.0, 120.0)
 """What a search may cost, in full trainings: ours, and Optuna's."""
 
-__all__ = ["BUDGETS", "FINDERS", "HALVES", "PROBLEMS", "SEEDS", "SIZE", "Problem", "half", "read", "start", "write"]
+__all__ = ["BUDGETS", "HALVES", "PROBLEMS", "SEEDS", "SIZE", "SUGGESTIONS", "Problem", "half", "read", "start", "write"]

@@ -56,18 +56,18 @@ WIDENINGS = 4
 """How often the rates go on beyond an edge, each time by half a decade."""
 
 Scores = dict[str, dict[int, list[float]]]
-"""By family and place the score of each seed."""
+"""By family and index the score of each seed."""
 
 
-def searched(problem: Problem, places: Mapping[str, Iterable[int]], per_decade: int, seeds: Sequence[int]) -> Scores:
-    """Return the scores of the families at their places, and on beyond the edges where a best one lies."""
-    found: Scores = {family: {} for family in places}
-    due = {family: list(each) for family, each in places.items()}
+def searched(problem: Problem, indices: Mapping[str, Iterable[int]], per_decade: int, seeds: Sequence[int]) -> Scores:
+    """Return the scores of the families at their rates, and on beyond the edges where a best one lies."""
+    found: Scores = {family: {} for family in indices}
+    due = {family: list(each) for family, each in indices.items()}
     for _ in range(1 + WIDENINGS):
-        points = [Point(family, place, per_decade) for family, each in due.items() for place in each]
+        points = [Point(family, index, per_decade) for family, each in due.items() for index in each]
         scores = train(problem, [point.strategy for point in points], seeds)
         for point, row in zip(points, scores, strict=True):
-            found[point.family][point.place] = row.tolist()
+            found[point.family][point.index] = row.tolist()
         due = {family: beyond for family, each in found.items() if (beyond := edge(each, per_decade // 2))}
         if not due:
             break
@@ -75,36 +75,36 @@ def searched(problem: Problem, places: Mapping[str, Iterable[int]], per_decade: 
 
 
 def edge(scores: Mapping[int, Sequence[float]], reach: int) -> list[int]:
-    """Return the `reach` places beyond the edge at which the best one lies, or none."""
-    low, high, best = min(scores), max(scores), best_place(scores)
+    """Return the `reach` indices beyond the edge at which the best one lies, or none."""
+    low, high, best = min(scores), max(scores), best_index(scores)
     if best == low:
         return list(range(low - reach, low))
     return list(range(high + 1, high + 1 + reach)) if best == high else []
 
 
-def best_place(scores: Mapping[int, Sequence[float]]) -> int:
-    """Return the place with the lowest mean; the lowest place where all diverge."""
-    return min(sorted(scores), key=lambda place: np.mean(scores[place]))
+def best_index(scores: Mapping[int, Sequence[float]]) -> int:
+    """Return the index with the lowest mean; the lowest index where all diverge."""
+    return min(sorted(scores), key=lambda index: np.mean(scores[index]))
 
 
 def lowest(scores: Mapping[int, Sequence[float]]) -> float:
     """Return the lowest mean."""
-    return float(np.mean(scores[best_place(scores)]))
+    return float(np.mean(scores[best_index(scores)]))
 
 
 def coarse(problem: Problem, _: Mapping[str, Any]) -> Scores:
     """Each rule with a constant rate, over all rates."""
-    places = {f"{name} constant": NARROW if name == "Prodigy" else WIDE for name in RULES}
-    return searched(problem, places, COARSE, GRID_SEEDS)
+    indices = {f"{name} constant": NARROW if name == "Prodigy" else WIDE for name in RULES}
+    return searched(problem, indices, COARSE, GRID_SEEDS)
 
 
 def window(scores: Mapping[int, Sequence[float]], before: float) -> range:
-    """Return the places around the best one, as far as those that miss more than half of what it gains."""
-    best = best_place(scores)
+    """Return the indices around the best one, as far as those that miss more than half of what it gains."""
+    best = best_index(scores)
     bar = lowest(scores) + HALF * max(0.0, before - lowest(scores))
-    worse = [place for place, each in scores.items() if not np.mean(each) <= bar]
-    low = max((place for place in worse if place < best), default=min(scores))
-    return range(low, min((place for place in worse if place > best), default=max(scores)) + 1)
+    worse = [index for index, each in scores.items() if not np.mean(each) <= bar]
+    low = max((index for index in worse if index < best), default=min(scores))
+    return range(low, min((index for index in worse if index > best), default=max(scores)) + 1)
 
 
 def grid(problem: Problem, record: Mapping[str, Any]) -> Scores:
@@ -124,17 +124,17 @@ def fine(problem: Problem, record: Mapping[str, Any]) -> Scores:
     """The hopeful families, close to their best rates."""
     scale = FINE // COARSE
     kept = hopeful(record["grid"], record["start"])
-    places = {name: [scale * best_place(record["grid"][name]) + near for near in NEAR] for name in kept}
-    return searched(problem, places, FINE, FINE_SEEDS)
+    indices = {name: [scale * best_index(record["grid"][name]) + near for near in NEAR] for name in kept}
+    return searched(problem, indices, FINE, FINE_SEEDS)
 
 
 def finals(problem: Problem, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The best strategies on fresh seeds, best first."""
-    points = [Point(family, place, FINE) for family, each in record["fine"].items() for place in each]
-    points.sort(key=lambda point: np.mean(record["fine"][point.family][point.place]))
+    points = [Point(family, index, FINE) for family, each in record["fine"].items() for index in each]
+    points.sort(key=lambda point: np.mean(record["fine"][point.family][point.index]))
     scores = train(problem, [point.strategy for point in points[:FINALISTS]], FRESH_SEEDS)
     found = [
-        {"family": point.family, "place": point.place, "scores": row.tolist()}
+        {"family": point.family, "place": point.index, "scores": row.tolist()}
         for point, row in zip(points, scores, strict=False)
     ]
     return sorted(found, key=lambda each: np.mean(each["scores"]))

@@ -18,13 +18,13 @@ def agreement(task: Recorded, view: str, cut: int) -> float:
     return float(kendalltau(task.rung(view, cut).mean(axis=1), task.truth).statistic)
 
 
-def place(task: Recorded, view: str, cut: int) -> int:
-    """The place of the best in truth on a rung, from 1."""
+def position(task: Recorded, view: str, cut: int) -> int:
+    """The position of the best in truth on a rung, from 1."""
     means = task.rung(view, cut).mean(axis=1)
     return 1 + int((means < means[task.truth.argmin()]).sum())
 
 
-def misplaced(task: Recorded, view: str, cut: int) -> float:
+def offset(task: Recorded, view: str, cut: int) -> float:
     """Decades from the best rate in truth to the best on a rung, the mean over families; above is positive."""
     means, found = task.rung(view, cut).mean(axis=1), []
     for family in dict.fromkeys(task.families):
@@ -38,7 +38,7 @@ def misplaced(task: Recorded, view: str, cut: int) -> float:
 def tables(tasks: list[Recorded]) -> None:
     columns = [f"{view} 1/{cut}" for cut in CUTS for view in VIEWS]
     print("| task | " + " | ".join(columns) + " | end |\n|---|" + "---|" * (len(columns) + 1))
-    for label, measure in (("tau", agreement), ("rate, decades", misplaced), ("place of the best", place)):
+    for label, measure in (("tau", agreement), ("rate, decades", offset), ("position of the best", position)):
         rows = [[measure(task, view, cut) for cut in CUTS for view in VIEWS] + [measure(task, "", 1)] for task in tasks]
         if measure is agreement:
             for task, row in zip(tasks, rows, strict=True):

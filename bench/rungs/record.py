@@ -28,7 +28,7 @@ from stepsize.strategy import Strategy, Trial
 FILE = Path(__file__).with_name("table.json")
 
 POLICIES = ("constant", "step_decay", "linear_to_zero", "cosine", "one_cycle", "wsd")
-FACTORS = tuple(10 ** (place / 2) for place in range(-2, 3))
+FACTORS = tuple(10 ** (power / 2) for power in range(-2, 3))
 """The peak rates, around the best one of a cosine: five over two decades."""
 
 SEEDS, FRESH = (0, 1, 2), (3, 4, 5)

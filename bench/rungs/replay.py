@@ -85,13 +85,13 @@ def halving(task: Recorded, view: str, cuts: tuple[int, ...] = CUTS, eta: int = 
         ranked = sorted(field, key=lambda index: means[index])
         keep = -(-len(field) // eta) if cut > 1 else 1
         first = cut == cuts[0]
-        field = [index for place, index in enumerate(ranked) if place < keep or (first and _leads(task, ranked, place))]
+        field = [index for rank, index in enumerate(ranked) if rank < keep or (first and _leads(task, ranked, rank))]
     return field[0], cost
 
 
-def _leads(task: Recorded, ranked: list[int], place: int) -> bool:
+def _leads(task: Recorded, ranked: list[int], rank: int) -> bool:
     """Whether it is the best of its family: the first rung loses none."""
-    return task.families[ranked[place]] not in {task.families[index] for index in ranked[:place]}
+    return task.families[ranked[rank]] not in {task.families[index] for index in ranked[:rank]}
 
 
 def judged(tasks: list[Recorded], asked: Callable[[Recorded, int], tuple[int, float]]) -> str:

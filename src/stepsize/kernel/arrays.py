@@ -81,7 +81,7 @@ def _widest(array: Array, xp: Any) -> Any:
     return xp.float64
 
 
-def look_up(values: Sequence[float], t: Array, xp: Any) -> Array:
+def values_at(values: Sequence[float], t: Array, xp: Any) -> Array:
     """Return `values[t]` for whole numbers `t`, floating, any shape; the last value beyond them."""
     xp = xp if hasattr(xp, "take") else namespace(t)
     index = xp.astype(xp.minimum(t, float(len(values) - 1)), xp.int32)

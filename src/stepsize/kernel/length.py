@@ -184,12 +184,12 @@ def _measured(match: re.Match[str]) -> Steps:
 
 
 def _digits(number: Fraction) -> str:
-    """Return `number` as decimals where they end, else as a fraction."""
-    places = max(_power(number.denominator, 2), _power(number.denominator, 5))
-    if 10**places % number.denominator:
+    """Return `number` as decimals where those are finite, else as a fraction."""
+    decimals = max(_power(number.denominator, 2), _power(number.denominator, 5))
+    if 10**decimals % number.denominator:
         return str(number)
-    digits = str(int(number * 10**places)).rjust(places + 1, "0")
-    return f"{digits[:-places]}.{digits[-places:]}" if places else digits
+    digits = str(int(number * 10**decimals)).rjust(decimals + 1, "0")
+    return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
 
 
 def _power(number: int, prime: int) -> int:

@@ -58,9 +58,9 @@ MSG_DEEP = f"is nested deeper than {DEEPEST} levels; flatten it, or give fewer t
 
 @dataclass(frozen=True)
 class Bound:
-    """An interval that a number must lie in; `words` is how an error names it."""
+    """An interval that a number must lie in; `text` is how an error names it."""
 
-    words: str
+    text: str
     low: float = -math.inf
     high: float = math.inf
     open_low: bool = False
@@ -166,7 +166,7 @@ def _checked_annotated(value: Any, arguments: tuple[Any, ...], where: str) -> An
         return _real(value, where)
     number = _checked(value, base, where)
     if not rule.holds(number):
-        raise ParameterError(f"{where} must be {rule.words}, not {number!r}.")
+        raise ParameterError(f"{where} must be {rule.text}, not {number!r}.")
     return number
 
 
@@ -211,7 +211,7 @@ def _real(value: Any, where: str) -> float:
 def encode(value: Any, depth: int = 0) -> Any:
     """Return `value` as plain JSON data: specs as `{"kind": ...}`, arrays as base64 of the .npy format.
 
-    depth: how deep `value` lies already, in fields and places.
+    depth: how deep `value` lies already, in fields and items.
     Raises SpecError where values are nested deeper than `decode` reads.
     """
     if isinstance(value, Spec):

@@ -1,4 +1,4 @@
-"""Text: how numbers and their nouns are written, and names told apart."""
+"""Text: how numbers and their nouns are written, and names made distinct."""
 
 from __future__ import annotations
 

@@ -184,8 +184,8 @@ class Task:
 
         Its micro-batches are pieces of `batch_size` of it, in order.
         """
-        epoch, place = divmod(step, self.batches_per_epoch)
-        rows = need("torch").from_numpy(self.order(epoch, seed)[place])
+        epoch, batch = divmod(step, self.batches_per_epoch)
+        rows = need("torch").from_numpy(self.order(epoch, seed)[batch])
         inputs, targets = self.train
         return inputs[rows], targets[rows]
 

@@ -124,7 +124,7 @@ def _transformer() -> Any:
             self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 97)
 
         def forward(self, tokens: Any) -> Any:
-            places = torch.arange(tokens.shape[-1], device=tokens.device)
-            return self.head(self.norm(self.blocks(self.token(tokens) + self.position(places))))
+            positions = torch.arange(tokens.shape[-1], device=tokens.device)
+            return self.head(self.norm(self.blocks(self.token(tokens) + self.position(positions))))
 
     return Transformer()

@@ -40,14 +40,14 @@ def hint(error: BaseException, batch: Pair, outputs: Any) -> str:
             for what, tensor in named(batch)
             if not tensor.is_floating_point() and tensor.numel()
         ]
-        return (f" It holds {', '.join(ranges)}" if ranges else "") + _places(outputs) + "."
+        return (f" It holds {', '.join(ranges)}" if ranges else "") + _labels(outputs) + "."
     kinds = {str(tensor.dtype) for what, tensor in named(batch) if what.startswith("input")} - {"torch.float32"}
     if isinstance(error, RuntimeError) and "dtype" in str(error) and kinds:
         return f" Its inputs are {', '.join(sorted(kinds))}; layers of torch are float32 (inputs.float())."
     return ""
 
 
-def _places(outputs: Any) -> str:
+def _labels(outputs: Any) -> str:
     outputs = getattr(outputs, "logits", outputs)
     if not isinstance(outputs, need("torch").Tensor) or outputs.dim() < 2:
         return ""

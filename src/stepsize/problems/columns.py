@@ -75,12 +75,12 @@ class Columns:
         dtype = need("torch").dtype
         devices = [each for each in where if not isinstance(each, dtype)]
 
-        def moved(value: Tensor) -> Tensor:
+        def converted(value: Tensor) -> Tensor:
             if value.is_floating_point():
                 return value.to(*where)
             return value.to(*devices) if devices else value
 
-        return Columns({name: moved(value) for name, value in self.items()})
+        return Columns({name: converted(value) for name, value in self.items()})
 
     def split(self, size: int, dim: int = 0) -> list[Columns]:
         """Return pieces of at most `size` samples, as `torch.Tensor.split` does."""

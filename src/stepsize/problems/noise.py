@@ -18,8 +18,8 @@ from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.spec import NonNegative, Positive, Spec
 
-WORDS = 4
-"""Words of 64 bits that Philox makes for one count."""
+NUMBERS = 4
+"""Numbers of 64 bits that Philox makes for one count."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class Multiplicative(Gaussian):
 
 def _uniforms(key: int, step: int, first: int, count: int) -> tuple[Floats, Floats]:
     """Return two arrays of `count` uniform numbers, from number `first` on, each a pure function of its place."""
-    skip = first % WORDS
-    source = np.random.Philox(key=key, counter=[first // WORDS, step, 0, 0])
+    skip = first % NUMBERS
+    source = np.random.Philox(key=key, counter=[first // NUMBERS, step, 0, 0])
     bits = source.random_raw(skip + count)[skip:]
     low, high = bits & np.uint64(0xFFFFFFFF), bits >> np.uint64(32)
     return floats((high + 0.5) * 2.0**-32), floats((low + 0.5) * 2.0**-32)

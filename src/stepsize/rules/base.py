@@ -252,10 +252,10 @@ class PerTensor(Rule):
         return [slots[i * each : (i + 1) * each] for i in range(len(self.shapes))]
 
     def _pieces(self, row: Array, xp: Any) -> list[Array]:
-        ends = accumulate(math.prod(shape) for shape in self.shapes)
+        stops = accumulate(math.prod(shape) for shape in self.shapes)
         return [
-            xp.reshape(row[:, end - math.prod(shape) : end], (row.shape[0], *shape))
-            for shape, end in zip(self.shapes, ends, strict=True)
+            xp.reshape(row[:, stop - math.prod(shape) : stop], (row.shape[0], *shape))
+            for shape, stop in zip(self.shapes, stops, strict=True)
         ]
 
 

@@ -242,8 +242,8 @@ def _adam_weights(h: Scalars, k: Array, b3: Array, *, corrected: bool, decoupled
     b1, b2, decay = h["momentum"], h["beta2"], h["weight_decay"]
     weights = {"b1": b1, "fresh1": 1 - b1, "b2": b2, "fresh2": 1 - b2, "b3": b3, "fresh3": 1 - b3}
     lr = h["lr"] * (1 - b2**k) ** 0.5 / (1 - b1**k) if corrected else h["lr"]
-    places = {"decay": decay, "l2": 0.0 * decay} if decoupled else {"decay": 0.0 * decay, "l2": decay}
-    return {**weights, **places, "lr": lr, "epsilon": h["epsilon"]}
+    decays = {"decay": decay, "l2": 0.0 * decay} if decoupled else {"decay": 0.0 * decay, "l2": decay}
+    return {**weights, **decays, "lr": lr, "epsilon": h["epsilon"]}
 
 
 def _grown(d: Array, found: Array, growth: float | None, xp: Any) -> Array:

@@ -84,7 +84,7 @@ class Table(Schedule):
         """Return the recorded values."""
         if not isinstance(self.steps, str):
             t = xp.minimum(t, float(self.steps))
-        return arrays.look_up(self.values, t, xp)
+        return arrays.values_at(self.values, t, xp)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ STEPS, REPLICAS = 7, 3
 """How long and how many the runs are that the laws are read off."""
 
 LONG = 100
-"""Steps after which a rule that accumulates is told from one that forgets slowly."""
+"""Steps after which a rule that accumulates differs from one that forgets slowly."""
 
 DECAY = 0.1
 
@@ -173,7 +173,7 @@ def _check_sizes(rule: Rule, name: str) -> None:
 
 
 def _check_decay(rule: Rule, name: str) -> None:
-    """Without a gradient the parameters decay as `decoupled` says; a linear rule cannot be told from the others."""
+    """Without a gradient the parameters decay as `decoupled` says; a linear rule is alike either way."""
     facts = rule.facts
     way = _way(rule, np.zeros((STEPS, 1, SIZE)), lr=DECAY, weight_decay=DECAY)
     beside = np.allclose(way[-1], way[0] * (1 - DECAY * DECAY) ** STEPS, rtol=1e-12, atol=0)

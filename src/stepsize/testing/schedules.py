@@ -13,11 +13,11 @@ from stepsize.kernel.optional import installed, need
 from stepsize.schedules import Chain, Custom, Cycle, Repeat, Reversed, Schedule, Stepped, Stretched, Table, Until
 from stepsize.testing.values import check_value, kinds, law
 
-WORDS = frozenset(["abs", "clip", "cos", "exp", "floor", "log", "maximum", "minimum", "sqrt", "where"])
+FUNCTIONS = frozenset(["abs", "clip", "cos", "exp", "floor", "log", "maximum", "minimum", "sqrt", "where"])
 """The ten functions that a formula may call; every array library has them, with scalar arguments."""
 
-LOOKING_UP = frozenset(["asarray", "astype", "int32", "reshape", "take"])
-"""What `kernel.arrays.look_up` calls besides, for recorded values."""
+LOOKUP = frozenset(["asarray", "astype", "int32", "reshape", "take"])
+"""What `kernel.arrays.values_at` calls besides, for recorded values."""
 
 LIBRARIES = ("array_api_strict", "torch", "jax")
 """The libraries that a schedule is held against NumPy in, where they are installed."""
@@ -44,7 +44,7 @@ def check_schedule(schedule: Schedule, *, steps: int = 120, libraries: Sequence[
     _check_table(bound, run)
     if not endless(bound):
         _check_hold(bound, run)
-    _check_words(bound)
+    _check_functions(bound)
     for library in libraries:
         if installed(library):
             _check_library(bound, run, library)
@@ -78,11 +78,14 @@ def _check_hold(bound: Schedule, run: int) -> None:
     law((beyond == last).all(), f"{type(bound).__name__}: past its {run} steps it must hold its last value, {last}.")
 
 
-def _check_words(bound: Schedule) -> None:
+def _check_functions(bound: Schedule) -> None:
     recorder = Recorder(np)
     bound.value(np.arange(5.0), recorder)
-    extra = recorder.used - WORDS - (LOOKING_UP if Table in kinds(bound) else set())
-    law(not extra, f"{type(bound).__name__}: a formula uses only {', '.join(sorted(WORDS))}, not {', '.join(extra)}.")
+    extra = recorder.used - FUNCTIONS - (LOOKUP if Table in kinds(bound) else set())
+    law(
+        not extra,
+        f"{type(bound).__name__}: a formula uses only {', '.join(sorted(FUNCTIONS))}, not {', '.join(extra)}.",
+    )
 
 
 def _check_library(bound: Schedule, run: int, library: str) -> None:

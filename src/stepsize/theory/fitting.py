@@ -64,8 +64,8 @@ def fit(law: Law, runs: Sequence[Run], fixed: Mapping[str, float] | None = None)
             raise ParameterError(f"{law.name} has no parameter {name!r}. {suggestion(name, law.parameters)}")
     objective = _Objective(law, runs, {law.parameters.index(name): float(value) for name, value in known.items()})
     starts = law.starts(scale_of(runs))
-    looked = [objective.best(start, GLANCE) for start in objective.begin(starts)]
-    kept = [objective.best(found, LONG) for _, found in sorted(looked, key=lambda each: each[0])[:FINALISTS]]
+    rough = [objective.best(start, GLANCE) for start in objective.begin(starts)]
+    kept = [objective.best(found, LONG) for _, found in sorted(rough, key=lambda each: each[0])[:FINALISTS]]
     return objective.parameters(min(kept, key=lambda each: each[0])[1])
 
 
@@ -99,7 +99,7 @@ class _Objective:
         return floats(starts[:, self._free])
 
     def best(self, start: Floats, most: int) -> tuple[float, Floats]:
-        """Return the cost and the place that `most` evaluations from `start` find."""
+        """Return the cost and the point that `most` evaluations from `start` find."""
         found = need("scipy.optimize").least_squares(
             lambda values: self._residuals(values)[0], start, lambda values: self._residuals(values)[1],
             bounds=(self._low, self._high), loss="huber", f_scale=HUBER, max_nfev=most, x_scale="jac",
@@ -115,8 +115,8 @@ class _Objective:
     def _residuals(self, values: Floats) -> tuple[Floats, Floats]:
         whole = self._whole.copy()
         whole[self._free] = values
-        told = [self._law.losses(whole, seen) for seen in self._seen]
-        losses, slopes = (np.concatenate(each) for each in zip(*told, strict=True))
+        pairs = [self._law.losses(whole, seen) for seen in self._seen]
+        losses, slopes = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         least = 1e-3 * np.exp(self._logs.min())  # a guess may gain more than there is; the fit finds its way back
         ahead = np.maximum(losses, least)
         return np.log(ahead) - self._logs, np.where(losses > least, 1 / ahead, 0.0)[:, None] * slopes[:, self._free]

@@ -254,7 +254,7 @@ class Functional(Law):
     `B * drop * (F + S(k)**-alpha) * (1 - (1 + C * D) ** -gamma)` for each fall, S(k) the area before it
     [li2025functional, as a public reproduction has it].
 
-    Watch out: its seven parameters are hardly told apart by one schedule.
+    Watch out: its seven parameters can hardly be separated by one schedule.
 
     >>> law = Functional()
     >>> law([2.6, 0.4, 0.5, 1.0, 1.0, 1.0, 0.5], np.full(20000, 2e-4), [20000]).round(4).tolist()

@@ -70,15 +70,15 @@ def smooth_norms(norms: npt.ArrayLike, share: float = SHARE) -> Floats:
     return floats(need("scipy.ndimage").median_filter(padded, size=width, mode="nearest")[: len(found)])
 
 
-def resample_norms(steps: npt.ArrayLike, norms: npt.ArrayLike, places: npt.ArrayLike) -> Floats:
-    """Return norms that were recorded at `steps` at the steps `places` instead, by lines between their logarithms.
+def resample_norms(steps: npt.ArrayLike, norms: npt.ArrayLike, at: npt.ArrayLike) -> Floats:
+    """Return norms that were recorded at `steps` at the steps `at` instead, by lines between their logarithms.
 
-    steps: rising, (points,). norms: above 0, (points,). places: (n,). Before the first and after the last, held.
+    steps: rising, (points,). norms: above 0, (points,). at: (n,). Before the first and after the last, held.
 
     >>> resample_norms([0, 2], [1.0, 4.0], [0, 1, 2, 3]).round(6).tolist()
     [1.0, 2.0, 4.0, 4.0]
     """
-    return floats(np.exp(np.interp(floats(places), floats(steps), np.log(floats(norms)))))
+    return floats(np.exp(np.interp(floats(at), floats(steps), np.log(floats(norms)))))
 
 
 def _checked(norms: npt.ArrayLike) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from stepsize.kernel.arrays import Floats
 
 BLOCK = 512
-"""Places that are fitted at once: their weights are (places, points)."""
+"""Points that are fitted at once: their weights are (fitted, points)."""
 
 ROUNDING = 1e-9
 """Residuals below this share of the largest value are rounding, and make no outliers."""
@@ -50,9 +50,9 @@ def _fitted(x: Floats, y: Floats, width: float, trust: Floats) -> Floats:
     return np.concatenate([_lines(x[i : i + BLOCK], x, y, width, trust) for i in range(0, len(x), BLOCK)])
 
 
-def _lines(places: Floats, x: Floats, y: Floats, width: float, trust: Floats) -> Floats:
-    """Return the value at each place of the line through its neighbours; their mean, where all lie on one spot."""
-    offset = x[None, :] - places[:, None]
+def _lines(at: Floats, x: Floats, y: Floats, width: float, trust: Floats) -> Floats:
+    """Return the value at each point `at` of the line through its neighbours; their mean, where all lie on one spot."""
+    offset = x[None, :] - at[:, None]
     near = np.clip(1 - np.abs(offset / width) ** 3, 0, None) ** 3
     weight = near * trust
     lonely = weight.sum(1) < 1e-6 * near.sum(1)  # where every neighbour is an outlier, they are all that there is

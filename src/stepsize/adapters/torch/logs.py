@@ -16,7 +16,7 @@ from typing import Any
 from stepsize.kernel.errors import DriveError, brief
 
 Log = Callable[[int, dict[str, float]], object]
-"""Told each update once, and the values that it uses: before it, or right after it by an attached driver."""
+"""Called once for each update, with the values that it uses: before it, or right after it by an attached driver."""
 
 COLUMNS = ("step", "name", "value")
 

@@ -7,8 +7,8 @@ point or ten thousand. The gradient is a second formula, or torch's automatic di
 
     class Booth(Landscape):
         radius = 1.0
-        box = property(lambda self: square(-10, 10))
-        minima = property(lambda self: points((1, 3)))
+        bounds = ((-10, 10),)
+        lows = ((1, 3),)
 
         def value(self, x, xp): ...
 
@@ -32,6 +32,8 @@ from stepsize.kernel.optional import need
 from stepsize.kernel.spec import Bound, NDArray, Spec
 
 Kind = Literal["minimum", "saddle", "maximum"]
+
+Rows = tuple[tuple[float, ...], ...]
 
 Dimensions = Annotated[int, Bound("a whole number from 1 to 1000", low=1, high=1000)]
 
@@ -58,11 +60,19 @@ class Critical:
 class Landscape(Spec, ABC):
     """A function to descend on; its fields choose a member of the family.
 
+    bounds: the lowest and the highest of each coordinate of a start; one pair where they are the same for all.
+    lows: the known minima, lowest first; the global ones are among them unless it is empty. One number is one for all
+        coordinates. stationary: other points without a slope: saddles and maxima.
     radius: of a ball around each global minimum in which gradient flow leads to it (for a continuum, see `arrived`).
     walls: whether updates are projected onto the box: where the minimum lies on its edge, or outside it the function
         falls below it.
+
+    A subclass whose fields decide these overrides `box`, `minima` and `critical` instead.
     """
 
+    bounds: ClassVar[Rows]
+    lows: ClassVar[Rows]
+    stationary: ClassVar[tuple[Critical, ...]] = ()
     radius: ClassVar[float]
     walls: ClassVar[bool] = False
 
@@ -72,19 +82,20 @@ class Landscape(Spec, ABC):
         return 2
 
     @property
-    @abstractmethod
     def box(self) -> Floats:
         """Where starts lie, (dimensions, 2): the lowest and the highest of each coordinate."""
+        return np.array(np.broadcast_to(points(*self.bounds), (self.dimensions, 2)))
 
     @property
-    @abstractmethod
     def minima(self) -> Floats:
         """The known minima, (minima, dimensions), lowest first; the global ones are among them unless it is empty."""
+        rows = [np.broadcast_to(row, self.dimensions) for row in self.lows]
+        return floats(rows).reshape(-1, self.dimensions)
 
     @property
     def critical(self) -> tuple[Critical, ...]:
         """Other points without a slope, beside the minima: saddles and maxima."""
-        return ()
+        return self.stationary
 
     @abstractmethod
     def value(self, x: Array, xp: Any) -> Array:
@@ -180,6 +191,6 @@ def points(*rows: Sequence[float]) -> Floats:
     return np.array(rows, dtype=np.float64)
 
 
-def mirrored(*rows: Sequence[float]) -> Floats:
+def mirrored(*rows: Sequence[float]) -> Rows:
     """Return points and, after each, its reflection through the origin."""
-    return np.array([[sign * number for number in row] for row in rows for sign in (1.0, -1.0)])
+    return tuple(tuple(sign * number for number in row) for row in rows for sign in (1.0, -1.0))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
-
-from stepsize.kernel.arrays import Array, Floats
+from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Bound
-from stepsize.problems.landscapes.base import TINY, Dimensions, Landscape, cube
+from stepsize.problems.landscapes.base import TINY, Dimensions, Landscape
 
 
 @dataclass(frozen=True)
@@ -27,19 +24,11 @@ class Ellipsoid(Landscape):
     """
 
     radius: ClassVar[float] = 0.5
+    bounds = ((-5, 5),)
+    lows = ((0,),)
 
     dimensions: Dimensions = 2
     condition: Annotated[float, Bound("a number from 1 to 1e12", low=1.0, high=1e12)] = 100.0
-
-    @property
-    def box(self) -> Floats:
-        """From -5 to 5."""
-        return cube(-5, 5, self.dimensions)
-
-    @cached_property
-    def minima(self) -> Floats:
-        """The only one, at 0."""
-        return np.zeros((1, self.dimensions))
 
     @property
     def unimodal(self) -> bool:
@@ -69,18 +58,10 @@ class Ackley(Landscape):
     """
 
     radius: ClassVar[float] = 0.3
+    bounds = ((-32.768, 32.768),)
+    lows = ((0,),)
 
     dimensions: Dimensions = 2
-
-    @property
-    def box(self) -> Floats:
-        """From -32.768 to 32.768."""
-        return cube(-32.768, 32.768, self.dimensions)
-
-    @cached_property
-    def minima(self) -> Floats:
-        """The global one, at 0."""
-        return np.zeros((1, self.dimensions))
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return funnel and ripples."""
@@ -103,18 +84,10 @@ class Griewank(Landscape):
     """
 
     radius: ClassVar[float] = 1.5
+    bounds = ((-600, 600),)
+    lows = ((0,),)
 
     dimensions: Dimensions = 2
-
-    @property
-    def box(self) -> Floats:
-        """From -600 to 600."""
-        return cube(-600, 600, self.dimensions)
-
-    @cached_property
-    def minima(self) -> Floats:
-        """The global one, at 0."""
-        return np.zeros((1, self.dimensions))
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return bowl and ripples."""
@@ -133,18 +106,10 @@ class Levy(Landscape):
     """
 
     radius: ClassVar[float] = 0.5
+    bounds = ((-10, 10),)
+    lows = ((1,),)
 
     dimensions: Dimensions = 2
-
-    @property
-    def box(self) -> Floats:
-        """From -10 to 10."""
-        return cube(-10, 10, self.dimensions)
-
-    @cached_property
-    def minima(self) -> Floats:
-        """The global one, at (1, ..., 1)."""
-        return np.ones((1, self.dimensions))
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return the first ripple, the middle ones and the last one."""

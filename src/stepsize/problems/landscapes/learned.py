@@ -11,7 +11,7 @@ import numpy as np
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Array, Floats, floats
 from stepsize.kernel.spec import Bound
-from stepsize.problems.landscapes.base import Continuum, Critical, Dimensions, Kind, Landscape, cube, mirrored, points
+from stepsize.problems.landscapes.base import Continuum, Critical, Dimensions, Kind, Landscape, mirrored, points
 
 Size = Annotated[int, Bound("a whole number from 1 to 30", low=1, high=30)]
 Seed = Annotated[int, Bound("a whole number of at least 0", low=0)]
@@ -27,20 +27,11 @@ class ScalarFactorisation(Continuum):
     Watch out: which minimum is found depends on the rate alone; the value does not tell them apart.
     """
 
-    @property
-    def box(self) -> Floats:
-        """From -3 to 3."""
-        return cube(-3, 3)
-
-    @property
-    def minima(self) -> Floats:
-        """The two flattest points of the hyperbola."""
-        return mirrored((1, 1))
-
-    @property
-    def critical(self) -> tuple[Critical, ...]:
-        """The saddle between the branches."""
-        return (Critical("saddle", (0.0, 0.0), 0.5),)
+    bounds = ((-3, 3),)
+    lows = mirrored((1, 1))
+    """The two flattest points of the hyperbola."""
+    stationary = (Critical("saddle", (0.0, 0.0), 0.5),)
+    """The saddle between the branches."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return half of the square."""
@@ -63,6 +54,8 @@ class MatrixFactorisation(Continuum):
     Watch out: its minima are a continuum (U turned by any rotation), so they are recognised by their value.
     """
 
+    bounds = ((-2, 2),)
+
     size: Size = 3
     rank: Size = 1
     symmetric: bool = True
@@ -72,11 +65,6 @@ class MatrixFactorisation(Continuum):
     def dimensions(self) -> int:
         """The entries of the factors."""
         return self.size * self.rank * (1 if self.symmetric else 2)
-
-    @property
-    def box(self) -> Floats:
-        """From -2 to 2."""
-        return cube(-2, 2, self.dimensions)
 
     @cached_property
     def minima(self) -> Floats:
@@ -115,21 +103,17 @@ class PhaseRetrieval(Landscape):
     """
 
     radius: ClassVar[float] = 0.15
+    bounds = ((-2, 2),)
 
     dimensions: Dimensions = 2
     per_dimension: Annotated[int, Bound("a whole number from 1 to 1000", low=1, high=1000)] = 20
     seed: Seed = 0
 
-    @property
-    def box(self) -> Floats:
-        """From -2 to 2."""
-        return cube(-2, 2, self.dimensions)
-
     @cached_property
     def minima(self) -> Floats:
         """The vector and its mirror image."""
         z = seeds.generator(self.seed, "signal").standard_normal(self.dimensions)
-        return mirrored((z / np.linalg.norm(z)).tolist())
+        return points(*mirrored((z / np.linalg.norm(z)).tolist()))
 
     @property
     def critical(self) -> tuple[Critical, ...]:
@@ -167,6 +151,8 @@ class DeepLinear(Continuum):
     Watch out: 0 is a plateau of order `depth`, which a small rate from a small start does not leave in any useful time.
     """
 
+    bounds = ((-2, 2),)
+
     depth: Size = 3
     width: Size = 1
     seed: Seed = 0
@@ -175,11 +161,6 @@ class DeepLinear(Continuum):
     def dimensions(self) -> int:
         """The entries of all layers."""
         return self.depth * self.width**2
-
-    @property
-    def box(self) -> Floats:
-        """From -2 to 2."""
-        return cube(-2, 2, self.dimensions)
 
     @cached_property
     def minima(self) -> Floats:
@@ -219,6 +200,10 @@ class ChebyshevRegression(Continuum):
     Watch out: its minima are not known; 0 is a lower bound, and a loss of 0.01 counts as there.
     """
 
+    bounds = ((-2, 2),)
+    lows = ()
+    """None is known."""
+
     degree: Annotated[int, Bound("a whole number from 1 to 20", low=1, high=20)] = 3
     hidden: Size = 8
 
@@ -226,16 +211,6 @@ class ChebyshevRegression(Continuum):
     def dimensions(self) -> int:
         """Three weights a unit, and the last bias."""
         return 3 * self.hidden + 1
-
-    @property
-    def box(self) -> Floats:
-        """From -2 to 2."""
-        return cube(-2, 2, self.dimensions)
-
-    @property
-    def minima(self) -> Floats:
-        """None is known."""
-        return points().reshape(0, self.dimensions)
 
     @cached_property
     def lowest(self) -> float:

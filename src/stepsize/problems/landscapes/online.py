@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from stepsize.kernel import seeds
-from stepsize.kernel.arrays import Array, Floats
+from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import Bound, Positive
-from stepsize.problems.landscapes.base import Landscape, cube, points
+from stepsize.problems.landscapes.base import Landscape
 
 Chance = Annotated[float, Bound("a number from 0 to 1", low=0, high=1)]
 
@@ -32,6 +32,8 @@ class Reddi(Landscape):
 
     radius: ClassVar[float] = 0.5
     walls: ClassVar[bool] = True
+    bounds = ((-1, 1),)
+    lows = ((-1,),)
 
     large: Positive = 3.0
     small: Positive = 1.0
@@ -50,16 +52,6 @@ class Reddi(Landscape):
     def dimensions(self) -> int:
         """One."""
         return 1
-
-    @property
-    def box(self) -> Floats:
-        """From -1 to 1."""
-        return cube(-1, 1, 1)
-
-    @property
-    def minima(self) -> Floats:
-        """At -1."""
-        return points((-1,))
 
     @property
     def _share(self) -> float:

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from stepsize.kernel.arrays import Array, Floats
-from stepsize.problems.landscapes.base import TINY, Critical, Landscape, cube, points
+from stepsize.kernel.arrays import Array
+from stepsize.problems.landscapes.base import TINY, Critical, Landscape
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,9 @@ class Branin(Landscape):
     """
 
     radius: ClassVar[float] = 1.0
-
-    @property
-    def box(self) -> Floats:
-        """X from -5 to 10, y from 0 to 15."""
-        return points((-5, 10), (0, 15))
-
-    @property
-    def minima(self) -> Floats:
-        """Three, 2*pi apart in x."""
-        return points((-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475))
+    bounds = ((-5, 10), (0, 15))
+    lows = ((-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475))
+    """Three, 2*pi apart in x."""
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return the square and the ripple."""
@@ -56,16 +49,9 @@ class GoldsteinPrice(Landscape):
     """
 
     radius: ClassVar[float] = 0.2
-
-    @property
-    def box(self) -> Floats:
-        """From -2 to 2."""
-        return cube(-2, 2)
-
-    @property
-    def minima(self) -> Floats:
-        """The values are 3, 30, 84 and 840."""
-        return points((0, -1), (-0.6, -0.4), (1.8, 0.2), (1.2, 0.8))
+    bounds = ((-2, 2),)
+    lows = ((0, -1), (-0.6, -0.4), (1.8, 0.2), (1.2, 0.8))
+    """The values are 3, 30, 84 and 840."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return the product of the two brackets."""
@@ -83,21 +69,11 @@ class McCormick(Landscape):
     """
 
     radius: ClassVar[float] = 1.0
-
-    @property
-    def box(self) -> Floats:
-        """X from -1.5 to 4, y from -3 to 4."""
-        return points((-1.5, 4), (-3, 4))
-
-    @property
-    def minima(self) -> Floats:
-        """The global one, and one a ripple further."""
-        return points((-0.5471975511965977, -1.5471975511965979), (2.5943951023931957, 1.5943951023931957))
-
-    @property
-    def critical(self) -> tuple[Critical, ...]:
-        """The pass between the two ripples."""
-        return (Critical("saddle", (1.5471975511965979, 0.5471975511965977), 1.9132229549810362),)
+    bounds = ((-1.5, 4), (-3, 4))
+    lows = ((-0.5471975511965977, -1.5471975511965979), (2.5943951023931957, 1.5943951023931957))
+    """The global one, and one a ripple further."""
+    stationary = (Critical("saddle", (1.5471975511965979, 0.5471975511965977), 1.9132229549810362),)
+    """The pass between the two ripples."""
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return the ripple, the valley and the slope."""
@@ -119,16 +95,8 @@ class Easom(Landscape):
     """
 
     radius: ClassVar[float] = 1.0
-
-    @property
-    def box(self) -> Floats:
-        """From -100 to 100."""
-        return cube(-100, 100)
-
-    @property
-    def minima(self) -> Floats:
-        """One, at (pi, pi)."""
-        return points((math.pi, math.pi))
+    bounds = ((-100, 100),)
+    lows = ((math.pi, math.pi),)
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return the needle."""
@@ -146,16 +114,9 @@ class Eggholder(Landscape):
 
     radius: ClassVar[float] = 10.0
     walls: ClassVar[bool] = True
-
-    @property
-    def box(self) -> Floats:
-        """From -512 to 512."""
-        return cube(-512, 512)
-
-    @property
-    def minima(self) -> Floats:
-        """One, on the right edge."""
-        return points((512, 404.2318050882936))
+    bounds = ((-512, 512),)
+    lows = ((512, 404.2318050882936),)
+    """One, on the right edge."""
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return the two ripples; at the roots' kinks the slope counts as zero."""
@@ -173,16 +134,8 @@ class Bukin(Landscape):
     """
 
     radius: ClassVar[float] = 0.1
-
-    @property
-    def box(self) -> Floats:
-        """X from -15 to -5, y from -3 to 3."""
-        return points((-15, -5), (-3, 3))
-
-    @property
-    def minima(self) -> Floats:
-        """One, at (-10, 1)."""
-        return points((-10, 1))
+    bounds = ((-15, -5), (-3, 3))
+    lows = ((-10, 1),)
 
     def value(self, x: Array, xp: Any) -> Array:
         """Return the ridge and the slope along it; on the ridge itself the slope across counts as zero."""
@@ -198,21 +151,11 @@ class MonkeySaddle(Landscape):
     """
 
     radius: ClassVar[float] = 0.0
-
-    @property
-    def box(self) -> Floats:
-        """From -2 to 2."""
-        return cube(-2, 2)
-
-    @property
-    def minima(self) -> Floats:
-        """None: it falls without bound."""
-        return points().reshape(0, 2)
-
-    @property
-    def critical(self) -> tuple[Critical, ...]:
-        """The saddle."""
-        return (Critical("saddle", (0.0, 0.0), 0.0),)
+    bounds = ((-2, 2),)
+    lows = ()
+    """None: it falls without bound."""
+    stationary = (Critical("saddle", (0.0, 0.0), 0.0),)
+    """The saddle."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return the cubic."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
-
-from stepsize.kernel.arrays import Array, Floats
+from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Bound
-from stepsize.problems.landscapes.base import Critical, Landscape, cube, mirrored, points
+from stepsize.problems.landscapes.base import Critical, Landscape, mirrored
 
 
 @dataclass(frozen=True)
@@ -24,18 +21,10 @@ class Rosenbrock(Landscape):
     """
 
     radius: ClassVar[float] = 0.5
+    bounds = ((-5, 10),)
+    lows = ((1,),)
 
     dimensions: Annotated[int, Bound("a whole number from 2 to 1000", low=2, high=1000)] = 2
-
-    @property
-    def box(self) -> Floats:
-        """From -5 to 10."""
-        return cube(-5, 10, self.dimensions)
-
-    @cached_property
-    def minima(self) -> Floats:
-        """One, at (1, ..., 1)."""
-        return np.ones((1, self.dimensions))
 
     @property
     def unimodal(self) -> bool:
@@ -63,21 +52,10 @@ class Beale(Landscape):
     """
 
     radius: ClassVar[float] = 0.2
-
-    @property
-    def box(self) -> Floats:
-        """From -4.5 to 4.5."""
-        return cube(-4.5, 4.5)
-
-    @property
-    def minima(self) -> Floats:
-        """One, at (3, 1/2)."""
-        return points((3, 0.5))
-
-    @property
-    def critical(self) -> tuple[Critical, ...]:
-        """The saddle on the line where x counts for nothing."""
-        return (Critical("saddle", (0.0, 1.0), 14.203125),)
+    bounds = ((-4.5, 4.5),)
+    lows = ((3, 0.5),)
+    stationary = (Critical("saddle", (0.0, 1.0), 14.203125),)
+    """The saddle on the line where x counts for nothing."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return the three squares."""
@@ -101,16 +79,8 @@ class Booth(Landscape):
     """
 
     radius: ClassVar[float] = 1.0
-
-    @property
-    def box(self) -> Floats:
-        """From -10 to 10."""
-        return cube(-10, 10)
-
-    @property
-    def minima(self) -> Floats:
-        """One, at (1, 3)."""
-        return points((1, 3))
+    bounds = ((-10, 10),)
+    lows = ((1, 3),)
 
     @property
     def unimodal(self) -> bool:
@@ -136,30 +106,20 @@ class Himmelblau(Landscape):
     """
 
     radius: ClassVar[float] = 0.5
-
-    @property
-    def box(self) -> Floats:
-        """From -5 to 5."""
-        return cube(-5, 5)
-
-    @property
-    def minima(self) -> Floats:
-        """Four, one in each quadrant."""
-        return points(
-            (3, 2), (-2.805118086952745, 3.131312518250573), (-3.7793102533777465, -3.283185991286169),
-            (3.5844283403304917, -1.8481265269644034),
-        )  # fmt: skip
-
-    @property
-    def critical(self) -> tuple[Critical, ...]:
-        """The maximum in the middle, and the four passes between the basins."""
-        return (
-            Critical("maximum", (-0.2708445906673476, -0.9230385564799816), 181.6165215225827),
-            Critical("saddle", (0.08667750455539633, 2.884254701174776), 67.71915008752613),
-            Critical("saddle", (3.385154183607021, 0.07385187983774928), 13.311926270405587),
-            Critical("saddle", (-3.0730257507643897, -0.08135304428796752), 104.01516291755811),
-            Critical("saddle", (-0.12796134673068005, -1.9537149802445766), 178.33723920192745),
-        )
+    bounds = ((-5, 5),)
+    lows = (
+        (3, 2), (-2.805118086952745, 3.131312518250573), (-3.7793102533777465, -3.283185991286169),
+        (3.5844283403304917, -1.8481265269644034),
+    )  # fmt: skip
+    """Four, one in each quadrant."""
+    stationary = (
+        Critical("maximum", (-0.2708445906673476, -0.9230385564799816), 181.6165215225827),
+        Critical("saddle", (0.08667750455539633, 2.884254701174776), 67.71915008752613),
+        Critical("saddle", (3.385154183607021, 0.07385187983774928), 13.311926270405587),
+        Critical("saddle", (-3.0730257507643897, -0.08135304428796752), 104.01516291755811),
+        Critical("saddle", (-0.12796134673068005, -1.9537149802445766), 178.33723920192745),
+    )
+    """The maximum in the middle, and the four passes between the basins."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return the two squares."""
@@ -181,30 +141,20 @@ class SixHumpCamel(Landscape):
     """
 
     radius: ClassVar[float] = 0.3
-
-    @property
-    def box(self) -> Floats:
-        """X from -3 to 3, y from -2 to 2."""
-        return points((-3, 3), (-2, 2))
-
-    @cached_property
-    def minima(self) -> Floats:
-        """Six: three pairs."""
-        return mirrored(
-            (0.08984201310031806, -0.7126564030207396), (1.703606714969981, -0.7960835686726251),
-            (1.6071047529201974, 0.5686514548841313),
-        )  # fmt: skip
-
-    @property
-    def critical(self) -> tuple[Critical, ...]:
-        """The saddles and maxima on one side, and the saddle in the middle."""
-        return (
-            Critical("saddle", (0.0, 0.0), 0.0),
-            Critical("saddle", (1.1092053368047863, -0.7682680925095398), 0.5437186009781851),
-            Critical("saddle", (1.296070267167109, 0.6050843880386585), 2.2294708180298595),
-            Critical("saddle", (1.638067984189779, 0.22867406904439413), 2.2293571975307143),
-            Critical("maximum", (1.2302298765166524, 0.16233458445899493), 2.496295351023577),
-        )
+    bounds = ((-3, 3), (-2, 2))
+    lows = mirrored(
+        (0.08984201310031806, -0.7126564030207396), (1.703606714969981, -0.7960835686726251),
+        (1.6071047529201974, 0.5686514548841313),
+    )  # fmt: skip
+    """Six: three pairs."""
+    stationary = (
+        Critical("saddle", (0.0, 0.0), 0.0),
+        Critical("saddle", (1.1092053368047863, -0.7682680925095398), 0.5437186009781851),
+        Critical("saddle", (1.296070267167109, 0.6050843880386585), 2.2294708180298595),
+        Critical("saddle", (1.638067984189779, 0.22867406904439413), 2.2293571975307143),
+        Critical("maximum", (1.2302298765166524, 0.16233458445899493), 2.496295351023577),
+    )
+    """The saddles and maxima on one side, and the saddle in the middle."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return the polynomial."""
@@ -225,25 +175,13 @@ class ThreeHumpCamel(Landscape):
     """
 
     radius: ClassVar[float] = 0.5
-
-    @property
-    def box(self) -> Floats:
-        """From -5 to 5."""
-        return cube(-5, 5)
-
-    @cached_property
-    def minima(self) -> Floats:
-        """The global one at 0, and a pair."""
-        return np.concatenate([np.zeros((1, 2)), mirrored((1.747552345830289, -0.8737761729151445))])
-
-    @property
-    def critical(self) -> tuple[Critical, ...]:
-        """The two passes."""
-        at = (1.0705422918236598, -0.5352711459118299)
-        return (
-            Critical("saddle", at, 0.8773615577631402),
-            Critical("saddle", (-at[0], -at[1]), 0.8773615577631402),
-        )
+    bounds = ((-5, 5),)
+    lows = ((0, 0), *mirrored((1.747552345830289, -0.8737761729151445)))
+    """The global one at 0, and a pair."""
+    stationary = tuple(
+        Critical("saddle", at, 0.8773615577631402) for at in mirrored((1.0705422918236598, -0.5352711459118299))
+    )
+    """The two passes."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return the polynomial."""

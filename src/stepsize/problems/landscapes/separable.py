@@ -80,11 +80,7 @@ class Rastrigin(Separable):
     """
 
     radius: ClassVar[float] = 0.5
-
-    @property
-    def box(self) -> Floats:
-        """From -5.12 to 5.12."""
-        return cube(-5.12, 5.12, self.dimensions)
+    bounds = ((-5.12, 5.12),)
 
     def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return `10 + x**2 - 10*cos(2*pi*x)`."""
@@ -104,11 +100,7 @@ class Schwefel(Separable):
 
     radius: ClassVar[float] = 50.0
     walls: ClassVar[bool] = True
-
-    @property
-    def box(self) -> Floats:
-        """From -500 to 500."""
-        return cube(-500, 500, self.dimensions)
+    bounds = ((-500, 500),)
 
     def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return `418.98... - x*sin(sqrt(abs(x)))`."""
@@ -128,11 +120,7 @@ class StyblinskiTang(Separable):
     """
 
     radius: ClassVar[float] = 1.5
-
-    @property
-    def box(self) -> Floats:
-        """From -5 to 5."""
-        return cube(-5, 5, self.dimensions)
+    bounds = ((-5, 5),)
 
     def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
         """Return half of the quartic."""
@@ -153,14 +141,10 @@ class Michalewicz(Separable):
     """
 
     radius: ClassVar[float] = 0.1
+    bounds = ((0, math.pi),)
 
     dimensions: Annotated[int, Bound("a whole number from 1 to 100", low=1, high=100)] = 2
     steepness: Annotated[int, Bound("a whole number from 1 to 100", low=1, high=100)] = 10
-
-    @property
-    def box(self) -> Floats:
-        """From 0 to pi."""
-        return cube(0, math.pi, self.dimensions)
 
     def term(self, x: Array, i: Array, xp: Any) -> Array:
         """Return `-sin(x) * sin(i*x**2/pi)**(2*m)`."""

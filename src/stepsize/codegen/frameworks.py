@@ -1,15 +1,251 @@
-"""The frameworks that there is a script for, and what each cannot do."""
+"""The frameworks that there is a script for: its template, and what each cannot do."""
 
 from __future__ import annotations
 
-from stepsize.codegen.function import FUNCTION
-from stepsize.codegen.keras import KERAS
-from stepsize.codegen.lightning import LIGHTNING
-from stepsize.codegen.optax import OPTAX
-from stepsize.codegen.torch import TORCH
-from stepsize.codegen.transformers import TRANSFORMERS
+from stepsize.codegen.script import Framework
 from stepsize.kernel.errors import ParameterError, brief, suggestion
+from stepsize.schedules import Constant
 from stepsize.strategy import Strategy
+
+TORCH = Framework(
+    title="torch",
+    names=("build_optimizer", "drive"),
+    model="model",
+    template="""\
+{imports}
+
+{strategy}
+task = {task}  # your model, loss and data
+model = task.build(seed={seed})
+optimizer = build_optimizer(model, strategy)
+for step in drive(optimizer, strategy.policy, steps={steps}):
+    inputs, targets = task.batch(step, seed={seed})
+    optimizer.zero_grad()
+    loss = task.loss(model(inputs), targets)
+    loss.backward()
+    {step}
+{report}
+""",
+)
+"""A plain PyTorch loop."""
+
+LIGHTNING = Framework(
+    title="lightning",
+    names=("build_optimizer",),
+    adapter="from stepsize.adapters.lightning import PolicyCallback",
+    model="module.model",
+    optimizer="trainer.optimizers[0]",
+    template="""\
+import lightning
+from torch.utils.data import DataLoader
+
+{imports}
+
+{strategy}
+task = {task}  # your model, loss and data
+
+
+class Module(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.model = task.build(seed={seed})
+
+    def training_step(self, batch):
+        inputs, targets = batch
+        return task.loss(self.model(inputs), targets)
+
+    def configure_optimizers(self):
+        return build_optimizer(self.model, strategy)
+
+
+lightning.seed_everything({seed})
+loader = DataLoader(task.samples, batch_size=task.update_size, shuffle=True, drop_last=True)
+module = Module()
+trainer = lightning.Trainer(
+    max_steps={steps},
+    callbacks=[PolicyCallback(strategy.policy)],
+    logger=False,
+    enable_checkpointing=False,
+)
+trainer.fit(module, loader)
+{report}
+""",
+)
+"""A Lightning module and its Trainer."""
+
+
+def trainer_lacks(strategy: Strategy) -> str:
+    """Return what the Trainer lacks: it steps an optimizer without its loss."""
+    return "its Trainer does not tell an optimizer the loss" if strategy.rule.core.takes_loss else ""
+
+
+TRANSFORMERS = Framework(
+    title="transformers",
+    names=("build_optimizer",),
+    adapter="from stepsize.adapters.transformers import PolicyCallback",
+    model="model.net.cpu()",
+    lacks=trainer_lacks,
+    template="""\
+import torch
+from torch.utils.data import default_collate
+from transformers import Trainer, TrainingArguments
+
+{imports}
+
+{strategy}
+task = {task}  # your model, loss and data
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = task.build(seed={seed})
+
+    def forward(self, inputs, targets):
+        outputs = self.net(inputs)
+        return {{"loss": task.loss(outputs, targets), "logits": outputs}}
+
+
+model = Model()
+optimizer = build_optimizer(model, strategy)
+trainer = Trainer(
+    model,
+    TrainingArguments(
+        "out",
+        max_steps={steps},
+        per_device_train_batch_size=task.update_size,
+        dataloader_drop_last=True,
+        max_grad_norm=0.0,  # the Trainer would clip at 1, which the strategy was not measured with
+        seed={seed},
+        save_strategy="no",
+        report_to="none",
+    ),
+    data_collator=default_collate,
+    train_dataset=[{{"inputs": x, "targets": y}} for x, y in task.samples],
+    optimizers=(optimizer, None),
+    callbacks=[PolicyCallback(strategy.policy)],
+)
+trainer.train()
+{report}
+""",
+)
+"""The Trainer of transformers."""
+
+
+def optax_lacks(strategy: Strategy) -> str:
+    """Return what `stepsize.adapters.optax.transformation` cannot make of optax's parts."""
+    rule, policy = strategy.rule, strategy.policy
+    if rule.core is not rule or rule.facts.optax is None or rule.form != type(rule)().form:
+        return f"optax's parts do not make {rule!r}"
+    dampening = policy["dampening"] if "dampening" in policy else rule.hyperparameters.get("dampening", 0.0)
+    return "" if dampening in (0.0, Constant(0.0)) else "optax has no dampening"
+
+
+OPTAX = Framework(
+    title="optax",
+    adapter="from stepsize.adapters.optax import transformation",
+    lacks=optax_lacks,
+    template="""\
+import jax
+import jax.numpy as jnp
+import optax
+
+{imports}
+
+{strategy}
+task = {task}  # your data: here as torch tensors
+classes = int(task.train[1].max()) + 1
+sizes = (task.train[0][0].numel(), 128, 128, classes)  # a perceptron, where your model belongs
+
+
+def predict(params, inputs):
+    hidden = inputs.reshape(len(inputs), -1)
+    for weight, bias in params[:-1]:
+        hidden = jax.nn.relu(hidden @ weight + bias)
+    weight, bias = params[-1]
+    return hidden @ weight + bias
+
+
+def loss_of(params, inputs, targets):
+    return optax.softmax_cross_entropy_with_integer_labels(predict(params, inputs), targets).mean()
+
+
+@jax.jit
+def update(params, state, inputs, targets):
+    grads = jax.grad(loss_of)(params, inputs, targets)
+    updates, state = optimizer.update(grads, state, params)
+    return optax.apply_updates(params, updates), state
+
+
+init = jax.nn.initializers.lecun_normal()
+keys = jax.random.split(jax.random.key({seed}), len(sizes) - 1)
+params = [(init(key, shape), jnp.zeros(shape[1])) for key, shape in zip(keys, zip(sizes, sizes[1:]))]
+optimizer = transformation(strategy, steps={steps})
+state = optimizer.init(params)
+for step in range({steps}):
+    inputs, targets = (jnp.asarray(each.numpy()) for each in task.batch(step, seed={seed}))
+    params, state = update(params, state, inputs, targets)
+inputs, targets = (jnp.asarray(each.numpy()) for each in task.validation)
+print(f"validation loss {{loss_of(params, inputs, targets):.4f}}")
+""",
+)
+"""A loop in JAX, with optax."""
+
+
+def keras_lacks(strategy: Strategy) -> str:
+    """Return what `stepsize.adapters.keras.KerasOptimizer` cannot show a rule: more than one number at a time."""
+    if strategy.rule.elementwise:
+        return ""
+    return f"KerasOptimizer updates one variable at a time, and {strategy.rule.title} looks at the whole model"
+
+
+KERAS = Framework(
+    title="keras",
+    adapter="from stepsize.adapters.keras import KerasOptimizer",
+    lacks=keras_lacks,
+    template="""\
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # or jax
+
+import keras
+
+{imports}
+
+{strategy}
+task = {task}  # your data: here as torch tensors
+classes = int(task.train[1].max()) + 1
+
+keras.utils.set_random_seed({seed})
+model = keras.Sequential(  # a perceptron, where your model belongs
+    [
+        keras.layers.Flatten(),
+        keras.layers.Dense(128, activation="relu"),
+        keras.layers.Dense(128, activation="relu"),
+        keras.layers.Dense(classes),
+    ]
+)
+model.compile(KerasOptimizer(strategy, steps={steps}), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+batches = (tuple(each.numpy() for each in task.batch(step, seed={seed})) for step in range({steps}))
+model.fit(batches, steps_per_epoch={steps}, verbose=0)
+inputs, targets = (each.numpy() for each in task.validation)
+print(f"validation loss {{model.evaluate(inputs, targets, verbose=0):.4f}}")
+""",
+)
+"""Keras 3: `compile` and `fit`."""
+
+FUNCTION = Framework(
+    title="your training function",
+    template="""\
+{imports}
+
+{strategy}
+task = {task}  # your training function
+record = task.run(strategy, steps={steps}, seed={seed})
+print(f"score {{record.final[0]:.4f}}")
+""",
+)
+"""A training function of the user's own, in whatever framework it is written."""
 
 FRAMEWORKS = {each.title: each for each in (TORCH, LIGHTNING, TRANSFORMERS, OPTAX, KERAS)}
 """By name, the plainest first."""

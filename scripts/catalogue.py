@@ -167,7 +167,7 @@ def _allowed(hint: Any) -> str:
     """Return what a field may be, as its annotation says."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return "a length" if arguments[1] == "steps" else getattr(arguments[1], "words", "a number")
+        return arguments[1].text
     if origin in (Union, types.UnionType):
         return " or ".join(_allowed(choice) for choice in arguments)
     if origin is Literal:

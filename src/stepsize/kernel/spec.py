@@ -71,13 +71,43 @@ class Bound:
         above = value > self.low if self.open_low else value >= self.low
         return above and (value < self.high if self.open_high else value <= self.high)
 
+    def checked(self, value: Any, base: Any, where: str) -> Any:
+        """Return a number of the type `base` that lies inside, or raise ParameterError."""
+        number = _checked(value, base, where)
+        if not self.holds(number):
+            raise ParameterError(f"{where} must be {self.text}, not {number!r}.")
+        return number
+
+
+class Length:
+    """What `length.parse` takes: steps, or a share of the run."""
+
+    text = "a length"
+
+    def checked(self, value: Any, _: Any, where: str) -> int | str:
+        """Return a length in its canonical form, or raise LengthError."""
+        try:
+            return length.parse(value)
+        except LengthError as error:
+            raise LengthError(f"{where}: {error}") from None
+
+
+class Real:
+    """Any number, infinities and NaN too."""
+
+    text = "a number"
+
+    def checked(self, value: Any, _: Any, where: str) -> float:
+        """Return a real number as a float, or raise ParameterError."""
+        return _real(value, where)
+
 
 NonNegative = Annotated[float, Bound("a number of at least 0", low=0)]
 Positive = Annotated[float, Bound("a number above 0", low=0, open_low=True)]
 Ratio = Annotated[float, Bound("a number above 0 and at most 1", low=0, high=1, open_low=True)]
 Momentum = Annotated[float, Bound("a number from 0 up to, but not including, 1", low=0, high=1, open_high=True)]
-Steps = Annotated[int | str, "steps"]
-Score = Annotated[float, "any"]
+Steps = Annotated[int | str, Length()]
+Score = Annotated[float, Real()]
 """A measured number, which may be infinite or NaN (a diverged run), unlike a parameter."""
 
 
@@ -133,7 +163,7 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     """Return `value` in canonical form (a float, an int, a tuple), or raise ParameterError."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _checked_annotated(value, arguments, where)
+        return arguments[1].checked(value, arguments[0], where)
     if origin in (Union, types.UnionType):
         return _checked_union(value, arguments, where)
     if origin is Literal:
@@ -153,21 +183,6 @@ def _checked_tuple(value: Any, arguments: tuple[Any, ...], where: str) -> tuple[
     if len(each) != len(value):
         raise ParameterError(f"{where} must hold {len(each)} values, not {len(value)}.")
     return tuple(_checked(item, want, f"{where}[{i}]") for i, (item, want) in enumerate(zip(value, each, strict=True)))
-
-
-def _checked_annotated(value: Any, arguments: tuple[Any, ...], where: str) -> Any:
-    base, rule = arguments[0], arguments[1]
-    if rule == "steps":
-        try:
-            return length.parse(value)
-        except LengthError as error:
-            raise LengthError(f"{where}: {error}") from None
-    if rule == "any":
-        return _real(value, where)
-    number = _checked(value, base, where)
-    if not rule.holds(number):
-        raise ParameterError(f"{where} must be {rule.text}, not {number!r}.")
-    return number
 
 
 def _checked_union(value: Any, choices: tuple[Any, ...], where: str) -> Any:

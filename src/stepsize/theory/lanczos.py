@@ -76,11 +76,12 @@ def largest_eigenpair(
         alphas.append(float(w @ basis[-1]))
         w = _orthogonal(w, basis)
         betas.append(float(w @ w) ** 0.5)
-        if not math.isfinite(alphas[-1] + betas[-1]):
+        if not math.isfinite(alphas[-1] + betas[-1]):  # eigh would raise
             return Eigenpair(math.nan, math.nan, basis[0], len(basis), converged=False)
         value, weights = _top(alphas, betas)
         residual = betas[-1] * abs(float(weights[-1]))
         scale = max(map(abs, alphas + betas))
+        # a beta of 0, up to rounding: the basis spans an invariant space, where T's eigenvalues are exact
         spent = len(basis) == len(start) or betas[-1] <= _rounding(start) * scale
         close = residual <= tolerance * abs(value)
         if spent or (close and len(basis) >= least) or len(basis) >= most:
@@ -98,7 +99,7 @@ def _orthogonal(w: Array, basis: list[Array]) -> Array:
 
 def _top(alphas: list[float], betas: list[float]) -> tuple[float, np.ndarray]:
     """Return the largest eigenvalue of T and its eigenvector, (k,)."""
-    between = betas[: len(alphas) - 1]
+    between = betas[: len(alphas) - 1]  # the last beta leads out of the basis, and is in the residual alone
     values, vectors = np.linalg.eigh(np.diag(alphas) + np.diag(between, 1) + np.diag(between, -1))
     return float(values[-1]), vectors[:, -1]
 

@@ -23,7 +23,7 @@ from stepsize.schedules import (
     Triangular,
     Triangular2,
 )
-from stepsize.testing.schedules import WORDS, Recorder
+from stepsize.testing.schedules import FUNCTIONS, Recorder
 
 STEPS = 240
 SCHEDULES = {
@@ -66,11 +66,11 @@ def test_a_strict_array_api_library_gives_the_table_in_float64(schedule):
 def test_a_formula_calls_only_the_ten_functions(schedule):
     recorder = Recorder()
     schedule.value(np.arange(9.0), recorder)
-    assert recorder.used <= WORDS
+    assert recorder.used <= FUNCTIONS
 
 
 def test_the_ten_functions_are_ten():
-    assert sorted(WORDS) == ["abs", "clip", "cos", "exp", "floor", "log", "maximum", "minimum", "sqrt", "where"]
+    assert sorted(FUNCTIONS) == ["abs", "clip", "cos", "exp", "floor", "log", "maximum", "minimum", "sqrt", "where"]
 
 
 @schedules

@@ -228,7 +228,8 @@ def test_a_wrapper_has_the_hyperparameters_of_both_and_a_policy_schedules_any():
     assert (rule.lr, rule.weight_decay) == (0.01, 0.2)
     policy = Policy(lr=Constant(0.01), max_norm=Linear(3.0, 1.0), decay=Linear(0.0, 0.99), weight_decay=Constant(0.0))
     strategy = Strategy(rule, policy).over(STEPS)
-    assert strategy.name == "EMA ClipNorm DecoupledDecay Momentum Constant 0.01"
+    made_of = "EMA(decay=0.9) ClipNorm(max_norm=2.0) DecoupledDecay Momentum(weight_decay=0.2)"
+    assert strategy.name == f"{made_of} Constant 0.01"
     _, readout = run(rule, table=strategy.table(0, STEPS))
     a, p, v = START, START, np.zeros_like(START)
     for k in range(STEPS):

@@ -122,3 +122,11 @@ def check_name(
     if name not in names:
         near = suggestion(name if isinstance(name, str) else "", names)
         raise error(f"{at}no {noun} is called {brief(name)}. {near}")
+
+
+def one_of(given: str, name: str, allowed: Iterable[str]) -> str:
+    """Return `given` when it is allowed, or raise ParameterError with the near miss or all that are allowed."""
+    names = list(allowed)
+    if given not in names:
+        raise ParameterError(f"{name} cannot be {brief(given)}. {suggestion(str(given), names)}")
+    return given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.errors import one_of
 from stepsize.kernel.length import REST
 from stepsize.policies.base import Policy
 from stepsize.schedules import (
@@ -47,9 +47,7 @@ def one_cycle(
 
     Matches torch's OneCycleLR(peak, n, pct_start=p) as `one_cycle(peak, warmup=round(p*n) - 1).over(n - 1)`.
     """
-    if curve not in CURVES:
-        raise ParameterError(f"one_cycle's curve cannot be {curve!r}. {suggestion(curve, CURVES)}")
-    shape = CURVES[curve]
+    shape = CURVES[one_of(curve, "one_cycle's curve", CURVES)]
 
     def there_and_back(first: float, middle: float, last: float) -> Schedule:
         return shape(first, middle, warmup) >> shape(middle, last, REST)
@@ -78,13 +76,12 @@ def cyclical(
 
     Watch out: it beats a constant rate, and does not beat a tuned decay.
     """
-    if shape not in CYCLES:
-        raise ParameterError(f"cyclical's shape cannot be {shape!r}. {suggestion(shape, CYCLES)}")
+    kind = CYCLES[one_of(shape, "cyclical's shape", CYCLES)]
 
     def cycle(first: float, middle: float) -> Schedule:
-        if shape == "exp_range":
+        if kind is ExpRange:
             return ExpRange(first, middle, half_cycle, gamma=left**0.001)
-        return CYCLES[shape](first, middle, half_cycle)
+        return kind(first, middle, half_cycle)
 
     rate = cycle(base * peak, peak)
     return Policy(lr=rate) if momentum is None else Policy(lr=rate, momentum=cycle(momentum[1], momentum[0]))

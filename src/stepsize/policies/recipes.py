@@ -74,29 +74,11 @@ Recipe = Callable[..., Policy]
 RECIPES: dict[str, Recipe] = {
     recipe.__name__: recipe
     for recipe in (
-        constant,
-        step_decay,
-        exponential_decay,
-        polynomial_decay,
-        linear_to_zero,
-        cosine,
-        warmup_cosine,
-        triangular,
-        triangular2,
-        exp_range,
-        exp_range_paper,
-        welch,
-        hann,
-        restarts,
-        one_cycle,
-        smith_one_cycle,
-        wsd,
-        inverse_sqrt,
-        inverse_time,
-        noam,
-        power,
+        constant, step_decay, exponential_decay, polynomial_decay, linear_to_zero, cosine, warmup_cosine, triangular,
+        triangular2, exp_range, exp_range_paper, welch, hann, restarts, one_cycle, smith_one_cycle, wsd, inverse_sqrt,
+        inverse_time, noam, power,
     )
-}
+}  # fmt: skip
 """The policies by name, each a function of its peak rate alone."""
 
 

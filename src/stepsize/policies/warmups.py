@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.errors import one_of
 from stepsize.kernel.length import REST
 from stepsize.policies.base import Policy
 from stepsize.schedules import (
@@ -60,8 +60,7 @@ def warm(peak: float, steps: int | str, *, start: float | None = None, shape: st
 
     Raises ParameterError for a shape that is none of these.
     """
-    if shape not in WARMUPS:
-        raise ParameterError(f"a warmup's shape cannot be {shape!r}. {suggestion(shape, WARMUPS)}")
+    one_of(shape, "a warmup's shape", WARMUPS)
     if start is None and isinstance(steps, int) and shape == "linear":
         return Linear(peak / steps, peak, steps - 1) if steps > 1 else Constant(peak, 1)
     low = (0.01 if start is None else start) * peak
@@ -89,9 +88,7 @@ def wsd(
 
     Watch out: its best peak is about half of the cosine's; a cooldown under a tenth of the run falls short.
     """
-    if shape not in COOLDOWNS:
-        raise ParameterError(f"wsd's cooldown cannot be {shape!r}. {suggestion(shape, COOLDOWNS)}")
-    down = COOLDOWNS[shape](peak, end * peak, cooldown)
+    down = COOLDOWNS[one_of(shape, "wsd's cooldown", COOLDOWNS)](peak, end * peak, cooldown)
     return Policy(lr=warm(peak, warmup, start=0.01) >> Constant(peak, REST) >> down)
 
 
@@ -104,10 +101,9 @@ def cooldown(schedule: Schedule, at: int, steps: int, *, shape: str = "sqrt", en
     >>> cooldown(PowerLaw(1.0, timescale=100.0), at=300, steps=100, shape="linear")(350)
     0.25
     """
-    if shape not in COOLDOWNS:
-        raise ParameterError(f"a cooldown's shape cannot be {shape!r}. {suggestion(shape, COOLDOWNS)}")
+    down = COOLDOWNS[one_of(shape, "a cooldown's shape", COOLDOWNS)]
     top = schedule(at)
-    return Until(schedule, at) >> COOLDOWNS[shape](top, end * top, steps)
+    return Until(schedule, at) >> down(top, end * top, steps)
 
 
 def inverse_sqrt(peak: float, *, warmup: int | str = "5%") -> Policy:

@@ -17,16 +17,22 @@ BETAS = ("momentum", "beta2", "epsilon")
 
 
 @dataclass(frozen=True)
-class Moments(Rule):
-    """What the family shares: two running means, of the gradient and of its square, and their corrections."""
-
-    slots: ClassVar[tuple[str, ...]] = ("m", "v")
+class Betas(Rule):
+    """The hyperparameters that all of the family have."""
 
     lr: NonNegative = 1e-3
     weight_decay: NonNegative = 0.0
     momentum: MomentumRange = 0.9
     beta2: MomentumRange = 0.999
     epsilon: NonNegative = 1e-8
+
+
+@dataclass(frozen=True)
+class Moments(Betas):
+    """What most of it share: two running means, of the gradient and of its square, and their corrections."""
+
+    slots: ClassVar[tuple[str, ...]] = ("m", "v")
+
     epsilon_hat: bool = False
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
@@ -115,7 +121,7 @@ class AMSGrad(Moments):
 
 
 @dataclass(frozen=True)
-class AdaMax(Rule):
+class AdaMax(Betas):
     """AdaMax: the first moment over a decaying maximum [kingma2015adam, alg. 2].
 
     `u = max(b2*u, |g| + epsilon); p -= lr / (1 - b1**k) * m / u`.
@@ -129,10 +135,6 @@ class AdaMax(Rule):
     slots: ClassVar[tuple[str, ...]] = ("m", "u")
 
     lr: NonNegative = 2e-3
-    weight_decay: NonNegative = 0.0
-    momentum: MomentumRange = 0.9
-    beta2: MomentumRange = 0.999
-    epsilon: NonNegative = 1e-8
     epsilon_in_max: bool = True
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:

@@ -71,9 +71,9 @@ class Adadelta(Rule):
     rho: MomentumRange = 0.9
     epsilon: NonNegative = 1e-6
 
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (no step is special)
-        """Return the rate, the two weights of the means, epsilon and weight decay."""
-        return {name: h[name] for name in ("lr", "rho", "epsilon", "weight_decay")} | {"fresh": 1 - h["rho"]}
+    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
+        """Return the hyperparameters, and the weight of what is new in the means."""
+        return {**super().coefficients(h, k), "fresh": 1 - h["rho"]}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
         """Return the step in units of the mean square of the steps before."""

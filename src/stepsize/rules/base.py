@@ -106,8 +106,7 @@ class Rule(Spec, ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a rule that does not say what is known of it."""
         super().__init_subclass__(**options)
-        formulas = (cls.coefficients, cls.step)
-        unfinished = any(getattr(formula, "__isabstractmethod__", False) for formula in formulas)
+        unfinished = getattr(cls.step, "__isabstractmethod__", False)
         wraps = cls.core is not Rule.core  # and has the facts of what is in it
         if not (unfinished or wraps or isinstance(cls.__dict__.get("facts"), Facts)):
             raise ParameterError(
@@ -184,9 +183,9 @@ class Rule(Spec, ABC):
         """Return the slots before the first step, from the initial parameters, (replicas, parameters)."""
         return tuple(xp.zeros_like(p) for _ in self.slots)
 
-    @abstractmethod
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
-        """Return the numbers that update number `k` (counted from 1) needs, from the hyperparameters `h`."""
+    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (no step is special by default)
+        """Return the numbers that update number `k` (counted from 1) needs, from the hyperparameters `h`: its own."""
+        return {name: h[name] for name in self.hyperparameters}
 
     @abstractmethod
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:

@@ -31,10 +31,6 @@ class SGD(Rule):
     lr: NonNegative = 0.1
     weight_decay: NonNegative = 0.0
 
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (no step of SGD is special)
-        """Return lr and weight decay."""
-        return {"lr": h["lr"], "weight_decay": h["weight_decay"]}
-
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002  (the signature is every rule's)
         """Return `p - lr * g`."""
         return p - c["lr"] * (g + c["weight_decay"] * p), ()
@@ -103,17 +99,13 @@ class Nesterov(Rule):
     momentum: MomentumRange = 0.9
     rate_inside: bool = False
 
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (the signature is every rule's)
-        """Return lr, mu and weight decay."""
-        return {"lr": h["lr"], "mu": h["momentum"], "weight_decay": h["weight_decay"]}
-
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002  (the signature is every rule's)
         """Return the step along the velocity, looked ahead by one."""
         (v,) = slots
         g = g + c["weight_decay"] * p
         if self.rate_inside:
             g = c["lr"] * g
-            v = c["mu"] * v + g
-            return p - (g + c["mu"] * v), (v,)
-        v = c["mu"] * v + g
-        return p - c["lr"] * (g + c["mu"] * v), (v,)
+            v = c["momentum"] * v + g
+            return p - (g + c["momentum"] * v), (v,)
+        v = c["momentum"] * v + g
+        return p - c["lr"] * (g + c["momentum"] * v), (v,)

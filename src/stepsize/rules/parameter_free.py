@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Bound, NonNegative
 from stepsize.kernel.spec import Momentum as MomentumRange
+from stepsize.rules.adam import Betas
 from stepsize.rules.base import FIXED, Facts, Rule, Scalars, Slots, column, dot, norm, quotient
 
 Start = Annotated[float, Bound("a number above 0", low=0, open_low=True), FIXED]
@@ -59,7 +60,7 @@ class DAdaptSGD(Rule):
 
 
 @dataclass(frozen=True)
-class DAdaptAdam(Rule):
+class DAdaptAdam(Betas):
     """Adam with D-Adaptation [defazio2023learning].
 
     `a = d*lr; n = r*n + (1-r)*a*<g, s/(sqrt(v)+epsilon)>` with `r = sqrt(b2)`; `m = b1*m + (1-b1)*a*g`; v as in Adam;
@@ -76,10 +77,6 @@ class DAdaptAdam(Rule):
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "s")
 
     lr: NonNegative = 1.0
-    weight_decay: NonNegative = 0.0
-    momentum: MomentumRange = 0.9
-    beta2: MomentumRange = 0.999
-    epsilon: NonNegative = 1e-8
     corrected: bool = False
     decoupled: bool = False
     d0: Start = 1e-6
@@ -108,7 +105,7 @@ class DAdaptAdam(Rule):
 
 
 @dataclass(frozen=True)
-class Prodigy(Rule):
+class Prodigy(Betas):
     """Prodigy: Adam with an estimate of the distance that grows faster than D-Adaptation's [mishchenko2024prodigy].
 
     `a = d*lr; n = b3*n + (d/d0)*a*<g, x_0 - p>; s = b3*s + (d/d0)*a*g; d' = max(d, d_coef * n/|s|_1)`;
@@ -126,10 +123,6 @@ class Prodigy(Rule):
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "s")
 
     lr: NonNegative = 1.0
-    weight_decay: NonNegative = 0.0
-    momentum: MomentumRange = 0.9
-    beta2: MomentumRange = 0.999
-    epsilon: NonNegative = 1e-8
     d_coef: NonNegative = 1.0
     beta3: Annotated[MomentumRange, FIXED] | None = None
     corrected: bool = False
@@ -190,10 +183,6 @@ class DoG(Rule):
         """Return the start, r and G."""
         return 1.0 * p, self.reps_rel * (1 + norm(p, xp)), column(p, self.epsilon, xp)
 
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (no step is special)
-        """Return lr and weight decay."""
-        return {"lr": h["lr"], "weight_decay": h["weight_decay"]}
-
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
         """Return the step as long as the way so far, over the gradients so far."""
         start, r, total = slots
@@ -222,10 +211,6 @@ class DoWG(Rule):
     def init(self, p: Array, xp: Any) -> Slots:
         """Return the start, r and G."""
         return 1.0 * p, column(p, self.initial, xp), column(p, 0.0, xp)
-
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (no step is special)
-        """Return lr, epsilon and weight decay."""
-        return {name: h[name] for name in ("lr", "epsilon", "weight_decay")}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
         """Return the step as long as the way so far, over the weighted gradients so far."""

@@ -33,10 +33,6 @@ class Polyak(Rule):
     epsilon: NonNegative = 0.0
     clipped: bool = True
 
-    def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:  # noqa: ARG002  (no step is special)
-        """Return the hyperparameters; the loss comes with the step."""
-        return {name: h[name] for name in self.hyperparameters}
-
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
         """Return the step that would reach f_min if the loss were linear."""
         g, rate = self.rate(p, g, c, xp)

@@ -102,7 +102,18 @@ class Stepped(Wrap):
 
 
 @dataclass(frozen=True)
-class Until(Schedule):
+class Retimed(Schedule):
+    """A schedule made out of one other, `schedule`, which keeps a length of its own."""
+
+    schedule: Schedule
+
+    def _bind(self, steps: int, run: int) -> Self:
+        inner = self.schedule
+        return replace(super()._bind(steps, run), schedule=inner._bind(length.share(inner.steps, run), run))
+
+
+@dataclass(frozen=True)
+class Until(Retimed):
     """The first `steps` steps of a schedule, then its value at that step.
 
     With `>>` this lets a run leave its schedule at any step, as a cooldown does.
@@ -115,12 +126,7 @@ class Until(Schedule):
     [1.0, 0.7071, 0.5774, 0.5, 0.25, 0.0]
     """
 
-    schedule: Schedule
     steps: Steps
-
-    def _bind(self, steps: int, run: int) -> Self:
-        inner = self.schedule
-        return replace(self, schedule=inner._bind(length.share(inner.steps, run), run), steps=steps)
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the schedule's value, held after `steps`."""
@@ -128,7 +134,7 @@ class Until(Schedule):
 
 
 @dataclass(frozen=True)
-class Stretched(Schedule):
+class Stretched(Retimed):
     """A schedule played slower or faster: `f(t * n / steps)` for a schedule of n steps.
 
     steps: how long it takes now. Shares inside are of the whole run, as everywhere, so "rest" inside is a run played in
@@ -137,12 +143,7 @@ class Stretched(Schedule):
     Watch out: its values are those of the schedule between its own steps, so a staircase stays one.
     """
 
-    schedule: Schedule
     steps: Steps
-
-    def _bind(self, steps: int, run: int) -> Self:
-        inner = self.schedule
-        return replace(self, schedule=inner._bind(length.share(inner.steps, run), run), steps=steps)
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the value at the same share of the schedule inside, held after `steps`."""
@@ -151,7 +152,7 @@ class Stretched(Schedule):
 
 
 @dataclass(frozen=True)
-class Repeat(Schedule):
+class Repeat(Retimed):
     """A schedule again and again, each time longer and lower if asked.
 
     schedule: one cycle; its length is the length of the first. stretch: each cycle takes so many times as long as the
@@ -167,14 +168,9 @@ class Repeat(Schedule):
     [1.0, 0.75, 0.25, 1.0, 0.933013, 0.75, 0.5, 0.25, 0.066987]
     """
 
-    schedule: Schedule
     stretch: Times = 1
     scale: Ratio = 1.0
     steps: Steps = REST
-
-    def _bind(self, steps: int, run: int) -> Self:
-        inner = self.schedule
-        return replace(self, schedule=inner._bind(length.share(inner.steps, run), run), steps=steps)
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the value of the cycle that each step is in."""

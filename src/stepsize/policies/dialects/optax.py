@@ -19,14 +19,13 @@ from itertools import accumulate
 from operator import mul
 from typing import Any, Literal
 
-from stepsize.kernel.errors import ParameterError, brief
+from stepsize.kernel.errors import ParameterError, brief, one_of
 from stepsize.policies.base import LR, Policy
 from stepsize.policies.dialects.shared import (
     between,
     chained,
     held,
     level,
-    one_of,
     ramp,
     rate,
     sequence,

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from stepsize.kernel.errors import LengthError, ParameterError
+from stepsize.kernel.errors import LengthError, ParameterError, one_of
 from stepsize.policies.base import Policy
-from stepsize.policies.dialects.shared import between, held, one_of, rate, sequence, whole
+from stepsize.policies.dialects.shared import between, held, rate, sequence, whole
 from stepsize.schedules import (
     Constant,
     Cosine,

@@ -9,7 +9,7 @@ from functools import reduce
 from itertools import accumulate, pairwise
 from typing import Literal
 
-from stepsize.kernel.errors import LengthError, ParameterError, brief, suggestion
+from stepsize.kernel.errors import LengthError, ParameterError, brief
 from stepsize.policies.base import Policy
 from stepsize.schedules import Chain, Clipped, Constant, Interpolated, Linear, Pair, Schedule, Segment, Table, Until
 
@@ -30,14 +30,6 @@ def whole(given: object, name: str, least: int = 1) -> int:
         advice = "leave this part out instead" if least == 1 else "train longer"
         raise LengthError(f"{name} is {steps}, and must be at least {least}: {advice}.")
     return steps
-
-
-def one_of(given: str, name: str, allowed: Iterable[str]) -> str:
-    """Return `given` when it is allowed, or raise ParameterError with the near miss."""
-    names = list(allowed)
-    if given not in names:
-        raise ParameterError(f"{name} cannot be {brief(given)}. {suggestion(str(given), names)}")
-    return given
 
 
 def between(given: float, name: str, low: float, high: float) -> float:

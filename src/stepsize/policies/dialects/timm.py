@@ -150,14 +150,12 @@ class _Cycles:
         tops = [self.top * self.scale**cycle for cycle in range(whole(self.limit, "cycle_limit"))]
         if self.stretch != int(self.stretch) or self.stretch < 1:
             return self._jagged(tops, between_steps)
+        rest = Constant(self.low)
         if self.stretch == self.scale == 1 and self.limit > 1:
-            return chained(Repeat(shape(self.top, self.low, self.steps), steps=self.steps * self.limit), self._rest())
+            return chained(Repeat(shape(self.top, self.low, self.steps), steps=self.steps * self.limit), rest)
         sizes = [self.steps * int(self.stretch) ** cycle for cycle in range(self.limit)]
         parts = [shape(top, self.low, size) for top, size in zip(tops, sizes, strict=True)]
-        return chained(*parts, self._rest())
-
-    def _rest(self) -> Constant:
-        return Constant(self.low)
+        return chained(*parts, rest)
 
     def _jagged(self, tops: list[float], curve: Literal["cosine", "linear"] | None) -> Schedule:
         if curve is None or self.stretch < 1:

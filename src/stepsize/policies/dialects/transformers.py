@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
-from stepsize.kernel.errors import LengthError, ParameterError
+from stepsize.kernel.errors import LengthError, ParameterError, one_of
 from stepsize.policies.base import Policy
-from stepsize.policies.dialects.shared import between, chained, jagged, level, one_of, ramp, rate, whole
+from stepsize.policies.dialects.shared import between, chained, jagged, level, ramp, rate, whole
 from stepsize.schedules import (
     Constant,
     Cosine,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Self
 
@@ -28,7 +29,7 @@ from stepsize.kernel.arrays import Array, Floats
 from stepsize.kernel.errors import ParameterError, UnboundError
 from stepsize.kernel.length import REST
 from stepsize.kernel.optional import picture
-from stepsize.kernel.spec import Bound, NonNegative, Spec, Steps
+from stepsize.kernel.spec import Bound, NonNegative, Spec, Steps, hints
 
 BLOCK = 1 << 14
 """Steps per block of a table: small enough to stay in the cache, bit-equal for every size."""
@@ -67,9 +68,21 @@ class Schedule(Spec, ABC):
         """Return this schedule bound to a run of `total` steps; to its own length where it knows that already."""
         return self.over(self.steps if isinstance(self.steps, int) else total)
 
-    def _bind(self, steps: int, run: int) -> Self:  # noqa: ARG002  (lengths inside a part are shares of the run)
-        """Return this schedule as a part of `steps` steps inside a run of `run` steps."""
-        return replace(self, steps=steps)  # type: ignore[type-var]  # every concrete schedule is a dataclass
+    def _bind(self, steps: int, run: int) -> Self:
+        """Return this schedule as a part of `steps` steps inside a run of `run` steps, which its shares are of."""
+        lengths = self._lengths(lambda given: length.share(given, run))
+        return replace(self, **lengths, steps=steps)  # type: ignore[type-var]  # every concrete schedule is a dataclass
+
+    def _lengths(self, turned: Callable[[Any], int]) -> dict[str, Any]:
+        """Return the lengths in its fields, but `steps`, as `turned` makes them, by name."""
+        given = {name: (hint, getattr(self, name)) for name, hint in hints(type(self)).items() if name != "steps"}
+        one = {n: turned(v) for n, (hint, v) in given.items() if hint in (Steps, Steps | None) and v is not None}
+        several = {n: tuple(map(turned, v)) for n, (hint, v) in given.items() if hint == tuple[Steps, ...]}
+        return one | several
+
+    def _held(self, t: Array, xp: Any) -> Array:
+        """Return the steps `t`, held after the schedule's own, where those are known."""
+        return t if isinstance(self.steps, str) else xp.minimum(t, float(self.steps))
 
     def __call__(self, step: Array) -> Any:
         """Return the value that update number `step` uses: a float for an int, an array for an array."""

@@ -8,10 +8,9 @@ base.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
-from stepsize.kernel import length
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.length import REST
 from stepsize.kernel.spec import NonNegative, Ratio, Steps
@@ -37,10 +36,6 @@ class Cycle(Schedule):
     @abstractmethod
     def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:
         """Return the height of the triangle in cycle number `cycle`, counted from 0, at step `t`."""
-
-    def _bind(self, steps: int, run: int) -> Self:
-        fall = None if self.fall is None else length.share(self.fall, run)
-        return replace(self, half_cycle=length.share(self.half_cycle, run), fall=fall, steps=steps)
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the triangle between base and peak."""

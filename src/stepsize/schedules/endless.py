@@ -31,9 +31,7 @@ class Endless(Schedule):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the decay, held after `steps` where those are known."""
-        if not isinstance(self.steps, str):
-            t = xp.minimum(t, float(self.steps))
-        return self.start * self.decay(t, xp)
+        return self.start * self.decay(self._held(t, xp), xp)
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,6 @@ class Geometric(Endless):
     factor: Positive
     every: Steps = 1
     steps: Steps = REST
-
-    def _bind(self, steps: int, run: int) -> Self:
-        return replace(self, every=length.share(self.every, run), steps=steps)
 
     def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002
         """Return `factor ** (t / every)`."""

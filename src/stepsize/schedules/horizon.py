@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate
-from typing import Any
 
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.spec import Steps, hints
+from stepsize.kernel.spec import hints
 from stepsize.schedules.base import Chain, Schedule, whole_step, whole_steps
 from stepsize.schedules.cycles import ExpRange
 from stepsize.schedules.endless import Endless
@@ -49,17 +48,13 @@ def _grown(schedule: Schedule, old: int, new: int, begin: int) -> Schedule:
         return Stretched(schedule.schedule, span)
     fields = hints(type(schedule))
     inside = 0 if "steps" in fields else begin
-    changed: dict[str, Any] = {}
-    for name, hint in fields.items():
+    changed = schedule._lengths(lambda given: max(1, _rounded(given, old, new)))
+    for name in fields:
         value = getattr(schedule, name)
         if isinstance(value, Schedule):
             changed[name] = _grown(value, old, new, inside)
         elif name == "steps":
             changed[name] = span
-        elif hint in (Steps, Steps | None) and isinstance(value, int):
-            changed[name] = max(1, _rounded(value, old, new))
-        elif hint == tuple[Steps, ...]:
-            changed[name] = tuple(max(1, _rounded(each, old, new)) for each in value)
     return replace(schedule, **changed)  # type: ignore[type-var]  # every concrete schedule is a dataclass
 
 

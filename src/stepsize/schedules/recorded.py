@@ -50,8 +50,7 @@ class Interpolated(Schedule):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the value between the two moments around each step."""
-        if not isinstance(self.steps, str):
-            t = xp.minimum(t, float(self.steps))
+        t = self._held(t, xp)
         result = self.values[0] + 0.0 * t
         for (begin, first), (end, last) in pairwise(zip(self.at, self.values, strict=True)):
             u = (xp.clip(t, begin, end) - begin) / (end - begin) if end > begin else 1.0 + 0.0 * t
@@ -82,9 +81,7 @@ class Table(Schedule):
 
     def value(self, t: Array, xp: Any) -> Array:
         """Return the recorded values."""
-        if not isinstance(self.steps, str):
-            t = xp.minimum(t, float(self.steps))
-        return arrays.values_at(self.values, t, xp)
+        return arrays.values_at(self.values, self._held(t, xp), xp)
 
 
 @dataclass(frozen=True)

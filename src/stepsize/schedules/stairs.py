@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
-from stepsize.kernel import length
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import UnboundError
 from stepsize.kernel.length import REST
@@ -32,13 +31,9 @@ class MultiStep(Schedule):
     at: tuple[Steps, ...]
     steps: Steps = REST
 
-    def _bind(self, steps: int, run: int) -> Self:
-        return replace(self, at=tuple(length.share(moment, run) for moment in self.at), steps=steps)
-
     def value(self, t: Array, xp: Any) -> Array:
         """Return the stair that each step stands on."""
-        if not isinstance(self.steps, str):
-            t = xp.minimum(t, float(self.steps))
+        t = self._held(t, xp)
         result = self.start + 0.0 * t
         for moment in self.at:
             if isinstance(moment, str):
@@ -68,11 +63,6 @@ class Staircase(Schedule):
     every: Steps
     steps: Steps = REST
 
-    def _bind(self, steps: int, run: int) -> Self:
-        return replace(self, every=length.share(self.every, run), steps=steps)
-
     def value(self, t: Array, xp: Any) -> Array:
         """Return the stair that each step stands on."""
-        if not isinstance(self.steps, str):
-            t = xp.minimum(t, float(self.steps))
-        return self.start * self.factor ** laps(t, self._bound("every"), xp)
+        return self.start * self.factor ** laps(self._held(t, xp), self._bound("every"), xp)

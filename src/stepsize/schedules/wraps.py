@@ -40,7 +40,8 @@ class Wrap(Schedule):
         return self.schedule.steps
 
     def _bind(self, steps: int, run: int) -> Self:
-        return replace(self, schedule=self.schedule._bind(steps, run))
+        lengths = self._lengths(lambda given: length.share(given, run))
+        return replace(self, **lengths, schedule=self.schedule._bind(steps, run))
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,9 @@ class Stepped(Wrap):
 
     every: Steps
 
-    def _bind(self, steps: int, run: int) -> Self:
-        return replace(self, schedule=self.schedule._bind(steps, run), every=length.share(self.every, run))
-
     def value(self, t: Array, xp: Any) -> Array:
         """Return the value of the last stair."""
-        if not isinstance(self.steps, str):
-            t = xp.minimum(t, float(self.steps))
+        t = self._held(t, xp)
         every = float(self._bound("every"))
         return self.schedule.value(laps(t, every, xp) * every, xp)
 

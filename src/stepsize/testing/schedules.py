@@ -37,8 +37,8 @@ def check_schedule(schedule: Schedule, *, steps: int = 120, libraries: Sequence[
     >>> check_schedule(Linear(0.0, 0.1, "10%") >> Cosine(0.1, 0.0))
     """
     check_value(schedule)
-    bound = schedule.bound_to(steps)
-    run = int(bound.steps)
+    run = schedule.steps if isinstance(schedule.steps, int) else steps
+    bound = schedule.over(run)
     check_value(bound)
     _check_lengths(bound, run)
     _check_table(bound, run)

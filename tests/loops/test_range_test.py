@@ -411,9 +411,9 @@ def test_two_processes_stop_at_the_same_rate_and_leave_no_trace(tmp_path):
     assert same(first["tested"], second["tested"])
     for found in (first, second):
         assert same(found["tested"], found["untested"])
-    for mine, others in zip(first["sweeps"], second["sweeps"], strict=True):
+    for mine, others in zip(first["records"], second["records"], strict=True):
         assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(mine, others, strict=True))
-    rates, losses, held_out = first["sweeps"][0]
+    rates, losses, held_out = first["records"][0]
     assert rates[-2] <= 0.1 < rates[-1]
     assert losses[-1].isnan()
     assert held_out[0].item() == 0.5

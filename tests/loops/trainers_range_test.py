@@ -31,16 +31,16 @@ def update(net, optimizer, step, rank):
 def by_hand(rank, tested):
     """DistributedDataParallel in a loop of torch; only one of the processes sees NaN."""
     net = DistributedDataParallel(tiny.model())
-    optimizer, sweep = tiny.two_groups(net.module), None
+    optimizer, record = tiny.two_groups(net.module), None
     if tested:
         with RangeTest(net, optimizer, low=1e-4, high=1.0, points=40, validate=lambda: rank, every=10) as test:
             for step, rate in enumerate(test):
                 loss = update(net, optimizer, step, rank)
                 test.tell(float("nan") if rank and rate > 0.1 else loss)
-        sweep = test.record
+        record = test.record
     for step in range(tiny.STEPS):
         update(net, optimizer, step, rank)
-    return tiny.weights(net.module), sweep
+    return tiny.weights(net.module), record
 
 
 def by_lightning(tested):
@@ -72,10 +72,11 @@ def work(folder):
         by_lightning,
         lambda tested: by_transformers(tested, folder),
     ]
-    tested, untested = ([way(each) for way in ways] for each in (True, False))
-    sweeps = [[torch.from_numpy(each.copy()) for each in (s.rates, s.losses, s.held_out)] for _, s in tested]
-    weights = [[each for each, _ in found] for found in (tested, untested)]
-    torch.save({"tested": weights[0], "untested": weights[1], "sweeps": sweeps}, folder / f"{rank}.pt")
+    tested, untested = ([way(with_test) for way in ways] for with_test in (True, False))
+    arrays = [(record.rates, record.losses, record.held_out) for _, record in tested]
+    records = [[torch.from_numpy(array.copy()) for array in three if array is not None] for three in arrays]
+    weights = [[net for net, _ in runs] for runs in (tested, untested)]
+    torch.save({"tested": weights[0], "untested": weights[1], "records": records}, folder / f"{rank}.pt")
 
 
 if __name__ == "__main__":

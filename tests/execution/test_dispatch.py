@@ -8,8 +8,8 @@ import pytest
 from stepsize import load_task
 from stepsize.engines import Ensemble
 from stepsize.execution import dispatch, workers
+from stepsize.execution.dispatch import Deadline
 from stepsize.execution.executor import ThisProcess
-from stepsize.execution.trial_queue import Deadline
 from stepsize.execution.workers import worth
 from stepsize.jobs import Journal, Runner
 from stepsize.kernel.errors import ParameterError, SpecError, TaskError

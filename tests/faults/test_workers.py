@@ -13,7 +13,7 @@ import pytest
 
 from stepsize import Task, load_task
 from stepsize.engines import Loop
-from stepsize.execution import trial_queue
+from stepsize.execution import dispatch
 from stepsize.execution.process_pool import Processes
 from stepsize.jobs import Journal, Runner, race
 from stepsize.kernel.errors import JournalError, PoolError, TaskError
@@ -100,22 +100,22 @@ def test_a_trial_that_raises_is_left_out(pool):
 
 
 def test_a_trial_that_kills_its_process_is_left_out(pool, monkeypatch):
-    monkeypatch.setattr(trial_queue, "RETRIES", 0)
+    monkeypatch.setattr(dispatch, "RETRIES", 0)
     assert failing(pool, "dies", threes()) == "its worker was killed by SIGKILL"
 
 
 def test_a_trial_that_hangs_is_left_out(pool, monkeypatch):
     """Its time is over once all others are finished, however long that takes here."""
     finished = []
-    monkeypatch.setattr(trial_queue, "RETRIES", 0)
-    monkeypatch.setattr(trial_queue.Deadline, "learn", lambda deadline, seconds, steps: finished.append(seconds))
-    monkeypatch.setattr(trial_queue.Deadline, "limit", lambda deadline, steps: 0.0 if len(finished) == 5 else math.inf)
+    monkeypatch.setattr(dispatch, "RETRIES", 0)
+    monkeypatch.setattr(dispatch.Deadline, "learn", lambda deadline, seconds, steps: finished.append(seconds))
+    monkeypatch.setattr(dispatch.Deadline, "limit", lambda deadline, steps: 0.0 if len(finished) == 5 else math.inf)
     assert failing(pool, "hangs", Loop()) == "it ran for longer than its 0 seconds"
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is watched on Linux alone")
 def test_a_trial_that_eats_memory_is_left_out(pool, monkeypatch):
-    monkeypatch.setattr(trial_queue, "RETRIES", 0)
+    monkeypatch.setattr(dispatch, "RETRIES", 0)
     assert "GB of memory, above its 1.20 GB" in failing(pool, "eats", Loop())
 
 

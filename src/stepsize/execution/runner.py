@@ -6,12 +6,11 @@ import copy
 from collections.abc import Sequence
 
 from stepsize.engines import Engine, EngineChoice, choose
-from stepsize.execution.dispatch import Dispatch
+from stepsize.execution.dispatch import Deadline, Dispatch
 from stepsize.execution.executor import BatchRun, Executor
 from stepsize.execution.journal import Journal
 from stepsize.execution.run_record import Progress as Progress
 from stepsize.execution.run_record import RunRecord
-from stepsize.execution.trial_queue import Deadline
 from stepsize.execution.workers import SharedExecutor, Workers
 from stepsize.problems import Trainable
 from stepsize.results import Curves

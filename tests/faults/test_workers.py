@@ -124,7 +124,7 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(pool):
 
     def kill(stage, done):
         if not killed:
-            killed.append(next(worker.pid for worker in pool._workers if worker.busy))
+            killed.append(next(worker.pid for worker in pool._workers if worker.key is not None))
             os.kill(killed[0], signal.SIGKILL)
 
     given = trials([0.01, 0.02, 0.03], seeds=(0, 1))

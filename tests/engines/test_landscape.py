@@ -68,7 +68,7 @@ def test_every_trajectory_is_that_of_a_loop_of_torch_optim(name, policy):
             optimizer.zero_grad()
             Himmelblau().value(p, torch).backward()
             optimizer.step()
-        np.testing.assert_allclose(found.ends[0, row], p.detach().numpy(), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found.last[0, row], p.detach().numpy(), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("surface", [Rastrigin(), Rosenbrock(3), MatrixFactorisation(), Reddi()], ids=repr)
@@ -78,7 +78,7 @@ def test_the_outcome_does_not_depend_on_the_block(surface, noise):
     whole, pieces = (
         descend(surface, chosen, starts=101, steps=60, noise=noise, block=block, watched=13) for block in (1 << 15, 24)
     )
-    for name in ("ends", "paths"):
+    for name in ("last", "paths"):
         np.testing.assert_allclose(getattr(whole, name), getattr(pieces, name), rtol=1e-9, atol=1e-9)
     assert (whole.entered == pieces.entered).all()
 
@@ -88,13 +88,13 @@ def test_the_same_seed_is_the_same_descent_and_starts_are_shared():
         descend(Rastrigin(), [strategy(SGD(), rate=0.01)] * 2, starts=50, steps=30, seed=seed, noise=Gaussian(1.0))
         for seed in (1, 1, 2)
     )
-    assert (first.ends == again.ends).all()
-    assert (first.ends[0] == first.ends[1]).all()
+    assert (first.last == again.last).all()
+    assert (first.last[0] == first.last[1]).all()
     assert (first.starts != other.starts).all()
 
 
 def test_fewer_starts_are_the_first_of_more():
-    few, many = (descend(Booth(), [strategy(SGD())], starts=n, steps=3).ends[0] for n in (7, 70))
+    few, many = (descend(Booth(), [strategy(SGD())], starts=n, steps=3).last[0] for n in (7, 70))
     np.testing.assert_allclose(few, many[:7], rtol=1e-12)
 
 
@@ -102,14 +102,14 @@ def test_paths_begin_at_the_starts_and_end_at_the_ends():
     found = descend(Booth(), [strategy(SGD())], starts=30, steps=40, watched=5)
     assert found.path_steps[[0, -1]].tolist() == [0, 40]
     assert (found.paths[0, 0] == found.starts[:5]).all()
-    assert (found.paths[0, -1] == found.ends[0, :5]).all()
+    assert (found.paths[0, -1] == found.last[0, :5]).all()
 
 
 def test_a_path_is_where_a_shorter_run_ends():
     long = descend(Himmelblau(), [strategy(Momentum(), rate=0.001)], starts=5, steps=400)
     place = int(np.searchsorted(long.path_steps, 100))
     short = descend(Himmelblau(), [strategy(Momentum(), rate=0.001)], starts=5, steps=int(long.path_steps[place]))
-    np.testing.assert_allclose(long.paths[0, place], short.ends[0], rtol=1e-12)
+    np.testing.assert_allclose(long.paths[0, place], short.last[0], rtol=1e-12)
 
 
 def test_a_start_has_entered_when_it_first_comes_near():
@@ -125,7 +125,7 @@ def test_a_start_has_entered_when_it_first_comes_near():
 def test_where_a_trajectory_diverged_no_distance_overflows():
     """With warnings as errors: a last finite point of 1e200 has a square beyond all numbers."""
     far = descend(Himmelblau(), [strategy(SGD(), rate=0.5)], starts=np.array([[4.0, 4.0]]), steps=20)
-    assert (np.abs(far.ends) > 1e154).any()
+    assert (np.abs(far.last) > 1e154).any()
     assert far.basins.tolist() == [[UNKNOWN]]
 
 
@@ -142,11 +142,11 @@ def test_a_diverged_trajectory_is_frozen_and_spoils_no_other():
     alone = descend(MonkeySaddle(), [strategy(SGD(), rate=0.1)], starts=starts[:1], steps=40)
     assert together.died_at[0, 1] > 0
     assert (together.died_at[0, [0, 2]] == -1).all()
-    assert (together.ends[0, 0] == alone.ends[0, 0]).all()
-    assert np.isfinite(together.ends).all()
+    assert (together.last[0, 0] == alone.last[0, 0]).all()
+    assert np.isfinite(together.last).all()
     assert together.basins[0, 1] == UNKNOWN
     until = descend(MonkeySaddle(), [strategy(SGD(), rate=0.1)], starts=starts, steps=int(together.died_at[0, 1]))
-    assert (until.ends[0, 1] == together.ends[0, 1]).all()
+    assert (until.last[0, 1] == together.last[0, 1]).all()
     assert until.died_at[0, 1] == -1
 
 
@@ -160,8 +160,8 @@ def test_adam_goes_to_the_worst_point_of_reddis_example():
     adam = Strategy(Adam(momentum=0.0, beta2=0.1), Policy(lr=PowerLaw(0.1, 0.5, 1.0)))
     sgd = Strategy(SGD(), Policy(lr=PowerLaw(0.1, 0.5, 1.0)))
     found = descend(Reddi(), [adam, sgd], starts=np.array([[-0.9], [0.0], [0.9]]), steps=20_000)
-    assert (found.ends[0] > 0.99).all()
-    assert (found.ends[1] < -0.99).all()
+    assert (found.last[0] > 0.99).all()
+    assert (found.last[1] < -0.99).all()
     assert found.reached.tolist() == [[True] * 3] * 2  # the mean slope leads every place to -1
 
 
@@ -267,8 +267,8 @@ def test_every_rule_descends_row_by_row(kind):
     x = np.random.default_rng(0).uniform(-1, 1, (12, 2))
     found = descend(surface, [plan], starts=x, steps=60, watched=12)
     alone = descend(surface, [plan], starts=x[7:8], steps=60)
-    np.testing.assert_allclose(found.ends[0, 7], alone.ends[0, 0], rtol=1e-12, atol=1e-13)
-    assert (surface.value(found.ends[0], np) < surface.value(x, np)).mean() > 0.5
+    np.testing.assert_allclose(found.last[0, 7], alone.last[0, 0], rtol=1e-12, atol=1e-13)
+    assert (surface.value(found.last[0], np) < surface.value(x, np)).mean() > 0.5
 
 
 def test_amsgrad_goes_to_the_best_point_of_reddis_example():
@@ -276,7 +276,7 @@ def test_amsgrad_goes_to_the_best_point_of_reddis_example():
     policy = Policy(lr=PowerLaw(0.1, 0.5, 1.0))
     plan = Strategy(AMSGrad(momentum=0.0, beta2=0.1), policy)
     found = descend(Reddi(), [plan], starts=np.array([[0.5], [-0.5]]), steps=20_000)
-    assert (found.ends < -0.99).all()
+    assert (found.last < -0.99).all()
 
 
 def test_a_rule_that_keeps_its_points_is_refused_where_there_are_walls():
@@ -313,17 +313,17 @@ def test_one_that_dies_is_frozen_and_spoils_no_other_under_any_rule(kind):
     found = descend(Gap(), plan, starts=starts, steps=8)
     if kind is Lion:  # torch's sign of what is no number is 0, so it stands still, and is finite
         assert found.died_at[0, 1] == -1
-        assert abs(found.ends[0, 1, 0]) < 0.2
+        assert abs(found.last[0, 1, 0]) < 0.2
         return
     assert found.died_at[0, 1] > 0
     assert (found.died_at[0, [0, 2]] == -1).all()
-    assert np.isfinite(found.ends).all()
+    assert np.isfinite(found.last).all()
     sound = descend(Gap(), plan, starts=starts[[0, 2]], steps=8)
-    np.testing.assert_allclose(found.ends[0, [0, 2]], sound.ends[0], rtol=1e-13)
+    np.testing.assert_allclose(found.last[0, [0, 2]], sound.last[0], rtol=1e-13)
     until = descend(Gap(), plan, starts=starts, steps=int(found.died_at[0, 1]))
     assert until.died_at[0, 1] == -1
     if kind.readout in {Rule.readout, DecoupledDecay.readout}:  # an average ends elsewhere
-        assert (until.ends[0, 1] == found.ends[0, 1]).all()
+        assert (until.last[0, 1] == found.last[0, 1]).all()
 
 
 def test_what_it_was_given_stays_as_it_is():

@@ -70,7 +70,7 @@ def test_the_minima_are_marked_where_they_are(camel):
     np.testing.assert_array_equal(marks["global minimum"], SixHumpCamel().best)
     np.testing.assert_array_equal(marks["other known minimum"], SixHumpCamel().minima[2:])
     np.testing.assert_array_equal(marks["start"], camel.starts[:10])
-    np.testing.assert_array_equal(marks["end"], camel.ends[0, :10])
+    np.testing.assert_array_equal(marks["end"], camel.last[0, :10])
 
 
 def test_a_point_has_the_colour_of_the_basin_of_its_start(camel):

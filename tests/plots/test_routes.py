@@ -24,7 +24,7 @@ def test_a_profile_is_the_graph_with_the_trajectories_on_it():
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("x", "f(x)", "adaptive")
     marks = {line.get_label(): line.get_xydata() for line in ax.lines if not line.get_label().startswith("_")}
     np.testing.assert_array_equal(marks["start"][:, 0], found.starts[:, 0])
-    np.testing.assert_array_equal(marks["end"][:, 0], found.ends[1, :, 0])
+    np.testing.assert_array_equal(marks["end"][:, 0], found.last[1, :, 0])
     np.testing.assert_allclose(marks["global minimum"][0], [found.landscape.best[0, 0], found.landscape.lowest])
     for line in ax.lines:
         x, y = line.get_data()

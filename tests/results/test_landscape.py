@@ -25,7 +25,7 @@ def record(**changes):
     found = Descent(
         landscape=ThreeHumpCamel(), noise=Gaussian(0.1), steps=50, seed=3, strategies=TWO, starts=np.zeros((6, 2)),
         home=np.array([0, 0, 1, 2, ELSEWHERE, UNKNOWN]),
-        ends=np.zeros((2, 6, 2)), basins=np.array([[0, 0, 1, 2, -1, -2], [0, 1, 0, 0, -1, -2]]),
+        last=np.zeros((2, 6, 2)), basins=np.array([[0, 0, 1, 2, -1, -2], [0, 1, 0, 0, -1, -2]]),
         entered=np.array([[0, 4, -1, -1, -1, -1], [0, 2, 9, 30, 7, -1]]), died_at=np.array([[-1] * 6, [-1] * 5 + [4]]),
         path_steps=np.array([0, 50]), paths=np.zeros((2, 2, 3, 2)),
     )  # fmt: skip
@@ -87,7 +87,7 @@ def test_a_record_survives_its_file(tmp_path):
     again = load(save(found, tmp_path / "result.json"), Descent)
     for name in ("landscape", "noise", "strategies", "outcomes"):
         assert getattr(again, name) == getattr(found, name)
-    for name in ("starts", "home", "ends", "basins", "entered", "died_at", "path_steps", "paths"):
+    for name in ("starts", "home", "last", "basins", "entered", "died_at", "path_steps", "paths"):
         assert (getattr(again, name) == getattr(found, name)).all()
     assert loads(dumps(replace(found, noise=None))).noise is None
 

@@ -211,7 +211,7 @@ def _lowest(descent: Descent) -> Floats:
     """Return the global minimum, or where none is listed the lowest end."""
     if len(descent.landscape.best):
         return floats(descent.landscape.best[0])
-    final = descent.ends.reshape(-1, descent.landscape.dimensions)
+    final = descent.last.reshape(-1, descent.landscape.dimensions)
     with np.errstate(all="ignore"):  # an end may lie where the function is beyond all numbers
         values = np.asarray(descent.landscape.value(final, NUMPY), dtype=np.float64)
     return np.asarray(final[np.where(np.isnan(values), np.inf, values).argmin()], dtype=np.float64)
@@ -353,7 +353,7 @@ def _draw_final(ax: Axes, descent: Descent, index: int | None) -> None:
         minima = np.append(descent.landscape.minima[:, 0], [np.nan, np.nan])
         final: NDArray = minima[np.where(descent.home < 0, -1, descent.home)]
     else:
-        final = descent.ends[index, :, 0]
+        final = descent.last[index, :, 0]
     ax.plot(starts, final, ".", color=style.BLUE, markersize=2, alpha=0.5)
     mark_minima(ax, descent)
     ax.set_xlim(*descent.landscape.box[0])

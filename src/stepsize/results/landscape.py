@@ -48,7 +48,7 @@ class Descent(Spec):
 
     noise: of the gradient; None for none. steps: how long (steps, optimizer updates). seed: of starts and noise.
     starts: (starts, dimensions) float64. home: the basin that each start lies in, (starts,).
-    ends: the last point, (strategies, starts, dimensions); for a trajectory that diverged, the last finite one.
+    last: the last point, (strategies, starts, dimensions); for a trajectory that diverged, the last finite one.
     basins: the basin that each end lies in, (strategies, starts).
     entered: after how many updates a trajectory first came near a global minimum (`Landscape.arrived`), (strategies,
         starts); -1 for never.
@@ -66,7 +66,7 @@ class Descent(Spec):
     strategies: tuple[Strategy, ...]
     starts: np.ndarray = field(repr=False)  # the shapes are in the docstring
     home: np.ndarray = field(repr=False)
-    ends: np.ndarray = field(repr=False)
+    last: np.ndarray = field(repr=False)
     basins: np.ndarray = field(repr=False)
     entered: np.ndarray = field(repr=False)
     died_at: np.ndarray = field(repr=False)
@@ -79,7 +79,7 @@ class Descent(Spec):
         rows = (len(self.strategies), len(self.starts))
         shapes = {
             "starts": (rows[1], self.landscape.dimensions), "home": rows[1:],
-            "ends": (*rows, self.landscape.dimensions), "basins": rows, "entered": rows, "died_at": rows,
+            "last": (*rows, self.landscape.dimensions), "basins": rows, "entered": rows, "died_at": rows,
             "paths": (rows[0], len(self.path_steps), min(self.watched, rows[1]), self.landscape.dimensions),
         }  # fmt: skip
         for name, shape in shapes.items():

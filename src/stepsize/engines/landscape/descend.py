@@ -67,7 +67,7 @@ def descend(
     >>> from stepsize.problems.landscapes import Booth
     >>> from stepsize.rules import SGD
     >>> found = descend(Booth(), [Strategy(SGD(), constant(0.05))], starts=100, steps=200)
-    >>> found.reached.mean(), found.ends[0, 0].round(6).tolist()
+    >>> found.reached.mean(), found.last[0, 0].round(6).tolist()
     (np.float64(1.0), [1.0, 3.0])
     """
     began = time.perf_counter()
@@ -89,7 +89,7 @@ def descend(
     final_basins = np.where(died_at < 0, np.stack([basins(landscape, points) for points in last]), UNKNOWN)
     return Descent(
         landscape=landscape, noise=noise, steps=steps, seed=seed, strategies=tuple(run.strategy for run in runs),
-        starts=x, home=basins(landscape, x), ends=last, basins=final_basins, entered=entered, died_at=died_at,
+        starts=x, home=basins(landscape, x), last=last, basins=final_basins, entered=entered, died_at=died_at,
         path_steps=runs[0].due, paths=np.stack([run.paths for run in runs]), seconds=time.perf_counter() - began,
     )  # fmt: skip
 

@@ -121,11 +121,11 @@ def landscape_of(name: str, fields: tuple[str, ...], dimensions: int | None) -> 
 
 def noise_of(text: str) -> Noise:
     """Return the noise that `text` describes: a kind, a scale, and fields."""
-    words = text.split()
-    plain = [word for word in words if "=" not in word]
+    tokens = text.split()
+    plain = [token for token in tokens if "=" not in token]
     if len(plain) != 2:
         raise SpecError(MSG_NOISE.format(text))
-    given = {"scale": _value(plain[1]), **_fields(tuple(word for word in words if "=" in word))}
+    given = {"scale": _value(plain[1]), **_fields(tuple(token for token in tokens if "=" in token))}
     return _made(_kind(plain[0], Noise), given, Noise)
 
 
@@ -137,11 +137,11 @@ def strategy_of(text: str) -> Strategy:
         if not isinstance(strategy, Strategy):
             raise SpecError(f"{text} holds a {found.noun}, and no strategy.")
         return strategy
-    words = text.split()
-    if len(words) != 3:
+    tokens = text.split()
+    if len(tokens) != 3:
         raise SpecError(MSG_STRATEGY.format(text))
-    (rate,) = arguments.parse_rates(words[2:])
-    return Strategy.of(words[0], words[1], rate)
+    (rate,) = arguments.parse_rates(tokens[2:])
+    return Strategy.of(tokens[0], tokens[1], rate)
 
 
 def _kind(name: str, family: type[S]) -> type[S]:
@@ -157,13 +157,13 @@ def _made(kind: type[S], given: dict[str, Any], family: type[S]) -> S:
         raise SpecError(str(error).removeprefix("at $: ")) from None
 
 
-def _fields(words: tuple[str, ...]) -> dict[str, Any]:
+def _fields(tokens: tuple[str, ...]) -> dict[str, Any]:
     """Return fields written as name=value."""
     found: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
+    for token in tokens:
+        name, equals, value = token.partition("=")
         if not equals:
-            raise SpecError(f"{word!r} is no field; a field is written name=value, such as dimensions=5.")
+            raise SpecError(f"{token!r} is no field; a field is written name=value, such as dimensions=5.")
         found[name] = _value(value)
     return found
 

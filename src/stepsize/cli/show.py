@@ -43,7 +43,7 @@ RUN = 1000
 """The horizon where neither the command line nor a schedule says one."""
 
 MSG_AFTER = (
-    "{word!r} stands after a field and has no equals sign. Write the names first and then name=value for each "
+    "{token!r} stands after a field and has no equals sign. Write the names first and then name=value for each "
     "field, such as: stepsize show one_cycle cosine peak=0.1."
 )
 
@@ -51,7 +51,7 @@ Tables = dict[str, dict[str, Floats]]
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="NAME... [FIELD=VALUE]...")
+@click.argument("tokens", nargs=-1, required=True, metavar="NAME... [FIELD=VALUE]...")
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
@@ -66,7 +66,7 @@ Tables = dict[str, dict[str, Floats]]
     "--json", "as_json", is_flag=True, help="Print as JSON, a line for each name; with --steps, bound to them."
 )
 def show(
-    words: tuple[str, ...], *, steps: int | None, plot: Path | None, table: bool, code: bool, as_json: bool
+    tokens: tuple[str, ...], *, steps: int | None, plot: Path | None, table: bool, code: bool, as_json: bool
 ) -> None:
     """Show the curve of a schedule, or of several.
 
@@ -74,7 +74,7 @@ def show(
     has it: stepsize show one_cycle cosine wsd peak=0.1
     """
     output.check_writable(plot)
-    given = named(*split(words))
+    given = named(*split(tokens))
     policies, run = bound(given, steps)
     if plot is not None:
         output.write_picture(_drawn(policies, run), plot)
@@ -88,16 +88,16 @@ def show(
         _print_curves(policies, run)
 
 
-def split(words: tuple[str, ...]) -> tuple[list[str], dict[str, Any]]:
+def split(tokens: tuple[str, ...]) -> tuple[list[str], dict[str, Any]]:
     """Return the names at the head of a command line, and the fields that follow them."""
-    count = next((i for i, word in enumerate(words) if "=" in word and not _is_file(word)), len(words))
-    names = list(words[:count])
+    count = next((i for i, token in enumerate(tokens) if "=" in token and not _is_file(token)), len(tokens))
+    names = list(tokens[:count])
     if not names:
-        raise SpecError(f"nothing is named before the field {words[0]!r}. Begin with a name: stepsize show one_cycle.")
+        raise SpecError(f"nothing is named before the field {tokens[0]!r}. Begin with a name: stepsize show one_cycle.")
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
         raise SpecError(f"{twice[0]!r} is named twice; a name gets one curve, so name it once.")
-    return names, dict(_field(word) for word in words[count:])
+    return names, dict(_field(token) for token in tokens[count:])
 
 
 def named(names: list[str], given: Mapping[str, Any]) -> dict[str, Policy]:
@@ -179,14 +179,14 @@ def _of_file(path: Path) -> Policy:
 def _field(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise SpecError(MSG_AFTER.format(word=text))
+        raise SpecError(MSG_AFTER.format(token=text))
     if not name:
         raise SpecError(f"a field is written name=value, not {text!r}.")
-    return name, tuple(_value(word) for word in value.split(",") if word) if "," in value else _value(value)
+    return name, tuple(_value(token) for token in value.split(",") if token) if "," in value else _value(value)
 
 
 def _value(text: str) -> int | float | str | None:
-    """Return a number, `none`, or the word itself."""
+    """Return a number, `none`, or the token itself."""
     for kind in (int, float):
         try:
             return kind(text)

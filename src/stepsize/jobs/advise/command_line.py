@@ -27,14 +27,14 @@ def command(
     """
     if not loadable(task) or not all(map(_named, rules)):
         return ""
-    words = ["stepsize", "advise", task, "--steps", str(steps), "--budget", _written(budget), "--seed", str(seed)]
+    tokens = ["stepsize", "advise", task, "--steps", str(steps), "--budget", _written(budget), "--seed", str(seed)]
     if tuple(rules) != RULES:
-        words += ["--rules", ",".join(type(rule).__name__ for rule in rules)]
+        tokens += ["--rules", ",".join(type(rule).__name__ for rule in rules)]
     if tuple(policies) != POLICIES:
-        words += ["--policies", ",".join(policies)]
+        tokens += ["--policies", ",".join(policies)]
     if batch_size:
-        words += ["--batch-size", str(batch_size)]
-    return shlex.join(words)
+        tokens += ["--batch-size", str(batch_size)]
+    return shlex.join(tokens)
 
 
 def _named(rule: Rule) -> bool:

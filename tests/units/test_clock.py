@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stepsize.kernel.errors import LengthError, ParameterError, SpecError
 from stepsize.kernel.spec import Catalogue, envelope
-from stepsize.policies import Policy, one_cycle, warm
+from stepsize.policies import Policy, inverse_sqrt, one_cycle, warm
 from stepsize.policies.groups import Groups
 from stepsize.policies.units import Clock, in_updates
 from stepsize.schedules import (
@@ -20,6 +20,7 @@ from stepsize.schedules import (
     Geometric,
     Linear,
     MultiStep,
+    PowerLaw,
     Repeat,
     Staircase,
     Stepped,
@@ -191,3 +192,10 @@ def test_a_clock_is_read_from_a_file_by_its_kind():
     data["value"]["accumulate"] = 3
     with pytest.raises(SpecError, match=r"at \$\.value: Clock has no field 'accumulate'. Did you mean 'accumulation'"):
         Catalogue([Clock]).open(data, Clock)
+
+
+def test_a_timescale_is_a_length_where_it_has_a_unit():
+    policy = in_updates(inverse_sqrt(0.1, warmup="5 epochs"), Clock(batches_per_epoch=10)).over(200)
+    same = inverse_sqrt(0.1, warmup=50).over(200)
+    assert policy.table(0, 200)["lr"].tolist() == same.table(0, 200)["lr"].tolist()
+    assert in_updates(PowerLaw(1.0, timescale=1.5), Clock()).timescale == 1.5

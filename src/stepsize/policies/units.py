@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from stepsize.kernel import length
 from stepsize.kernel.errors import LengthError, brief
@@ -137,4 +137,5 @@ def _converted(value: Any, hint: Any, clock: Clock) -> Any:
         return _in_updates(value, clock)
     if hint == tuple[Steps, ...]:
         return tuple(clock.convert(each) for each in value)
-    return clock.convert(value) if hint in (Steps, Steps | None) and value is not None else value
+    a_length = Steps in (hint, *get_args(hint)) and isinstance(value, int | str)  # a float of a union is none
+    return clock.convert(value) if a_length else value

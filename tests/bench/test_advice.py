@@ -47,7 +47,7 @@ def test_the_stages_find_the_best_family_and_rate(record):
 def test_hopeless_families_are_dropped_and_paid_for(made_up, record):
     """Those that lose more than 30 % in the grid have no fine stage; the cost says what they would have cost there."""
     assert set(record["fine"]) == set(BEST)
-    rest = record | {"fine": record["fine"] | {"Momentum cosine": {place: [1.0] * 3 for place in range(5)}}}
+    rest = record | {"fine": record["fine"] | {"Momentum cosine": {index: [1.0] * 3 for index in range(5)}}}
     assert made_up.cost(record) == made_up.cost(rest)
     trainings = sum(len(each) for stage in ("coarse", "grid") for each in record[stage].values())
     fine = 3 * sum(len(each) for each in record["fine"].values())
@@ -56,9 +56,9 @@ def test_hopeless_families_are_dropped_and_paid_for(made_up, record):
 
 def test_no_best_rate_lies_at_an_edge(made_up):
     """The rates go on, down as well as up, until the best lies between others."""
-    for places in (range(-1, 2), range(-8, -5)):
-        scores = made_up.searched(None, {"AdamW constant": places}, 2, (0,))["AdamW constant"]
-        best = made_up.best_place(scores)
+    for indices in (range(-1, 2), range(-8, -5)):
+        scores = made_up.searched(None, {"AdamW constant": indices}, 2, (0,))["AdamW constant"]
+        best = made_up.best_index(scores)
         assert min(scores) < best == -4 < max(scores)
 
 
@@ -69,7 +69,7 @@ def test_where_all_diverge_the_search_goes_down(made_up):
 
 
 def test_the_window_ends_where_half_is_missed(made_up):
-    scores = {place: [score] for place, score in enumerate([1.9, 1.3, 0.9, 0.4, 1.0, np.inf, np.inf])}
+    scores = {index: [score] for index, score in enumerate([1.9, 1.3, 0.9, 0.4, 1.0, np.inf, np.inf])}
     assert made_up.window(scores, START) == range(1, 6)
     assert made_up.window({0: [np.inf], 1: [np.inf]}, START) == range(2)
 

@@ -53,6 +53,7 @@ def transformation(
     Watch out: `update` needs the parameters, even without weight decay. Below `jax_enable_x64` the step is float32 in
     a formula, so beyond 2**24 updates it is rounded.
 
+    >>> from stepsize.rules import Momentum
     >>> from stepsize.schedules import Linear
     >>> tx = transformation(Momentum(), Policy(lr=Linear(1.0, 0.0), momentum=0.5), steps=4)
     >>> state = tx.init(jnp.zeros(2))

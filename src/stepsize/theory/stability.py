@@ -37,6 +37,7 @@ def stability_threshold(rule: Rule) -> float:
 
     Source: [cohen2021gradient], and [cohen2022adaptive] for Adam.
 
+    >>> from stepsize.rules import Adam, Momentum
     >>> round(stability_threshold(Momentum(momentum=0.9)), 6), round(stability_threshold(Adam()), 6)
     (3.8, 38.0)
     """
@@ -70,6 +71,7 @@ def largest_stable_rate(rule: Rule, sharpness: float) -> float:
 
     Source: [cohen2021gradient], and [cohen2022adaptive] for Adam.
 
+    >>> from stepsize.rules import SGD
     >>> largest_stable_rate(SGD(), 10.0)
     0.2
     """

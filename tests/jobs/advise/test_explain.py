@@ -12,7 +12,14 @@ from stepsize.strategy import describe_rule
 def found():
     """A search in which AdamW, Momentum and RMSProp raced, and nothing was tried alone."""
     final = samples.final()
-    return explain.Found(final, samples.search(), final.standings[0].strategy, final.rungs[0].scores[0], (), 2.3)
+    return explain.Findings(
+        final=final,
+        search=samples.search(),
+        strategy=final.standings[0].strategy,
+        scores=final.rungs[0].scores[0],
+        pilots=(),
+        start=2.3,
+    )
 
 
 def test_rules_that_raced_are_not_among_the_untried(found):

@@ -127,10 +127,11 @@ def _origin(advice: Advice) -> Facts:
 
 def _moves(value: Policy | Schedule) -> Article:
     """Return a policy or a schedule as an article."""
+    function: Callable[..., Any]
     if isinstance(value, Policy):
         facts, function = Facts(formatting.policy_facts(value)), plot_policy
     else:
-        facts, function = Facts((("Schedule", formatting.describe(value)),)), plot_schedule  # type: ignore[assignment]
+        facts, function = Facts((("Schedule", formatting.describe(value)),)), plot_schedule
     picture = draw(function, value, label=f"The {value.noun} against the step", caption=f"{value!r}")
     json = Code(dumps(value, indent=2), f"The {value.noun} as JSON")
     title = "Policy" if isinstance(value, Policy) else type(value).__name__

@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "range_test"))  # last: truth, peers, ours and table are ours
 
+import data
+import models
 from files import read, write
 from runs import SIZE, start
 from tasks import HALVES, PROBLEMS, SEEDS, Problem, half
@@ -17,4 +19,7 @@ SUGGESTIONS = Path(__file__).parents[1] / "range_test" / "suggestions.json"
 BUDGETS = (30.0, 60.0, 120.0)
 """What a search may cost, in full trainings: ours, and Optuna's."""
 
-__all__ = ["BUDGETS", "HALVES", "PROBLEMS", "SEEDS", "SIZE", "SUGGESTIONS", "Problem", "half", "read", "start", "write"]
+__all__ = [
+    "BUDGETS", "HALVES", "PROBLEMS", "SEEDS", "SIZE", "SUGGESTIONS", "Problem", "data", "half", "models", "read",
+    "start", "write",
+]  # fmt: skip

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from stepsize.strategy import Strategy
+
 START = 2.0
 BEST = {"AdamW cosine": (-1.25, 0.5), "AdamW constant": (-2.0, 0.6), "Lion wsd": (-3.5, 0.55)}
 """Where made-up families are best, as logarithms, and what they score there; the others are hopeless."""
@@ -145,3 +147,115 @@ def test_a_trial_trains_as_the_engine_does_and_costs_what_it_made(module):
     assert not whole
     assert [step for step, _ in trial.reports] == [1, 2, 3]
     assert made == round(3 / tpe.REPORTS * problem.task.steps)
+
+
+def far_curve(log):
+    """The score of a made-up task of the third part: a valley around 10^-2.25, and a wall two decades above it."""
+    return np.inf if log > -0.25 else min(3.0, 0.5 + (log + 2.25) ** 2)
+
+
+def far_search(far_truth, guess):
+    """All scores that the search for the truth asks for, on the made-up curve."""
+    scores = {}
+    while (following := far_truth.due(scores, START, guess)) is not None:
+        assert len(scores) < 30
+        scores.setdefault(following[0], []).append(far_curve(following[0]))
+        assert len(scores[following[0]]) == following[1] + 1
+    return scores
+
+
+@pytest.mark.parametrize("guess", [-4.5, -3.0, -2.0, 0.0])
+def test_the_search_of_the_third_part_brackets_the_best_rate(module, guess):
+    """From any guess it comes to the best rate, with three seeds around it and a large loss, or far rates, outside."""
+    far_truth = module("far_truth")
+    scores = far_search(far_truth, guess)
+    assert far_truth.best_of(scores) == -2.25
+    assert all(len(scores[-2.25 + away]) == 3 for away in far_truth.NEAR)
+    assert all(len(scores[log]) == 3 for log in (-1.5229, -3.0))
+    for end in (min(scores), max(scores)):
+        assert far_curve(end) - 0.5 > 0.3 * (START - 0.5) or abs(end + 2.25) >= 1.5
+
+
+def test_the_search_of_the_third_part_stays_within_its_rates(module):
+    """A score that only ever falls with the rate is followed to the highest one, not for ever."""
+    far_truth = module("far_truth")
+    scores = {log / 2: [float(-log)] for log in range(-4, 3)}
+    assert far_truth.beyond(scores, 9.0) == []
+    scores.pop(1.0)
+    assert far_truth.beyond(scores, 9.0) == [1.0]
+
+
+def test_regret_is_linear_between_the_rates_that_were_run(module):
+    """Over the logarithm of the rate; a divergence loses everything, and the last rate stands for those beyond."""
+    truth = module("far").truth_of({"start": 2.0, "scores": {"-3.0": [1.5], "-2.0": [1.0] * 3, "-1.0": [None]}})
+    assert truth.best_rate == pytest.approx(0.01)
+    wanted = {0.01: 0.0, 0.001: 0.5, 10**-2.5: 0.25, 10**-1.75: 0.25, 0.1: 1.0, 1e-6: 0.5, 10.0: 1.0}
+    assert {rate: truth.regret(rate) for rate in wanted} == pytest.approx(wanted)
+
+
+def test_a_row_of_the_third_part_has_its_tasks(module):
+    far, tasks = module("far"), module("far_tasks")
+    problems = [tasks.FAR["digits_wide"], tasks.FAR["bumps_long"]]
+    truth = dict.fromkeys(("digits_wide", "bumps_long"), far.FarTruth(2.0, {-3.0: 1.5, -2.0: 1.0, -1.0: 2.0}, 1.0))
+    answers = {"digits_wide": [far.Answer(0.01, 1.0), far.Answer(0.001, 2.0)], "bumps_long": [far.Answer(0.1, 3.0)]}
+    wanted = "| ours | 50.0 % | 100 % | 67 % | 2.0 | 25.0 % | 100.0 % |"
+    assert far.row("ours", answers, problems, truth) == wanted
+    table = far.rows({"ours": answers}, problems, truth)
+    assert wanted in table
+    assert "| AdamW 0.001, 1cycle | 50.0 % | 50 % | 100 % | 0.0 | 50.0 % | 50.0 % |" in table
+
+
+def test_the_halves_of_the_third_part_share_nothing(module):
+    tasks = module("far_tasks")
+    first, second = ({problem.name for problem in tasks.far_half(name)} for name in tasks.HALVES)
+    assert len(first) == len(second) == 4
+    assert first | second == set(tasks.FAR)
+    assert not {*first, *second} & {name.partition("-")[0] for name in module("suite").PROBLEMS}
+
+
+def test_no_search_sees_the_seeds_of_the_third_part(module):
+    assert min(module("far_truth").SEEDS) >= 30_000
+
+
+def test_the_gradient_of_the_bumps_is_that_of_autograd(module):
+    torch = pytest.importorskip("torch")
+    models = module("far_models")
+    source = torch.Generator().manual_seed(0)
+    shapes = ((5, 4), (7, 2), (7,))
+    bumps, points, heights = (torch.rand(shape, generator=source, dtype=torch.float64) for shape in shapes)
+    loss, slopes = models.bump_slopes(bumps.requires_grad_(), points, heights)
+    assert torch.allclose(torch.autograd.grad(loss, bumps)[0], slopes)
+
+
+@pytest.mark.parametrize("name", ["bumps_long", "convolution_stream", "text_stream"])
+def test_a_stream_follows_any_rule(module, name):
+    """A seed repeats its score, and the average of Schedule-Free is what is judged."""
+    task = module("far_tasks").FAR[name].task
+    scores = [
+        task.run(Strategy.of(rule, "constant", 0.01), steps=4, seed=seed).final.item()
+        for rule, seed in (("AdamW", 1), ("AdamW", 1), ("AdamW", 2), ("ScheduleFreeAdamW", 1))
+    ]
+    assert scores[0] == scores[1]
+    assert len(set(scores)) == 3
+
+
+def test_pretrained_weights_are_made_once_and_are_the_same_again(module, monkeypatch, tmp_path):
+    torch = pytest.importorskip("torch")
+    models = module("far_models")
+    monkeypatch.setattr(models, "__file__", str(tmp_path / "far_models.py"))
+    batches = []
+
+    def batch():
+        batches.append(torch.rand(4, 3))
+        return batches[-1], batches[-1].sum(1, keepdim=True)
+
+    def weights():
+        model = models.pretrained("small", lambda: torch.nn.Linear(3, 1), torch.nn.functional.mse_loss, batch, **how)
+        return model.weight.detach().clone()
+
+    how = {"steps": 5, "rate": 0.1}
+    first, made = weights(), len(batches)
+    assert torch.equal(weights(), first)
+    assert len(batches) == made > 5
+    (tmp_path / "small.pt").unlink()
+    assert torch.equal(weights(), first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -74,7 +75,7 @@ def fit(trial: FunctionTrial, model: nn.Module, loss: Loss, batch: Batch, judged
 
 
 def bump_slopes(bumps: torch.Tensor, points: torch.Tensor, heights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean squared error of a sum of Gaussian bumps, and its gradient.
+    """Return the logarithm, to base ten, of the mean squared error of a sum of Gaussian bumps, and its gradient.
 
     bumps: (bumps, 4), each a centre, the logarithm of its width, and a height. points: (points, 2). By hand, since
     autograd would take three times as long over so few numbers.
@@ -88,7 +89,8 @@ def bump_slopes(bumps: torch.Tensor, points: torch.Tensor, heights: torch.Tensor
     inner = slope * height
     centre = (inner.T @ points - inner.sum(0)[:, None] * centres) * narrow[:, None]
     rest = torch.stack([(inner * squared).sum(0), slope.sum(0)], 1)
-    return error.square().mean(), torch.cat([centre, rest], 1)
+    mean = error.square().mean()
+    return mean.log10(), torch.cat([centre, rest], 1) / (mean * math.log(10))
 
 
 def fit_bumps(

@@ -80,7 +80,7 @@ def convolution_stream() -> FunctionTask:
 
 
 def bumps_long() -> FunctionTask:
-    """A surface as a sum of 12 bumps, whose 48 numbers are in its own units, from heights with noise."""
+    """A surface as a sum of 12 bumps, to high precision: the loss is the logarithm of the error."""
     steps, size = 25_000, 32
 
     def sampled(count: int, source: torch.Generator | None = None) -> data.Pair:
@@ -91,8 +91,7 @@ def bumps_long() -> FunctionTask:
 
     def train(trial) -> None:
         points, heights = sampled(size * trial.steps)
-        noisy = heights + 0.3 * torch.randn(heights.shape)
-        far_models.fit_bumps(trial, 12, points.split(size), noisy.split(size), held_out)
+        far_models.fit_bumps(trial, 12, points.split(size), heights.split(size), held_out)
 
     return FunctionTask(train, steps, "bumps_long")
 
@@ -124,10 +123,18 @@ def text_stream() -> FunctionTask:
     return FunctionTask(train, 2000, "text_stream")
 
 
-def pictures_long() -> Task:
+def pictures_long() -> FunctionTask:
     """A perceptron on three distorted copies of each picture, for ten epochs."""
-    train, judged = (far_data.many(pair, 3, shift=2, noise=0.3) for pair in far_data.pictures())
-    return Task(partial(models.perceptron, 256, 420, 300, 10), entropy, train, judged, 8, 5000, "pictures_long")
+    (images, labels), held_out = (far_data.many(pair, 3, shift=2, noise=0.3) for pair in far_data.pictures())
+
+    def train(trial) -> None:
+        def batch() -> data.Pair:
+            rows = torch.randint(0, len(images), (8,))
+            return images[rows], labels[rows]
+
+        far_models.fit(trial, models.perceptron(256, 420, 300, 10), entropy, batch, held_out)
+
+    return FunctionTask(train, 5000, "pictures_long")
 
 
 def residual_deep() -> Task:

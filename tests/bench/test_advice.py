@@ -213,6 +213,16 @@ def test_the_halves_of_the_third_part_share_nothing(module):
     assert not {*first, *second} & {name.partition("-")[0] for name in module("suite").PROBLEMS}
 
 
+def test_the_truth_of_the_third_part_is_whole(module):
+    """Of the tasks that it holds nothing is left to train, and the best rates span two decades."""
+    far, far_truth, tasks = module("far"), module("far_truth"), module("far_tasks")
+    found = module("suite").read(far_truth.FILE)["problems"]
+    for name, record in found.items():
+        assert far_truth.due(far_truth.scores_of(record), record["start"], tasks.FAR[name].guess) is None, name
+    rates = [truth.best_rate for truth in far.truths().values()]
+    assert max(rates) / min(rates) >= 100
+
+
 def test_no_search_sees_the_seeds_of_the_third_part(module):
     assert min(module("far_truth").SEEDS) >= 30_000
 

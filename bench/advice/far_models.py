@@ -94,10 +94,16 @@ def bump_slopes(bumps: torch.Tensor, points: torch.Tensor, heights: torch.Tensor
 
 
 def fit_bumps(
-    trial: FunctionTrial, count: int, points: Sequence[torch.Tensor], heights: Sequence[torch.Tensor], judged: data.Pair
+    trial: FunctionTrial, rows: int, points: Sequence[torch.Tensor], heights: Sequence[torch.Tensor], judged: data.Pair
 ) -> None:
-    """Fit a sum of bumps to one batch of heights after the other; its score is the loss on `judged`."""
-    bumps = nn.Parameter(torch.cat([SIDE * torch.rand(count, 2), torch.zeros(count, 2)], 1))
+    """Fit a sum of bumps to one batch of heights after the other; its score is the loss on `judged`.
+
+    rows: so many of as many bumps each; from centres at random, some seeds miss a hill whatever the rate.
+    """
+    axis = SIDE * (torch.arange(rows) + 0.5) / rows
+    centres = torch.cartesian_prod(axis, axis)
+    centres += 0.3 * torch.randn(centres.shape)
+    bumps = nn.Parameter(torch.cat([centres, torch.zeros_like(centres)], 1))
     optimizer = trial.optimizer([bumps])
 
     @torch.no_grad()

@@ -80,7 +80,7 @@ def convolution_stream() -> FunctionTask:
 
 
 def bumps_long() -> FunctionTask:
-    """A surface as a sum of 12 bumps, to high precision: the loss is the logarithm of the error."""
+    """A surface as a sum of 16 bumps, to high precision: the loss is the logarithm of the error."""
     steps, size = 25_000, 32
 
     def sampled(count: int, source: torch.Generator | None = None) -> data.Pair:
@@ -91,7 +91,7 @@ def bumps_long() -> FunctionTask:
 
     def train(trial) -> None:
         points, heights = sampled(size * trial.steps)
-        far_models.fit_bumps(trial, 12, points.split(size), heights.split(size), held_out)
+        far_models.fit_bumps(trial, 4, points.split(size), heights.split(size), held_out)
 
     return FunctionTask(train, steps, "bumps_long")
 

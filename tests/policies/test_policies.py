@@ -106,7 +106,8 @@ def test_exp_range_has_shrunk_already_when_it_first_comes_to_its_peak():
 
 @pytest.mark.parametrize(("name", "first", "last"), [
     ("constant", 1, 1), ("step_decay", 1, 0.01), ("exponential_decay", 1, 0.01), ("polynomial_decay", 1, 0),
-    ("linear_to_zero", 1, 0), ("cosine", 1, 0), ("warmup_cosine", 0.01, 0), ("triangular", 0.25, 0.25),
+    ("linear_to_zero", 1, 0), ("cosine", 1, 0), ("warmup_cosine", 0.01, 0), ("warmup_linear", 0.01, 0),
+    ("triangular", 0.25, 0.25),
     ("triangular2", 0.25, 0.25), ("exp_range", 0.25, 0.25), ("one_cycle", 0.04, 4e-6),
 ])  # fmt: skip
 def test_every_recipe_starts_and_stops_where_its_docstring_says(name, first, last):

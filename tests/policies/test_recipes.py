@@ -101,6 +101,7 @@ CURVES = {
     "polynomial_decay": lambda t: (1 - t / RUN) ** 2,
     "linear_to_zero": lambda t: 1 - t / RUN,
     "cosine": lambda t: cosine(1, 0, t / RUN),
+    "warmup_linear": lambda t: line(0.01, 1, t / 50) if t < 50 else line(1, 0, (t - 50) / 950),
     "warmup_cosine": lambda t: line(0.01, 1, t / 50) if t < 50 else cosine(1, 0, (t - 50) / 950),
     "triangular": lambda t: line(0.25, 1, triangle(t)),
     "triangular2": lambda t: line(0.25, 1, triangle(t) / 2 ** (t // 250)),

@@ -22,6 +22,7 @@ from stepsize.policies.recipes import polynomial_decay as polynomial_decay
 from stepsize.policies.recipes import recipe as recipe
 from stepsize.policies.recipes import step_decay as step_decay
 from stepsize.policies.recipes import warmup_cosine as warmup_cosine
+from stepsize.policies.recipes import warmup_linear as warmup_linear
 from stepsize.policies.units import Clock as Clock
 from stepsize.policies.units import in_updates as in_updates
 from stepsize.policies.warmups import cooldown as cooldown

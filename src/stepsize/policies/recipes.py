@@ -65,6 +65,11 @@ def warmup_cosine(peak: float, *, warmup: int | str = "5%", start: float = 0.01,
     return Policy(lr=_warm(peak, Cosine(peak, end * peak), warmup, start))
 
 
+def warmup_linear(peak: float, *, warmup: int | str = "5%", start: float = 0.01, end: float = 0.0) -> Policy:
+    """A linear warmup from `start * peak`, then a straight line to `end * peak`, as transformers trains by default."""
+    return Policy(lr=_warm(peak, Linear(peak, end * peak), warmup, start))
+
+
 def _warm(peak: float, rest: Schedule, warmup: int | str | None, start: float = 0.01) -> Schedule:
     return rest if warmup is None else Linear(start * peak, peak, warmup) >> rest
 
@@ -74,9 +79,9 @@ Recipe = Callable[..., Policy]
 RECIPES: dict[str, Recipe] = {
     recipe.__name__: recipe
     for recipe in (
-        constant, step_decay, exponential_decay, polynomial_decay, linear_to_zero, cosine, warmup_cosine, triangular,
-        triangular2, exp_range, exp_range_paper, welch, hann, restarts, one_cycle, smith_one_cycle, wsd, inverse_sqrt,
-        inverse_time, noam, power,
+        constant, step_decay, exponential_decay, polynomial_decay, linear_to_zero, cosine, warmup_cosine, warmup_linear,
+        triangular, triangular2, exp_range, exp_range_paper, welch, hann, restarts, one_cycle, smith_one_cycle, wsd,
+        inverse_sqrt, inverse_time, noam, power,
     )
 }  # fmt: skip
 """The policies by name, each a function of its peak rate alone."""

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,7 @@ import torch
 
 from stepsize.engines import base
 from stepsize.engines.inplace.program import Row, Update, rows
+from stepsize.engines.loop import Loop
 from stepsize.engines.vectorised import memory
 from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel.errors import ParameterError
@@ -76,9 +78,21 @@ class Ensemble(base.Engine):
         task = with_data(task)
         with quiet():
             groups = base.by_rule(trials)
-            batches = [part for group in groups for part in _even(group, self.most(task, trials[group[0]]))]
-            parts = [self._train(task, [trials[i] for i in batch], points, progress) for batch in batches]
+            batches = [part for group in groups for part in self._fitting(task, trials, group)]
+            parts = [self._one_or_more(task, [trials[i] for i in batch], points, progress) for batch in batches]
         return base.reordered(parts, batches)
+
+    def _fitting(self, task: Task, trials: Sequence[Trial], group: list[int]) -> list[list[int]]:
+        """Return a group of trials in batches that fit; one by itself does, and nothing is measured for it."""
+        return [group] if len(group) == 1 else _even(group, self.most(task, trials[group[0]]))
+
+    def _one_or_more(
+        self, task: Task, trials: Sequence[Trial], points: list[int], progress: base.Progress
+    ) -> Curves:  # fmt: skip
+        """Run a batch; one trial by itself runs as a plain loop, which takes half as long where calls are dear."""
+        if len(trials) > 1 or self.device.type != "cpu" or self.dtype != torch.float32:
+            return self._train(task, trials, points, progress)
+        return replace(Loop().train(task, trials, points, progress), engine=self.label)
 
     def most(self, task: Task, trial: Trial) -> int:
         """Return how many replicas like `trial` may be in one batch.

@@ -63,7 +63,8 @@ def render(status: Status, now: float) -> Group:
         batches = f"{stage.done} of {stage.total}" if stage.total > 1 or stage.done < stage.total else ""
         table.add_row(escape(stage.stage), batches, clock(stage.beat - stage.began))
     failed = [Text(f"failed: {trial}: {reason}", style="yellow") for trial, reason in status.failures]
-    return Group(table, *failed, Text(summarise(status, now)))
+    answer = [Text(status.answer)] if status.answer else []
+    return Group(table, *failed, *answer, Text(summarise(status, now)))
 
 
 def summarise(status: Status, now: float) -> str:

@@ -87,9 +87,11 @@ class Journal(Store):
         rows = {i: row for i, key in enumerate(keys) if (row := self.trial(key)) is not None}
         if not rows:
             return [], None
-        losses, points, scores = zip(*rows.values(), strict=True)
+        losses, points, scores, seconds = zip(*rows.values(), strict=True)
         known = tuple(trials[i] for i in rows)
-        curves = Curves(known, steps, np.stack(losses, axis=1), points[0], np.stack(scores, axis=1), 0.0, engine)
+        curves = Curves(
+            known, steps, np.stack(losses, axis=1), points[0], np.stack(scores, axis=1), sum(seconds), engine
+        )
         return list(rows), curves
 
     def put(self, keys: Sequence[str], curves: Curves) -> None:

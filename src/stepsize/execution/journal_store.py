@@ -37,12 +37,13 @@ CREATE TABLE IF NOT EXISTS trials
 CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, trial TEXT, reason TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tasks (name TEXT PRIMARY KEY, parts TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS engines (task TEXT PRIMARY KEY, engine TEXT, reason TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (number INTEGER PRIMARY KEY, answer TEXT, at REAL);
 CREATE TABLE IF NOT EXISTS status
     (number INTEGER PRIMARY KEY, stage TEXT UNIQUE, done INTEGER, total INTEGER, began REAL, beat REAL);
 """
 
-Row = tuple[str, NDArray, NDArray, NDArray, float]
-"""A finished trial: key, losses, after how many updates it was scored, scores, seconds."""
+Row = tuple[NDArray, NDArray, NDArray, float]
+"""A finished trial: losses, after how many updates it was scored, scores, seconds."""
 
 
 class Store:
@@ -111,18 +112,19 @@ class Store:
         """Return how many rows a table has."""
         return int(self._base.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])  # noqa: S608  (our own names)
 
-    def trial(self, key: str) -> tuple[NDArray, NDArray, NDArray] | None:
-        """Return the losses, score steps and scores of a finished trial; None when they are not all here."""
-        row = self._base.execute("SELECT losses, score_steps, scores FROM trials WHERE key = ?", [key]).fetchone()
+    def trial(self, key: str) -> Row | None:
+        """Return the row of a finished trial without its key; None when it is not all here."""
+        found = self._base.execute("SELECT losses, score_steps, scores, seconds FROM trials WHERE key = ?", [key])
+        row = found.fetchone()
         if row is None:
             return None
         try:
             losses = _read(self.folder / ARRAYS / f"{key}.npy" if row[0] is None else io.BytesIO(row[0]))
         except (OSError, ValueError):  # its file was removed, or is not whole: it is run again
             return None
-        return losses, _read(io.BytesIO(row[1])), _read(io.BytesIO(row[2]))
+        return losses, _read(io.BytesIO(row[1])), _read(io.BytesIO(row[2])), row[3]
 
-    def keep_trials(self, rows: Iterable[Row]) -> None:
+    def keep_trials(self, rows: Iterable[tuple[str, *Row]]) -> None:
         """Write finished trials, all of them or none."""
         with self._written() as base:
             for key, losses, points, scores, seconds in rows:
@@ -185,6 +187,11 @@ class Store:
                 (stage, done, total, now, now),
             )
             self._stage = base.execute("SELECT number FROM status WHERE stage = ?", [stage]).fetchone()[0]
+
+    def keep_answer(self, answer: str) -> None:
+        """Write what the job would answer now; it takes the place of the one before."""
+        with self._written() as base:
+            base.execute("INSERT OR REPLACE INTO answers VALUES (0, ?, ?)", (answer, time.time()))
 
     def beat(self) -> None:
         """Write that the stage of the last status still runs."""

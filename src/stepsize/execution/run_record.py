@@ -22,6 +22,7 @@ class RunRecord:
 
     whole: what is to be run. stage: what it is called where its progress is shown. fingerprint: of its task.
     known: the trials, by index, in the order in which they became known; with a journal, what it has is known already.
+    replayed: the seconds that those took.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class RunRecord:
     ) -> None:
         self.whole, self.stage = whole, stage
         self.known: list[int] = []
+        self.replayed = 0.0
         self._parts: list[Curves] = []
         self._journal, self._progress = journal, progress
         self._keys: list[str] = []
@@ -38,6 +40,7 @@ class RunRecord:
             indices, curves = journal.get(self._keys, whole.trials, whole.steps, label)
             if curves is not None:
                 self._add(indices, curves)
+                self.replayed = curves.seconds
         self.notify(len(self.known) * whole.steps)
 
     def _add(self, indices: Sequence[int], curves: Curves) -> None:

@@ -35,7 +35,8 @@ class Runner:
         the finished ones took. memory_limit: bytes of RAM that a worker may grow to, see `Processes`. With either of
         them batches run in worker processes, in one where none were asked for, as nothing can end a batch in this one.
 
-    updates: replica-steps asked for so far, whether they were run now or read from the journal.
+    updates: replica-steps asked for so far, whether they were run now or read from the journal. replayed: the seconds
+        that those in the journal took.
     failures: what went wrong with each trial that failed. Its losses are NaN and its scores inf, and the others go on;
         the journal notes the reason, and another run tries it again.
 
@@ -69,6 +70,7 @@ class Runner:
         task.check()
         self.task = task
         self.updates = 0
+        self.replayed = 0.0
         self.failures: dict[Trial, str] = {}
         self._fingerprint = "" if self._journal is None else self._journal.recognise(task, variant=variant)
         self._deadline = deadline
@@ -102,6 +104,11 @@ class Runner:
         other._begin(task, copy.copy(self._deadline), variant=True)  # noqa: SLF001  (it is another of our own)
         return other
 
+    def note(self, answer: str) -> None:
+        """Keep in the journal what a job would answer now, for whoever watches it."""
+        if self._journal is not None:
+            self._journal.keep_answer(answer)
+
     def close(self) -> None:
         """End the workers, if there are any; they also end with this process, and with the last use of this runner."""
         self.executor.close()
@@ -114,6 +121,7 @@ class Runner:
         dispatch.carry_out()
         self.failures |= record.fail(dispatch.failed)
         self.updates += len(trials) * steps
+        self.replayed += record.replayed
         return record.curves()
 
 

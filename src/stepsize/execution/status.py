@@ -32,13 +32,15 @@ class Status:
     """What a journal says of its job.
 
     stages: how far each is, in order. trials: how many are finished. failures: the trials that failed, and why.
-    running: whether its process lives; None when that is on another machine, or not known.
+    running: whether its process lives; None when that is on another machine, or not known. answer: what the job would
+    answer now; "" where it has none yet.
     """
 
     stages: tuple[Stage, ...]
     trials: int
     failures: tuple[tuple[str, str], ...]
     running: bool | None
+    answer: str = ""
 
     @property
     def left(self) -> float | None:
@@ -63,10 +65,18 @@ def read_status(folder: str | Path) -> Status:
         rows = base.execute("SELECT stage, done, total, began, beat FROM status ORDER BY beat, number").fetchall()
         trials = base.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
         failures = tuple(base.execute("SELECT trial, reason FROM failures ORDER BY at").fetchall())
+        answer = base.execute("SELECT answer FROM answers").fetchone() if _has_answers(base) else None
         base.close()
     except sqlite3.Error as error:
         raise FormatError(f"{folder} is not a journal of stepsize ({error}); name the folder of one.") from None
-    return Status(tuple(Stage(*row) for row in rows), trials, failures, _running(Path(folder)))
+    return Status(
+        tuple(Stage(*row) for row in rows), trials, failures, _running(Path(folder)), answer[0] if answer else ""
+    )
+
+
+def _has_answers(base: sqlite3.Connection) -> bool:
+    """Whether a journal keeps answers; one of an earlier version does not."""
+    return base.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone() is not None
 
 
 def _running(folder: Path) -> bool | None:

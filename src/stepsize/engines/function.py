@@ -40,12 +40,16 @@ from stepsize.kernel.errors import ParameterError, StepsizeError, TaskError, bri
 from stepsize.policies import LR, Policy, constant
 from stepsize.problems import Trainable
 from stepsize.problems.base import seeded
+from stepsize.problems.gradient_size import GradientSize, gradient_size
 from stepsize.results.curves import Curves
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, Trial
 
 REHEARSAL = 3
 """Updates of the run that shows, before all others, whether the function keeps to its part."""
+
+LITTLE = 4.0
+"""A score that costs less than so many updates does not count."""
 
 TAIL = 20
 """Where no score is given, the mean loss of the last so-manieth part of the run stands for it."""
@@ -79,6 +83,9 @@ class FunctionTrial:
         self._points, self._progress = frozenset(points), progress
         self._scored = False
         self._drivers: list[tuple[Any, Driver]] = []
+        self._optimizers: list[Any] = []
+        self.first_gradient: GradientSize | None = None
+        self.seconds_updating = self.seconds_scoring = 0.0
 
     @property
     def rule(self) -> Rule:
@@ -110,7 +117,8 @@ class FunctionTrial:
 
         Raises DriveError for a rule that torch does not have.
         """
-        return build_optimizer(parameters, self.rule)
+        self._optimizers.append(build_optimizer(parameters, self.rule))
+        return self._optimizers[-1]
 
     def apply(self, optimizer: Any) -> None:
         """Set in a torch optimizer what the policy schedules; all else, and the ratios of its groups, stay as they are.
@@ -144,10 +152,20 @@ class FunctionTrial:
         if len(self.losses) > self.step:
             raise TaskError(f"update {self.step} was reported twice; call trial.report(loss) once in every step.")
         self.losses.append(as_number(loss, "loss"))
+        if self.step == 0:
+            self.first_gradient = self._gradient_size()
         self._scored |= score is not None
         if len(self.losses) in self._points:
+            began = time.perf_counter()
             self.scores.append(self._score(score) if self._lives else math.nan)
+            self.seconds_scoring = time.perf_counter() - began
         self._progress(1)
+
+    def _gradient_size(self) -> GradientSize | None:
+        """Return how large the gradient of the torch optimizers' parameters is now; None where none can be seen."""
+        optimizers = {id(each): each for each in (*self._optimizers, *(known for known, _ in self._drivers))}
+        groups = [group for each in optimizers.values() for group in each.param_groups]
+        return gradient_size(self.losses[0], [p for group in groups for p in group["params"]])
 
     def _score(self, score: Any) -> float:
         if score is not None:
@@ -168,7 +186,9 @@ class FunctionTrial:
             raise TaskError("the trial was gone through already; one loop, `for step in trial`, is one training.")
         while self._lives and self.step + 1 < self.steps:
             self.step += 1
+            began = time.perf_counter()
             yield self.step
+            self.seconds_updating = time.perf_counter() - began - self.seconds_scoring
             if len(self.losses) == self.step:
                 raise TaskError(
                     f"the loss of update {self.step} was not reported; call trial.report(loss) once in every step."
@@ -219,6 +239,7 @@ class FunctionTask:
     name: how reports and journals call it; the function's own when not given.
     rule: the update rule that its optimizer follows, which says what can be scheduled. When not given the function
         follows any: it builds its optimizer with `trial.optimizer(parameters)`, or looks at `trial.rule`.
+    baseline: what you train with now, a strategy or "AdamW linear_to_zero 1e-3"; `advise` runs it beside its answer.
 
     Watch out: it is a closed box. Its trials run one at a time, and each reported loss waits for the device. A journal
     knows it by the text of `train` and its first losses: other changes go unnoticed.
@@ -231,6 +252,7 @@ class FunctionTask:
     name: str = ""
     source: str = field(default="", repr=False)
     rule: Rule | None = None
+    baseline: Any = None
     scored: ClassVar[str] = "validation loss"
 
     def __post_init__(self) -> None:
@@ -244,11 +266,35 @@ class FunctionTask:
 
     def check(self, seed: int = 0) -> None:  # noqa: ARG002  (it is looked at with one seed, once)
         """Run the function for three updates; raise TaskError that says in what it does not keep to its part."""
-        _ = self._rehearsed  # asking for it runs it
+        _ = self._rehearsal  # asking for it runs it
 
-    @cached_property
+    @property
+    def first_gradient(self) -> GradientSize | None:
+        """How large the first gradient is; None where no torch optimizer, or no gradient, is there when it reports."""
+        return self._rehearsal.first_gradient
+
+    @property
+    def start(self) -> float:
+        """The score after the few updates of the rehearsal, which stands for that before any."""
+        return self._rehearsal.scores[-1] if self._rehearsal.scores else self._rehearsal.losses[0]
+
+    @property
+    def validation_updates(self) -> float:
+        """About what one score costs, in updates, timed in the rehearsal: a power of two, or 0 where it is little.
+
+        Coarse, so that a search that is resumed plans the same runs.
+        """
+        share = self._rehearsal.seconds_scoring / max(self._rehearsal.seconds_updating, 1e-9)
+        return 2.0 ** round(math.log2(share)) if share > LITTLE else 0.0
+
+    @property
     def _rehearsed(self) -> tuple[float, ...]:
         """The losses and the score of three updates."""
+        return (*self._rehearsal.losses, *self._rehearsal.scores)
+
+    @cached_property
+    def _rehearsal(self) -> FunctionTrial:
+        """The run of three updates, by which the function is known."""
         rule = self.rule or AdamW()
         trial = FunctionTrial(Trial(Strategy(rule, constant(rule.lr)), 0), REHEARSAL, [REHEARSAL], base=self.rule)
         _train(self, trial)
@@ -267,7 +313,7 @@ class FunctionTask:
                 f"{self.name!r} never looks at the update rule of its trial. Say which one its optimizer follows, "
                 "FunctionTask(train, rule=AdamW()), or build the optimizer with trial.optimizer(parameters)."
             )
-        return (*trial.losses, *trial.scores)
+        return trial
 
     def fingerprint_parts(self) -> dict[str, str]:
         """Return what makes it this task, part by part, for the journal."""

@@ -89,6 +89,8 @@ class Task:
     mode: "min", or "max" for a metric that is to be large. Scores are minimised everywhere, so of such a metric they
         are the negative: an accuracy of 0.9 is a score of -0.9 in every result, a "negative validation accuracy".
 
+    baseline: what you train with now, a strategy or "AdamW linear_to_zero 1e-3"; `advise` runs it beside its answer.
+
     Watch out: the score is a mean over pieces of the validation data; the F1 or AUC of pieces is not that of the whole.
     A Dataset is read once, so a random augmentation inside it is frozen; put augmentation into the model.
     A model with batch norm sees one micro-batch at a time, so with it `accumulate` is not a larger batch.
@@ -106,6 +108,7 @@ class Task:
     accumulate: int = 1
     metric: Callable[[Tensor, Tensor], Any] | None = None
     mode: str = "min"
+    baseline: Any = None
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:

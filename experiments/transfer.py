@@ -17,6 +17,7 @@ from experiments.tasks import NOISY, diabetes, digits_conv, noisy_digits
 from stepsize.engines import Ensemble
 from stepsize.jobs import transfer
 from stepsize.jobs.paired_statistics import t_interval
+from stepsize.jobs.rescale import BOUND
 from stepsize.kernel.arrays import Floats
 from stepsize.policies import Policy, linear_to_zero, wsd
 from stepsize.problems import Task
@@ -101,7 +102,7 @@ def rates(setup: Setup, name: str) -> tuple[Runs, dict[str, float], dict[str, tu
     move = partial(transfer, source, short, long)
     strategies = {
         "tuned there": Strategy(rule, linear_to_zero(last)), "kept": source,
-        RESCALED: move(), "moved by two thirds of the bound": move(exponent=-1 / 3),
+        RESCALED: move(exponent=BOUND), "moved by two thirds of the bound": move(exponent=-1 / 3),
     }  # fmt: skip
     curves = {f"{short} steps": (rates_of(setup, name), near), f"{long} steps": (rates_of(setup, name), far)}
     peaks = {what: strategy.peak for what, strategy in strategies.items()}

@@ -1,4 +1,4 @@
-"""Moving a tuned strategy to a longer run: METHODS 6(b)'s numbers, and every refusal."""
+"""A tuned strategy for a longer run: the law that was measured, cooldowns by the bound, and every refusal."""
 
 import math
 
@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepsize.jobs import transfer
+from stepsize.jobs import suggest, transfer
+from stepsize.jobs.rescale import BOUND, rescale_spread
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import Policy, constant, cosine, linear_to_zero, one_cycle, wsd
+from stepsize.results import RateGrid
 from stepsize.rules import SGD, Adagrad, AdamW, Lion, Momentum, Prodigy
 from stepsize.schedules import Constant, Cosine, Linear
 from stepsize.strategy import Strategy
@@ -42,8 +44,8 @@ def test_a_longer_cooldown_keeps_the_best_rate_of_the_bound(factor, share):
     assert best_rate(after) >= 0.94 * best_rate(before)
 
 
-def test_the_rate_moves_by_the_bound():
-    longer = transfer(WSD, 400, 1600)
+def test_the_rate_follows_the_bound_where_its_exponent_is_asked_for():
+    longer = transfer(WSD, 400, 1600, exponent=BOUND)
     expected = best_rate(WSD.over(1600).policy["lr"].table(0, 1600)) / best_rate(
         WSD.over(400).policy["lr"].table(0, 400)
     )
@@ -53,17 +55,45 @@ def test_the_rate_moves_by_the_bound():
 
 
 @pytest.mark.parametrize(
-    ("rule", "power"), [(SGD(), -1 / 2), (AdamW(), -1 / 2), (Lion(), -5 / 6), (Adagrad(), 0.0), (Prodigy(), 0.0)]
+    ("rule", "power"), [(SGD(), -0.2), (AdamW(), -0.2), (Adagrad(), -0.2), (Lion(), -0.5), (Prodigy(), 0.0)]
 )
 def test_how_far_it_moves_hangs_on_the_rule(rule, power):
     longer = transfer(Strategy(rule, linear_to_zero(0.1)), 1000, 8000)
     assert math.log(longer.peak / 0.1) / math.log(8) == pytest.approx(power, abs=0.01)
 
 
+@pytest.mark.parametrize("rule", [SGD(), Lion(), Prodigy()])
+def test_it_is_the_rate_that_a_grid_of_short_runs_suggests(rule):
+    rates = np.array([0.03, 0.1, 0.3])
+    losses = np.array([[0.5], [0.4], [0.5]])
+    grid = RateGrid(
+        task="synthetic", rule=rule, rates=rates, policy=cosine(1.0), losses=losses.astype(np.float32),
+        held_out=losses, seeds=(0,), steps=400, cost=1200, horizon=1600,
+    )  # fmt: skip
+    best = suggest(grid, horizon=400).lr.value
+    longer = transfer(Strategy(rule, cosine(best)), 400, 1600)
+    assert longer.peak == pytest.approx(suggest(grid).lr.value, rel=1e-6)
+
+
+def test_a_cooldown_grows_by_the_bound_and_stays_for_a_rule_of_its_own_scale():
+    policy = Policy(lr=Constant(0.1) >> Linear(0.1, 0.0, "20%"))
+    lengths = [
+        transfer(Strategy(rule, policy), 400, 800, by="cooldown").policy["lr"].parts[-1].steps
+        for rule in (AdamW(), SGD(), Lion(), Prodigy())
+    ]
+    assert lengths[0] == lengths[1] == lengths[2] == pytest.approx(0.63 * 800, abs=8)
+    assert lengths[3] == 0.2 * 800
+
+
 def test_the_same_length_changes_nothing_but_the_binding():
     for by in ("rate", "cooldown"):
         longer = transfer(WSD, 500, 500, by=by)
         np.testing.assert_allclose(longer.policy["lr"].table(0, 500), WSD.over(500).policy["lr"].table(0, 500))
+
+
+def test_the_spread_of_two_doublings_is_the_root_of_two_times_that_of_one():
+    assert math.log(rescale_spread(100, 400)) == pytest.approx(math.sqrt(2) * math.log(rescale_spread(100, 200)))
+    assert rescale_spread(100, 100) == 1
 
 
 def test_moving_twice_is_moving_once():

@@ -16,6 +16,7 @@ from stepsize.cli.range_test import range_test
 from stepsize.cli.refine import refine
 from stepsize.cli.report import report
 from stepsize.cli.show import show
+from stepsize.cli.transfer import transfer
 from stepsize.cli.watch import watch
 from stepsize.kernel.errors import StepsizeError
 
@@ -32,7 +33,7 @@ def cli() -> None:
 
 
 for command in (
-    advise, race, watch, range_test, refine, predict, landscape, show, listing, report, figures,
+    advise, race, watch, range_test, transfer, refine, predict, landscape, show, listing, report, figures,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -1,9 +1,9 @@
 """Long runs from short ones: a strategy that was tuned for T0 steps, as it should be for T.
 
-The last-iterate bound [schaipp2025surprising] gives two ways. The *rate* is multiplied by the shift of the bound from
-the short table to the long one, about `sqrt(T0 / T)`. Or the rate stays, and the *cooldown* grows until the bound's
-best rate is what it was: then a run that has begun, or a checkpoint of its stable part, can go on. Rules that find
-their own scale, or decay by themselves, keep their rate, and Lion's falls faster, as in `find_rate` (docs/adr/0015).
+There are two ways. The *rate* is multiplied by what it is measured to fall by (`jobs.rescale`), about
+`(T0 / T) ** .2`; Lion's falls faster, and rules that find their own scale keep theirs. Or the rate stays, and the
+*cooldown* grows until the best rate by the last-iterate bound [schaipp2025surprising] is what it was: then a run that
+has begun, or a checkpoint of its stable part, can go on.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ def transfer(
     """Return `strategy`, tuned for runs of `source` steps, for a run of `target` steps, bound to it.
 
     by: "rate" rescales the peak; "cooldown" keeps it, and makes the cooldown longer instead.
-    exponent: the power of the horizon that the best rate follows. When not given -0.5, the bound's; -5/6 for Lion, and
-        0 for rules that find their own scale.
+    exponent: the power of the horizon that the best rate follows. When not given -0.2, which was measured; -0.5, the
+        bound's, for Lion and with "cooldown"; 0 for rules that find their own scale.
 
     Raises ParameterError where it is not known to hold: for a shorter run, for one more than 16 times as long, for a
     schedule without a cooldown, and with "cooldown" for a schedule that is not a constant rate before a decay, or for a
     horizon that no cooldown makes up for.
 
-    Watch out: it rescales the rate and says nothing of the loss. Over a factor of 8 that rate lost up to 4 % to one
-    tuned there, on five small tasks; a longer cooldown at the same rate in twice the steps helped on one of them,
-    by 0.3 %, and cost up to 7 % (docs/experiments.md), though it helps in the paper's long runs.
+    Watch out: it rescales the rate and says nothing of the loss. Each doubling of the run adds a spread of .15 decades
+    to the rate. A longer cooldown at the same rate in twice the steps helped on one of five small tasks, by 0.3 %, and
+    cost up to 7 % (docs/experiments.md), though it helps in the paper's long runs.
 
     Source: [schaipp2025surprising].
 
@@ -58,13 +58,13 @@ def transfer(
     >>> from stepsize.schedules import Constant, Linear
     >>> wsd = Strategy(SGD(), Policy(lr=Constant(0.1) >> Linear(0.1, 0.0, "20%")))
     >>> round(transfer(wsd, 4000, 8000).peak, 4)
-    0.0708
+    0.0871
     >>> transfer(wsd, 4000, 8000, by="cooldown").policy["lr"]
     Constant(level=0.1, steps=2938) >> Linear(start=0.1, end=0.0, steps=5062)
     """
     short, long = whole_steps(source), whole_steps(target)
     _check_lengths(short, long)
-    power = _exponent(strategy.rule) if exponent is None else exponent
+    power = _exponent(strategy.rule, by) if exponent is None else exponent
     before, after = _over(strategy.policy, short, short), _over(strategy.policy, short, long)
     _check_cooldown(before[LR].table(0, short))
     factor = _factor(before, after, power)
@@ -75,10 +75,10 @@ def transfer(
     raise ParameterError(f"by must be 'rate' or 'cooldown', not {by!r}.")
 
 
-def _exponent(rule: Rule) -> float:
-    """Return the power of the horizon: none where a rule has none, else the bound's, or the rule's where it is more."""
+def _exponent(rule: Rule, by: By) -> float:
+    """Return the power of the horizon: that of the rule, or the bound's, which is what says how a cooldown grows."""
     own = rescale_exponent(rule)
-    return min(own, BOUND) if own else 0.0
+    return BOUND if own and by == "cooldown" else own
 
 
 def _check_lengths(short: int, long: int) -> None:

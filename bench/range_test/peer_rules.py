@@ -30,7 +30,7 @@ import numpy as np
 
 from stepsize import load
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.results import Estimate, RangeTestRecord, RateGrid, Sweep
+from stepsize.results import Estimate, RangeTestRecord, Sweep
 
 PeerRule = Callable[[Floats, Floats], float]
 """Of rates and losses as they were recorded, both (points,), the rate; NaN where it has none."""
@@ -145,8 +145,6 @@ def _finite(losses: np.ndarray) -> Floats:
 
 def main() -> None:
     record = load(sys.argv[1], Sweep)
-    if isinstance(record, RateGrid):
-        record = record.range_test
     if not isinstance(record, RangeTestRecord):
         sys.exit(f"{sys.argv[1]} holds no range test")
     for name, estimate in compare(record).items():

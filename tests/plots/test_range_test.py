@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import samples
 
-from stepsize.plots import plot_search, plot_sweep
+from stepsize.plots import plot_sweep
 from stepsize.results import Estimate
 from stepsize.rules import SGD
 
@@ -147,21 +147,6 @@ def test_losses_are_logarithmic_when_what_was_learnt_spans_a_decade(floor, scale
     assert ax.get_yscale() == scale
     low, high = ax.get_ylim()
     assert low < fall.min() < fall.max() < high
-
-
-def test_a_search_is_its_range_test_beside_its_grids():
-    sweep, found = samples.searched()
-    first = plot_search(sweep, found)
-    tested, grids = first.figure.axes
-    assert first is tested
-    assert (tested.get_xlabel(), grids.get_xlabel()) == ("learning rate", "peak learning rate")
-    assert "lr 0.024" in bounds(tested)
-    assert list(bounds(grids)) == ["lr 0.024"]
-
-
-def test_a_search_of_one_part_is_one_picture():
-    assert len(plot_search(samples.range_test()).figure.axes) == 1
-    assert len(plot_search(samples.grid()).figure.axes) == 1
 
 
 def test_a_result_draws_itself_by_what_it_is():

@@ -1,4 +1,4 @@
-"""The picture of a grid shows every run: those that end, those that diverge, and the shorter ones before."""
+"""The picture of a grid shows every run: those that end, and those that diverge."""
 
 from dataclasses import replace
 
@@ -47,18 +47,9 @@ def test_an_end_far_above_the_start_is_a_triangle_and_sets_no_scale():
     grid = samples.grid(diverged=False)
     grid.held_out[-1] = 1e9
     ax = plot_rate_grid(grid)
-    assert [list(each.get_xdata()) for each in ax.lines if each.get_marker() == "^"] == [[0.3], []]
+    assert [list(each.get_xdata()) for each in ax.lines if each.get_marker() == "^"] == [[0.3]]
     assert ax.get_ylim()[1] < 10
     assert "higher" in {text.get_text() for text in ax.get_legend().get_texts()}
-
-
-def test_shorter_grids_are_lighter_and_named_by_their_length():
-    sweep, _ = samples.searched()
-    ax = plot_rate_grid(sweep)
-    short, long = line(ax, "50 steps"), line(ax, "200 steps")
-    light, dark = (int(each.get_color()[1:], 16) for each in (short, long))
-    assert light > dark
-    assert short.get_marker() != long.get_marker()
 
 
 def test_the_loss_before_training_is_a_level():
@@ -129,11 +120,3 @@ def test_the_lowest_point_of_the_picture_is_the_one_that_decides():
     assert trouble == ""
     assert drawn.get_xdata()[np.nanargmin(drawn.get_ydata())] == pytest.approx(rates[0], rel=0.01) == 0.1
     assert ax.get_ylabel() == "training loss at the end"
-
-
-def test_a_shorter_grid_that_is_compared_by_another_loss_says_so():
-    short = samples.grid(steps=50, diverged=False)
-    short.held_out[:] = 2.29
-    ax = plot_rate_grid(samples.grid(shorter=(short,)))
-    np.testing.assert_allclose(line(ax, "50 steps, training loss").get_ydata(), short.losses.mean(axis=1), rtol=1e-6)
-    assert ax.get_ylabel() == "validation score at the end"

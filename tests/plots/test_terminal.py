@@ -64,11 +64,11 @@ def test_every_column_between_the_first_and_the_last_rate_has_a_dot():
 @pytest.mark.parametrize("width", [40, 60, 79, 120])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_no_line_is_wider_than_asked(width, encoding):
-    sweep, found = samples.searched()
+    sweep, (_, found) = samples.range_test(), samples.searched()
     found = replace(found, base=Estimate(0.006, 0.006, 0.006))
     text = sketch(sweep, found, width, 8, encoding)
     assert width - 20 < max(map(len, text.splitlines())) <= width
-    assert len(canvas(text)) == (2 * 8 if encoding == "utf-8" else 0)
+    assert len(canvas(text)) == (8 if encoding == "utf-8" else 0)
 
 
 def test_marks_stand_under_their_rates():
@@ -102,13 +102,11 @@ def test_the_numbers_of_the_y_axis_are_those_of_the_curve():
     assert float(lines[flat].split("┤")[0]) == 3
 
 
-def test_a_search_is_its_range_test_above_its_grids():
-    sweep, found = samples.searched()
-    above, below = sketch(sweep, found).split("\n\n")
-    assert "loss while the rate climbs" in above
-    assert "[ min 0.00042  ] max 0.17  ▲ lr 0.024  ┊ limit 0.5" in above
-    assert "● 200 steps  ○ 50 steps  ┈ before training  ✗ diverged  ▲ lr 0.024" in below
-    assert "min" not in below
+def test_a_grid_has_its_own_mark_and_says_what_its_signs_are():
+    text = sketch(*samples.searched())
+    assert "validation score at the end of runs, over the peak rate" in text
+    assert "● 200 steps  ┈ before training  ✗ diverged  ▲ lr 0.024" in text
+    assert "min" not in text
 
 
 def test_the_signs_of_a_grid_stand_at_its_final_losses():

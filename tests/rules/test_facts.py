@@ -9,15 +9,15 @@ import torch
 from stepsize import Policy, Task
 from stepsize.adapters.torch import RuleOptimizer, build_optimizer, torch_arguments
 from stepsize.engines import Ensemble
-from stepsize.jobs import find_rate, race, suggest
-from stepsize.jobs.advise.search_space import policies_of
+from stepsize.jobs import advise, race
 from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.jobs.refine import norm_of
 from stepsize.jobs.rescale import rescale_exponent, rescale_to_shape
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import constant, linear_to_zero
 from stepsize.rules import EMA, SGD, Adam, ClipNorm, DecoupledDecay, DoG, Facts, Lion, Muon, ScheduleFreeSGD, Twin
-from stepsize.strategy import Strategy
+from stepsize.search_space import policies_of
+from stepsize.strategy import Strategy, Trial
 from stepsize.testing import check_rule
 
 
@@ -78,10 +78,12 @@ def test_its_facts_hold(rule):
 
 
 def test_it_is_searched(task):
-    engine = Ensemble()
-    own = find_rate(task, SGD(), "linear_to_zero", seeds=(0,), engine=engine)
-    found = find_rate(task, Tenfold(), "linear_to_zero", seeds=(0,), engine=engine)
-    assert suggest(own).lr.value / suggest(found).lr.value == pytest.approx(10, rel=0.3)
+    asked = {"policies": ["linear_to_zero"], "budget": 1.0, "engine": Ensemble()}
+    own, found = (advise(task, rules=[rule], **asked).strategy for rule in (SGD(), Tenfold()))
+    assert 2 < own.peak / found.peak < 50
+    trials = [Trial(strategy.over(120), 7) for strategy in (own, found)]
+    scores, start = Ensemble().run(task, trials, 120).final, task.score(task.build(7))
+    assert abs(scores[0] - scores[1]) < 0.05 * (start - scores.min())
 
 
 def test_it_is_raced(task):
@@ -92,8 +94,8 @@ def test_it_is_raced(task):
 
 
 def test_it_is_rescaled():
-    assert rescale_exponent(Signs()) == rescale_exponent(Lion()) == pytest.approx(-5 / 6)
-    assert rescale_exponent(Tenfold()) == rescale_exponent(SGD()) == pytest.approx(-1 / 3)
+    assert rescale_exponent(Signs()) == rescale_exponent(Lion()) < rescale_exponent(SGD())
+    assert rescale_exponent(Tenfold()) == rescale_exponent(SGD()) < 0
     assert rescale_exponent(Found()) == 0
     assert rescale_to_shape(Found(), constant(1.0), linear_to_zero(1.0), 100) == 1
     assert rescale_to_shape(Tenfold(), constant(1.0), linear_to_zero(1.0), 100) > 2

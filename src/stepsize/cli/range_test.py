@@ -3,24 +3,27 @@
 ::
 
     stepsize range-test mytask.py                             the article's two bounds, from a range test
-    stepsize range-test mytask.py --for one_cycle              and the peak to use, from whole short runs
+    stepsize range-test mytask.py --for one_cycle              the peak to use with a policy, from whole runs
     stepsize range-test mytask.py --of momentum --lr 0.1      Smith's other tests: momentum, weight_decay, batch_size
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from stepsize.cli import arguments, output, progress
-from stepsize.kernel.errors import SpecError
+from stepsize.kernel.errors import ParameterError, SpecError
 from stepsize.kernel.spec import Spec
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, recipe
-from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, RateGrid, Suggestion
+from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, Suggestion
+from stepsize.results import advice_text as text
 from stepsize.results.io import dumps, load, save
 from stepsize.rules import Rule
 from stepsize.strategy import Strategy, find_rule
@@ -29,8 +32,14 @@ from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_t
 if TYPE_CHECKING:
     from stepsize.problems import Trainable
 
-SEEDS, SEEDS_OF_SEARCH = 4, 2
-"""Seeds when none are given: of a range test or of fixed values, and of a search, whose runs are longer."""
+SEEDS = 4
+"""Seeds when none are given, of a range test or of fixed values."""
+
+OF_RANGE_TEST = ("low", "high", "steps", "spacing", "seeds")
+"""Options that say nothing to the search of --for."""
+
+BUDGET = "1"
+"""What the search for a rate may cost when nothing is said, in full trainings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +53,7 @@ class Options:
     steps: int | None
     spacing: Literal["exponential", "linear"]
     horizon: int | None
-    budget: float | None
+    budget: str
     seeds: int | None
     of: str
     values: list[str] | None
@@ -55,8 +64,10 @@ class Options:
 @arguments.task_argument
 @click.option("--rule", default="AdamW", show_default=True, help="The update rule to test.")
 @click.option(
-    "--for", "policy", metavar="POLICY", help="Also find the rate to use with this policy, which is a name or a file."
-)
+    "--for", "policy", metavar="POLICY",
+    help="Find the rate to use with this policy, a name or a file, by a search in place of the range test. With --of: "
+    "the policy to train with.",
+)  # fmt: skip
 @click.option("--low", type=float, default=LOW, show_default=True, help="The first learning rate.")
 @click.option("--high", type=float, default=HIGH, show_default=True, help="The last learning rate.")
 @click.option(
@@ -70,17 +81,19 @@ class Options:
     "--horizon", type=click.IntRange(min=1), help="How long a full training is, in updates. Default: the task's own."
 )
 @click.option(
-    "--budget", type=float, help="What the search of --for may cost, in full trainings for each seed. Default: 2.5."
-)
+    "--budget", default=BUDGET, show_default=True,
+    help="What the search of --for may cost: full trainings (0.5, 3), a time such as 20min, or 40 trials; 0 asks for "
+    "what a look at the model says.",
+)  # fmt: skip
 @click.option(
     "--seeds", type=click.IntRange(1, 1000),
-    help=f"How many seeds run, for the spread. Default: {SEEDS}, or {SEEDS_OF_SEARCH} with --for.",
+    help=f"How many seeds run, for the spread. Default: {SEEDS}. The search of --for has its own.",
 )  # fmt: skip
 @click.option("--of", default=LR, show_default=True, help="What is tested: lr, another hyperparameter, or batch_size.")
 @click.option("--values", type=arguments.Comma(), help="Which values of --of are tested. Default: Smith's.")
 @click.option("--lr", type=float, help="The peak rate that --of is tested at. Default: what a range test points to.")
 @arguments.json_option
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves into an image file.")
+@arguments.plot_option
 @arguments.save_option
 def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | None, **given: Any) -> None:
     """Let the learning rate of TASK climb, and read two bounds off the loss; with --for, find the rate to use."""
@@ -89,27 +102,40 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     options = Options(**given)
     rule = find_rule(options.rule)
     policy = None if options.policy is None else _policy(options.policy)
+    searching = policy is not None and options.of == LR
+    if searching:
+        _refuse(OF_RANGE_TEST)
     output.check_writable(save_to)
     output.check_drawable(plot)
     problem = load_task(task)
-    sweep: RangeTestRecord | RateGrid | HyperparameterSweep
-    if options.of != LR:
-        sweep = _sweep_values(problem, rule, policy or "constant", options)
-    elif policy is None:
+    if policy is not None and searching:
+        answer = _search(problem, rule, policy, options)
+        output.present(answer, _print_answer, as_json=as_json, plot=plot, report=None, save_to=save_to)
+        return
+    sweep: RangeTestRecord | HyperparameterSweep
+    if options.of == LR:
         sweep = _range_test(problem, rule, options)
     else:
-        sweep = _search(problem, rule, policy, options)
+        sweep = _sweep_values(problem, rule, policy or "constant", options)
     suggestion = jobs.suggest(sweep, policy, options.horizon)
     if save_to is not None:
         save(sweep, save_to)
     if plot is not None:
-        from stepsize import plots
-
-        output.write_picture(plots.plot_search(sweep, suggestion), plot)
+        output.write_picture(sweep.plot(suggestion), plot)
     if as_json:
         click.echo(dumps(suggestion))
     else:
         _print(sweep, suggestion)
+
+
+def _refuse(names: tuple[str, ...]) -> None:
+    """Refuse options of the command line that belong to a range test."""
+    for name in names:
+        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ParameterError(
+                f"--{name} is of a range test, and --for searches for a rate by runs of its own. Leave one of the two "
+                "out; --horizon says how long a full training is, and --budget what may be spent."
+            )
 
 
 def _range_test(problem: Trainable, rule: Rule, options: Options) -> RangeTestRecord:
@@ -124,15 +150,16 @@ def _range_test(problem: Trainable, rule: Rule, options: Options) -> RangeTestRe
         )  # fmt: skip
 
 
-def _search(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> RateGrid | RangeTestRecord:
+def _search(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> Advice:
     from stepsize import jobs
-    from stepsize.jobs.range_test.search import BUDGET
+    from stepsize.jobs.advise.advise import read_budget
 
-    seeds, budget = options.seeds or SEEDS_OF_SEARCH, options.budget or BUDGET
-    with progress.show_progress(seeds * budget * (options.horizon or problem.steps)) as tell:
-        return jobs.find_rate(
-            problem, rule, policy, horizon=options.horizon, budget=budget, seeds=range(seeds), low=options.low,
-            high=options.high, curvature=True, progress=tell,
+    budget = read_budget(options.budget)
+    total = budget.trainings * (options.horizon or problem.steps) if budget is not None and budget.trainings else None
+    wanted = policy if isinstance(policy, str) else policy.only(rule.hyperparameters)
+    with progress.show_progress(total or None) as tell, closing(jobs.Runner(problem, progress=tell)) as runner:
+        return jobs.advise(
+            problem, rules=[rule], policies=[wanted], steps=options.horizon, budget=budget, runner=runner
         )  # fmt: skip
 
 
@@ -168,7 +195,24 @@ def _policy(name: str) -> str | Policy:
     return value
 
 
-def _print(sweep: RangeTestRecord | RateGrid | HyperparameterSweep, found: Suggestion) -> None:
+def _print_answer(answer: Advice) -> None:
+    """Print what a search for one rate found."""
+    console, cost = output.console(), f"Cost: {text.trainings(answer.cost)}."
+    if not answer.learned:
+        console.print(f"No rate to use: {text.failure(answer)}. {cost}", markup=False, soft_wrap=True)
+        return
+    rate, low, high = (f"{each:.2g}" for each in (answer.strategy.peak, answer.belief.low, answer.belief.high))
+    lines = [
+        f"lr      {rate}   to use; the best one lies in {low} to {high} with 90 %",
+        f"{answer.strategy.name} for {count(answer.steps, 'step')} of {answer.task}: {text.expected_loss(answer)}.",
+        *(f"Watch out: {warning}" for warning in answer.warnings),
+        f"Use it as: {answer.policy!r}", cost,
+    ]  # fmt: skip
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _print(sweep: RangeTestRecord | HyperparameterSweep, found: Suggestion) -> None:
     from stepsize.plots.terminal import sketch
 
     console = output.console()
@@ -188,5 +232,4 @@ def _print(sweep: RangeTestRecord | RateGrid | HyperparameterSweep, found: Sugge
         console.print(f"Watch out: {warning}.", markup=False)
     if found.policy is not None:
         console.print(f"Use it as: {found.policy!r}", markup=False)
-    updates = sum(part.cost for part in sweep.parts)
-    console.print(f"Cost: {updates / (sweep.horizon or sweep.steps):.1f} full trainings.", markup=False)
+    console.print(f"Cost: {sweep.cost / (sweep.horizon or sweep.steps):.1f} full trainings.", markup=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from stepsize.kernel.arrays import floats
 from stepsize.plots import range_test_data, rate_markers, style
-from stepsize.plots.rate_grid import SIZE, draw_grids, grid_title, plot_rate_grid
+from stepsize.plots.rate_grid import SIZE, plot_rate_grid
 from stepsize.results import RangeTestRecord, RunGrid, Suggestion, Sweep
 
 if TYPE_CHECKING:
@@ -33,24 +33,9 @@ def plot_sweep(sweep: Sweep, suggestion: Suggestion | None = None, ax: Axes | No
     return ax
 
 
-def plot_search(sweep: Sweep, suggestion: Suggestion | None = None) -> Axes:
-    """Draw a search in a new figure: its range test, and beside it where the runs of its grids end.
-
-    sweep: what `find_rate` returns. A range test alone, and grids alone, are one picture. Returns the first Axes.
-    """
-    record, grids = range_test_data.parts(sweep)
-    if record is None or not grids:
-        return plot_sweep(sweep, suggestion)
-    panels = style.panels(2, 2, SIZE)
-    _draw(panels[0], record, suggestion)
-    draw_grids(panels[1], grids, suggestion)
-    style.entitle(panels[1], grid_title(grids[-1], suggestion))
-    return panels[0]
-
-
 def _draw(ax: Axes, record: RangeTestRecord, suggestion: Suggestion | None) -> None:
     marks = range_test_data.marks(suggestion)
-    window = range_test_data.swept_values((record,), marks)
+    window = range_test_data.swept_values(record, marks)
     _curves(ax, record, suggestion)
     rate_markers.draw_rates(ax, marks, window)
     ax.set_xlim(window.low, window.high)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.text import thousands
 from stepsize.plots import style
 from stepsize.policies import LR
 from stepsize.results import Estimate, RangeTestRecord, RateGrid, RunGrid, Suggestion, Sweep
@@ -54,12 +53,6 @@ class Window:
         return floats((numbers - edges[0]) / (edges[1] - edges[0]))
 
 
-def parts(sweep: Sweep) -> tuple[RangeTestRecord | None, tuple[RunGrid, ...]]:
-    """Return the range test of a search, if it has one, and its grids, the shorter runs first."""
-    tests = [part for part in sweep.parts if isinstance(part, RangeTestRecord)]
-    return next(iter(tests), None), tuple(part for part in sweep.parts if isinstance(part, RunGrid))
-
-
 def marks(
     suggestion: Suggestion | None, kinds: tuple[str, ...] = ("min", "max", "base", "lr", "limit"), name: str = ""
 ) -> list[Mark]:
@@ -101,12 +94,6 @@ def loss_before(grid: RunGrid) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def grid_labels(grids: tuple[RunGrid, ...]) -> list[str]:
-    """Return what grids are called: the length of their runs, and their loss where it is not that of the last grid."""
-    other = [f", {loss_name(grid)}" * (grid.by_training_loss != grids[-1].by_training_loss) for grid in grids]
-    return [f"{thousands(grid.steps)} steps{name}" for grid, name in zip(grids, other, strict=True)]
-
-
 def loss_name(grid: RunGrid) -> str:
     """Return which loss the runs of a grid are compared by."""
     return "training loss" if grid.by_training_loss else "validation score"
@@ -129,11 +116,10 @@ def losses_of_range_test(curve: Floats, raw: Floats) -> Window:
     return Window(least - 0.2 * span, first + 0.35 * span, log=False)
 
 
-def losses_of_grids(grids: tuple[RunGrid, ...]) -> Window:
+def losses_of_grid(grid: RunGrid) -> Window:
     """Return the window around where runs end: from below the best to a little above the loss before training."""
-    every = np.concatenate([grid.final_losses.ravel() for grid in grids])
-    start = floats([each for grid in grids if grid.before is not None for each in grid.before if np.isfinite(each)])
-    finite = every[np.isfinite(every)]
+    start = floats([]) if grid.before is None else floats(grid.before[np.isfinite(grid.before)])
+    finite = grid.final_losses[np.isfinite(grid.final_losses)]
     if not len(finite):
         finite = start
     if not len(finite):
@@ -147,14 +133,13 @@ def losses_of_grids(grids: tuple[RunGrid, ...]) -> Window:
     return Window(least - 0.1 * span, most + 0.2 * span, log=False)
 
 
-def swept_values(sweeps: tuple[Sweep, ...], shown: list[Mark]) -> Window:
+def swept_values(sweep: Sweep, shown: list[Mark]) -> Window:
     """Return the window over what was swept, and over the marks up to a decade beyond it.
 
     Logarithmic for learning rates, and for other numbers above 0 that span more than a decade.
     """
-    every = np.concatenate([floats(sweep.x) for sweep in sweeps])
-    low, high = float(every.min()), float(every.max())
-    if low > 0 and (sweeps[-1].swept == LR or high / low > DECADE):
+    low, high = float(sweep.x.min()), float(sweep.x.max())
+    if low > 0 and (sweep.swept == LR or high / low > DECADE):
         at = [mark.estimate.value for mark in shown if low / DECADE <= mark.estimate.value <= high * DECADE]
         low, high = min([low, *at]), max([high, *at])
         room = (high / low) ** 0.03 if high > low else DECADE**0.5

@@ -91,14 +91,6 @@ def inks(count: int) -> list[tuple[str, str]]:
     return list(islice(cycle((color, dash) for dash in DASHES for color in PALETTE), count))
 
 
-def shades(count: int) -> list[str]:
-    """Return `count` shades of blue, light to dark, all of them dark enough for a line on white."""
-    extremes = np.array([[0.50, 0.74, 0.90], [0.0, 0.20, 0.36]])
-    shares = np.linspace(0.0, 1.0, count)[:, None] if count > 1 else np.array([[1.0]])
-    mixed = 255 * ((1 - shares) * extremes[0] + shares * extremes[1])
-    return ["#" + row.tobytes().hex() for row in mixed.round().astype(np.uint8)]
-
-
 def log_rates(ax: Axes) -> None:
     """Put learning rates on a logarithmic x axis, with plain numbers at the decades, in a short one also inside."""
     ticker = need("matplotlib.ticker")

@@ -12,22 +12,23 @@ import numpy as np
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import installed, need
+from stepsize.kernel.text import thousands
 from stepsize.plots import range_test_data, style
 from stepsize.plots.range_test_data import Mark, Window
 from stepsize.policies import LR
-from stepsize.results import RangeTestRecord, RunGrid, Suggestion, Sweep
+from stepsize.results import RangeTestRecord, RunGrid, Suggestion
 
 LEAST = (40, 4)
 """The fewest columns, and the fewest lines of a picture, that show anything."""
 
 MARKS = {"min": "[", "max": "]", "lr": "▲", "base": "△", "limit": "┊"}
-SIGNS = "●○■□"
-"""Of grids, the last one's first."""
+SIGN = "●"
+"""A run of a grid."""
 
 CROSS, ABOVE = "✗", "↑"
 """A run that diverged, and one whose loss lies above the picture."""
 
-CHARACTERS = "⣿│┤└─┬├┈" + CROSS + ABOVE + SIGNS + "".join(MARKS.values())
+CHARACTERS = "⣿│┤└─┬├┈" + CROSS + ABOVE + SIGN + "".join(MARKS.values())
 """Every kind of character that a picture may need."""
 
 ROWS = 15
@@ -38,7 +39,8 @@ ROWS = 15
 class Sketch:
     """What one picture shows: a title and axes, a curve, a level, signs with their meaning, and marks on the x axis.
 
-    curve: x and y, (points,) each. signs: the character, what it means, and its x and y. crosses: x of what diverged.
+    curve: x and y, (points,) each. runs: what the points of the curve are, where each of them is a run. crosses: x of
+    what diverged.
     """
 
     title: str
@@ -47,22 +49,23 @@ class Sketch:
     curve: tuple[Floats, Floats]
     marks: Sequence[Mark]
     level: float = math.nan
-    signs: Sequence[tuple[str, str, Floats, Floats]] = ()
+    runs: str = ""
     crosses: Floats = field(default_factory=lambda: np.empty(0))
 
 
 def sketch(
-    sweep: Sweep, suggestion: Suggestion | None = None, width: int = 80, height: int = 12, encoding: str = "utf-8"
-) -> str:
-    """Return a range test, a grid, or the range test and the grids of a search below each other, as lines of text.
+    sweep: RangeTestRecord | RunGrid, suggestion: Suggestion | None = None, width: int = 80, height: int = 12,
+    encoding: str = "utf-8",
+) -> str:  # fmt: skip
+    """Return a range test or a grid as lines of text.
 
     sweep: as it was recorded. suggestion: what follows from it; its rates are marked on the axis. width: of a line, in
-    characters, at least 40. height: of each picture, in lines, at least 4, without title, axis and key.
-    encoding: of where it goes. Where it has no braille, or plotext is not installed, there are tables in place of
-    pictures.
+    characters, at least 40. height: of the picture, in lines, at least 4, without title, axis and key.
+    encoding: of where it goes. Where it has no braille, or plotext is not installed, there is a table in place of the
+    picture.
 
     A range test is the median of its seeds, smoothed. A grid is the mean over its seeds, a sign at each rate and a line
-    between them; of the grids before it there are the signs alone. A run that diverged is a cross at the top.
+    between them. A run that diverged is a cross at the top.
 
     Raises ParameterError for a width or height that is too small.
     """
@@ -71,12 +74,10 @@ def sketch(
             f"a sketch of {width} columns and {height} lines is too small to be read. "
             f"Give it at least {LEAST[0]} and {LEAST[1]}."
         )
-    record, grids = range_test_data.parts(sweep)
-    sketches = [] if record is None else [_range_test(record, suggestion)]
-    sketches += [_grids(grids, suggestion)] if grids else []
+    shown = _range_test(sweep, suggestion) if isinstance(sweep, RangeTestRecord) else _grid(sweep, suggestion)
     drawable = installed("plotext") and _encoded(CHARACTERS, encoding) == CHARACTERS
-    texts = [_picture(one, width, height) if drawable else _table(one, width) for one in sketches]
-    return "\n".join(_encoded(line.rstrip(), encoding) for line in "\n\n".join(texts).splitlines())
+    text = _picture(shown, width, height) if drawable else _table(shown, width)
+    return "\n".join(_encoded(line.rstrip(), encoding) for line in text.splitlines())
 
 
 def _encoded(text: str, encoding: str) -> str:
@@ -93,30 +94,25 @@ def _range_test(record: RangeTestRecord, suggestion: Suggestion | None) -> Sketc
     note = "" if np.isfinite(curve).any() else "; no loss is finite"
     return Sketch(
         title=f"{record.title} on {record.task}: loss while the rate climbs{note}",
-        x=range_test_data.swept_values((record,), marks),
+        x=range_test_data.swept_values(record, marks),
         y=range_test_data.losses_of_range_test(curve, floats(record.losses)),
         curve=(rates, curve),
         marks=marks,
     )
 
 
-def _grids(grids: tuple[RunGrid, ...], suggestion: Suggestion | None) -> Sketch:
-    """Return the grids of a search; the last of them is the one in question."""
-    last, marks = grids[-1], range_test_data.marks_of_grid(grids[-1], suggestion)
-    against = "peak rate" if last.swept == LR else last.swept.replace("_", " ")
-    before = range_test_data.loss_before(last)
-    labels = range_test_data.grid_labels(grids)
-    means = [range_test_data.mean_final_losses(grid) for grid in grids]
-    points = [(label, floats(grid.x), mean) for label, grid, mean in zip(labels, grids, means, strict=True)]
+def _grid(grid: RunGrid, suggestion: Suggestion | None) -> Sketch:
+    marks, before = range_test_data.marks_of_grid(grid, suggestion), range_test_data.loss_before(grid)
+    against = "peak rate" if grid.swept == LR else grid.swept.replace("_", " ")
     return Sketch(
-        title=f"{last.title} on {last.task}: {range_test_data.loss_name(last)} at the end of runs, over the {against}",
-        x=range_test_data.swept_values(grids, marks),
-        y=range_test_data.losses_of_grids(grids),
-        curve=(floats(last.x), means[-1]),
+        title=f"{grid.title} on {grid.task}: {range_test_data.loss_name(grid)} at the end of runs, over the {against}",
+        x=range_test_data.swept_values(grid, marks),
+        y=range_test_data.losses_of_grid(grid),
+        curve=(floats(grid.x), range_test_data.mean_final_losses(grid)),
         marks=marks,
         level=math.nan if before is None else before,
-        signs=[(sign, *point) for point, sign in zip(reversed(points), SIGNS * len(grids), strict=False)],
-        crosses=np.concatenate([grid.x[~np.isfinite(grid.final_losses).all(axis=1)] for grid in grids]),
+        runs=f"{thousands(grid.steps)} steps",
+        crosses=floats(grid.x[~np.isfinite(grid.final_losses).all(axis=1)]),
     )
 
 
@@ -143,12 +139,12 @@ def _picture(shown: Sketch, width: int, height: int) -> str:
         figure.ruler(axis).ticks([float(window.share(value)) for value in values], list(map(style.rate, values)))
     if 0 <= (level := float(shown.y.share(shown.level))) <= 1:
         figure.line(level, "horizontal", style="dotted")
-    put(shown.x.share(shown.curve[0]), shown.y.share(shown.curve[1]), "braille", joined=True)
-    for sign, meaning, rates, losses in reversed(shown.signs):
-        x, y = shown.x.share(rates), shown.y.share(losses)
-        put(x[y <= 1], y[y <= 1], sign)
+    x, y = shown.x.share(shown.curve[0]), shown.y.share(shown.curve[1])
+    put(x, y, "braille", joined=True)
+    if shown.runs:
+        put(x[y <= 1], y[y <= 1], SIGN)
         put(x[y > 1], np.ones((y > 1).sum()), ABOVE)
-        key.insert(0, f"{sign} {meaning}")
+        key.append(f"{SIGN} {shown.runs}")
     put(shown.x.share(shown.crosses), np.ones(len(shown.crosses)), CROSS)
     for mark, share, line in _stacked(shown, width):
         put(np.array([share]), np.array([(line + 0.5) / height]), MARKS[mark.kind])

@@ -1,26 +1,25 @@
-"""A range test on the page: the range test, the grids, what they suggest and what decided it."""
+"""A range test or a grid on the page: its picture, what it suggests and what decided it."""
 
 from __future__ import annotations
 
 from stepsize.kernel.text import thousands
 from stepsize.plots import plot_rate_grid, plot_sweep
-from stepsize.plots.range_test_data import loss_name, parts
+from stepsize.plots.range_test_data import loss_name
 from stepsize.plots.style import rate
 from stepsize.policies import LR
 from stepsize.report import formatting
 from stepsize.report.parts import Article, Block, Code, Facts, Picture, Points, Section
-from stepsize.report.pictures import HALF, draw
+from stepsize.report.pictures import draw
 from stepsize.results import Estimate, RangeTestRecord, RunGrid, Suggestion, Sweep
 
 
 def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
     """Return one range test, grid or sweep of another hyperparameter as an article."""
-    record, grids = parts(sweep)
     sections = [] if suggestion is None else [Section("Why", _why(suggestion)), *_schedule(suggestion)]
-    if record is not None:
-        sections.append(Section("Loss against learning rate", (_picture_of_range_test(record, suggestion),)))
-    if grids:
-        sections.append(Section("Where whole runs end", (_picture_of_grids(grids[-1], suggestion),)))
+    if isinstance(sweep, RangeTestRecord):
+        sections.append(Section("Loss against learning rate", (_picture_of_range_test(sweep, suggestion),)))
+    if isinstance(sweep, RunGrid):
+        sections.append(Section("Where whole runs end", (_picture_of_grid(sweep, suggestion),)))
     facts = Facts((*_answer(suggestion, sweep.swept), *_origin(sweep)))
     above, title = f"{kind(sweep)} · task {sweep.task}", f"{sweep.title}: {verdict(suggestion)}"
     return Article(above, title, facts, tuple(sections))
@@ -30,13 +29,6 @@ def suggestion_article(suggestion: Suggestion) -> Article:
     """Return a suggestion without its range test."""
     sections = (Section("Why", _why(suggestion)), *_schedule(suggestion))
     return Article("Suggestion", verdict(suggestion), Facts(_answer(suggestion, LR)), sections)
-
-
-def sweep_picture(sweep: Sweep, suggestion: Suggestion | None) -> Picture:
-    """Return a range test, drawn small, with the reason as the caption."""
-    what = f"{sweep.title}, {formatting.count(len(sweep.seeds), 'seed')}"
-    caption = formatting.sentence(f"{what}: {verdict(suggestion)}" + (f"; {suggestion.reason}" if suggestion else ""))
-    return draw(plot_sweep, sweep, suggestion, label=_label(sweep, suggestion), caption=caption, size=HALF)
 
 
 def verdict(suggestion: Suggestion | None) -> str:
@@ -60,11 +52,9 @@ def bound(estimate: Estimate | None) -> str:
 
 def kind(sweep: Sweep) -> str:
     """Return what was swept, and how."""
-    record, grids = parts(sweep)
     if sweep.swept != LR:
         return f"Sweep of the {_name(sweep)}"
-    how = "Range test" * (record is not None) + " and " * (record is not None and bool(grids))
-    return how + (formatting.count(len(grids), "grid") + " of rates" if grids else "")
+    return "Range test" if isinstance(sweep, RangeTestRecord) else "Grid of rates"
 
 
 def _name(sweep: Sweep) -> str:
@@ -87,21 +77,17 @@ def _answer(suggestion: Suggestion | None, swept: str) -> tuple[tuple[str, str],
 
 def _origin(sweep: Sweep) -> tuple[tuple[str, str], ...]:
     """Return what was run, and what it cost."""
-    record, grids = parts(sweep)
-    updates = sum(part.cost for part in sweep.parts)
-    cost = formatting.count(updates, "update")
+    cost = formatting.count(sweep.cost, "update")
     if sweep.horizon:
-        cost += f", {formatting.trainings(updates / sweep.horizon)} of {formatting.count(sweep.horizon, 'step')}"
+        cost += f", {formatting.trainings(sweep.cost / sweep.horizon)} of {formatting.count(sweep.horizon, 'step')}"
     pairs: list[tuple[str, str]] = [("Seeds", ", ".join(map(str, sweep.seeds)))]
-    if record is not None:
-        pairs.append(("Steps of the range test", thousands(record.steps)))
-    if grids:
-        runs = "; ".join(f"{len(grid.x)} of {formatting.count(grid.steps, 'step')}" for grid in grids)
-        pairs.append(("Runs of each seed", runs))
-    pairs += [("Cost, all seeds together", cost)]
-    pairs += [("Wall time", formatting.duration(sum(part.seconds for part in sweep.parts)))]
-    if record is not None and record.memory:
-        pairs.append(("Snapshot kept in memory", formatting.size(record.memory)))
+    if isinstance(sweep, RangeTestRecord):
+        pairs.append(("Steps of the range test", thousands(sweep.steps)))
+    else:
+        pairs.append(("Runs of each seed", f"{len(sweep.x)} of {formatting.count(sweep.steps, 'step')}"))
+    pairs += [("Cost, all seeds together", cost), ("Wall time", formatting.duration(sweep.seconds))]
+    if isinstance(sweep, RangeTestRecord) and sweep.memory:
+        pairs.append(("Snapshot kept in memory", formatting.size(sweep.memory)))
     return tuple(pairs)
 
 
@@ -123,8 +109,8 @@ def _picture_of_range_test(record: RangeTestRecord, suggestion: Suggestion | Non
     return draw(plot_sweep, record, suggestion, label=_label(record, suggestion), caption=caption)
 
 
-def _picture_of_grids(grid: RunGrid, suggestion: Suggestion | None) -> Picture:
-    """Return grids, drawn large, with what their points are as the caption."""
+def _picture_of_grid(grid: RunGrid, suggestion: Suggestion | None) -> Picture:
+    """Return a grid, drawn large, with what their points are as the caption."""
     seeds = "the mean" if len(grid.seeds) > 1 else "its last"
     what = "peak rate" if grid.swept == LR else _name(grid)
     point = f"Each point is a whole run at its own {what}, {seeds} {loss_name(grid)}"

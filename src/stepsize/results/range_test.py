@@ -32,8 +32,8 @@ class Sweep(Spec, ABC):
 
     task: the name of the task. rule: the update rule that was tested; None where it is none of ours.
     losses: of the training batches, (points, seeds) float32; NaN or inf once diverged.
-    seeds: one a column. steps: how long one run was (optimizer updates). cost: updates of all runs together, without
-        those of the records that led to this one. seconds: wall time.
+    seeds: one a column. steps: how long one run was (optimizer updates). cost: updates of all runs together.
+    seconds: wall time.
     held_out: validation losses, (points, seeds) float64, NaN where none was taken; None when there are none at all.
     horizon: how long one full training is (optimizer updates); None when not known.
     """
@@ -67,11 +67,6 @@ class Sweep(Spec, ABC):
     def judged(self) -> np.ndarray:
         """The losses that decide, (points, seeds): those held out where they were taken, else the batches'."""
         return self.losses if self.held_out is None else self.held_out
-
-    @property
-    def parts(self) -> tuple[Sweep, ...]:
-        """The records that led to this one in their order, and this one."""
-        return (self,)
 
     def validate(self) -> None:
         """Check that the arrays fit each other."""
@@ -149,25 +144,17 @@ class RateGrid(RunGrid):
     """A grid of rates: a run of its own for every rate and every seed.
 
     rates: the peak of each run, (points,) float64, rising. policy: at a peak of 1.
-    range_test: the range test that said where to begin; None when there was none. shorter: the grids of shorter runs
-        before this one, in their order.
     """
 
     noun: ClassVar[str] = "grid of rates"
+    former: ClassVar[tuple[str, ...]] = ("range_test", "shorter")
 
     rates: np.ndarray = field(repr=False)
-    range_test: RangeTestRecord | None = None
-    shorter: tuple[RateGrid, ...] = ()
 
     @property
     def x(self) -> np.ndarray:
         """The rates, (points,)."""
         return self.rates
-
-    @property
-    def parts(self) -> tuple[Sweep, ...]:
-        """The range test, the shorter grids and this one."""
-        return (*(() if self.range_test is None else (self.range_test,)), *self.shorter, self)
 
     @property
     def by_training_loss(self) -> bool:

@@ -25,7 +25,7 @@ def lowest_rates(grid: RateGrid) -> tuple[Floats, str]:
     if grid.before is not None and float(means.min()) >= float(grid.before.mean()):
         trouble = "no run of the grid ends below where it began: the rates are too small, or nothing is learned"
         return floats([]), trouble
-    side = edge(grid)
+    side = _edge(grid)
     if side:
         which, rate = ("smallest", grid.rates[0]) if side < 0 else ("largest", grid.rates[-1])
         return floats([]), f"the optimum is at the edge: it lies beyond the {which} rate of the grid, {rate:.2g}"
@@ -33,7 +33,7 @@ def lowest_rates(grid: RateGrid) -> tuple[Floats, str]:
     return 10 ** floats([vertex(x, column) for column in losses.T]), ""
 
 
-def edge(grid: RateGrid) -> int:
+def _edge(grid: RateGrid) -> int:
     """Return on which side of a grid its best rate lies: -1 for smaller ones, 1 for larger ones, 0 for in between.
 
     Where the best run has learned next to nothing, the rates are too small, unless the largest has done harm. And where

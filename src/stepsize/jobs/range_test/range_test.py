@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
 from stepsize.jobs.range_test.bounds import read_bounds
 from stepsize.jobs.range_test.stability_limit import stable_rates
+from stepsize.jobs.range_test.suggest import suggest
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import Policy
 from stepsize.problems import Task, Trainable
@@ -77,6 +78,25 @@ def range_test(
     if not curvature or not isinstance(task, Task):
         return record
     return replace(record, limits=stable_rates(task, rule, seeds))
+
+
+def estimate_rate(
+    task: Trainable, rule: Rule | None = None, policy: str | Policy | Strategy = "constant", **options: Any
+) -> float:
+    """Return the peak rate to use with `policy` that a range test alone points to, to two digits.
+
+    It is what other jobs run at when no rate is given. options: as `range_test` takes them.
+
+    Raises ParameterError where the range test has no clear answer.
+
+    Watch out: it is rougher than the answer of `advise`, which trains at several rates.
+    """
+    suggestion = suggest(range_test(task, rule, **options), policy)
+    if suggestion.lr is None:
+        raise ParameterError(
+            f"there is no rate to run at: {suggestion.reason}. Give one (range-test: --lr, predict: --peak)."
+        )
+    return float(f"{suggestion.lr.value:.2g}")
 
 
 def _run(runner: Runner, rule: Rule, climb: Exponential | Linear, length: int, seeds: Sequence[int]) -> RangeTestRecord:

@@ -9,7 +9,6 @@ a run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,16 +68,6 @@ def rate_grid(
         task=task.source or task.name, rule=rule, rates=peaks, policy=shape, steps=length, horizon=task.steps,
         **run_fields(task, seeds, [curves]), cost=len(peaks) * len(seeds) * length,
     )  # fmt: skip
-
-
-def join_grids(first: RateGrid, second: RateGrid) -> RateGrid:
-    """Return two grids that differ in their rates alone as one."""
-    order = np.argsort(np.concatenate([first.rates, second.rates]))
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(first, name), getattr(second, name)])[order]
-        for name in ("rates", "losses", "held_out")
-    }
-    return replace(first, **arrays, cost=first.cost + second.cost, seconds=first.seconds + second.seconds)
 
 
 def run_fields(task: Trainable, seeds: Sequence[int], runs: Sequence[Curves]) -> dict[str, Any]:

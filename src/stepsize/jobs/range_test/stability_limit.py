@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -18,21 +19,40 @@ from stepsize.problems import Task
 from stepsize.rules import Rule
 from stepsize.theory import largest_stable_rate
 
-SAMPLES = 4
-"""Batches of samples that the curvature is measured on."""
 
-TOLERANCE = 0.05
-"""Its error, as a share: what it is held against is known to a tenth of a decade."""
+@dataclass(frozen=True)
+class Precision:
+    """How well the curvature is measured.
 
-BATCHES = 16
-"""Batches whose squared gradients stand for the running mean that an adaptive rule divides by."""
+    samples: batches of samples that it is measured on. batches: those whose squared gradients stand for the running
+    mean that an adaptive rule divides by. tolerance: its error, as a share.
+    """
+
+    samples: int
+    batches: int
+    tolerance: float
+
+    @property
+    def gradients(self) -> int:
+        """About how many gradients of a batch it takes: one each of the divisor's, two for each product."""
+        return self.batches + 2 * LEAST_PRODUCTS * self.samples
 
 
-def stable_rates(task: Task, rule: Rule, seeds: Sequence[int]) -> Floats | None:
+LEAST_PRODUCTS = 8
+"""The Hessian is multiplied by so many vectors at least."""
+
+FINE = Precision(samples=4, batches=16, tolerance=0.05)
+"""What it is held against, a range test, is known to a tenth of a decade."""
+
+ROUGH = Precision(samples=1, batches=4, tolerance=0.2)
+"""Where it only says where a search begins."""
+
+
+def stable_rates(task: Task, rule: Rule, seeds: Sequence[int], precision: Precision = FINE) -> Floats | None:
     """Return the largest stable rate of each seed's initial weights, (seeds,); None for a rule without a theory.
 
     `threshold / lambda`, with the largest eigenvalue of the Hessian H of the training loss; of `P**-1 H` for RMSProp
-    and Adam, where P is the root of the mean squared gradient of a batch, over 16 of them, and epsilon.
+    and Adam, where P is the root of the mean squared gradient of a batch, over some of them, and epsilon.
 
     NaN where the curvature is not finite, and inf where nothing curves upward.
 
@@ -43,25 +63,25 @@ def stable_rates(task: Task, rule: Rule, seeds: Sequence[int]) -> Floats | None:
     """
     if rule.core is not rule or rule.facts.threshold is None:
         return None
-    return floats([_stable_rate(task, rule, seed) for seed in seeds])
+    return floats([_stable_rate(task, rule, seed, precision) for seed in seeds])
 
 
-def _stable_rate(task: Task, rule: Rule, seed: int) -> float:
+def _stable_rate(task: Task, rule: Rule, seed: int, precision: Precision) -> float:
     model = task.build(seed)
     inputs, targets = task.train
-    some = torch.from_numpy(task.order(0, seed).reshape(-1)[: SAMPLES * task.batch_size].copy())
-    divisor = None if rule.facts.euclidean else _divisor(task, rule, model, seed)
+    some = torch.from_numpy(task.order(0, seed).reshape(-1)[: precision.samples * task.batch_size].copy())
+    divisor = None if rule.facts.euclidean else _divisor(task, rule, model, seed, precision.batches)
     curvature = sharpness(
         model, task.loss, [(inputs[some], targets[some])],
-        preconditioner=divisor, tolerance=TOLERANCE, seed=seed, batch_statistics=True,
+        preconditioner=divisor, tolerance=precision.tolerance, seed=seed, batch_statistics=True,
     )  # fmt: skip
     return largest_stable_rate(rule, curvature.value) if math.isfinite(curvature.value) else math.nan
 
 
-def _divisor(task: Task, rule: Rule, model: torch.nn.Module, seed: int) -> torch.Tensor:
+def _divisor(task: Task, rule: Rule, model: torch.nn.Module, seed: int, batches: int) -> torch.Tensor:
     """Return `sqrt(mean of g**2) + epsilon` over some batches, (parameters,)."""
     squares = []
-    for step in range(BATCHES):
+    for step in range(batches):
         with untouched(model, batch_statistics=True):
             batch = Objective(model, task.loss, [task.batch(step, seed)])
             squares.append(batch.gradient(batch.row) ** 2)

@@ -1,4 +1,4 @@
-"""Grids and searches on small tasks: each run equals its trial, costs add up, and the answer is the exhaustive one."""
+"""Grids, range tests and sweeps on small tasks: each run equals its trial, and costs add up."""
 
 from dataclasses import replace
 
@@ -8,13 +8,11 @@ import torch
 
 from stepsize import Task
 from stepsize.engines import Ensemble, Loop
-from stepsize.jobs import Runner, estimate_rate, find_rate, range_test, rate_grid, suggest, sweep_hyperparameter
-from stepsize.jobs.range_test.rate_grid import join_grids
+from stepsize.jobs import Runner, estimate_rate, range_test, rate_grid, suggest, sweep_hyperparameter
 from stepsize.jobs.range_test.stability_limit import stable_rates
-from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
-from stepsize.policies import constant, one_cycle, step_decay, warmup_cosine
+from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.policies import constant, one_cycle, step_decay
 from stepsize.problems import load_task
-from stepsize.results import RangeTestRecord
 from stepsize.rules import SGD, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp
 from stepsize.strategy import Strategy, Trial
 
@@ -67,14 +65,6 @@ def test_a_grid_says_which_runs_diverged():
     assert np.isnan(sweep.losses[1, 0])
 
 
-def test_two_grids_make_one_in_the_order_of_their_rates(task):
-    first, second = (rate_grid(task, SGD(), rates, steps=10) for rates in ((0.1, 0.3), (0.03, 0.2)))
-    both = join_grids(first, second)
-    assert both.rates.tolist() == [0.03, 0.1, 0.2, 0.3]
-    np.testing.assert_array_equal(both.held_out, rate_grid(task, SGD(), both.rates, steps=10).held_out)
-    assert both.cost == 40
-
-
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -91,42 +81,6 @@ def test_a_grid_that_shows_nothing_is_refused(task, arguments, error, message):
         rate_grid(task, SGD(), **arguments)
 
 
-def test_a_search_trains_as_well_as_the_best_of_a_grid():
-    """Its rate against 13 rates over three decades at the full horizon, on the same seeds."""
-    task = teacher(120)
-    sweep = find_rate(task, Momentum(), "cosine", seeds=(0, 1), low=1e-4, high=10.0)
-    found = suggest(sweep)
-    whole = {"policy": found.policy.scaled(1 / found.lr.value), "steps": 120, "seeds": (0, 1)}
-    grid = rate_grid(task, Momentum(), np.geomspace(0.003, 3, 13), **whole)
-    ours = rate_grid(task, Momentum(), [found.lr.value], **whole)
-    best = grid.held_out.mean(axis=1).min()
-    assert found.clear
-    assert ours.held_out.mean() - best < 0.02 * (grid.before.mean() - best)
-    assert sweep.range_test.rates[0] == pytest.approx(1e-4)
-    assert sweep.steps > sweep.shorter[-1].steps
-
-
-def test_a_search_costs_about_its_budget_and_says_what_it_cost():
-    task = teacher(160)
-    runner = Runner(task)
-    sweep = find_rate(task, Momentum(), "cosine", budget=1.5, low=1e-3, high=10.0, runner=runner)
-    spent = sum(part.cost for part in sweep.parts)
-    assert spent == runner.updates
-    assert spent / 160 < 2.5
-
-
-def test_a_budget_that_pays_for_nothing_is_refused(task):
-    with pytest.raises(BudgetError, match="full trainings is too small: a range test of 70 steps and three runs"):
-        find_rate(task, budget=0.1)
-
-
-def test_a_search_is_its_range_test_where_the_loss_is_flat():
-    task = quadratic(40, (1e-12, 1e-12))
-    sweep = find_rate(task, SGD(), "constant", budget=9, low=1e-3, high=1e-1)
-    assert isinstance(sweep, RangeTestRecord)
-    assert "no clear answer" in suggest(sweep, "constant").reason
-
-
 def test_the_rate_of_a_range_test_alone_has_two_digits_or_is_refused():
     task = teacher(120)
     tested = suggest(range_test(task, Momentum(), low=1e-4, high=10.0), "cosine")
@@ -136,11 +90,6 @@ def test_the_rate_of_a_range_test_alone_has_two_digits_or_is_refused():
         ParameterError, match=r"no rate to run at: no clear answer: no drop.*Give one .range-test: --lr"
     ):
         estimate_rate(quadratic(40, (1e-12, 1e-12)), SGD(), low=1e-3, high=1e-1, widen=False)
-
-
-def test_a_policy_of_fixed_steps_cannot_be_shortened(task):
-    with pytest.raises(LengthError):
-        find_rate(task, SGD(), warmup_cosine(1.0, warmup=500), budget=9)
 
 
 def test_a_range_that_is_too_narrow_is_widened():

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from stepsize.engines.function import FunctionTask as FunctionTask
     from stepsize.jobs import suggest as suggest
     from stepsize.jobs.advise.advise import advise as advise
+    from stepsize.jobs.advise.advise import search as search
     from stepsize.jobs.race.race import race as race
     from stepsize.jobs.range_test.range_test import range_test as range_test
+    from stepsize.jobs.transfer import transfer as transfer
     from stepsize.policies import Policy as Policy
     from stepsize.problems import Task as Task
     from stepsize.problems import load_task as load_task
@@ -45,7 +47,9 @@ _LATER = {
     "ramp": "adapters.range_test",
     "range_test": "jobs.range_test.range_test",
     "save": "results",
+    "search": "jobs.advise.advise",
     "suggest": "jobs",
+    "transfer": "jobs.transfer",
     "write_report": "report",
 }
 """Where each name comes from."""

@@ -11,10 +11,10 @@ from stepsize import build_optimizer, drive, load_task, rules
 from stepsize.adapters.torch import RuleOptimizer, Snapshot, configuration
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.engines import Loop
-from stepsize.jobs.advise.search_space import RULES
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import Policy, one_cycle
 from stepsize.schedules import Linear
+from stepsize.search_space import RULES
 from stepsize.strategy import Strategy, Trial
 
 TINY = Path(__file__).parents[1] / "problems" / "tiny.py"

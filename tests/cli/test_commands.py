@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from stepsize import load
-from stepsize.policies import RECIPES, cosine, one_cycle
-from stepsize.results import Advice, Race, RangeTestRecord, RateGrid, Suggestion
+from stepsize.policies import RECIPES, Policy, one_cycle
+from stepsize.results import Advice, Race, RangeTestRecord, Suggestion
 from stepsize.results.io import CATALOGUE, loads, save
-from stepsize.rules import SGD
+from stepsize.rules import Momentum
 from stepsize.schedules import Cosine, Schedule
 from stepsize.strategy import Strategy
 
-ADVISE = ("advise", "../tiny.py", "--steps", 40, "--budget", 26, "--rules", "SGD", "--policies", "constant,cosine")
+ADVISE = ("advise", "../tiny.py", "--steps", 240, "--budget", 22, "--rules", "SGD", "--policies", "constant,cosine")
 RACE = ("race", "../tiny.py", "--steps", 40, "--rules", "SGD,AdamW", "--policies", "cosine,constant", "--rates", "0.01")
 
 
@@ -22,21 +22,22 @@ def files(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_advise_prints_the_recommendation_and_leaves_nothing_behind(stepsize, folder):
+def test_advise_prints_the_recommendation_and_keeps_its_runs_for_a_larger_budget(stepsize, folder):
     done = stepsize(*ADVISE)
     assert done.code == 0
     assert "recommendation" in done.out
-    assert "for step in drive(optimizer, strategy.policy, steps=40):" in done.out
-    asked = "stepsize advise ../tiny.py --steps 40 --budget 26 --seed 0 --rules SGD --policies constant,cosine"
+    assert "for step in drive(optimizer, strategy.policy, steps=240):" in done.out
+    asked = "stepsize advise ../tiny.py --steps 240 --seed 0 --budget 22 --rules SGD --policies constant,cosine"
     assert asked in done.out.splitlines()
-    assert "paired seeds" in done.out
+    assert "[x] a second seed" in done.out
     assert re.search(r"^ *(80|90|100)%  confirming", done.err, re.MULTILINE)
-    assert files(folder) == set()
+    assert re.search(r"^SGD c[a-z]+ [0-9.]+: loses ", done.err, re.MULTILINE)
+    assert {name.split("/")[0] for name in files(folder)} == {".stepsize"}
 
 
 def test_advise_prints_the_code_for_another_framework(stepsize):
     done = stepsize(*ADVISE, "--code", "optax")
-    assert "optimizer = transformation(strategy, steps=40)" in done.out
+    assert "optimizer = transformation(strategy, steps=240)" in done.out
 
 
 def test_an_advice_that_a_framework_has_no_code_for_is_printed_all_the_same(stepsize):
@@ -106,22 +107,44 @@ def test_range_test_writes_what_it_was_asked_for(stepsize, folder):
     assert files(folder) == {"sweep.json", "sweep.png"}
 
 
-def test_range_test_finds_the_rate_of_a_policy_and_prints_it_as_json(stepsize):
-    done = stepsize(*RANGE, "--for", "one_cycle", "--json", "--save", "sweep.json", "--budget", 4)
-    found, sweep = json.loads(done.out)["value"], load("sweep.json")
-    assert {"min_lr", "max_lr", "lr", "clear", "reason"} <= found.keys()
-    assert isinstance(sweep, RateGrid)
-    assert sweep.range_test.seeds == (0, 1)
-    if found["clear"]:
-        assert found["lr"]["low"] <= found["lr"]["value"] <= found["lr"]["high"]
-        assert found["policy"]["kind"] == "Policy"
+SEARCH = (*RANGE[:4], "--for")
 
 
-def test_range_test_takes_the_policy_of_a_file_and_another_horizon(stepsize):
-    save(Strategy(SGD(), cosine(0.3)), "strategy.json")
-    done = stepsize(*RANGE, "--for", "strategy.json", "--budget", 9, "--horizon", 80, "--json")
-    found = loads(done.out)
-    assert found.policy is None or found.policy["lr"].steps == 80
+def test_range_test_finds_the_rate_of_a_policy(stepsize, folder):
+    done = stepsize(*SEARCH, "linear_to_zero", "--horizon", 200, "--save", "answer.json", "--plot", "answer.png")
+    answer = load("answer.json")
+    assert isinstance(answer, Advice)
+    assert answer.cost <= 1
+    assert {run.strategy.family for run in answer.runs} == {Strategy.of("SGD", "linear_to_zero", 1.0).family}
+    assert f"lr      {answer.strategy.peak:.2g}   to use; the best one lies in " in done.out
+    assert f"{answer.belief.low:.2g} to {answer.belief.high:.2g} with 90 %" in done.out
+    assert "expected to lose" in done.out
+    assert f"Use it as: {answer.policy!r}" in done.out
+    assert f"Cost: {answer.cost:.3g} full training" in done.out
+    assert files(folder) == {"answer.json", "answer.png"}
+
+
+def test_range_test_prints_the_answer_for_a_policy_as_json(stepsize):
+    answer = loads(stepsize(*SEARCH, "cosine", "--budget", "3 trials", "--json").out)
+    assert isinstance(answer, Advice)
+    assert len(answer.runs) <= 3
+    assert answer.budget == "3 trials"
+
+
+def test_range_test_without_a_run_has_no_rate_to_use(stepsize):
+    done = stepsize(*SEARCH, "cosine", "--budget", 0)
+    assert done.code == 0
+    assert re.match(r"No rate to use: none of 0 runs|lr +[\d.e-]+ +to use", done.out)
+
+
+@pytest.mark.parametrize("kind", [Policy, Strategy])
+def test_range_test_takes_the_policy_of_a_file_and_another_horizon(stepsize, kind):
+    strategy = Strategy(Momentum(), one_cycle(0.3).only({"lr", "momentum"}))
+    save(strategy if kind is Strategy else strategy.policy, "kept.json")
+    answer = loads(stepsize(*SEARCH, "kept.json", "--budget", 0.5, "--horizon", 80, "--json").out)
+    rates = answer.policy["lr"].table(0, 80)
+    assert (answer.steps, set(answer.policy)) == (80, {"lr"})
+    assert rates / rates.max() == pytest.approx(one_cycle(1.0).over(80)["lr"].table(0, 80))
 
 
 def test_range_test_tests_something_else_at_a_given_rate(stepsize):
@@ -170,11 +193,11 @@ def test_show_draws_into_a_file(stepsize, folder):
 
 def test_show_and_report_take_what_advise_saved(stepsize, folder):
     stepsize(*ADVISE, "--save", "advice.json")
-    policy = loads(stepsize("show", "advice.json", "--steps", 40, "--json").out)
+    policy = loads(stepsize("show", "advice.json", "--steps", 240, "--json").out)
     assert policy == load("advice.json").policy
     assert stepsize("report", "advice.json", "--out", "page.html").code == 0
     assert "<html" in Path("page.html").read_text()
-    assert files(folder) == {"advice.json", "page.html"}
+    assert {name.split("/")[0] for name in files(folder)} == {".stepsize", "advice.json", "page.html"}
 
 
 def test_list_names_everything(stepsize):
@@ -187,7 +210,9 @@ def test_list_names_everything(stepsize):
     assert all(name in words for family in found.values() for name in family)
 
 
-@pytest.mark.parametrize("command", ["advise", "race", "range-test", "landscape", "show", "list", "report", "figures"])
+@pytest.mark.parametrize(
+    "command", ["advise", "race", "range-test", "transfer", "landscape", "show", "list", "report", "figures"]
+)
 def test_every_command_has_help(stepsize, command):
     done = stepsize(command, "--help")
     assert (done.code, done.err) == (0, "")

@@ -12,7 +12,7 @@ from stepsize.results.io import dumps
 
 SCRIPT = Path(sys.executable).with_name("stepsize")
 COMMAND = (
-    SCRIPT, "advise", "../tiny.py", "--steps", "150", "--budget", "60", "--rules", "SGD,AdamW", "--policies",
+    SCRIPT, "advise", "../tiny.py", "--steps", "400", "--budget", "22", "--rules", "SGD,AdamW", "--policies",
     "constant,cosine,one_cycle", "--save", "advice.json",
 )  # fmt: skip
 
@@ -39,7 +39,7 @@ def test_an_interrupted_advise_says_what_it_keeps_and_goes_on_from_there(folder,
                 break
         out, err = process.communicate()
     assert process.returncode == 130, err
-    assert out == ""
+    assert "recommendation" in out or "nothing has learned" in out  # the answer so far
     assert "Traceback" not in err
     assert "finished trials are kept in .stepsize" in err
     assert "the same command goes on" in err
@@ -49,7 +49,7 @@ def test_an_interrupted_advise_says_what_it_keeps_and_goes_on_from_there(folder,
 
     again = subprocess.run(COMMAND, check=True, capture_output=True, text=True)
     assert "Traceback" not in again.stderr
-    assert files(folder) == {"advice.json"}
+    assert {name for name in files(folder) if not name.startswith(".stepsize")} == {"advice.json"}
     resumed = numbers("advice.json")
     subprocess.run(COMMAND, check=True, capture_output=True)
     assert numbers("advice.json") == resumed

@@ -1,6 +1,7 @@
 """The page in a real browser: no error, no request, no sideways scrolling, on a laptop and on a phone."""
 
 import pytest
+import samples
 
 from stepsize.engines.landscape.descend import descend
 from stepsize.policies import constant
@@ -14,6 +15,8 @@ pytestmark = pytest.mark.browser
 TALL = """[...document.querySelectorAll('.card')].every(
     card => [...card.querySelectorAll('svg, canvas')].some(drawn => drawn.getBoundingClientRect().height > 100))"""
 """Whether every picture is seen, as one or the other."""
+
+UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -30,9 +33,33 @@ def test_the_page_opens_offline_and_fits(browser, file, width, scheme):
     assert requests == [file.as_uri()]
     assert view.title().startswith("AdamW one_cycle 0.01")
     assert view.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    view.evaluate(UNFOLD)
+    assert view.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert view.evaluate(TALL)
     assert view.locator("h1").bounding_box()["y"] < 150
     context.close()
+
+
+def test_a_link_opens_the_part_that_it_leads_to(browser, file):
+    context = browser.new_context(java_script_enabled=False)
+    view = context.new_page()
+    view.goto(file.as_uri())
+    table = view.get_by_role("region", name="Every run in order")
+    assert not table.is_visible()
+    view.get_by_role("link", name="All 14 runs").click()
+    assert table.is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("sample", [samples.small_advice, samples.unlearned_advice])
+def test_every_kind_of_advice_fits_a_phone(browser, tmp_path, sample):
+    view = browser.new_page(viewport={"width": 390, "height": 900})
+    view.goto(write_report(tmp_path / "page.html", sample()).as_uri())
+    view.evaluate(UNFOLD)
+    assert view.evaluate("document.documentElement.scrollWidth") == 390
+    boxes = "[...document.querySelectorAll('.gallery .card, pre')]"
+    assert view.evaluate(f"{boxes}.every(each => each.scrollWidth <= each.clientWidth)")
+    view.close()
 
 
 def test_pictures_made_of_pixels_are_shown(browser, tmp_path):
@@ -51,8 +78,9 @@ def test_the_standings_fit_a_laptop_and_scroll_by_themselves_on_a_phone(browser,
     for width, scrolls in ((1280, False), (390, True)):
         view = browser.new_page(viewport={"width": width, "height": 900})
         view.goto(file.as_uri())
+        view.evaluate(UNFOLD)
         found = view.evaluate(
-            "(() => { const t = document.querySelector('.scroll'); return t.scrollWidth > t.clientWidth })()"
+            "(() => { const t = document.querySelectorAll('.scroll')[1]; return t.scrollWidth > t.clientWidth })()"
         )
         assert found is scrolls
         view.close()

@@ -8,12 +8,13 @@ import samples
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+UNFOLD = "document.querySelectorAll('details').forEach(each => each.open = true)"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture
 def view(browser, file):
-    """The page at rest, in a laptop's window; whatever goes wrong on it fails the test."""
+    """The page at rest and unfolded, in a laptop's window; whatever goes wrong on it fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
     view = context.new_page()
     wrong = []
@@ -22,6 +23,7 @@ def view(browser, file):
     view.on("request", lambda request: wrong.append(request.url))
     view.goto(file.as_uri())
     assert wrong.pop(0) == file.as_uri()
+    view.evaluate(UNFOLD)
     yield view
     assert wrong == []
     context.close()
@@ -54,7 +56,7 @@ def test_hovering_fills_the_legend_with_the_values_of_that_step(view):
 
 
 def test_a_click_hides_a_line_and_the_axis_follows(view):
-    card = chart(view, "Standings")
+    card = chart(view, "Finalists")
     worst = card.get_by_role("button", name="5. RMSProp cosine 0.001")
     before = card.locator("canvas").evaluate("canvas => canvas.toDataURL()")
     worst.click()
@@ -65,7 +67,7 @@ def test_a_click_hides_a_line_and_the_axis_follows(view):
     assert card.locator("canvas").evaluate("canvas => canvas.toDataURL()") == before
 
 
-@pytest.mark.parametrize("title", ["Standings", "Learning curves", "Sensitivity to the peak rate"])
+@pytest.mark.parametrize("title", ["Finalists", "Learning curves"])
 def test_the_axis_is_switched_between_linear_and_logarithmic(view, title):
     card = chart(view, title)
     button = card.get_by_role("button", name="Logarithmic")
@@ -79,23 +81,36 @@ def test_the_axis_is_switched_between_linear_and_logarithmic(view, title):
 
 
 def test_arrow_keys_move_the_cursor_and_enter_hides_a_line(view):
-    card = chart(view, "Sensitivity to the peak rate")
+    card = chart(view, "Learning curves")
     card.locator(".chart").focus()
+    head = card.locator("thead th").first
     view.keyboard.press("ArrowRight")
-    assert card.locator("thead th").first.inner_text() == "peak learning rate 0.0002"
-    assert sum(text not in "–yes" for text in cells(card)) == 2  # noqa: RUF001  # two families began there
+    first = head.inner_text()
+    assert first.startswith("step ")
+    assert sum(text != "–" for text in cells(card)) == 6  # noqa: RUF001  # training losses, and no score as yet
     view.keyboard.press("ArrowRight")
-    assert card.locator("thead th").first.inner_text() != "peak learning rate 0.0002"
+    assert head.inner_text() != first
     view.keyboard.press("ArrowLeft")
-    assert card.locator("thead th").first.inner_text() == "peak learning rate 0.0002"
+    assert head.inner_text() == first
     button = card.locator(".legend button").first
     button.focus()
     view.keyboard.press("Enter")
     assert button.get_attribute("aria-pressed") == "false"
 
 
+def test_a_chart_that_was_folded_gets_its_width_when_it_is_opened(browser, file):
+    view = browser.new_page(viewport={"width": 1280, "height": 900})
+    view.goto(file.as_uri())
+    view.get_by_text("Finalists", exact=True).last.click()
+    card = chart(view, "Finalists")
+    card.locator(".uplot").wait_for()
+    view.wait_for_function("document.querySelector('.uplot').getBoundingClientRect().width > 800")
+    assert card.locator(".u-over").bounding_box()["width"] < 800  # the names of the rows have their room
+    view.close()
+
+
 def test_the_picture_can_be_seen_instead(view):
-    card = chart(view, "Standings")
+    card = chart(view, "Finalists")
     assert not card.locator("> svg").is_visible()
     card.get_by_role("button", name="As printed").click()
     assert card.locator("> svg").is_visible()
@@ -115,20 +130,23 @@ def test_without_script_the_pictures_are_seen(browser, file):
     context = browser.new_context(java_script_enabled=False)
     view = context.new_page()
     view.goto(file.as_uri())
+    for part in view.locator("section > details > summary").all():
+        part.click()
     assert all(picture.is_visible() for picture in view.locator("figure svg").all())
     assert view.locator("canvas, .legend").count() == 0
     context.close()
 
 
 def test_on_paper_there_are_the_pictures_and_all_tables(view):
-    """Chromium tags what it prints, so a table in the PDF can be counted."""
+    """Chromium tags what it prints, so a table in the PDF can be counted; what is folded is printed too."""
     tables = view.locator(".scroll table").count()
+    view.evaluate("document.querySelectorAll('details').forEach(each => each.open = false)")
     view.emulate_media(media="print")
     assert all(picture.is_visible() for picture in view.locator("figure svg").all())
     assert not any(part.is_visible() for part in view.locator("canvas, .legend, .bar").all())
     printed = view.pdf(format="A4", tagged=True)
     assert printed.startswith(b"%PDF")
-    assert printed.count(b"/S /Table") == tables == 6
+    assert printed.count(b"/S /Table") == tables == 4
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

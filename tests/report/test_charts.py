@@ -70,7 +70,7 @@ def test_a_page_without_a_chart_has_no_script():
 def test_the_page_carries_the_numbers_of_its_pictures(page):
     found = [json.loads(html.unescape(text)) for text in re.findall(r'data-chart="([^"]*)"', page)]
     advice = samples.advice()
-    graphs = (standings_graph(advice.final), learning_graph(advice.final.curves), sensitivity_graph(advice.search))
+    graphs = (standings_graph(advice.final), learning_graph(advice.final.curves))
     assert found == [chart(graph) for graph in graphs]
     assert all(map(aligned, found))
 

@@ -16,11 +16,13 @@ from stepsize.problems.landscapes import Booth, Landscape
 from stepsize.problems.noise import Gaussian, Noise
 from stepsize.results import (
     Advice,
+    Baseline,
     Curves,
     Descent,
     Estimate,
     Forecast,
     HyperparameterSweep,
+    Insurance,
     Interval,
     LawFit,
     LossCurve,
@@ -28,9 +30,11 @@ from stepsize.results import (
     Prediction,
     Race,
     RangeTestRecord,
+    RateBelief,
     RateGrid,
     Refinement,
     Rung,
+    SearchRun,
     Sensitivity,
     Sharpness,
     Standing,
@@ -78,27 +82,54 @@ RUNS = {
     "seconds": 0.5, "steps": 6, "cost": 12,
 }  # fmt: skip
 RANGE_TEST = RangeTestRecord(rates=np.geomspace(1e-5, 10, 6), planned=9, memory=3, **RUNS)
-GRID = RateGrid(rates=np.geomspace(1e-5, 10, 6), policy=Policy(lr=1.0), range_test=RANGE_TEST, **RUNS)
+GRID = RateGrid(rates=np.geomspace(1e-5, 10, 6), policy=Policy(lr=1.0), **RUNS)
 SWEEP = HyperparameterSweep(hyperparameter="momentum", values=np.arange(6.0), policy=Policy(lr=1.0), **RUNS)
 CLEAR = Suggestion(
     min_lr=Estimate(1e-3, 1e-4, 1e-2), max_lr=Estimate(0.1, 0.05, math.inf), clear=True, reason="a", smooth=np.eye(2)
 )
 UNCLEAR = Suggestion(clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
+RUN = SearchRun(
+    strategy=STRATEGIES[0],
+    steps=10,
+    seed=7,
+    score=math.inf,
+    stage="locating",
+    cost=0.3,
+    answer=STRATEGIES[1],
+    loses=0.2,
+)
+BELIEF = RateBelief(
+    family="AdamW one_cycle", rates=np.array([0.1, 1.0]), density=np.array([0.25, 0.75]), before=np.full(2, 0.5),
+    low=0.1, high=2.0, source="one gradient",
+)  # fmt: skip
+INSURANCES = tuple(Insurance(name="a second seed", holds=holds, because="so") for holds in (True, False, None))
+BASELINE = Baseline(
+    strategy=STRATEGIES[1], named=True, steps=40, seeds=(3, 4), scores=(math.inf, 0.5), answer=(0.4, 0.3),
+    better=Interval(math.nan, -math.inf, math.inf), share=math.nan,
+)  # fmt: skip
 ADVICE = Advice(
     task="digits",
     steps=40,
     seed=0,
     strategy=STRATEGIES[0],
+    learned=True,
+    loses=0.01,
+    worst=math.inf,
+    next_run="a second seed",
+    next_gain=math.nan,
+    insurances=INSURANCES,
+    scored="validation loss",
     score=INTERVAL,
     promise=INTERVAL,
     reasons=("because",),
     warnings=(),
-    sweeps=(RANGE_TEST,),
-    suggestions=(CLEAR, UNCLEAR),
-    search=RACE,
+    runs=(RUN,),
+    belief=BELIEF,
+    baseline=BASELINE,
     final=RACE,
     cost=12.5,
     seconds=60.0,
+    budget="20 full trainings",
     versions=(("stepsize", "0.1"), ("torch", "2.13")),
     more="more",
     start=2.3,
@@ -157,8 +188,9 @@ PREDICTED = Prediction(
 
 VALUES = [
     REFINED, LOSSES, LAW, TOLD, PREDICTED,
-    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, RANGE_TEST, replace(GRID, shorter=(GRID,)), SWEEP, CLEAR, UNCLEAR,
-    CLEAR.min_lr, ADVICE, *STRATEGIES, TRIALS[0],
+    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, RANGE_TEST, GRID, SWEEP, CLEAR, UNCLEAR,
+    CLEAR.min_lr, ADVICE, replace(ADVICE, score=None, promise=None, baseline=None, final=None),
+    RUN, BELIEF, *INSURANCES, BASELINE, *STRATEGIES, TRIALS[0],
     Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),
     Sensitivity(
         family="AdamW cosine", strategy=Strategy.of("AdamW", "cosine", 0.1), rates=(0.1, 1.0), scores=(0.5, math.inf),

@@ -135,8 +135,10 @@ execution_options = gather(
 
 
 @contextmanager
-def open_journal(folder: Path | None, name: str) -> Iterator[Journal]:
+def open_journal(folder: Path | None, name: str, *, keep: bool = False) -> Iterator[Journal]:
     """Open the journal of a job, around the job and the writing of its result.
+
+    keep: whether a journal that nobody asked for stays after success, since a larger budget goes on from it.
 
     After Ctrl-C it says what is kept; after success it removes the journal that nobody asked for. A task that changed
     is refused by a journal that was asked for; with another it is run anew, and a note says so.
@@ -167,7 +169,7 @@ def open_journal(folder: Path | None, name: str) -> Iterator[Journal]:
         if folder is None and not finished:
             _remove(path)
         raise
-    if folder is None:
+    if folder is None and not keep:
         _remove(path)
 
 

@@ -48,14 +48,17 @@ def check_drawable(path: Path | None) -> None:
         raise ParameterError(f"cannot draw into {path}: {ending!r} is no image format. {suggestion(ending, endings)}")
 
 
-def write_result(result: Spec, save_to: Path | None, report: Path | None) -> list[Path]:
-    """Write a result as JSON and as a page, where they were asked for, and return the files."""
+def write_result(result: Spec, save_to: Path | None, report: Path | None, **options: Any) -> list[Path]:
+    """Write a result as JSON and as a page, where they were asked for, and return the files.
+
+    options: of the page, as `write_report` takes them.
+    """
     if save_to is not None:
         save(result, save_to)
     if report is not None:
         from stepsize.report import write_report
 
-        write_report(report, result)
+        write_report(report, result, **options)
     return [path for path in (save_to, report) if path is not None]
 
 

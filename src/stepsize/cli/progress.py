@@ -13,15 +13,29 @@ Notify = Callable[[str, int], None]
 """Called with the stage, and with how many replica-steps were done since the last call."""
 
 
+class Display:
+    """Where a job shows how far it is: what `show_progress` gives.
+
+    notify: called with the stage and the replica-steps since the last call. say: prints a line beside the bar.
+    """
+
+    def __init__(self, notify: Notify, say: Callable[[str], None]) -> None:
+        self.notify, self.say = notify, say
+
+    def __call__(self, stage: str, updates: int) -> None:
+        """Notify."""
+        self.notify(stage, updates)
+
+
 @contextmanager
-def show_progress(total: float | None) -> Iterator[Notify]:
+def show_progress(total: float | None) -> Iterator[Display]:
     """Show how far a job of about `total` replica-steps is, or of an unknown number, on standard error.
 
     Where there is no terminal, print a line every tenth, or for every stage.
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield print_lines(total)
+        yield Display(print_lines(total), lambda line: click.echo(line, err=True))
         return
     stage_column, left = TextColumn("{task.description}"), TimeRemainingColumn()
     columns = (stage_column, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), left)
@@ -31,7 +45,7 @@ def show_progress(total: float | None) -> Iterator[Notify]:
         def notify(stage: str, updates: int) -> None:
             bar.update(job, advance=updates, description=stage)
 
-        yield notify
+        yield Display(notify, lambda line: bar.console.print(line, markup=False))
 
 
 def print_lines(total: float | None) -> Notify:

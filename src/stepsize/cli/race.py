@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stepsize.cli import arguments, output, race_display
-from stepsize.cli.advise import standings_table
 from stepsize.cli.execution import Execution, execution_options, open_journal
 from stepsize.kernel.errors import ParameterError
 from stepsize.results.io import dumps, write
@@ -150,7 +149,7 @@ def rows_as_csv(rows: Sequence[dict[str, Any]]) -> str:
 def show_race(record: Race) -> None:
     """Print the standings, and what they rest on."""
     console = output.console()
-    console.print(standings_table(record))
+    console.print(race_display.standings_table(record))
     for sentence in record.sentences:
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"Cost: {record.cost:.1f} full trainings. {record.computed_by}.", markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ from rich.table import Table
 from stepsize.cli import output, progress
 from stepsize.kernel.optional import need
 from stepsize.kernel.text import count
-from stepsize.results import Curves, Rung
+from stepsize.results import Curves, Interval, Race, Rung
+from stepsize.results.race_text import percent
 
 LEADERS = 5
 """How many of a rung are shown, best first."""
@@ -78,6 +80,34 @@ def leaders_table(rung: Rung) -> Table:
         mean = rung.means[index]
         table.add_row(escape(rung.strategies[index].name), f"{mean:.4f}" if np.isfinite(mean) else "diverged")
     return table
+
+
+def standings_table(race: Race) -> Table:
+    """Return the standings of a race as a table that fits a terminal of 80 columns."""
+    title = f"{race.scored} on paired seeds, {race.steps} steps; ± is half of the 95 % t-interval"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("strategy", overflow="fold")
+    for heading in ("seeds", "score", "behind the best", "", "chance"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for standing in race.standings:
+        name = standing.strategy.name
+        behind = "" if standing.behind is None else plus_minus(standing.behind, "+")
+        score = f"diverged on {standing.diverged}" if standing.diverged else plus_minus(standing.score)
+        chance = percent(standing.chance) if math.isfinite(standing.chance) else ""
+        tied = "tied" if standing.tied and standing.behind else ""
+        table.add_row(escape(name), str(race.seeds_of(name)), score, behind, tied, chance)
+    return table
+
+
+def plus_minus(interval: Interval, sign: str = "") -> str:
+    """Return a mean with half of its interval; alone where that is not known.
+
+    >>> from stepsize.results import Interval
+    >>> plus_minus(Interval(0.1, 0.08, 0.12), "+")
+    '+0.1000 ± 0.0200'
+    """
+    half = (interval.high - interval.low) / 2
+    return f"{interval.mean:{sign}.4f}" + (f" ± {half:.4f}" if math.isfinite(half) else "")
 
 
 def describe(number: int, rung: Rung) -> str:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stepsize.cli import arguments, output, progress
-from stepsize.cli.advise import standings_table
+from stepsize.cli import arguments, output, progress, race_display
 from stepsize.cli.landscape import strategy_of
 from stepsize.results import Refinement
 
@@ -121,7 +120,7 @@ def _show(refinement: Refinement) -> None:
         console.print(f"  step {step:>8}  {rate:.4g}", markup=False)
     console.print(f"By the bound it is {refinement.gain:.3f} of linear decay, for these norms.", markup=False)
     if refinement.race is not None:
-        console.print(standings_table(refinement.race))
+        console.print(race_display.standings_table(refinement.race))
         console.print(f"Cost of the race: {refinement.race.cost:.0f} trainings.", markup=False)
     for warning in refinement.warnings:
         console.print(f"Watch out: {warning}.", markup=False)

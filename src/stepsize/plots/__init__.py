@@ -1,5 +1,7 @@
 """Pictures of schedules, sweeps, curves and races; each function returns the matplotlib Axes that it drew on."""
 
+from stepsize.plots.advice import plot_advice as plot_advice
+from stepsize.plots.advice import plot_search_course as plot_search_course
 from stepsize.plots.animations import animate as animate
 from stepsize.plots.curves import plot_curves as plot_curves
 from stepsize.plots.landscape import plot_arrivals as plot_arrivals
@@ -12,7 +14,6 @@ from stepsize.plots.loss_laws import plot_prediction as plot_prediction
 from stepsize.plots.loss_laws import plot_refinement as plot_refinement
 from stepsize.plots.race import plot_race as plot_race
 from stepsize.plots.race import plot_sensitivity as plot_sensitivity
-from stepsize.plots.range_test import plot_search as plot_search
 from stepsize.plots.range_test import plot_sweep as plot_sweep
 from stepsize.plots.rate_grid import plot_rate_grid as plot_rate_grid
 from stepsize.plots.routes import plot_coordinates as plot_coordinates

@@ -1,7 +1,7 @@
 "use strict";
 // Turns every picture that brings its numbers into a chart by uPlot: values under the pointer, lines to be hidden, log axes.
 {
-  const INK = "#1a1a1a", GRID = "#e3e6ea", NONE = "–", FONT = "12px system-ui, sans-serif";
+  const INK = "#1a1a1a", GRID = "#e3e6ea", NONE = "–", FONT = "12px system-ui, sans-serif", WIDE = 640;
 
   function element(parent, tag, properties) {
     return parent.appendChild(Object.assign(document.createElement(tag), properties));
@@ -45,7 +45,7 @@
       this.draw();
       card.classList.add("live");
       card.removeAttribute("tabindex");
-      new ResizeObserver(() => this.plot.setSize(this.size())).observe(card);
+      new ResizeObserver(() => this.fit()).observe(card);
     }
 
     buttons() {
@@ -109,8 +109,15 @@
       return { width: Math.max(width, 240), height: this.chart.names.length ? 70 + 26 * this.chart.x.length : 340 };
     }
 
+    // A card that was folded has no width until it is opened, and the names of rows need room.
+    fit() {
+      if (this.size().width > WIDE === this.wide) this.plot.setSize(this.size());
+      else this.draw();
+    }
+
     draw() {
-      const { chart } = this, side = chart.names.length > 0, wide = this.size().width > 640;
+      const { chart } = this, side = chart.names.length > 0, wide = this.size().width > WIDE;
+      this.wide = wide;
       const series = chart.lines.flatMap((line, i) => chart.marks.map(mark => ({
         label: line.name, stroke: line.color, width: 1.8, dash: line.dash, show: !this.hidden.has(i), spanGaps: true,
         paths: mark === "line" || mark === "both" ? undefined : () => null,

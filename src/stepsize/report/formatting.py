@@ -9,11 +9,12 @@ from functools import partial
 from stepsize.kernel import text
 from stepsize.plots.style import rate
 from stepsize.policies import Policy
-from stepsize.results import Interval
+from stepsize.results import Interval, advice_text
 from stepsize.schedules import Chain, Constant, Cycle, Scaled, Schedule, Segment, Staircase, Sum
 
 NAMES = {"lr": "Learning rate", "momentum": "Momentum", "weight_decay": "Weight decay"}
 count = partial(text.count, thin=True)
+trainings = advice_text.trainings
 NONE = "—"
 """What stands where there is no number."""
 
@@ -70,16 +71,6 @@ def steps(interval: Interval, most: int) -> str:
 def heading(text: str) -> str:
     """Return `text` with a capital letter."""
     return text[:1].upper() + text[1:]
-
-
-def trainings(cost: float) -> str:
-    """Return a cost in full trainings.
-
-    >>> trainings(1.0), trainings(2.5)
-    ('1 full training', '2.5 full trainings')
-    """
-    number = f"{cost:.3g}"
-    return f"{number} full training{'s' * (number != '1')}"
 
 
 def sentence(text: str) -> str:

@@ -29,17 +29,18 @@ class Script(NamedTuple):
     hash: str
 
 
-def render(*results: Spec) -> str:
+def render(*results: Spec, framework: str = "torch") -> str:
     """Return one self-contained HTML page about `results`.
 
     results: an Advice mainly; also a Race, Curves, a Sweep (with the Suggestion that follows it), a Descent,
         a Refinement, a Prediction, a schedule, a policy.
+    framework: whose code an advice brings, as `Advice.code` takes it; where there is none, the page says why.
 
     Raises ParameterError when there are none, MissingPackageError without matplotlib or jinja2.
     """
     if not results:
         raise ParameterError("a report needs at least one result: render(advice).")
-    found = articles(results)
+    found = articles(results, framework)
     title = found[0].title if len(found) == 1 else f"{len(found)} results"
     template = _environment().get_template("page.html.jinja")
     script = _script() if any(each.live for each in found) else None
@@ -47,14 +48,14 @@ def render(*results: Spec) -> str:
     return page
 
 
-def write_report(path: str | os.PathLike[str], *results: Spec) -> Path:
+def write_report(path: str | os.PathLike[str], *results: Spec, framework: str = "torch") -> Path:
     """Write the page about `results` to `path`; the file is there whole or not at all.
 
-    path: the HTML file. results: as in `render`. Returns the path.
+    path: the HTML file. results, framework: as in `render`. Returns the path.
 
     Raises what `render` raises, and FormatError when the file cannot be written.
     """
-    return write(path, render(*results))
+    return write(path, render(*results, framework=framework))
 
 
 def machine() -> str:

@@ -18,11 +18,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Points(Block):
-    """A list of sentences; `warning` sets them apart."""
+    """A list of sentences; `warning` sets them apart; folded behind `summary` when there is one."""
 
     kind: ClassVar[str] = "points"
     items: tuple[str, ...]
     warning: bool = False
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Checks(Block):
+    """A list of what holds and what does not: whether it does (None: it says nothing here), its name, a sentence."""
+
+    kind: ClassVar[str] = "checks"
+    items: tuple[tuple[bool | None, str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -83,10 +92,11 @@ class Gallery(Block):
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and what stands under it, which is seen at a click where it is `folded`."""
 
     title: str
     blocks: tuple[Block, ...]
+    folded: bool = False
 
 
 @dataclass(frozen=True)

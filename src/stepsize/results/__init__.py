@@ -1,6 +1,10 @@
 """Results: plain frozen records that reopen without the framework, the GPU or the machine that made them."""
 
 from stepsize.results.advice import Advice as Advice
+from stepsize.results.advice import Baseline as Baseline
+from stepsize.results.advice import Insurance as Insurance
+from stepsize.results.advice import RateBelief as RateBelief
+from stepsize.results.advice import SearchRun as SearchRun
 from stepsize.results.curvature import Sharpness as Sharpness
 from stepsize.results.curves import Curves as Curves
 from stepsize.results.io import load as load

@@ -12,7 +12,7 @@ from stepsize import policies, rules, schedules
 from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.spec import Catalogue, Spec, envelope
 from stepsize.problems import landscapes, noise
-from stepsize.results.advice import Advice
+from stepsize.results.advice import Advice, Baseline, Insurance, RateBelief, SearchRun
 from stepsize.results.curvature import Sharpness
 from stepsize.results.curves import Curves
 from stepsize.results.landscape import Descent, Outcome
@@ -44,7 +44,8 @@ CATALOGUE = Catalogue(
         *_concrete(noise, noise.Noise),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
         Curves, RangeTestRecord, RateGrid, HyperparameterSweep, Estimate, Suggestion,
-        Interval, Rung, Standing, Race, Sensitivity, Advice,
+        Interval, Rung, Standing, Race, Sensitivity,
+        Advice, SearchRun, RateBelief, Insurance, Baseline,
         Descent, Outcome, Sharpness,
         Refinement, LossCurve, LawFit, Forecast, Prediction,
     ]

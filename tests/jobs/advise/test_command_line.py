@@ -4,15 +4,16 @@ import shlex
 
 from stepsize.cli.advise import advise
 from stepsize.jobs.advise.command_line import command
-from stepsize.jobs.advise.search_space import POLICIES, RULES
 from stepsize.jobs.race.budget import Budget
 from stepsize.rules import EMA, AdamW, Lion
+from stepsize.search_space import POLICIES, RULES
 
 ASKED = {"steps": 400, "budget": Budget.of(120), "seed": 3}
 
 
 def test_defaults_are_left_out():
-    assert command("digits", **ASKED) == "stepsize advise digits --steps 400 --budget 120 --seed 3"
+    assert command("digits", **ASKED) == "stepsize advise digits --steps 400 --seed 3 --budget 120"
+    assert command("digits", **{**ASKED, "budget": None}) == "stepsize advise digits --steps 400 --seed 3"
 
 
 def test_all_that_was_asked_is_read_back_by_the_command_line():

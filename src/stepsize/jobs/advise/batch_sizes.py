@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from stepsize.execution.runner import Runner
-from stepsize.jobs.advise.advise import BUDGET, advise
+from stepsize.jobs.advise.advise import LEAST_HORIZON, advise
 from stepsize.jobs.advise.command_line import command
-from stepsize.jobs.advise.plan import LEAST_HORIZON
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.problems import Trainable
@@ -22,7 +21,7 @@ def advise_batches(
     sizes: Sequence[int],
     *,
     steps: int | None = None,
-    budget: Budget | float | str = BUDGET,
+    budget: Budget | float | str | None = None,
     runner: Runner | None = None,
     **asked: Any,
 ) -> tuple[Advice, ...]:
@@ -40,7 +39,7 @@ def advise_batches(
         raise ParameterError(f"batch sizes are distinct whole numbers of at least 1, not {list(sizes)!r}.")
     task = with_data(task)
     horizon = task.steps if steps is None else steps
-    share = _share(Budget.of(budget), len(sizes))
+    share = None if budget is None else _share(Budget.of(budget), len(sizes))
     updates = {size: round(horizon * task.batch_size / size) for size in sizes}
     short = next((size for size, count in updates.items() if count < LEAST_HORIZON), None)
     if short is not None:
@@ -54,10 +53,10 @@ def advise_batches(
         other = runner.on(replace(task, batch_size=size))
         answer = advise(other.task, steps=updates[size], budget=share, runner=other, **asked)
         found.append(answer if size == task.batch_size else _resized(answer, size, horizon, share, asked))
-    return tuple(sorted(found, key=lambda each: each.score.mean))
+    return tuple(sorted(found, key=lambda each: each.best_score))
 
 
-def _resized(answer: Advice, size: int, horizon: int, share: Budget, asked: dict[str, Any]) -> Advice:
+def _resized(answer: Advice, size: int, horizon: int, share: Budget | None, asked: dict[str, Any]) -> Advice:
     """Return advice that says for which batch size it holds, with the command that repeats it."""
     names = {name: asked[name] for name in ("rules", "policies") if asked.get(name) is not None}
     repeats = command(answer.task, steps=horizon, budget=share, seed=answer.seed, batch_size=size, **names)

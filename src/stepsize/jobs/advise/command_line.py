@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 from stepsize import rules
 from stepsize.codegen import loadable
-from stepsize.jobs.advise.search_space import POLICIES, RULES
 from stepsize.jobs.race.budget import Budget
+from stepsize.policies import Policy
 from stepsize.rules import Rule
+from stepsize.search_space import POLICIES, RULES
 
 
 def command(
-    task: str, *, steps: int, budget: Budget, seed: int, rules: Sequence[Rule] = RULES,
-    policies: Sequence[str] = POLICIES, batch_size: int = 0,
+    task: str, *, steps: int, budget: Budget | None, seed: int, rules: Sequence[Rule] = RULES,
+    policies: Sequence[str | Policy] = POLICIES, batch_size: int = 0,
 ) -> str:  # fmt: skip
     """Return the command line that asks for the same advice; empty where the command line cannot say it.
 
@@ -23,15 +24,18 @@ def command(
     It has names alone, so neither a task that was made in memory nor a rule with other numbers than its own.
 
     >>> command("digits", steps=400, budget=Budget.of("20min"), seed=0)
-    'stepsize advise digits --steps 400 --budget 1200s --seed 0'
+    'stepsize advise digits --steps 400 --seed 0 --budget 1200s'
     """
-    if not loadable(task) or not all(map(_named, rules)):
+    names = [each for each in policies if isinstance(each, str)]
+    if not loadable(task) or not all(map(_named, rules)) or len(names) < len(policies):
         return ""
-    tokens = ["stepsize", "advise", task, "--steps", str(steps), "--budget", _written(budget), "--seed", str(seed)]
+    tokens = ["stepsize", "advise", task, "--steps", str(steps), "--seed", str(seed)]
+    if budget is not None:
+        tokens += ["--budget", written(budget)]
     if tuple(rules) != RULES:
         tokens += ["--rules", ",".join(type(rule).__name__ for rule in rules)]
-    if tuple(policies) != POLICIES:
-        tokens += ["--policies", ",".join(policies)]
+    if tuple(names) != POLICIES:
+        tokens += ["--policies", ",".join(names)]
     if batch_size:
         tokens += ["--batch-size", str(batch_size)]
     return shlex.join(tokens)
@@ -42,7 +46,7 @@ def _named(rule: Rule) -> bool:
     return getattr(rules, kind.__name__, None) is kind and rule == kind()
 
 
-def _written(budget: Budget) -> str:
+def written(budget: Budget) -> str:
     """Return a budget as `Budget.of` reads it."""
     if budget.seconds is not None:
         return f"{_plain(budget.seconds)}s"

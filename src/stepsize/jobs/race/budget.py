@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.spec import Positive, Spec
+from stepsize.kernel.spec import NonNegative, Positive, Spec
 from stepsize.results import Standing
 from stepsize.strategy import Strategy
 
@@ -21,7 +21,7 @@ _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(s|min|h|trials)?")
 class Budget(Spec):
     """What a job may cost: full trainings, seconds of wall time, or trials, runs of any length; one of the three."""
 
-    trainings: Positive | None = None
+    trainings: NonNegative | None = None
     seconds: Positive | None = None
     trials: Positive | None = None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from stepsize.engines import FunctionTask
 from stepsize.kernel.errors import ParameterError
-from stepsize.problems import Trainable
+from stepsize.policies import Policy
 from stepsize.rules import (
     Adagrad,
     AdamW,
@@ -21,6 +21,9 @@ from stepsize.rules import (
 )
 from stepsize.strategy import describe_rule
 
+if TYPE_CHECKING:
+    from stepsize.problems import Trainable
+
 RULES: tuple[Rule, ...] = (
     AdamW(), Momentum(), Nesterov(), RMSProp(), Lion(), Adagrad(), Prodigy(), ScheduleFreeAdamW(),
 )  # fmt: skip
@@ -33,6 +36,8 @@ POLICIES = (
     "polynomial_decay",
     "linear_to_zero",
     "cosine",
+    "warmup_linear",
+    "warmup_cosine",
     "wsd",
     "triangular",
     "triangular2",
@@ -41,30 +46,18 @@ POLICIES = (
 )
 """The policies that are tried when none are named."""
 
-SPACING = 10 ** (1 / 3)
-"""The ratio of neighbouring candidate rates; the rates within 1 % of the best span about as much."""
-
-PILOT_POLICIES = ("one_cycle", "linear_to_zero", "cosine")
-"""The policies that a rule is tried out with, the first of them that is asked for."""
-
 
 def usual_rules(task: Trainable) -> tuple[Rule, ...]:
     """Return the rules that are tried on a task when none are named: the usual ones, or that of a training function."""
-    own = task.rule if isinstance(task, FunctionTask) else None
+    own = getattr(task, "rule", None)
     return RULES if own is None else (own,)
 
 
-def policies_of(rule: Rule, names: Sequence[str]) -> tuple[str, ...]:
-    """Return which of the policies called `names` are worth trying with `rule`."""
+def policies_of(rule: Rule, names: Sequence[str | Policy]) -> tuple[str | Policy, ...]:
+    """Return which of the policies, by name or as they are, are worth trying with `rule`."""
     if rule.facts.schedule_free and "constant" in names:
         return ("constant",)
     return tuple(names)
-
-
-def pilot_policy(rule: Rule, names: Sequence[str]) -> str:
-    """Return the policy, one of `names`, that `rule` is tried out with."""
-    own = policies_of(rule, names)
-    return next((name for name in PILOT_POLICIES if name in own), own[0])
 
 
 def variants(rules: Iterable[Rule], name: str, values: Sequence[float]) -> tuple[Rule, ...]:

@@ -1,0 +1,110 @@
+"""The anchor: where the best rates of a group of rules lie, read off the model before any training.
+
+For a `Task` it is the largest stable rate by the curvature of the initial weights, preconditioned as Adam does for the
+adaptive rules [cohen2022adaptive]: it knows the width, the scale of the inputs, and whether the weights are pretrained.
+For a training function, a closed box, it is the size of the first gradient and the widths of the layers. Which share of
+either the best rate is was fitted (see `prior`). Where nothing can be read, what is left is a rate of other tasks, and
+much doubt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stepsize.engines import FunctionTask
+from stepsize.jobs.advise import prior
+from stepsize.jobs.advise.belief import Anchor
+from stepsize.jobs.range_test.stability_limit import ROUGH, stable_rates
+from stepsize.kernel.errors import StepsizeError
+from stepsize.problems import Task, Trainable
+from stepsize.problems.gradient_size import GradientSize, gradient_size
+from stepsize.rules import AdamW, Momentum, Prodigy, Rule
+
+REFERENCES: dict[str, Rule] = {"adaptive": AdamW(), "euclidean": Momentum(), "parameter_free": Prodigy()}
+"""The rule whose curvature stands for its group."""
+
+SOURCES = {
+    "curvature": "the curvature of the initial weights",
+    "gradient": "the first gradient and the widths of the layers",
+    "none": "other tasks, as nothing can be read off this model",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a look at the model gave, and what it cost in updates.
+
+    log10 of a rate by its source, as `prior` has the sources; that of "none" is 0.
+    """
+
+    rates: dict[str, float]
+    updates: int
+
+
+def anchors(task: Trainable, groups: Sequence[str], seed: int, horizon: int) -> tuple[dict[str, Anchor], int]:
+    """Return the anchor of every group of rules for runs of `horizon` steps, and the cost of measuring them, updates.
+
+    groups: those that are measured; the others, such as that of a baseline, are believed to be as on other tasks.
+    """
+    found, cost = {}, 0
+    for group, rule in REFERENCES.items():
+        measured = measure(task, group, seed) if group in groups else Measured({"none": 0.0}, 0)
+        found[group] = _anchor(group, measured, prior.of_horizon(rule, horizon))
+        cost += measured.updates
+    return found, cost
+
+
+def _anchor(group: str, measured: Measured, drift: float) -> Anchor:
+    """Return the anchor of a group by all that was read off: the mean, and the wider the more they disagree."""
+    fitted = prior.numbers()["anchors"][group]
+    sources = [each for each in fitted if each in measured.rates and each != "none"] or ["none"]
+    centres = [measured.rates[each] + fitted[each]["shift"] + drift for each in sources]
+    spread = min(fitted[each]["spread"] for each in sources)
+    apart = (max(centres) - min(centres)) / 2
+    said = " and ".join(SOURCES[each] for each in sources)
+    return Anchor(sum(centres) / len(centres), math.hypot(spread, apart), said)
+
+
+def measure(task: Trainable, group: str, seed: int) -> Measured:
+    """Return what can be read off the model of `task` for a group of rules."""
+    rates, updates = {"none": 0.0}, 0
+    if group == "parameter_free":
+        return Measured(rates, updates)
+    if isinstance(task, Task):
+        limit = _stable_rate(task, REFERENCES[group], seed)
+        updates += ROUGH.gradients
+        if limit is not None:
+            rates["curvature"] = math.log10(limit)
+    size = _size(task, seed)
+    if size is not None:
+        updates += 1
+        rates["gradient"] = math.log10(by_gradient(size, group))
+    return Measured(rates, updates)
+
+
+def by_gradient(size: GradientSize, group: str) -> float:
+    """Return the rate that the first gradient points to: of a step by its sign, with the width, or by itself."""
+    return math.sqrt(size.sign_rate / size.width) if group == "adaptive" else size.gradient_rate
+
+
+def _stable_rate(task: Task, rule: Rule, seed: int) -> float | None:
+    try:
+        limits = stable_rates(task, rule, [seed], ROUGH)
+    except (StepsizeError, RuntimeError):  # a model whose gradient has no gradient, or is too large for one
+        return None
+    limit = math.nan if limits is None else float(limits[0])
+    return limit if math.isfinite(limit) and limit > 0 else None
+
+
+def _size(task: Trainable, seed: int) -> GradientSize | None:
+    if isinstance(task, FunctionTask):
+        return task.first_gradient
+    if not isinstance(task, Task):
+        return None
+    model = task.build(seed)
+    inputs, targets = task.batch(0, seed)
+    loss = task.loss(model(inputs), targets)
+    loss.backward()
+    return gradient_size(float(loss.detach()), model.parameters())

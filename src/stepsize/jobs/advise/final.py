@@ -1,0 +1,110 @@
+"""The final: the best of a search on fresh seeds, which choose the winner, and the winner on others, which promise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from stepsize.jobs.advise.belief import Run
+from stepsize.jobs.advise.search import Search
+from stepsize.jobs.advise.worth import scale, worth
+from stepsize.jobs.race.budget import Budget
+from stepsize.jobs.race.climb import Climb
+from stepsize.jobs.race.rungs import RungPlan
+from stepsize.kernel.arrays import Floats
+from stepsize.results import Race
+from stepsize.strategy import Strategy, Trial
+
+FINAL_FROM, FINAL_SHARE = 20.0, 0.45
+"""The budget from which on there is a final, in full trainings, and the share of it that is kept for it."""
+
+FINALISTS = ((12.0, 2), (20.0, 3), (40.0, 4), (math.inf, 6))
+"""How many strategies run in the final, by what is left for it, in full trainings."""
+
+FRESH_SEED, CONFIRMING_SEED = 500, 700
+"""Where in a search's block the seeds of the final begin, and those of the winner."""
+
+MOST_FRESH = 10
+"""On how many fresh seeds every finalist runs at first, at most."""
+
+CLOSE = 0.1
+"""Rates of one family that are closer, in decades, are one finalist."""
+
+ENOUGH = 0.01
+"""What no more seeds are bought for: differences below this share of what training gains."""
+
+
+@dataclass(frozen=True, eq=False)
+class Final:
+    """The finalists' race, the winner, and its scores, and those of the baseline, on seeds that chose nothing."""
+
+    race: Race
+    strategy: Strategy
+    seeds: tuple[int, ...]
+    scores: Floats
+    baseline: Floats
+
+
+def reserve_of(budget: float) -> float:
+    """Return what is kept for the final out of a budget in full trainings; 0 where there is none."""
+    return FINAL_SHARE * budget if FINAL_FROM <= budget < math.inf else 0.0
+
+
+def final(search: Search, baseline: Strategy) -> Final:
+    """Run the finalists on fresh seeds, then the first of them that stays alive on seeds that chose nothing."""
+    field = finalists(search)
+    left = search.account.trainings - search.account.spent
+    fresh = min(MOST_FRESH, max(2, int(left / (len(field) + 2))))
+    seeds = tuple(range(search.first_seed + FRESH_SEED, search.first_seed + FRESH_SEED + fresh))
+    more = Budget(trainings=max(len(field) * fresh, left - 2 * fresh))
+    margin = ENOUGH * scale(search.belief)[1]
+    plans = (RungPlan(search.horizon, seeds),)
+    race = Climb(
+        search.runner, field, search.horizon, plans, budget=more, stage="the final, on fresh seeds", margin=margin
+    ).finish()  # fmt: skip
+    _note(search, race)
+    alive = [each.strategy for each in race.standings if not each.diverged] or [race.best]
+    others = tuple(range(search.first_seed + CONFIRMING_SEED, search.first_seed + CONFIRMING_SEED + fresh))
+    for strategy in alive:
+        scores, beside = _confirm(search, [strategy, baseline], others)
+        if np.isfinite(scores).all():
+            break
+    return Final(race, strategy, others, scores, beside)
+
+
+def _note(search: Search, race: Race) -> None:
+    """Count the runs of the final, and learn from them."""
+    for rung in race.rungs[-1:]:
+        runs = [
+            Run(strategy, search.horizon, seed, float(score), math.nan)
+            for strategy, row in zip(rung.strategies, rung.scores, strict=True)
+            for seed, score in zip(rung.seeds, row, strict=True)
+        ]
+        search.learn(runs, "the final, on fresh seeds")
+
+
+def _confirm(search: Search, strategies: list[Strategy], seeds: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Return the scores of two strategies on the same seeds."""
+    trials = [Trial(each, seed) for each in strategies for seed in seeds]
+    scores = search.runner.run("confirming the winner", trials, search.horizon).final
+    for _ in trials:
+        search.account.pay(search.horizon)
+    return scores[: len(seeds)], scores[len(seeds) :]
+
+
+def finalists(search: Search) -> list[Strategy]:
+    """Return who runs in the final: the best by what is known, two at least, none twice at nearly one rate."""
+    ran = search.ran()
+    left = search.account.trainings - search.account.spent
+    most = next(count for limit, count in FINALISTS if left <= limit)
+    found: list[Strategy] = []
+    for index in np.argsort(worth(search.belief, ran).mean, kind="stable"):
+        if len(found) < most and not any(_alike(ran[index], each) for each in found):
+            found.append(ran[index])
+    return found if len(found) > 1 else [*found, search.next_full()[0]]
+
+
+def _alike(one: Strategy, other: Strategy) -> bool:
+    return one.family == other.family and abs(math.log10(one.peak / other.peak)) < CLOSE

@@ -1,0 +1,191 @@
+"""The state of a search: what it knows, what it has spent, what it would answer now, and what would be worth running.
+
+`stages` decides what runs; this says what is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stepsize.execution.runner import Runner
+from stepsize.jobs.advise import field as fields
+from stepsize.jobs.advise.anchor import anchors
+from stepsize.jobs.advise.belief import Belief, Run
+from stepsize.jobs.advise.locate import least_lost
+from stepsize.jobs.advise.spending import Account, validation_updates
+from stepsize.jobs.advise.worlds import draw
+from stepsize.jobs.advise.worth import full_runs, worth
+from stepsize.jobs.race.budget import Budget
+from stepsize.problems import Task, Trainable
+from stepsize.strategy import Strategy, Trial, round_rate
+
+BLOCK = 1000
+"""Each `seed` owns so many trial seeds: the pilot runs have the first."""
+
+FULL_SEED = 100
+"""Where the seeds of the full runs begin in the block."""
+
+BELOW_DEATH = 0.25
+"""How far below a rate that diverged an answer stays, in decades."""
+
+APART = 0.15
+"""How far another rate of a family lies from those that have run over the full horizon, in decades."""
+
+HOPELESS = 0.06
+"""Families that lose more than this on the tasks of the prior, in the mean, are left for when they are all there is."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Runs of one length that are made together, and why, in words."""
+
+    strategies: tuple[Strategy, ...]
+    seeds: tuple[int, ...]
+    steps: int
+    stage: str
+
+
+class Search:
+    """What a search for the best strategy of a field knows.
+
+    runner: where trials run. field: one strategy of every family, at any rate. horizon: steps. seed: of the search.
+    budget: None where there is none.
+    primary: the family that is located first. account: what was spent. belief: about rates.
+    stages, answers: why each run was made, and what was answered after it and expected to lose, in the order of
+    `belief.runs`.
+    """
+
+    def __init__(
+        self, runner: Runner, field: Sequence[Strategy], horizon: int, seed: int, budget: Budget | None
+    ) -> None:
+        self.runner, self.horizon, self.seed, self.field = runner, horizon, seed, tuple(field)
+        self.primary = fields.primary(self.field)
+        self.account = Account(budget, horizon, validation_updates(runner.task))
+        groups = list(dict.fromkeys(fields.group_of(each.rule) for each in self.field))
+        found, updates = anchors(runner.task, groups, self.first_seed, horizon)
+        self.account.inspect(updates)
+        self.belief = Belief(horizon, start_of(runner.task, self.first_seed), found)
+        self.stages: list[str] = []
+        self.answers: list[tuple[Strategy, float]] = []
+
+    @property
+    def first_seed(self) -> int:
+        """The seed of the pilot runs."""
+        return self.seed * BLOCK
+
+    def carry_out(self, proposal: Proposal) -> None:
+        """Run what is proposed, and learn from it."""
+        trials = [Trial(strategy, seed) for strategy, seed in zip(proposal.strategies, proposal.seeds, strict=True)]
+        curves = self.runner.run(proposal.stage, trials, proposal.steps)
+        tail = np.asarray(curves.losses[-max(1, proposal.steps // 10) :], dtype=np.float64).mean(axis=0)
+        self.learn(
+            [
+                Run(trial.strategy, proposal.steps, trial.seed, float(score), float(training))
+                for trial, score, training in zip(trials, curves.final, tail, strict=True)
+            ],
+            proposal.stage,
+        )
+
+    def learn(self, runs: Sequence[Run], stage: str) -> None:
+        """Count finished runs, and learn from them."""
+        for run in runs:
+            self.account.pay(run.steps)
+        self.account.replayed = self.runner.replayed
+        self.stages += [stage] * len(runs)
+        self.belief.learn(runs)
+
+    def fresh_seed(self, strategy: Strategy) -> int:
+        """Return the first seed of the full runs on which a strategy has not run."""
+        ran = {run.seed for run in full_runs(self.belief) if run.strategy.name == strategy.name}
+        return next(seed for seed in range(self.first_seed + FULL_SEED, self.first_seed + BLOCK) if seed not in ran)
+
+    def note_answer(self, strategy: Strategy, loses: float) -> None:
+        """Note what was answered after the last runs, and what that is expected to lose."""
+        self.answers += [(strategy, loses)] * (len(self.belief.runs) - len(self.answers))
+
+    # the answer
+
+    def answer(self) -> Strategy:
+        """Return the strategy to train with by what is known now: the best of those that ran to the end, if any did."""
+        ran = self.ran()
+        if not ran:
+            return self.least(self.primary)
+        return ran[int(worth(self.belief, ran).mean.argmin())]
+
+    def ran(self) -> list[Strategy]:
+        """Return the strategies of the field that have run over the full horizon; a baseline may be of none of it."""
+        families = {each.family for each in self.field}
+        own = (run.strategy for run in full_runs(self.belief) if run.strategy.family in families)
+        return list({each.name: each for each in own}.values())
+
+    def least(self, family: Strategy) -> Strategy:
+        """Return a family at the rate of the least expected loss at the horizon, not above what ran longest so far."""
+        top = self._highest(family)
+        x = least_lost(self.belief, family, self.horizon, most=top)
+        return family.at(round_rate(10 ** (top if x is None else x)))
+
+    def _highest(self, family: Strategy) -> float:
+        """Return log10 of the largest rate that a family may be answered with."""
+        runs = self.belief.of(family)
+        longest = max((run.steps for run in runs), default=0)
+        lived = [run.x for run in runs if run.steps == longest and not self.belief.did_harm(run.score)]
+        dead = [run.x - BELOW_DEATH for run in runs if self.belief.did_harm(run.score)]
+        return min(max(lived, default=math.inf), min(dead, default=math.inf))
+
+    # what to run
+
+    def next_full(self) -> tuple[Strategy, float]:
+        """Return the strategy of which one more full run gains most, and what share of the gain that is expected to be.
+
+        Before any full run it is the answer, and nothing is known of what it gains.
+        """
+        found, ran = self._candidates()
+        if not ran.any():
+            return self.least(self.primary), math.nan
+        gains = draw(self.belief, found, self.families_with(found), self.seed).gains(ran)
+        best = int(gains.argmax())
+        return found[best], float(gains[best])
+
+    def next_runs(self, count: int, least: float) -> tuple[Strategy, ...]:
+        """Return up to `count` strategies of different families, of which one more full run gains most.
+
+        least: the smallest gain, a share, that is worth a run.
+        """
+        found, ran = self._candidates()
+        gains = draw(self.belief, found, self.families_with(found), self.seed).gains(ran)
+        chosen: dict[object, Strategy] = {}
+        for index in np.argsort(-gains, kind="stable"):
+            if gains[index] >= least and len(chosen) < count:
+                chosen.setdefault(found[index].family, found[index])
+        return tuple(chosen.values())
+
+    def _candidates(self) -> tuple[list[Strategy], np.ndarray]:
+        """Return what may run next over the full horizon, and which of them have: those may be answered with."""
+        found = self.ran()
+        count = len(found)
+        for family in self.contenders():
+            x = least_lost(self.belief, family, self.horizon, apart=APART)
+            if x is not None:
+                found.append(
+                    family.at(round_rate(10**x)) if self.belief.of(family, self.horizon) else self.least(family)
+                )
+        return found, np.arange(len(found)) < count
+
+    def families_with(self, strategies: Sequence[Strategy]) -> list[Strategy]:
+        """Return the contenders, and the families of strategies that are none, such as a baseline's."""
+        families = {each.family: each for each in (*self.contenders(), *strategies)}
+        return list(families.values())
+
+    def contenders(self) -> list[Strategy]:
+        """Return the families that may turn out best."""
+        hopeful = [each for each in self.field if self.belief.prior_of(each).loses.mean() <= HOPELESS]
+        return hopeful or list(self.field)
+
+
+def start_of(task: Trainable, seed: int) -> float:
+    """Return the score before any training."""
+    return task.score(task.build(seed)) if isinstance(task, Task) else float(getattr(task, "start", math.nan))

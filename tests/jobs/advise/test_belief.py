@@ -1,0 +1,129 @@
+"""The belief over best rates: exact messages along a tree, held to brute force, and what runs of each length say."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stepsize.jobs.advise import belief as beliefs
+from stepsize.jobs.advise import prior, valley
+from stepsize.jobs.advise.belief import Anchor, Belief, Run
+from stepsize.strategy import Strategy
+
+ADAM = Strategy.of("AdamW", "one_cycle", 1.0)
+WSD = Strategy.of("AdamW", "wsd", 1.0)
+MOMENTUM = Strategy.of("Momentum", "one_cycle", 1.0)
+
+
+def fresh(horizon=400, centre=-2.0, spread=0.3):
+    anchors = {"adaptive": Anchor(centre, spread, "a test"), "euclidean": Anchor(-1.0, 0.6, "a test")}
+    return Belief(horizon, 2.0, anchors)
+
+
+def runs(family, rates, losses, steps, seed=0):
+    return [Run(family.at(10**x), steps, seed, loss, loss) for x, loss in zip(rates, losses, strict=True)]
+
+
+def test_before_any_run_the_best_rate_lies_around_the_anchor():
+    mean, _ = fresh().centre(ADAM)
+    assert mean == pytest.approx(-2.0, abs=0.03)
+    offset = prior.family_prior(WSD).offset
+    assert fresh().centre(WSD)[0] == pytest.approx(-2.0 + offset, abs=0.05)
+
+
+def test_runs_move_the_belief_to_where_they_end_lowest():
+    known = fresh()
+    before = known.centre(ADAM)[1]
+    known.learn(runs(ADAM, [-2, -1.5, -1, -0.5], [1.2, 0.9, 0.5, 1.1], 100))
+    mean, spread = known.centre(ADAM)
+    assert -1.6 < mean < -0.8
+    assert spread < before
+
+
+def test_one_family_says_where_another_is_but_not_across_groups():
+    known = fresh()
+    there = known.centre(MOMENTUM)
+    known.learn(runs(ADAM, [-3.5, -3, -2.5], [1.0, 0.5, 0.9], 400))
+    assert known.centre(WSD)[0] < -2.5
+    assert known.centre(MOMENTUM) == there
+
+
+def test_longer_runs_say_more_than_shorter_ones():
+    spreads = []
+    for steps in (25, 100, 400):
+        known = fresh(spread=0.6)
+        known.learn(runs(ADAM, [-2.5, -2, -1.5], [0.9, 0.5, 0.9], steps))
+        spreads.append(known.centre(ADAM)[1])
+    assert spreads[0] > spreads[1] > spreads[2]
+
+
+def test_the_best_rate_falls_with_the_length_by_the_one_law():
+    known = fresh(horizon=1600)
+    known.learn(runs(ADAM, [-2.5, -2, -1.5], [0.9, 0.5, 0.9], 400))
+    fall = known.centre(ADAM, 400)[0] - known.centre(ADAM, 1600)[0]
+    assert fall == pytest.approx(-prior.drift_exponent(ADAM.rule) * math.log10(4), abs=0.06)
+
+
+def test_messages_are_exact(monkeypatch):
+    """Held to the sum over all joint states of two families at two lengths, on a coarse grid."""
+    monkeypatch.setattr(beliefs, "REACH", 1.0)
+    monkeypatch.setattr(valley, "STEP", 0.25)
+    monkeypatch.setattr(valley, "DISTANCES", np.round(np.arange(-3.0, 2.001, 0.25), 3))
+    coarse = prior.shapes("adaptive")[:, ::5]
+    monkeypatch.setattr(prior, "shapes", lambda group: coarse)
+    beliefs._matrix.cache_clear()
+    known = fresh()
+    known.learn(runs(ADAM, [-2.5, -2, -1.5], [0.9, 0.5, 0.8], 100))
+    known.learn(runs(ADAM, [-2, -1.75], [0.4, 0.45], 400))
+    known.learn(runs(WSD, [-2.25, -2], [0.38, 0.5], 400))
+    key = known._key("adaptive")
+    x = known.centres("adaptive")
+    short, long, other = (
+        np.exp(known._likelihood(family, steps)).sum(axis=0) for family, steps in ((ADAM, 100), (ADAM, 400), (WSD, 400))
+    )
+    start = beliefs._normal(x[None, :] + 2.0, 0.3)[0]
+    walk, to_adam, to_wsd = (
+        known._walk(ADAM, 100, 400),
+        *(beliefs._matrix(key, p.offset, p.spread) for p in map(known.prior_of, (ADAM, WSD))),
+    )  # fmt: skip
+    joint = np.einsum("r,ra,rw,sa,s,a,w->a", start, to_adam, to_wsd, walk, short, long, other)
+    p = known.posterior(ADAM).sum(axis=0)
+    np.testing.assert_allclose(p, joint / joint.sum(), rtol=1e-6, atol=1e-12)
+    beliefs._matrix.cache_clear()
+
+
+def test_a_length_at_which_nothing_has_begun_to_learn_says_nothing():
+    known = fresh()
+    known.learn(runs(ADAM, [-2.5, -2, -1.5], [1.99, 1.98, 1.97], 25))
+    known.learn(runs(ADAM, [-2.5, -2, -1.5], [0.9, 0.5, 0.9], 100))
+    slow = known.centre(ADAM)
+    alone = fresh()
+    alone.learn(runs(ADAM, [-2.5, -2, -1.5], [0.9, 0.5, 0.9], 100))
+    assert slow[0] == pytest.approx(alone.centre(ADAM)[0], abs=0.05)
+
+
+def test_where_a_task_overfits_the_rate_falls_faster():
+    known = fresh(horizon=1600, spread=1.0)
+    losses = runs(ADAM, [-2.5, -2, -1.5], [0.9, 0.5, 0.9], 400)
+    known.learn(losses)
+    over = fresh(horizon=1600, spread=1.0)
+    over.learn([replace(run, training=0.0) for run in losses])
+    assert over.overfits
+    assert over.centre(ADAM)[0] < known.centre(ADAM)[0] - 0.1
+
+
+def test_what_is_expected_to_be_lost_is_least_near_the_best_rate():
+    known = fresh()
+    known.learn(runs(ADAM, [-2.5, -2, -1.5, -1], [0.7, 0.5, 0.52, 1.0], 400))
+    mean, _ = known.centre(ADAM)
+    lost, covariance = known.lost(ADAM, np.array([mean - 1, mean, mean + 0.8]))
+    assert lost[1] < 0.05 < min(lost[0], lost[2])
+    assert (np.linalg.eigvalsh(covariance) > -1e-9).all()
+
+
+def test_the_risk_at_every_rate_is_the_mean_of_what_it_loses():
+    known = fresh()
+    known.learn(runs(ADAM, [-2.5, -2, -1.5], [0.7, 0.5, 0.6], 100))
+    x = known.centres("adaptive")
+    np.testing.assert_allclose(known.risk(ADAM, 400), known.lost(ADAM, x, 400)[0], atol=1e-12)

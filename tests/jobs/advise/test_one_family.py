@@ -1,0 +1,57 @@
+"""A search for the rate of one rule with one policy, on tasks whose best rate is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from stepsize import Task
+from stepsize.engines import Ensemble
+from stepsize.jobs import Runner, advise, rate_grid
+from stepsize.policies import RECIPES, Policy
+from stepsize.rules import SGD, AdamW, Momentum
+from stepsize.schedules import Constant, Linear
+
+
+def teacher(steps=120):
+    """Linear regression on noisy targets, the same in training and validation."""
+    noise = np.random.default_rng(0)
+    x = torch.from_numpy(noise.standard_normal((256, 8))).float()
+    y = x @ torch.from_numpy(noise.standard_normal((8, 1))).float()
+    y = y + 0.3 * torch.from_numpy(noise.standard_normal((256, 1))).float()
+    train, validation = (x[:192], y[:192]), (x[192:], y[192:])
+    return Task(lambda: torch.nn.Linear(8, 1), torch.nn.functional.mse_loss, train, validation, 16, steps, "teacher")
+
+
+@pytest.mark.parametrize("rule", [SGD(), AdamW(), Momentum()], ids=lambda rule: rule.title)
+def test_its_rate_trains_as_well_as_the_best_of_a_grid(rule):
+    """Against 19 rates over six decades at the full horizon, on a seed that no search has seen."""
+    task, engine = teacher(), Ensemble()
+    answer = advise(task, rules=[rule], policies=["cosine"], budget=1.0, engine=engine)
+    whole = {"policy": RECIPES["cosine"](1.0), "steps": 120, "seeds": (7,), "engine": engine}
+    grid = rate_grid(task, rule, np.geomspace(1e-5, 10, 19), **whole)
+    ours = rate_grid(task, rule, [answer.strategy.peak], **whole)
+    best, before = np.nanmin(grid.held_out), grid.before.mean()
+    assert answer.learned
+    assert ours.held_out.mean() - best < 0.05 * (before - best)
+    assert answer.belief.low <= answer.strategy.peak <= answer.belief.high
+    assert answer.strategy.rule == rule
+
+
+def test_it_costs_what_it_says_and_no_more_than_was_allowed():
+    runner = Runner(teacher(), engine=Ensemble())
+    answer = advise(runner.task, rules=[SGD()], policies=["cosine"], budget=1.0, runner=runner)
+    assert runner.updates <= answer.cost * 120 <= 120
+    assert answer.runs[-1].cost == pytest.approx(answer.cost)
+
+
+def test_more_pilot_runs_leave_a_narrower_range():
+    task = teacher()
+    wide, narrow = (advise(task, rules=[SGD()], policies=["cosine"], budget=budget).belief for budget in (0, 1.0))
+    assert narrow.high / narrow.low < wide.high / wide.low
+
+
+def test_a_policy_of_ones_own_keeps_its_shape():
+    own = Policy(lr=Constant(1.0) >> Linear(1.0, 0.0, "30%"))
+    answer = advise(teacher(), rules=[SGD()], policies=[own], budget=0.5)
+    rates = answer.policy["lr"].table(0, 120)
+    np.testing.assert_allclose(rates / rates.max(), own.over(120)["lr"].table(0, 120), rtol=1e-12)

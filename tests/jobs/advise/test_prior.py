@@ -1,0 +1,73 @@
+"""What is believed before anything runs, of every rule and policy there is."""
+
+import math
+
+import pytest
+
+from stepsize import rules
+from stepsize.jobs.advise import prior
+from stepsize.jobs.advise.field import complement, families, primary
+from stepsize.policies import RECIPES
+from stepsize.rules import SGD, Adam, AdamW, ClipNorm, Momentum
+from stepsize.search_space import POLICIES, RULES
+from stepsize.strategy import Strategy, find_rule
+
+KINDS = sorted(
+    name for name, kind in vars(rules).items()
+    if isinstance(kind, type) and issubclass(kind, rules.Rule) and not getattr(kind, "__abstractmethods__", None)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", ["one_cycle", "wsd", "constant", "noam"])
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in {"Rule", "PerTensor", "ClipNorm", "Lookahead"}])
+def test_every_rule_has_a_prior(name, policy):
+    try:
+        rule = find_rule(name)
+    except TypeError:
+        pytest.skip("it wraps another rule")
+    found = prior.family_prior(Strategy.of(rule, policy, 1.0))
+    assert math.isfinite(found.offset)
+    assert 0 <= found.spread < 1.5
+    assert abs(found.offset) < 3
+
+
+@pytest.mark.parametrize("policy", sorted(RECIPES))
+def test_every_policy_has_a_prior(policy):
+    found = prior.family_prior(Strategy.of("AdamW", policy, 1.0))
+    assert abs(found.offset) < 1.5
+
+
+def test_the_reference_families_are_the_centres_of_their_groups():
+    for rule in ("AdamW", "Momentum", "Prodigy"):
+        found = prior.family_prior(Strategy.of(rule, "one_cycle", 1.0))
+        assert (found.offset, found.spread) == (0.0, 0.0)
+
+
+def test_a_wrapped_rule_is_like_the_rule_in_it_and_adam_like_adamw():
+    adam = prior.family_prior(Strategy.of("AdamW", "wsd", 1.0))
+    for rule in (ClipNorm(AdamW()), Adam()):
+        assert prior.family_prior(Strategy.of(rule, "wsd", 1.0)).offset == adam.offset
+
+
+def test_a_step_is_as_long_as_the_momentum_makes_it():
+    usual = prior.family_prior(Strategy.of("Momentum", "wsd", 1.0)).offset
+    assert prior.family_prior(Strategy.of(SGD(), "wsd", 1.0)).offset == pytest.approx(usual + 1)
+    heavy = Momentum(momentum=0.99)
+    assert prior.family_prior(Strategy.of(heavy, "wsd", 1.0)).offset == pytest.approx(usual - 1)
+
+
+def test_the_search_begins_with_what_forgives_and_is_known_best():
+    field = families(RULES, POLICIES)
+    assert str(primary(field).family) == "AdamW one_cycle"
+    assert str(primary(families((Momentum(), SGD()), ("cosine", "constant"))).family).endswith("cosine")
+
+
+def test_the_second_family_is_of_another_rule():
+    field = families(RULES, POLICIES)
+    first = primary(field)
+    assert type(complement(field, first).rule) is not type(first.rule)
+    assert complement([first], first) is None
+
+
+def test_the_default_field_has_what_people_train_with():
+    assert {"warmup_cosine", "warmup_linear", "one_cycle", "wsd"} <= set(POLICIES)

@@ -2,7 +2,8 @@
 
     python bench/advice/far.py [--half far-a]
 
-Everything is read: the truth from far_truth.json, which far_truth.py makes.
+Everything is read: the truth from far_truth.json, which far_truth.py makes, and what stepsize answers from
+far_ours.json, which far_ours.py makes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, NamedTuple
 
+import far_ours
 import numpy as np
 from far_tasks import HALVES, FarProblem, far_half
 from far_truth import FILE, FIXED, SEEDS, scores_of
@@ -101,7 +103,18 @@ def main() -> None:
     lacking = [problem.name for problem in half if problem.name not in truth]
     if lacking:
         parser.error(f"far_truth.json lacks {', '.join(lacking)}; python bench/advice/far_truth.py measures them")
-    print(rows({}, half, truth))
+    print(rows(ours(parser.parse_args().half), half, truth))
+
+
+def ours(half: str) -> dict[str, Answers]:
+    """Return what stepsize answered on a half, by how it was asked; without a task that it was not asked."""
+    return {
+        f"stepsize, budget {budget:g}": {
+            name: [Answer(each["rate"], each["cost"]) for each in said] for name, said in found.items()
+        }
+        for budget, found in far_ours.answers(half).items()
+        if len(found) == len(far_half(half))
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What stepsize recommends: the only file of the benchmark that knows how it is asked.
 
-    python bench/advice/ours.py [--half dev test] [--budgets 30 60 120]
+    python bench/advice/ours.py [--half dev test] [--budgets 0 1 3 5 10 30 60 120]
 
 Writes ours.json, answer by answer; what is there is not run again, unless the code that advises has changed.
 """
@@ -8,9 +8,10 @@ Writes ours.json, answer by answer; what is there is not run again, unless the c
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,33 @@ from suite import BUDGETS, HALVES, SEEDS, Problem, half, read, write
 from truth import JUDGES, to_plain
 
 from stepsize import jobs, theory
-from stepsize.jobs import advise
-from stepsize.kernel.errors import BudgetError, TaskError
+from stepsize.jobs.advise import prior
 
 FILE = Path(__file__).with_name("ours.json")
 
+DISPLAYED = {
+    "baseline.py",
+    "batch_sizes.py",
+    "command_line.py",
+    "confidence.py",
+    "explain.py",
+    "record.py",
+    "trivial.py",
+}
+"""Files of the search that say what was found, and decide nothing."""
 
-def asked(problem: Problem, budget: float, seed: int) -> dict[str, Any]:
+
+def asked(problem: Problem, budget: float, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Return what `advise` recommends within `budget` full trainings, its cost, and its scores on the seeds that judge.
 
-    No strategy where it finds none, with the reason; it is then said to have cost the whole budget.
+    loses, worst: what it says that the strategy loses, and at most on nine of ten such tasks.
     """
-    try:
-        advice = advise(problem.task, budget=budget, seed=seed)
-    except (BudgetError, TaskError) as error:
-        return {"strategy": "", "cost": budget, "scores": [], "reason": str(error)}
-    scores = train(problem, [advice.strategy], JUDGES)[0].tolist()
-    return {"strategy": advice.strategy.name, "cost": advice.cost, "scores": scores}
+    advice = [jobs.advise(problem.task, budget=budget, seed=seed) for seed in seeds]
+    scores = train(problem, [each.strategy for each in advice], JUDGES).tolist()
+    return [
+        {"strategy": each.strategy.name, "cost": each.cost, "scores": row, "loses": each.loses, "worst": each.worst}
+        for each, row in zip(advice, scores, strict=True)
+    ]
 
 
 def method(budget: float) -> str:
@@ -43,10 +54,25 @@ def method(budget: float) -> str:
 
 
 def fingerprint() -> str:
-    """Return a hash of the code that advises: the jobs, the theory behind them, and how they are asked here."""
-    folders = [Path(package.__file__).parent for package in (jobs, theory)]
-    files = [Path(__file__), *(path for folder in folders for path in sorted(folder.glob("*.py")))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    """Return a hash of what decides an answer: the search, the theory behind it, and how it is asked here."""
+    folders = [Path(module.__file__).parent for module in (prior, theory)]
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py")) if path.name not in DISPLAYED]
+    code = "".join(without_docstrings(path.read_text(encoding="utf-8")) for path in (Path(__file__), *files))
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def without_docstrings(source: str) -> str:
+    """Return what a source file does, as a text that comments, docstrings and line breaks do not change."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [each for each in body if not _says(each)] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _says(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def kept(found: Mapping[str, Any]) -> dict[str, dict[str, list[dict[str, Any]]]]:
@@ -69,23 +95,23 @@ def main() -> None:
     code = fingerprint()
     for problem in [each for name in options.half for each in half(name)]:
         for budget in options.budgets:
-            for seed in SEEDS:
-                ask(problem, budget, seed, code)
+            ask(problem, budget, code)
 
 
-def ask(problem: Problem, budget: float, seed: int, code: str) -> None:
-    """Put one answer into the file, if it is not there."""
+def ask(problem: Problem, budget: float, code: str) -> None:
+    """Put the answers of all seeds for one budget into the file, those that are not there."""
     found = read(FILE)
     said = found.get(problem.name, {})
     if said.get("code") != code:
         said = found[problem.name] = {"code": code, "answers": {}}
     answers = said["answers"].setdefault(method(budget), {})
-    if str(seed) in answers:
+    seeds = [seed for seed in SEEDS if str(seed) not in answers]
+    if not seeds:
         return
     began = time.perf_counter()
-    answers[str(seed)] = to_plain(asked(problem, budget, seed))
+    answers |= {str(seed): to_plain(each) for seed, each in zip(seeds, asked(problem, budget, seeds), strict=True)}
     write(FILE, found)
-    print(f"{problem.name}, budget {budget:g}, seed {seed}: {time.perf_counter() - began:.0f} s", flush=True)
+    print(f"{problem.name}, budget {budget:g}: {time.perf_counter() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What people train with when they do not search, and what the usual search finds for the cost of ours.
 
-    python bench/advice/peers.py [--half dev test] [--only fixed finder optuna]
+    python bench/advice/peers.py [--half dev test] [--only fixed suggested list random optuna optuna-few]
 
 Writes peers.json, method by method and task by task; what is there is not run again. Optuna is left out, with a line,
 where it is not installed. Every strategy is judged on the seeds of truth.py, by this library's engine and rules.
@@ -10,23 +10,31 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from families import strategy, train
+import numpy as np
+from families import POLICIES, RULES, strategy, train
 from suite import BUDGETS, HALVES, SEEDS, SUGGESTIONS, Problem, half, read, write
-from tpe import searched
+from tpe import FACTORS, FIRST_SEED, RATES, searched
 from truth import JUDGES, to_plain
 
 from stepsize import rules
+from stepsize.kernel import seeds
 from stepsize.kernel.optional import installed
 from stepsize.policies import Policy
 from stepsize.schedules import Constant, Linear
 from stepsize.strategy import Strategy
 
 FILE = Path(__file__).with_name("peers.json")
+
+LISTED = (10**-1.5, 10**-2.0, 10**-1.0, 10**-2.5, 10**-0.5)
+"""Rates of AdamW with 1cycle, the one that suits most tasks of the dev half first."""
+
+FEW = (1, 3, 5, 10)
+"""How many trainings a search may cost that can pay for few."""
 
 Found = dict[str, list[dict[str, Any]]]
 """By method what it recommends, one a seed; a single one where nothing is random."""
@@ -80,16 +88,56 @@ def one_cycle(rule: rules.Rule, rate: float) -> Strategy:
     return Strategy.of(rule, "one_cycle", rate, name=f"{type(rule).__name__} one_cycle {rate:.4g}")
 
 
-def optuna(problem: Problem) -> Found:
-    """TPE with Hyperband within each budget; a smaller budget is the beginning of a larger one."""
-    found = [searched(problem, seed, BUDGETS) for seed in SEEDS]
+def best_of_list(problem: Problem) -> Found:
+    """AdamW with 1cycle at well chosen rates, the first of them, the first three, all five: the best on one seed."""
+    listed = [strategy("AdamW one_cycle", rate) for rate in LISTED]
+    scores = train(problem, listed, [FIRST_SEED + seed for seed in SEEDS])
     return {
-        f"Optuna, TPE and Hyperband, budget {budget:g}": judged(problem, [each[budget] for each in found])
-        for budget in BUDGETS
+        f"the best of {count} fixed AdamW 1cycle rates": judged(
+            problem, [(listed[int(scores[:count, seed].argmin())], float(count)) for seed in SEEDS]
+        )
+        for count in (1, 3, 5)
     }
 
 
-PEERS: dict[str, Callable[[Problem], Found]] = {"fixed": fixed, "suggested": suggested, "optuna": optuna}
+def random_search(problem: Problem) -> Found:
+    """Rule, policy and rate drawn as Optuna draws its first ones, each trained once: the best of the first so many."""
+    drawn = [[at_random(seeds.generator(seed, "random search", number)) for number in range(FEW[-1])] for seed in SEEDS]
+    scores = [train(problem, each, [FIRST_SEED + seed])[:, 0] for seed, each in zip(SEEDS, drawn, strict=True)]
+    return {
+        f"random search, budget {count}": judged(
+            problem,
+            [(own[int(each[:count].argmin())], float(count)) for own, each in zip(drawn, scores, strict=True)],
+        )
+        for count in FEW
+    }
+
+
+def at_random(source: np.random.Generator) -> Strategy:
+    """Return a strategy drawn from the space that Optuna searches."""
+    rule, policy = source.choice(list(RULES)), source.choice(POLICIES)
+    low, high = np.log10(FACTORS if rule == "Prodigy" else RATES)
+    return strategy(f"{rule} {policy}", float(10 ** source.uniform(low, high)))
+
+
+def optuna(problem: Problem, budgets: Sequence[float] = tuple(each for each in BUDGETS if each > FEW[-1])) -> Found:
+    """TPE with Hyperband within each budget; a smaller budget is the beginning of a larger one."""
+    found = [searched(problem, seed, tuple(budgets)) for seed in SEEDS]
+    return {
+        f"Optuna, TPE and Hyperband, budget {budget:g}": judged(problem, [each[budget] for each in found])
+        for budget in budgets
+    }
+
+
+def optuna_for_few(problem: Problem) -> Found:
+    """TPE with Hyperband within few trainings."""
+    return optuna(problem, tuple(map(float, FEW)))
+
+
+PEERS: dict[str, Callable[[Problem], Found]] = {
+    "fixed": fixed, "suggested": suggested, "list": best_of_list, "random": random_search, "optuna": optuna,
+    "optuna-few": optuna_for_few,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -98,7 +146,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS))
     options = parser.parse_args()
     for peer in options.only:
-        if peer == "optuna" and not installed("optuna"):
+        if peer.startswith("optuna") and not installed("optuna"):
             print("optuna is left out: it is not installed")
             continue
         for problem in [each for name in options.half for each in half(name)]:
@@ -109,7 +157,7 @@ def main() -> None:
             began = time.perf_counter()
             found.setdefault("problems", {}).setdefault(problem.name, {}).update(to_plain(PEERS[peer](problem)))
             run.append(peer)
-            if peer == "optuna":
+            if peer.startswith("optuna"):
                 found.setdefault("versions", {})["optuna"] = version("optuna")
             write(FILE, found)
             print(f"{peer}: {problem.name}, {time.perf_counter() - began:.0f} s", flush=True)

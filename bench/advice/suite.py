@@ -16,8 +16,8 @@ from tasks import HALVES, PROBLEMS, SEEDS, Problem, half
 SUGGESTIONS = Path(__file__).parents[1] / "range_test" / "suggestions.json"
 """What the peers of bench/range_test suggest."""
 
-BUDGETS = (30.0, 60.0, 120.0)
-"""What a search may cost, in full trainings: ours, and Optuna's."""
+BUDGETS = (0.0, 1.0, 3.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+"""What a search may cost, in full trainings: ours, and those of the peers that search."""
 
 __all__ = [
     "BUDGETS", "HALVES", "PROBLEMS", "SEEDS", "SIZE", "SUGGESTIONS", "Problem", "data", "half", "models", "read",

@@ -48,13 +48,15 @@ class Answer:
     """What one method recommended for one task.
 
     strategy: by name; empty where there is none. cost: of finding it, in full trainings. scores: as for `regret`.
-    reason: why there is none.
+    reason: why there is none. loses, worst: what it says that the strategy loses, and at most on nine of ten tasks.
     """
 
     strategy: str
     cost: float
     scores: Sequence[float]
     reason: str = ""
+    loses: float = np.nan
+    worst: float = np.nan
 
 
 Answers = Mapping[str, Sequence[Answer]]

@@ -1,0 +1,73 @@
+"""Fits what `advise` says of its own loss to what it loses, on the dev half alone, and writes it into the prior.
+
+    python bench/advice/ours.py --half dev
+    python bench/advice/calibration.py
+
+The draws of the belief give a mean loss and a bound that nine of ten draws keep. Each is multiplied by a number, once
+for answers from pilot runs alone and once for those that ran over the full horizon: so that the mean is that of the dev
+half, and the bound holds for as many of its answers as it should and a few more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import numpy as np
+from ours import FILE as OURS
+from ours import kept, method
+from suite import BUDGETS, half, read
+from table import truth_of
+from truth import FILE as TRUTH
+from truth import from_plain
+
+from stepsize.jobs.advise.prior import FILE
+
+FULL_FROM = 2.0
+"""The budget from which on an answer has run over the full horizon."""
+
+HOLDS = 0.93
+"""For what share of the answers of the dev half the bound is to hold; it says .9."""
+
+LEAST, LEAST_WORST = 0.001, 0.01
+"""What is said at least: the noise of the best itself is as large."""
+
+
+def said(budgets: list[float]) -> np.ndarray:
+    """Return what each answer of the dev half loses, and the mean and the bound that were said, (answers, 3)."""
+    records, found = read(TRUTH)["problems"], kept(read(OURS))
+    rows = []
+    for problem in half("dev"):
+        truth = truth_of(from_plain(records[problem.name]))
+        for budget in budgets:
+            answers = from_plain(found[problem.name].get(method(budget), []))
+            rows += [(max(0.0, truth.regret(each["scores"])), each["loses"], each["worst"]) for each in answers]
+    return np.array(rows)
+
+
+def fit(rows: np.ndarray, before: dict[str, float]) -> dict[str, float]:
+    """Return the multipliers and what is added, from answers that were said with those of `before`."""
+    lost, loses, worst = rows.T
+    mean = (loses - before["least"]) / before["mean"]
+    bound = (worst - before["least_worst"]) / before["worst"]
+    needed = np.quantile((lost - LEAST_WORST) / bound, HOLDS)
+    return {
+        "mean": float(max(0.0, lost.mean() - LEAST) / mean.mean()), "least": LEAST, "worst": float(max(needed, 0.05)),
+        "least_worst": LEAST_WORST,
+    }  # fmt: skip
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
+    prior: dict[str, Any] = read(FILE)
+    kinds = {"pilot": [b for b in BUDGETS if b < FULL_FROM], "full": [b for b in BUDGETS if b >= FULL_FROM]}
+    for kind, budgets in kinds.items():
+        rows = said(budgets)
+        prior["calibration"][kind] = fit(rows, prior["calibration"][kind])
+        print(kind, len(rows), "answers", prior["calibration"][kind])
+    FILE.write_text(json.dumps(prior, separators=(",", ":")).replace("},", "},\n").replace("],[", "],\n[") + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -350,7 +350,9 @@ def test_batch_sizes_that_cannot_be_compared_are_refused(task, sizes, error, mes
 
 def test_the_baseline_of_a_training_function_is_of_its_rule():
     box = closed_box(Momentum())
-    with pytest.raises(ParameterError, match=r"follows Momentum, and the baseline 'AdamW cosine 0\.01' has another rule"):
+    with pytest.raises(
+        ParameterError, match=r"follows Momentum, and the baseline 'AdamW cosine 0\.01' has another rule"
+    ):
         advise(box, budget=3, baseline="AdamW cosine 0.01")
     found = advise(box, budget=11, policies=("one_cycle", "cosine"))
     assert isinstance(found.baseline.strategy.rule, Momentum)

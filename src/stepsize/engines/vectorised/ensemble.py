@@ -83,16 +83,20 @@ class Ensemble(base.Engine):
         return base.reordered(parts, batches)
 
     def _fitting(self, task: Task, trials: Sequence[Trial], group: list[int]) -> list[list[int]]:
-        """Return a group of trials in batches that fit; one by itself does, and nothing is measured for it."""
-        return [group] if len(group) == 1 else _even(group, self.most(task, trials[group[0]]))
+        """Return a group of trials in batches that fit; one by itself runs as a loop, for which nothing is measured."""
+        return [group] if self._alone(group) else _even(group, self.most(task, trials[group[0]]))
 
     def _one_or_more(
         self, task: Task, trials: Sequence[Trial], points: list[int], progress: base.Progress
     ) -> Curves:  # fmt: skip
         """Run a batch; one trial by itself runs as a plain loop, which takes half as long where calls are dear."""
-        if len(trials) > 1 or self.device.type != "cpu" or self.dtype != torch.float32:
+        if not self._alone(trials):
             return self._train(task, trials, points, progress)
         return replace(Loop().train(task, trials, points, progress), engine=self.label)
+
+    def _alone(self, trials: Sequence[Any]) -> bool:
+        """Whether it is one trial, on a CPU and in the loop's own precision."""
+        return len(trials) == 1 and self.device.type == "cpu" and self.dtype == torch.float32
 
     def most(self, task: Task, trial: Trial) -> int:
         """Return how many replicas like `trial` may be in one batch.

@@ -9,8 +9,7 @@ import pytest
 import samples
 
 import stepsize.report
-from stepsize import load, save
-from stepsize.jobs.advise import search_space
+from stepsize import load, save, search_space
 from stepsize.report import render, write_report
 from stepsize.report.advice import advice_article
 from stepsize.report.parts import Checks, Code, Picture, Points, Table

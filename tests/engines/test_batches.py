@@ -191,7 +191,7 @@ def test_an_engine_that_has_measured_goes_into_another_process():
 def test_without_memory_for_one_replica_it_says_how_much_is_missing(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda device: 1000)
     with pytest.raises(TaskError, match=r"too little memory for one replica of 'tiny'.*needs .* MiB.*free.*batch_size"):
-        Ensemble().run(task_of(), [calm(), calm()], 3)
+        Ensemble().run(task_of(), [calm()], 3)
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="it is read there, and infinite elsewhere")

@@ -113,9 +113,15 @@ class Runner:
         """End the workers, if there are any; they also end with this process, and with the last use of this runner."""
         self.executor.close()
 
-    def run(self, stage: str, trials: Sequence[Trial], steps: int, *, score_every: int | None = None) -> Curves:
-        """Return the record of `trials` over `steps` updates, in their order."""
-        whole = BatchRun(self.task, self.engine, tuple(trials), steps, score_every)
+    def run(
+        self, stage: str, trials: Sequence[Trial], steps: int, *, score_every: int | None = None,
+        engine: Engine | None = None,
+    ) -> Curves:  # fmt: skip
+        """Return the record of `trials` over `steps` updates, in their order.
+
+        engine: of this run alone, in place of the runner's; a journal keeps its trials apart.
+        """
+        whole = BatchRun(self.task, engine or self.engine, tuple(trials), steps, score_every)
         record = RunRecord(whole, stage, self._journal, self._fingerprint, self._progress)
         dispatch = Dispatch(record, _missing(whole, set(record.known)), self._shared, self._deadline)
         dispatch.carry_out()

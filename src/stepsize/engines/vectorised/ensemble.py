@@ -11,7 +11,6 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,7 +19,6 @@ import torch
 
 from stepsize.engines import base
 from stepsize.engines.inplace.program import Row, Update, rows
-from stepsize.engines.loop import Loop
 from stepsize.engines.vectorised import memory
 from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel.errors import ParameterError
@@ -78,25 +76,9 @@ class Ensemble(base.Engine):
         task = with_data(task)
         with quiet():
             groups = base.by_rule(trials)
-            batches = [part for group in groups for part in self._fitting(task, trials, group)]
-            parts = [self._one_or_more(task, [trials[i] for i in batch], points, progress) for batch in batches]
+            batches = [part for group in groups for part in _even(group, self.most(task, trials[group[0]]))]
+            parts = [self._train(task, [trials[i] for i in batch], points, progress) for batch in batches]
         return base.reordered(parts, batches)
-
-    def _fitting(self, task: Task, trials: Sequence[Trial], group: list[int]) -> list[list[int]]:
-        """Return a group of trials in batches that fit; one by itself runs as a loop, for which nothing is measured."""
-        return [group] if self._alone(group) else _even(group, self.most(task, trials[group[0]]))
-
-    def _one_or_more(
-        self, task: Task, trials: Sequence[Trial], points: list[int], progress: base.Progress
-    ) -> Curves:  # fmt: skip
-        """Run a batch; one trial by itself runs as a plain loop, which takes half as long where calls are dear."""
-        if not self._alone(trials):
-            return self._train(task, trials, points, progress)
-        return replace(Loop().train(task, trials, points, progress), engine=self.label)
-
-    def _alone(self, trials: Sequence[Any]) -> bool:
-        """Whether it is one trial, on a CPU and in the loop's own precision."""
-        return len(trials) == 1 and self.device.type == "cpu" and self.dtype == torch.float32
 
     def most(self, task: Task, trial: Trial) -> int:
         """Return how many replicas like `trial` may be in one batch.

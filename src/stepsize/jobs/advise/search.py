@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stepsize.engines import for_one_trial
 from stepsize.execution.runner import Runner
 from stepsize.jobs.advise import field as fields
 from stepsize.jobs.advise.anchor import anchors
@@ -80,7 +81,8 @@ class Search:
     def carry_out(self, proposal: Proposal) -> None:
         """Run what is proposed, and learn from it."""
         trials = [Trial(strategy, seed) for strategy, seed in zip(proposal.strategies, proposal.seeds, strict=True)]
-        curves = self.runner.run(proposal.stage, trials, proposal.steps)
+        engine = for_one_trial(self.runner.engine) if len(trials) == 1 else None
+        curves = self.runner.run(proposal.stage, trials, proposal.steps, engine=engine)
         tail = np.asarray(curves.losses[-max(1, proposal.steps // 10) :], dtype=np.float64).mean(axis=0)
         self.learn(
             [

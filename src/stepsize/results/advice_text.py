@@ -49,7 +49,8 @@ def expected_score(advice: Advice) -> str:
     """Return the score to expect with its interval; what is not promised where fewer than two seeds scored it."""
     if advice.score is None or not math.isfinite(advice.score.mean):
         full = any(run.steps == advice.steps for run in advice.own_runs)
-        return f"no {advice.scored} is promised from {'one seed' if full else 'pilot runs alone'}"
+        source = "one seed" if full else "pilot runs alone" if advice.runs else "a look at the model"
+        return f"no {advice.scored} is promised from {source}"
     return f"expected {advice.scored} {with_span(advice.score)}"
 
 

@@ -87,7 +87,7 @@ def test_arrow_keys_move_the_cursor_and_enter_hides_a_line(view):
     view.keyboard.press("ArrowRight")
     first = head.inner_text()
     assert first.startswith("step ")
-    assert sum(text != "–" for text in cells(card)) == 6  # noqa: RUF001  # training losses, and no score as yet
+    assert sum(text != "\N{EN DASH}" for text in cells(card)) == 6  # training losses, and no score as yet
     view.keyboard.press("ArrowRight")
     assert head.inner_text() != first
     view.keyboard.press("ArrowLeft")

@@ -73,8 +73,8 @@ def advise(
     tried = list(usual_rules(problem)) if chosen is None else chosen
     tried = tried if decays is None else list(variants(tried, "weight_decay", decays))
     asked = functools.partial(
-        jobs.search, steps=steps, budget=budget, seed=seed, rules=tried, policies=policies or POLICIES,
-        baseline=baseline,
+        jobs.search, steps=steps, budget=budget, seed=seed, rules=tried,
+        policies=POLICIES if policies is None else policies, baseline=baseline,
     )  # fmt: skip
     allowed = read_budget(budget)
     total = allowed.trainings * (steps or problem.steps) if allowed is not None and allowed.trainings else None

@@ -165,7 +165,9 @@ class Advice(Spec):
         """The score to expect: the mean of the confirming seeds, or else of the answer's own runs; NaN without any."""
         if self.score is not None:
             return self.score.mean
-        return min((run.score for run in self.own_runs if run.steps == self.steps), default=math.nan)
+        full = (run for run in self.own_runs if run.steps == self.steps)
+        own = [run.score for run in full if math.isclose(run.strategy.peak, self.strategy.peak)]
+        return float(np.mean(own)) if own else math.nan
 
     @property
     def own_runs(self) -> tuple[SearchRun, ...]:

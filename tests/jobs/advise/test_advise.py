@@ -356,3 +356,12 @@ def test_the_baseline_of_a_training_function_is_of_its_rule():
         advise(box, budget=3, baseline="AdamW cosine 0.01")
     found = advise(box, budget=11, policies=("one_cycle", "cosine"))
     assert isinstance(found.baseline.strategy.rule, Momentum)
+
+
+def test_a_validation_that_costs_more_than_the_pilot_runs_leaves_an_answer():
+    source = torch.Generator().manual_seed(0)
+    x = torch.randn(4000, 4, generator=source)
+    y = x.sum(dim=1, keepdim=True)
+    loss = torch.nn.functional.mse_loss
+    heavy = Task(lambda: torch.nn.Linear(4, 1), loss, (x[:200], y[:200]), (x[200:], y[200:]), 16, 64)
+    assert advise(heavy, budget=3, rules=(AdamW(),), policies=("one_cycle", "cosine")).learned

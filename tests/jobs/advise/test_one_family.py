@@ -2,24 +2,13 @@
 
 import numpy as np
 import pytest
-import torch
+from teacher import teacher
 
-from stepsize import Task
 from stepsize.engines import Ensemble
 from stepsize.jobs import Runner, advise, rate_grid
 from stepsize.policies import RECIPES, Policy
 from stepsize.rules import SGD, AdamW, Momentum
 from stepsize.schedules import Constant, Linear
-
-
-def teacher(steps=120):
-    """Linear regression on noisy targets, the same in training and validation."""
-    noise = np.random.default_rng(0)
-    x = torch.from_numpy(noise.standard_normal((256, 8))).float()
-    y = x @ torch.from_numpy(noise.standard_normal((8, 1))).float()
-    y = y + 0.3 * torch.from_numpy(noise.standard_normal((256, 1))).float()
-    train, validation = (x[:192], y[:192]), (x[192:], y[192:])
-    return Task(lambda: torch.nn.Linear(8, 1), torch.nn.functional.mse_loss, train, validation, 16, steps, "teacher")
 
 
 @pytest.mark.parametrize("rule", [SGD(), AdamW(), Momentum()], ids=lambda rule: rule.title)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from teacher import teacher
 
 from stepsize import Task
 from stepsize.engines import Ensemble, Loop
@@ -35,16 +36,6 @@ def quadratic(steps=200, curvature=(1.0, 10.0)):
         return layer
 
     return Task(model, torch.nn.functional.mse_loss, data, data, 32, steps, "quadratic")
-
-
-def teacher(steps):
-    """Linear regression on noisy targets, the same in training and validation."""
-    noise = np.random.default_rng(0)
-    x = torch.from_numpy(noise.standard_normal((256, 8))).float()
-    y = x @ torch.from_numpy(noise.standard_normal((8, 1))).float()
-    y = y + 0.3 * torch.from_numpy(noise.standard_normal((256, 1))).float()
-    train, validation = (x[:192], y[:192]), (x[192:], y[192:])
-    return Task(lambda: torch.nn.Linear(8, 1), torch.nn.functional.mse_loss, train, validation, 16, steps, "teacher")
 
 
 def test_each_run_of_a_grid_is_its_own_trial(task):

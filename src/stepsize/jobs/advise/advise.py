@@ -5,8 +5,10 @@ One search that can be asked at any moment: `search` yields an answer after ever
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import ParamSpec
 
 from stepsize.engines import Engine
 from stepsize.execution.journal import Journal
@@ -32,20 +34,6 @@ LEAST_HORIZON = 40
 
 NOTHING, ZEROS = Budget(trainings=0.0), {"0", "0.0"}
 """A budget of nothing, which a race cannot have, and how it is written."""
-
-
-def advise(task: Trainable, **asked: object) -> Advice:
-    """Return the strategy to train `task` with, and how far it can be trusted: the last answer of `search`.
-
-    asked: as `search` takes it.
-
-    Raises what `search` raises.
-
-    Watch out: it holds for this model, this data, this batch size and this horizon. With a budget in time, another
-    machine may find something else.
-    """
-    (answer,) = deque(search(task, **asked), maxlen=1)  # type: ignore[arg-type]
-    return answer
 
 
 def search(
@@ -90,6 +78,28 @@ def search(
     return _answers(runner, asked)
 
 
+Asks = ParamSpec("Asks")
+
+
+def _last(answers: Callable[Asks, Iterator[Advice]]) -> Callable[Asks, Advice]:
+    def advise(*given: Asks.args, **asked: Asks.kwargs) -> Advice:
+        """Return the strategy to train a task with, and how far it can be trusted: the last answer of `search`.
+
+        Parameters, and what it raises, are those of `search`.
+
+        Watch out: it holds for this model, this data, this batch size and this horizon. With a budget in time, another
+        machine may find something else.
+        """
+        (answer,) = deque(answers(*given, **asked), maxlen=1)
+        return answer
+
+    advise.__signature__ = inspect.signature(answers).replace(return_annotation="Advice")  # type: ignore[attr-defined]  # of any function
+    return advise
+
+
+advise = _last(search)
+
+
 def read_budget(budget: Budget | float | str | None) -> Budget | None:
     """Return a budget as `Budget.of` reads it; a search may have none, and one of nothing."""
     if budget is None:
@@ -107,7 +117,9 @@ def _answers(runner: Runner, asked: Asked) -> Iterator[Advice]:
         runner.note(str(answer))
         yield answer
     if reserve_of(found.account.trainings) and found.ran():
-        yield record(found, asked, final(found, asked.baseline))
+        answer = record(found, asked, final(found, asked.baseline))
+        runner.note(str(answer))
+        yield answer
 
 
 def askable(rules: Sequence[Rule], policies: Sequence[str | Policy], horizon: int) -> None:

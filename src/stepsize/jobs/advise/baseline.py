@@ -58,9 +58,6 @@ def compare(
         own = {run.seed: run.score for run in full_runs(search.belief) if run.strategy.name == answer.name}
         theirs = {run.seed: run.score for run in full_runs(search.belief) if run.strategy.name == baseline.name}
         pairs = [(seed, theirs[seed], own[seed]) for seed in own if seed in theirs]
-        if not pairs and own and theirs:  # another seed is better than no comparison
-            seed = next(iter(theirs))
-            pairs = [(seed, theirs[seed], float(np.mean(list(own.values()))))]
     if not pairs:
         return None
     seeds, scores, answers = zip(*pairs, strict=True)

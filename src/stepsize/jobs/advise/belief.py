@@ -20,7 +20,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -85,11 +85,11 @@ def _kept(method: Callable[..., Floats]) -> Callable[..., Floats]:
     """Keep what a method of a belief returns until the next run is known; a strategy counts by its family."""
 
     @functools.wraps(method)
-    def kept(belief: Belief, *given: Any) -> Floats:
+    def kept(self: Belief, *given: Any) -> Floats:
         key = (method.__name__, *(each.family if isinstance(each, Strategy) else each for each in given))
-        if key not in belief._known:  # noqa: SLF001  (it is this class's own)
-            belief._known[key] = method(belief, *given)  # noqa: SLF001  (the same)
-        return cast("Floats", belief._known[key])  # noqa: SLF001  (the same)
+        if key not in self._known:
+            self._known[key] = method(self, *given)
+        return self._known[key]
 
     return kept
 
@@ -106,7 +106,7 @@ class Belief:
     anchors: dict[str, Anchor]
     runs: list[Run] = field(default_factory=list)
     _priors: dict[Family, FamilyPrior] = field(default_factory=dict)
-    _known: dict[tuple[object, ...], Any] = field(default_factory=dict)
+    _known: dict[tuple[object, ...], Floats] = field(default_factory=dict)
 
     def learn(self, runs: Iterable[Run]) -> None:
         """Learn from finished runs."""
@@ -256,10 +256,11 @@ class Belief:
     @property
     def overfits(self) -> bool:
         """Whether the best of the longest runs ends with a validation loss far above its training loss."""
-        if not self.runs:
+        known = [run for run in self.runs if math.isfinite(run.training)]
+        if not known:
             return False
-        longest = max(run.steps for run in self.runs)
-        best = min((run for run in self.runs if run.steps == longest), key=lambda run: run.score)
+        longest = max(run.steps for run in known)
+        best = min((run for run in known if run.steps == longest), key=lambda run: run.score)
         gain = self.start - best.score
         return gain > 0 and best.score - best.training > OVERFITS * gain
 

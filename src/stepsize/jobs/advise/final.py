@@ -76,21 +76,20 @@ def final(search: Search, baseline: Strategy) -> Final:
 
 def _note(search: Search, race: Race) -> None:
     """Count the runs of the final, and learn from them."""
-    for rung in race.rungs[-1:]:
-        runs = [
-            Run(strategy, search.horizon, seed, float(score), math.nan)
-            for strategy, row in zip(rung.strategies, rung.scores, strict=True)
-            for seed, score in zip(rung.seeds, row, strict=True)
-        ]
-        search.learn(runs, "the final, on fresh seeds")
+    rung = race.rungs[-1]
+    runs = [
+        Run(strategy, search.horizon, seed, float(score), math.nan)
+        for strategy, row in zip(rung.strategies, rung.scores, strict=True)
+        for seed, score in zip(rung.seeds, row, strict=True)
+    ]
+    search.learn(runs, "the final, on fresh seeds")
 
 
 def _confirm(search: Search, strategies: list[Strategy], seeds: tuple[int, ...]) -> tuple[Floats, Floats]:
     """Return the scores of two strategies on the same seeds."""
     trials = [Trial(each, seed) for each in strategies for seed in seeds]
     scores = search.runner.run("confirming the winner", trials, search.horizon).final
-    for _ in trials:
-        search.account.pay(search.horizon)
+    search.account.pay(search.horizon, len(trials))
     return scores[: len(seeds)], scores[len(seeds) :]
 
 

@@ -55,14 +55,17 @@ class Pilot:
 def pilot_lengths(horizon: int, least: int) -> list[int]:
     """Return how long the first pilot runs are, rising; the last ones are as long as the budget allows.
 
-    least: the shortest whose validation costs no more than its share.
+    least: the shortest whose validation costs no more than its share; where that is more than half of the horizon, a
+        quarter of it runs all the same.
 
+    >>> pilot_lengths(400, 300)
+    [100]
     >>> pilot_lengths(400, 16), pilot_lengths(6400, 16), pilot_lengths(60, 16)
     ([25], [100, 400], [16])
     """
     parts = (64, 16) if horizon >= LONG else (16,)
     found = {max(horizon // part, LEAST_RUN, least) for part in parts}
-    return sorted(length for length in found if length <= horizon // 2)
+    return sorted(length for length in found if length <= horizon // 2) or [max(horizon // 4, LEAST_RUN)]
 
 
 def bracket(belief: Belief, family: Strategy, steps: int) -> Iterator[Pilot]:

@@ -14,7 +14,6 @@ from stepsize.jobs.advise.command_line import command, written
 from stepsize.jobs.advise.confidence import expected_loss, gain_of_next
 from stepsize.jobs.advise.final import Final
 from stepsize.jobs.advise.search import Search
-from stepsize.jobs.advise.trivial import has_learned
 from stepsize.jobs.paired_statistics import prediction_interval, t_interval
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.arrays import floats
@@ -52,7 +51,7 @@ def record(search: Search, asked: Asked, final: Final | None = None) -> Advice:
     chosen, gain = gain_of_next(search)
     compared = compare(search, answer, asked.baseline, named=asked.named, final=final)
     best = min((run.score for run in search.belief.runs), default=-math.inf)
-    learned = has_learned(task, search.belief.start, best)
+    learned = best < search.learned_below
     search.note_answer(answer, loss.expected)
     warned = explain.warnings(search, answer) if learned else explain.nothing_learned(search)
     score, promise = _promised(search, final)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from stepsize.jobs.advise.anchor import anchors
 from stepsize.jobs.advise.belief import Belief, Run
 from stepsize.jobs.advise.locate import least_lost
 from stepsize.jobs.advise.spending import Account, validation_updates
+from stepsize.jobs.advise.trivial import learned_below
 from stepsize.jobs.advise.worlds import draw
 from stepsize.jobs.advise.worth import full_runs, worth
 from stepsize.jobs.race.budget import Budget
@@ -72,6 +74,13 @@ class Search:
         self.belief = Belief(horizon, start_of(runner.task, self.first_seed), found)
         self.stages: list[str] = []
         self.answers: list[tuple[Strategy, float]] = []
+        self._ranked: list[tuple[Strategy, float]] | None = None
+        self._replayed = runner.replayed
+
+    @functools.cached_property
+    def learned_below(self) -> float:
+        """The score below which a run has learned something."""
+        return learned_below(self.runner.task, self.belief.start)
 
     @property
     def first_seed(self) -> int:
@@ -96,7 +105,8 @@ class Search:
         """Count finished runs, and learn from them."""
         for run in runs:
             self.account.pay(run.steps)
-        self.account.replayed = self.runner.replayed
+        self.account.replayed = self.runner.replayed - self._replayed
+        self._ranked = None
         self.stages += [stage] * len(runs)
         self.belief.learn(runs)
 
@@ -145,37 +155,39 @@ class Search:
 
         Before any full run it is the answer, and nothing is known of what it gains.
         """
-        found, ran = self._candidates()
-        if not ran.any():
+        if not self.ran():
             return self.least(self.primary), math.nan
-        gains = draw(self.belief, found, self.families_with(found), self.seed).gains(ran)
-        best = int(gains.argmax())
-        return found[best], float(gains[best])
+        return self._worth_running()[0]
 
     def next_runs(self, count: int, least: float) -> tuple[Strategy, ...]:
         """Return up to `count` strategies of different families, of which one more full run gains most.
 
         least: the smallest gain, a share, that is worth a run.
         """
-        found, ran = self._candidates()
-        gains = draw(self.belief, found, self.families_with(found), self.seed).gains(ran)
         chosen: dict[object, Strategy] = {}
-        for index in np.argsort(-gains, kind="stable"):
-            if gains[index] >= least and len(chosen) < count:
-                chosen.setdefault(found[index].family, found[index])
+        for strategy, gain in self._worth_running():
+            if gain >= least and len(chosen) < count:
+                chosen.setdefault(strategy.family, strategy)
         return tuple(chosen.values())
 
-    def _candidates(self) -> tuple[list[Strategy], np.ndarray]:
-        """Return what may run next over the full horizon, and which of them have: those may be answered with."""
-        found = self.ran()
-        count = len(found)
-        for family in self.contenders():
-            x = least_lost(self.belief, family, self.horizon, apart=APART)
-            if x is not None:
-                found.append(
-                    family.at(round_rate(10**x)) if self.belief.of(family, self.horizon) else self.least(family)
-                )
-        return found, np.arange(len(found)) < count
+    def _worth_running(self) -> list[tuple[Strategy, float]]:
+        """Return what may run next over the full horizon and what that gains, the most first; worked out once a run."""
+        if self._ranked is None:
+            found = self.ran()
+            ran = len(found)
+            found += [each for family in self.contenders() if (each := self._another(family)) is not None]
+            worlds = draw(self.belief, found, self.families_with(found), self.seed)
+            gains = worlds.gains(np.arange(len(found)) < ran)
+            order = np.argsort(-gains, kind="stable")
+            self._ranked = [(found[index], float(gains[index])) for index in order]
+        return self._ranked
+
+    def _another(self, family: Strategy) -> Strategy | None:
+        """Return a family at a rate that has not run over the full horizon; None where there is none left."""
+        if not self.belief.of(family, self.horizon):
+            return self.least(family)
+        x = least_lost(self.belief, family, self.horizon, apart=APART)
+        return None if x is None else family.at(round_rate(10**x))
 
     def families_with(self, strategies: Sequence[Strategy]) -> list[Strategy]:
         """Return the contenders, and the families of strategies that are none, such as a baseline's."""

@@ -13,17 +13,17 @@ NOISE, OF_ONE_SAMPLE = 0.01, 0.25
 samples by more: the second number over the root of how many they are."""
 
 
-def has_learned(task: Trainable, start: float, best: float) -> bool:
-    """Whether the best score of a search is below what needs no training, by more than noise.
+def learned_below(task: Trainable, start: float) -> float:
+    """Return the score below which a run has learned something: what needs no training, less what is noise.
 
     start: the score before any update, which counts where the best constant output is not known; initial weights may be
-    better by luck. best: the lowest score of any run.
+    better by luck.
     """
     trivial = trivial_score(task)
     bar = trivial if math.isfinite(trivial) else start
     samples = len(task.validation[1]) if isinstance(task, Task) else 0
     noise = max(NOISE, OF_ONE_SAMPLE / math.sqrt(samples)) if samples else NOISE
-    return best < bar - noise * abs(bar)
+    return bar - noise * abs(bar)
 
 
 def trivial_score(task: Trainable) -> float:
@@ -34,32 +34,38 @@ def trivial_score(task: Trainable) -> float:
     if not isinstance(task, Task) or task.metric is not None:
         return math.inf
     torch = need("torch")
-    try:
-        with torch.no_grad():
-            inputs, _ = task.validation_batches()[0]
-            constant = _constant(task, task.build(0).eval()(inputs))
-            total = sum(
-                float(task.loss(constant.expand(len(y), *constant.shape[1:]), y)) * len(y)
-                for _, y in task.validation_batches()
-            )
-    except Exception:  # noqa: BLE001  (a loss of the user's own may take something else than a tensor like the targets)
-        return math.inf
+    inputs, _ = task.validation_batches()[0]
+    with torch.no_grad():
+        constant = _constant(task, task.build(0).eval()(inputs))
+        if constant is None:
+            return math.inf
+        total = 0.0
+        for _, targets in task.validation_batches():
+            outputs = constant.expand(len(targets), *constant.shape[1:])
+            try:
+                total += float(task.loss(outputs, targets)) * len(targets)
+            except Exception:  # noqa: BLE001  (the loss is the user's, and need not take what no model of theirs returns)
+                return math.inf
     return total / len(task.validation[1]) if math.isfinite(total) else math.inf
 
 
 def _constant(task: Task, outputs: Any) -> Any:
-    """Return the constant output of one sample, (1, ...): the logarithm of the frequencies of classes, or the mean."""
+    """Return the constant output of one sample, (1, ...): the logarithm of the frequencies of classes, or the mean.
+
+    None where targets and outputs are neither classes and scores of them nor numbers of one shape.
+    """
     torch = need("torch")
     targets = task.train[1]
+    if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor) or not outputs.ndim:
+        return None
     if targets.is_floating_point():
-        return targets.mean(dim=0, keepdim=True).expand_as(outputs[:1])
-    axis = outputs.ndim - 1 if targets.ndim == outputs.ndim - 1 and outputs.ndim == 2 else _classes(outputs, targets)
+        return targets.mean(dim=0, keepdim=True) if targets.shape[1:] == outputs.shape[1:] else None
+    if outputs.ndim < 2 or int(targets.min()) < 0:
+        return None
+    axis = next((each for each in (outputs.ndim - 1, 1) if outputs.shape[each] > int(targets.max())), None)
+    if axis is None:
+        return None
     counts = torch.bincount(targets.flatten(), minlength=outputs.shape[axis]).float() + 0.5
     shape = [1] * outputs.ndim
     shape[axis] = -1
     return (counts / counts.sum()).log().reshape(shape).expand_as(outputs[:1])
-
-
-def _classes(outputs: Any, targets: Any) -> int:
-    """Return the axis of the outputs that has the classes: the one that the targets lack."""
-    return next(axis for axis in (outputs.ndim - 1, 1) if outputs.shape[axis] > int(targets.max()))

@@ -37,8 +37,7 @@ SEEDS_OF_PRIOR = 4
 class Worth:
     """What some strategies lose at the full horizon: `mean`, (strategies,), and `covariance` of these estimates.
 
-    noise: the variance of one more run. shared: the part of it that a seed has in common for all.
-    families: the same mean and covariance of what each strategy's family loses at its own best rate, after the others.
+    noise: the variance of one more run.
     """
 
     mean: Floats

@@ -1,6 +1,6 @@
 """The picture of the README: mean regret on the test half against cost, of ours and of what others do.
 
-python bench/advice/picture.py docs/figures/advice.svg
+python bench/advice/picture.py docs/advice.svg
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from table import truth_of
 from truth import FILE as TRUTH
 from truth import from_plain
 
-from stepsize.jobs.advise.prior import FILE
+from stepsize.jobs.advise.belief.prior import FILE
 
 FULL_FROM = 2.0
 """The budget from which on an answer has run over the full horizon."""

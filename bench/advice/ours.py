@@ -20,7 +20,7 @@ from suite import BUDGETS, HALVES, SEEDS, Problem, half, read, write
 from truth import JUDGES, to_plain
 
 from stepsize import jobs, theory
-from stepsize.jobs.advise import prior
+from stepsize.jobs.advise import search
 
 FILE = Path(__file__).with_name("ours.json")
 
@@ -55,7 +55,7 @@ def method(budget: float) -> str:
 
 def fingerprint() -> str:
     """Return a hash of what decides an answer: the search, the theory behind it, and how it is asked here."""
-    folders = [Path(module.__file__).parent for module in (prior, theory)]
+    folders = [Path(module.__file__).parent for module in (search, theory)]
     files = [path for folder in folders for path in sorted(folder.rglob("*.py")) if path.name not in DISPLAYED]
     code = "".join(without_docstrings(path.read_text(encoding="utf-8")) for path in (Path(__file__), *files))
     return hashlib.sha256(code.encode()).hexdigest()[:16]

@@ -20,8 +20,8 @@ from suite import Problem, half, read
 from truth import FILE as TRUTH
 from truth import FINE, from_plain
 
-from stepsize.jobs.advise import anchor, valley
-from stepsize.jobs.advise.prior import FILE
+from stepsize.jobs.advise.belief import anchor, valley
+from stepsize.jobs.advise.belief.prior import FILE
 
 REFERENCES = {"adaptive": "AdamW one_cycle", "euclidean": "Momentum one_cycle", "parameter_free": "Prodigy one_cycle"}
 """The reference family of each group of rules."""

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stepsize.jobs.advise import belief as beliefs
-from stepsize.jobs.advise import prior, valley
-from stepsize.jobs.advise.belief import Anchor, Belief, Run
+from stepsize.jobs.advise.belief import belief as beliefs
+from stepsize.jobs.advise.belief import prior, valley
+from stepsize.jobs.advise.belief.belief import Anchor, Belief, Run
 from stepsize.strategy import Strategy
 
 ADAM = Strategy.of("AdamW", "one_cycle", 1.0)

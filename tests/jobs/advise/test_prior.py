@@ -5,7 +5,7 @@ import math
 import pytest
 
 from stepsize import rules
-from stepsize.jobs.advise import prior
+from stepsize.jobs.advise.belief import prior
 from stepsize.jobs.advise.field import complement, families, primary
 from stepsize.policies import RECIPES
 from stepsize.rules import SGD, Adam, AdamW, ClipNorm, Momentum

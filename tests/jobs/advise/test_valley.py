@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import isotonic_regression
 
-from stepsize.jobs.advise import prior, valley
-from stepsize.jobs.advise.valley import DISTANCES, Losses, at_distance, log_likelihood, monotone, shape_of
+from stepsize.jobs.advise.belief import prior, valley
+from stepsize.jobs.advise.belief.valley import DISTANCES, Losses, at_distance, log_likelihood, monotone, shape_of
 from stepsize.kernel.arrays import floats
 
 SHAPES = prior.shapes("adaptive")

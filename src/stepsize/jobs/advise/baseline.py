@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from stepsize.jobs.advise.belief.worth import full_runs
 from stepsize.jobs.advise.final import Final
 from stepsize.jobs.advise.search import Search
-from stepsize.jobs.advise.worth import full_runs
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.jobs.race.strategy_files import read_strategies
 from stepsize.kernel.arrays import floats

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepsize.jobs.advise import prior, valley
+from stepsize.jobs.advise.belief import prior, valley
+from stepsize.jobs.advise.belief.worlds import draw
 from stepsize.jobs.advise.search import Search
-from stepsize.jobs.advise.worlds import draw
 from stepsize.kernel.arrays import floats
 from stepsize.strategy import Strategy
 

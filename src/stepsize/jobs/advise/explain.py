@@ -8,10 +8,10 @@ import platform
 from importlib import metadata
 
 from stepsize.jobs.advise.baseline import USUAL
+from stepsize.jobs.advise.belief.worth import full_runs
 from stepsize.jobs.advise.final import Final
 from stepsize.jobs.advise.locate import LIKELY
 from stepsize.jobs.advise.search import Search
-from stepsize.jobs.advise.worth import full_runs
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.text import count
 from stepsize.results import Baseline, Insurance

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stepsize.jobs.advise.prior import family_prior
-from stepsize.jobs.advise.prior import group_of as group_of
+from stepsize.jobs.advise.belief.prior import family_prior
+from stepsize.jobs.advise.belief.prior import group_of as group_of
 from stepsize.policies import Policy
 from stepsize.rules import Rule
 from stepsize.search_space import policies_of

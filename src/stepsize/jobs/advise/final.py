@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepsize.jobs.advise.belief import Run
+from stepsize.jobs.advise.belief.belief import Run
+from stepsize.jobs.advise.belief.worth import scale, worth
 from stepsize.jobs.advise.search import Search
-from stepsize.jobs.advise.worth import scale, worth
 from stepsize.jobs.race.budget import Budget
 from stepsize.jobs.race.climb import Climb
 from stepsize.jobs.race.rungs import RungPlan

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepsize.jobs.advise.belief import Belief
+from stepsize.jobs.advise.belief.belief import Belief
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.strategy import Strategy, round_rate
 

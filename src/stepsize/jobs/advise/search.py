@@ -15,13 +15,13 @@ import numpy as np
 from stepsize.engines import for_one_trial
 from stepsize.execution.runner import Runner
 from stepsize.jobs.advise import field as fields
-from stepsize.jobs.advise.anchor import anchors
-from stepsize.jobs.advise.belief import Belief, Run
+from stepsize.jobs.advise.belief.anchor import anchors
+from stepsize.jobs.advise.belief.belief import Belief, Run
+from stepsize.jobs.advise.belief.worlds import draw
+from stepsize.jobs.advise.belief.worth import full_runs, worth
 from stepsize.jobs.advise.locate import least_lost
 from stepsize.jobs.advise.spending import Account, validation_updates
 from stepsize.jobs.advise.trivial import learned_below
-from stepsize.jobs.advise.worlds import draw
-from stepsize.jobs.advise.worth import full_runs, worth
 from stepsize.jobs.race.budget import Budget
 from stepsize.problems import Task, Trainable
 from stepsize.strategy import Strategy, Trial, round_rate

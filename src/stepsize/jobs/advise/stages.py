@@ -16,12 +16,12 @@ import math
 from collections.abc import Iterator
 
 from stepsize.jobs.advise import field as fields
-from stepsize.jobs.advise import prior
+from stepsize.jobs.advise.belief import prior
+from stepsize.jobs.advise.belief.worth import full_runs
 from stepsize.jobs.advise.final import reserve_of
 from stepsize.jobs.advise.locate import LEAST_RUN, Pilot, around, at, bracket, close_in, pilot_lengths
 from stepsize.jobs.advise.search import Proposal, Search
 from stepsize.jobs.advise.spending import least_steps
-from stepsize.jobs.advise.worth import full_runs
 from stepsize.kernel.arrays import floats
 from stepsize.strategy import Strategy
 

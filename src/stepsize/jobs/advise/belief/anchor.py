@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stepsize.engines import FunctionTask
-from stepsize.jobs.advise import prior
-from stepsize.jobs.advise.belief import Anchor
+from stepsize.jobs.advise.belief import prior
+from stepsize.jobs.advise.belief.belief import Anchor
 from stepsize.jobs.range_test.stability_limit import ROUGH, stable_rates
 from stepsize.kernel.errors import StepsizeError
 from stepsize.problems import Task, Trainable

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from stepsize.jobs.advise import prior, valley
-from stepsize.jobs.advise.prior import FamilyPrior
-from stepsize.jobs.advise.valley import Losses
+from stepsize.jobs.advise.belief import prior, valley
+from stepsize.jobs.advise.belief.prior import FamilyPrior
+from stepsize.jobs.advise.belief.valley import Losses
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.strategy import Family, Strategy
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepsize.jobs.advise import prior, valley
-from stepsize.jobs.advise.belief import Belief
-from stepsize.jobs.advise.worth import Worth, worth
+from stepsize.jobs.advise.belief import prior, valley
+from stepsize.jobs.advise.belief.belief import Belief
+from stepsize.jobs.advise.belief.worth import Worth, worth
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.strategy import Strategy

@@ -10,15 +10,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec
 
-from stepsize.engines import Engine
+import numpy as np
+
+from stepsize.engines import Engine, for_one_trial
 from stepsize.execution.journal import Journal
 from stepsize.execution.runner import Progress, Runner
 from stepsize.execution.workers import Workers
 from stepsize.jobs.advise import field as fields
 from stepsize.jobs.advise.baseline import read_baseline, usual_baseline
+from stepsize.jobs.advise.belief.belief import Run
 from stepsize.jobs.advise.final import final, reserve_of
 from stepsize.jobs.advise.record import Asked, record
-from stepsize.jobs.advise.search import Search
+from stepsize.jobs.advise.search import Proposal, Search
 from stepsize.jobs.advise.stages import stages
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.errors import BudgetError
@@ -27,7 +30,7 @@ from stepsize.problems import Trainable
 from stepsize.results import Advice
 from stepsize.rules import Rule
 from stepsize.search_space import POLICIES, usual_rules
-from stepsize.strategy import Strategy, describe_rule
+from stepsize.strategy import Strategy, Trial, describe_rule
 
 LEAST_HORIZON = 40
 """The shortest training that schedules are compared in, in updates."""
@@ -108,18 +111,40 @@ def read_budget(budget: Budget | float | str | None) -> Budget | None:
 
 
 def _answers(runner: Runner, asked: Asked) -> Iterator[Advice]:
-    found = Search(runner, fields.families(asked.rules, asked.policies), asked.horizon, asked.seed, asked.budget)
-    answer = record(found, asked)
-    yield answer
+    found = Search(runner.task, fields.families(asked.rules, asked.policies), asked.horizon, asked.seed, asked.budget)
+    found.engine = _described(runner)
+    yield record(found, asked)
     for proposal in stages(found, asked.baseline, named=asked.named):
-        found.carry_out(proposal)
+        _carry_out(found, runner, proposal)
         answer = record(found, asked)
         runner.note(str(answer))
         yield answer
     if reserve_of(found.account.trainings) and found.ran():
-        answer = record(found, asked, final(found, asked.baseline))
+        answer = record(found, asked, final(found, runner, asked.baseline))
         runner.note(str(answer))
         yield answer
+
+
+def _carry_out(search: Search, runner: Runner, proposal: Proposal) -> None:
+    """Run what is proposed, and tell the search."""
+    trials = [Trial(strategy, seed) for strategy, seed in zip(proposal.strategies, proposal.seeds, strict=True)]
+    engine = for_one_trial(runner.engine) if len(trials) == 1 else None
+    before = runner.replayed
+    curves = runner.run(proposal.stage, trials, proposal.steps, engine=engine)
+    tail = np.asarray(curves.losses[-max(1, proposal.steps // 10) :], dtype=np.float64).mean(axis=0)
+    search.account.replayed += runner.replayed - before
+    search.engine = _described(runner)
+    search.learn(
+        [
+            Run(trial.strategy, proposal.steps, trial.seed, float(score), float(training))
+            for trial, score, training in zip(trials, curves.final, tail, strict=True)
+        ],
+        proposal.stage,
+    )
+
+
+def _described(runner: Runner) -> str:
+    return "; ".join(filter(None, (runner.why, runner.executor.label)))
 
 
 def askable(rules: Sequence[Rule], policies: Sequence[str | Policy], horizon: int) -> None:

@@ -43,7 +43,7 @@ def _by_final(final: Final) -> str:
 
 
 def _by_runs(search: Search, answer: Strategy) -> str:
-    scored = search.runner.task.scored
+    scored = search.task.scored
     own = [run.score for run in full_runs(search.belief) if run.strategy.name == answer.name]
     if not own:
         return (
@@ -121,6 +121,8 @@ def _overfitting(search: Search) -> Insurance:
     name = "training and validation agree"
     if not search.belief.runs:
         return Insurance(name=name, holds=None, because="Nothing has run.")
+    if not any(math.isfinite(run.training) for run in search.belief.runs):
+        return Insurance(name=name, holds=None, because="One of the two losses is not known.")
     if search.belief.overfits:
         return Insurance(
             name=name, holds=False, because="The validation loss is far above the training loss: it overfits."

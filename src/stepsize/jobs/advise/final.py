@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stepsize.execution.runner import Runner
 from stepsize.jobs.advise.belief.belief import Run
 from stepsize.jobs.advise.belief.worth import scale, worth
 from stepsize.jobs.advise.search import Search
@@ -52,7 +53,7 @@ def reserve_of(budget: float) -> float:
     return FINAL_SHARE * budget if FINAL_FROM <= budget < math.inf else 0.0
 
 
-def final(search: Search, baseline: Strategy) -> Final:
+def final(search: Search, runner: Runner, baseline: Strategy) -> Final:
     """Run the finalists on fresh seeds, then the first of them that stays alive on seeds that chose nothing."""
     field = finalists(search)
     left = search.account.trainings - search.account.spent
@@ -62,13 +63,13 @@ def final(search: Search, baseline: Strategy) -> Final:
     margin = ENOUGH * scale(search.belief)[1]
     plans = (RungPlan(search.horizon, seeds),)
     race = Climb(
-        search.runner, field, search.horizon, plans, budget=more, stage="the final, on fresh seeds", margin=margin
+        runner, field, search.horizon, plans, budget=more, stage="the final, on fresh seeds", margin=margin
     ).finish()  # fmt: skip
     _note(search, race)
     alive = [each.strategy for each in race.standings if not each.diverged] or [race.best]
     others = tuple(range(search.first_seed + CONFIRMING_SEED, search.first_seed + CONFIRMING_SEED + fresh))
     for strategy in alive:
-        scores, beside = _confirm(search, [strategy, baseline], others)
+        scores, beside = _confirm(search, runner, [strategy, baseline], others)
         if np.isfinite(scores).all():
             break
     return Final(race, strategy, others, scores, beside)
@@ -85,10 +86,12 @@ def _note(search: Search, race: Race) -> None:
     search.learn(runs, "the final, on fresh seeds")
 
 
-def _confirm(search: Search, strategies: list[Strategy], seeds: tuple[int, ...]) -> tuple[Floats, Floats]:
+def _confirm(
+    search: Search, runner: Runner, strategies: list[Strategy], seeds: tuple[int, ...]
+) -> tuple[Floats, Floats]:
     """Return the scores of two strategies on the same seeds."""
     trials = [Trial(each, seed) for each in strategies for seed in seeds]
-    scores = search.runner.run("confirming the winner", trials, search.horizon).final
+    scores = runner.run("confirming the winner", trials, search.horizon).final
     search.account.pay(search.horizon, len(trials))
     return scores[: len(seeds)], scores[len(seeds) :]
 

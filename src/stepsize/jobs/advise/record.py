@@ -45,7 +45,7 @@ class Asked:
 
 def record(search: Search, asked: Asked, final: Final | None = None) -> Advice:
     """Return what a search would answer now, and what that rests on."""
-    task, horizon = search.runner.task, search.horizon
+    task, horizon = search.task, search.horizon
     answer = search.answer() if final is None else final.strategy
     loss = expected_loss(search, answer)
     chosen, gain = gain_of_next(search)
@@ -72,7 +72,7 @@ def record(search: Search, asked: Asked, final: Final | None = None) -> Advice:
         command=command(
             name, steps=horizon, budget=asked.budget, seed=asked.seed, rules=asked.rules, policies=asked.policies
         ),
-        function=not isinstance(task, Task), engine=_engine(search), untried_rules=explain.untried_rules(search),
+        function=not isinstance(task, Task), engine=search.engine, untried_rules=explain.untried_rules(search),
         untried_policies=explain.untried_policies(search),
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ def _promised(search: Search, final: Final | None) -> tuple[Interval | None, Int
     """Return what the seeds that chose nothing promise; nothing where there is none, or one."""
     if final is None or len(final.scores) < 2 or not np.isfinite(final.scores).all():
         return None, None
-    task = search.runner.task
+    task = search.task
     metric = isinstance(task, Task) and task.metric is not None
     least = 0.0 if not metric and min(run.score for run in search.belief.runs) >= 0 else -math.inf
     score, promise = (
@@ -131,7 +131,3 @@ def _next(search: Search, chosen: Strategy) -> str:
         return f"{'more ' * bool(search.belief.runs)}pilot runs of {chosen.family}"
     again = any(each.name == chosen.name for each in search.ran())
     return f"{chosen.name} on one more seed" if again else chosen.name
-
-
-def _engine(search: Search) -> str:
-    return "; ".join(filter(None, (search.runner.why, search.runner.executor.label)))

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepsize.engines import for_one_trial
-from stepsize.execution.runner import Runner
 from stepsize.jobs.advise import field as fields
 from stepsize.jobs.advise.belief.anchor import anchors
 from stepsize.jobs.advise.belief.belief import Belief, Run
@@ -24,7 +22,7 @@ from stepsize.jobs.advise.spending import Account, validation_updates
 from stepsize.jobs.advise.trivial import learned_below
 from stepsize.jobs.race.budget import Budget
 from stepsize.problems import Task, Trainable
-from stepsize.strategy import Strategy, Trial, round_rate
+from stepsize.strategy import Strategy, round_rate
 
 BLOCK = 1000
 """Each `seed` owns so many trial seeds: the pilot runs have the first."""
@@ -55,57 +53,44 @@ class Proposal:
 class Search:
     """What a search for the best strategy of a field knows.
 
-    runner: where trials run. field: one strategy of every family, at any rate. horizon: steps. seed: of the search.
+    task: what is trained. field: one strategy of every family, at any rate. horizon: steps. seed: of the search.
     budget: None where there is none.
     primary: the family that is located first. account: what was spent. belief: about rates.
     stages, answers: why each run was made, and what was answered after it and expected to lose, in the order of
-    `belief.runs`.
+    `belief.runs`. engine: how and where trials are computed, in words.
+
+    It runs nothing: whoever does tells it the finished runs (`learn`).
     """
 
     def __init__(
-        self, runner: Runner, field: Sequence[Strategy], horizon: int, seed: int, budget: Budget | None
+        self, task: Trainable, field: Sequence[Strategy], horizon: int, seed: int, budget: Budget | None
     ) -> None:
-        self.runner, self.horizon, self.seed, self.field = runner, horizon, seed, tuple(field)
+        self.task, self.horizon, self.seed, self.field = task, horizon, seed, tuple(field)
         self.primary = fields.primary(self.field)
-        self.account = Account(budget, horizon, validation_updates(runner.task))
+        self.account = Account(budget, horizon, validation_updates(task))
         groups = list(dict.fromkeys(fields.group_of(each.rule) for each in self.field))
-        found, updates = anchors(runner.task, groups, self.first_seed, horizon)
+        found, updates = anchors(task, groups, self.first_seed, horizon)
         self.account.inspect(updates)
-        self.belief = Belief(horizon, start_of(runner.task, self.first_seed), found)
+        self.belief = Belief(horizon, start_of(task, self.first_seed), found)
         self.stages: list[str] = []
         self.answers: list[tuple[Strategy, float]] = []
+        self.engine = ""
         self._ranked: list[tuple[Strategy, float]] | None = None
-        self._replayed = runner.replayed
 
     @functools.cached_property
     def learned_below(self) -> float:
         """The score below which a run has learned something."""
-        return learned_below(self.runner.task, self.belief.start)
+        return learned_below(self.task, self.belief.start)
 
     @property
     def first_seed(self) -> int:
         """The seed of the pilot runs."""
         return self.seed * BLOCK
 
-    def carry_out(self, proposal: Proposal) -> None:
-        """Run what is proposed, and learn from it."""
-        trials = [Trial(strategy, seed) for strategy, seed in zip(proposal.strategies, proposal.seeds, strict=True)]
-        engine = for_one_trial(self.runner.engine) if len(trials) == 1 else None
-        curves = self.runner.run(proposal.stage, trials, proposal.steps, engine=engine)
-        tail = np.asarray(curves.losses[-max(1, proposal.steps // 10) :], dtype=np.float64).mean(axis=0)
-        self.learn(
-            [
-                Run(trial.strategy, proposal.steps, trial.seed, float(score), float(training))
-                for trial, score, training in zip(trials, curves.final, tail, strict=True)
-            ],
-            proposal.stage,
-        )
-
     def learn(self, runs: Sequence[Run], stage: str) -> None:
         """Count finished runs, and learn from them."""
         for run in runs:
             self.account.pay(run.steps)
-        self.account.replayed = self.runner.replayed - self._replayed
         self._ranked = None
         self.stages += [stage] * len(runs)
         self.belief.learn(runs)

@@ -65,7 +65,7 @@ def stages(search: Search, baseline: Strategy, *, named: bool) -> Iterator[Propo
 
     baseline: what the user trains with now, and whether the user named it.
     """
-    yield from _locate(search, kept=2.0 if named else 0.0)
+    yield from locate(search, kept=2.0 if named else 0.0)
     if not search.account.affords(search.horizon):
         return
     yield _full(search, search.least(search.primary), "the answer so far, over the full horizon")
@@ -82,7 +82,7 @@ def stages(search: Search, baseline: Strategy, *, named: bool) -> Iterator[Propo
     yield from _challenge(search, reserve)
 
 
-def _locate(search: Search, kept: float) -> Iterator[Proposal]:
+def locate(search: Search, kept: float = 0.0) -> Iterator[Proposal]:
     """Yield the pilot runs of the first family, as far as they can be paid for.
 
     kept: for the full runs of the answer and a baseline, in full trainings, where there is but one family.

@@ -13,7 +13,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stepsize.engines import FunctionTask
 from stepsize.jobs.advise.belief import prior
 from stepsize.jobs.advise.belief.belief import Anchor
 from stepsize.jobs.range_test.stability_limit import ROUGH, stable_rates
@@ -99,10 +98,9 @@ def _stable_rate(task: Task, rule: Rule, seed: int) -> float | None:
 
 
 def _size(task: Trainable, seed: int) -> GradientSize | None:
-    if isinstance(task, FunctionTask):
-        return task.first_gradient
     if not isinstance(task, Task):
-        return None
+        size: GradientSize | None = getattr(task, "first_gradient", None)
+        return size
     model = task.build(seed)
     inputs, targets = task.batch(0, seed)
     loss = task.loss(model(inputs), targets)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stepsize.kernel.errors import ParameterError
@@ -75,5 +74,5 @@ def variants(rules: Iterable[Rule], name: str, values: Sequence[float]) -> tuple
         )
     found: list[Rule] = []
     for rule in rules:
-        found += [replace(rule, **{name: value}) for value in values] if name in rule.hyperparameters else [rule]
+        found += [rule.having(**{name: value}) for value in values] if name in rule.hyperparameters else [rule]
     return tuple(found)

@@ -17,12 +17,13 @@ import numpy as np
 
 from stepsize import rules
 from stepsize.kernel.arrays import Floats
+from stepsize.kernel.calls import parse_call
 from stepsize.kernel.errors import ParameterError, check_name, suggestion
-from stepsize.kernel.spec import NonNegative, Spec
+from stepsize.kernel.spec import NonNegative, Spec, hints
 from stepsize.kernel.text import tell_apart
 from stepsize.policies import LR, Policy, recipe
 from stepsize.policies.base import sample_rates
-from stepsize.rules import Rule
+from stepsize.rules import Rule, TorchRule
 from stepsize.schedules import Schedule
 
 GRAIN = 1 << 24
@@ -127,7 +128,7 @@ class Strategy(Spec):
         rates = sample_rates(self.policy)
         shares = np.rint(rates * (GRAIN / (rates.max() or 1.0))).astype(np.int64)
         others = tuple((name, schedule) for name, schedule in self.policy.schedules if name != LR)
-        return Family(_without_rate(self.rule), hashlib.sha256(shares.tobytes()).hexdigest(), others, self._stem)
+        return Family(self.rule.without_rate(), hashlib.sha256(shares.tobytes()).hexdigest(), others, self._stem)
 
     @cached_property
     def peak(self) -> float:
@@ -167,12 +168,32 @@ def round_rate(rate: float) -> float:
     return float(f"{rate:.3g}")
 
 
-def find_rule(name: str) -> Rule:
-    """Return the rule called `name` with its defaults, or raise ParameterError with the near miss."""
+def known_rules() -> dict[str, type[Rule]]:
+    """Return the rules of the catalogue by name; each has defaults for all that it has."""
     kinds = {kind: value for kind, value in vars(rules).items() if isinstance(value, type) and issubclass(value, Rule)}
-    known = {kind: value for kind, value in kinds.items() if not getattr(value, "__abstractmethods__", None)}
-    check_name(name, known, "rule")
-    return known[name]()
+    return {kind: value for kind, value in kinds.items() if value.formula and not value.__abstractmethods__}
+
+
+def find_rule(name: str) -> Rule:
+    """Return a rule as it is written: its name, with arguments in brackets where they are not the defaults.
+
+    A dotted name is a class of torch's optimizers, which is imported; nothing is evaluated.
+
+    Raises ParameterError with the near miss; MissingPackageError for a package that is not installed.
+
+    >>> find_rule("AdamW(weight_decay=0.1)").weight_decay
+    0.1
+    >>> find_rule("torch.optim.SGD(momentum=0.9)")
+    TorchRule("torch.optim.SGD", momentum=0.9)
+    """
+    kind, arguments = parse_call(name)
+    if "." in kind:
+        return TorchRule(kind, arguments)
+    known = known_rules()
+    check_name(kind, known, "rule")
+    for argument in arguments:
+        check_name(argument, hints(known[kind]), f"argument of {kind}")
+    return known[kind](**arguments)
 
 
 def describe_rule(rule: Rule) -> str:
@@ -181,19 +202,17 @@ def describe_rule(rule: Rule) -> str:
     >>> from stepsize.rules import AdamW, ClipNorm
     >>> describe_rule(AdamW()), describe_rule(ClipNorm(AdamW(weight_decay=0.1)))
     ('AdamW', 'ClipNorm AdamW(weight_decay=0.1)')
+    >>> describe_rule(find_rule("torch.optim.SGD(momentum=0.9,nesterov=True)"))
+    'torch.optim.SGD(momentum=0.9,nesterov=True)'
     """
+    if isinstance(rule, TorchRule):
+        given = ",".join(f"{name}={value!r}" for name, value in rule.arguments if name != LR).replace(" ", "")
+        return rule.title + (f"({given})" if given else "")
     usual, own = {each.name: each.default for each in fields(rule)}, rule.spec_fields()
     inner = own.pop("rule", None)
     changed = [f"{name}={value}" for name, value in own.items() if name != LR and value != usual[name]]
     title = type(rule).__name__ + (f"({','.join(changed)})".replace(" ", "") if changed else "")
     return title if inner is None else f"{title} {describe_rule(inner)}"
-
-
-def _without_rate(rule: Rule) -> Rule:
-    """Return a rule with its default rate, inside all wrappers: a policy says the rate anyway."""
-    usual = {each.name: each.default for each in fields(rule)}
-    inner = getattr(rule, "rule", None)
-    return replace(rule, **({"rule": _without_rate(inner)} if isinstance(inner, Rule) else {LR: usual[LR]}))
 
 
 def distinguish(strategies: Iterable[Strategy]) -> list[Strategy]:

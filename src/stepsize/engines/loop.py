@@ -6,21 +6,21 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 
 from stepsize.adapters.torch.flat_parameters import FlatParameters, Gradients
 from stepsize.engines import base
+from stepsize.engines.by_class import Again, ClassWeights
 from stepsize.engines.dropout import Dropout, Keys
-from stepsize.engines.inplace.program import Row, Update, rows
+from stepsize.engines.inplace.program import Update, rows
 from stepsize.kernel import seeds
-from stepsize.kernel.arrays import Floats
 from stepsize.problems import Task, Trainable
 from stepsize.problems.base import seeded, with_data
 from stepsize.results.curves import Curves
-from stepsize.rules import Rule
-from stepsize.strategy import Trial
+from stepsize.strategy import Strategy, Trial
 
 
 class Loop(base.Engine):
@@ -46,16 +46,17 @@ class Loop(base.Engine):
         began, steps = time.perf_counter(), points[-1]
         model = task.build(trial.seed).to(self.dtype).train()
         parameters = [p for p in model.parameters() if p.requires_grad]
-        table = base.coefficients(base.bound([trial], steps), 0, steps)
-        weights, keys = _Weights(trial.strategy.rule, model, table), Keys([trial.seed])
+        weights, keys = _weights(trial.strategy.over(steps), model, steps), Keys([trial.seed])
         losses: list[float] = []
         scores: list[float] = []
         with seeded(seeds.child(trial.seed, "noise")):
-            for step, now in enumerate(weights.rows):
+            for step in range(steps):
                 key = keys(step)[0]
                 with base.blamed(task, step):
-                    gradients, loss = self.gradient(task, model, parameters, task.batch(step, trial.seed), key)
-                weights.update(gradients, loss, now)
+                    batch = task.batch(step, trial.seed)
+                    again = partial(self.gradient, task, model, parameters, batch, key)
+                    gradients, loss = again()
+                weights.update(step, gradients, loss, again)
                 losses.append(loss.item())
                 if step + 1 in points:
                     with base.blamed(task, step), weights.read_out():
@@ -101,23 +102,29 @@ class Loop(base.Engine):
         return total / len(task.validation[0])
 
 
+def _weights(strategy: Strategy, model: torch.nn.Module, steps: int) -> _Weights | ClassWeights:
+    return _Weights(strategy, model, steps) if strategy.rule.formula else ClassWeights(strategy, model, steps)
+
+
 class _Weights:
     """The parameters of one model as a row, with the rule that steps it and its slots.
 
-    rows: the coefficients step by step.
+    strategy: bound to the run.
     """
 
-    def __init__(self, rule: Rule, model: torch.nn.Module, table: dict[str, Floats]) -> None:
+    def __init__(self, strategy: Strategy, model: torch.nn.Module, steps: int) -> None:
+        rule, table = strategy.rule, base.coefficients([Trial(strategy, 0)], 0, steps)
         self._flat = FlatParameters.of(model)
         self._rule = rule.over(self._flat.shapes)
         self._row = self._flat.row()
         self._slots = self._rule.init(self._row, torch)
         self._update = Update(self._rule)
         self._update.expect(table, self._row, self._slots)
-        self.rows = rows(table, self._row)
+        self._coefficients = rows(table, self._row)
 
-    def update(self, gradients: Gradients, loss: torch.Tensor, c: Row) -> None:
-        """Take one step; what the loss did not use stays as it is, as in `torch.optim`."""
+    def update(self, step: int, gradients: Gradients, loss: torch.Tensor, again: Again) -> None:  # noqa: ARG002  (one gradient is enough)
+        """Make update number `step`; what the loss did not use stays as it is, as in `torch.optim`."""
+        c = self._coefficients[step]
         if self._rule.core.takes_loss:
             c = {**c, "loss": loss.reshape(1, 1)}
         arrays = [self._row, *self._slots]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
-from stepsize.kernel.errors import MissingPackageError
+from stepsize.kernel.errors import MissingPackageError, suggestion
 
 _INSTALLED_AS = {"sklearn": "scikit-learn"}
 """The distribution of an import package, where its name is not a part of the distribution's name."""
@@ -33,6 +33,41 @@ def need(package: str) -> Any:
             f"this needs the package {root!r}, which is not installed. Install it: pip install "
             + (f"'stepsize[{extra}]'" if extra else root)
         ) from error
+
+
+def dotted(name: str) -> Any:
+    """Import what a dotted name says, such as "torch.optim.SGD", and return it.
+
+    The longest part of the name that is a module is imported, and the rest is looked up in it. An error of the import
+    itself is raised as it is.
+
+    Raises MissingPackageError where there is no such module, or nothing of that name in it.
+
+    >>> dotted("fractions.Fraction.from_float")(0.5)
+    Fraction(1, 2)
+    """
+    parts = name.split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:length])
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise  # the module is there, and needs another that is not
+            continue
+        for part in parts[length:]:
+            if not hasattr(found, part):
+                raise MissingPackageError(f"there is no {part!r} in {module}. {suggestion(part, _public(found))}")
+            found = getattr(found, part)
+        return found
+    raise MissingPackageError(
+        f"{name} cannot be imported: there is no module {parts[0]!r} here. Install the package that has it, or load "
+        "the file that defines it first."
+    )
+
+
+def _public(found: Any) -> list[str]:
+    return [name for name in dir(found) if not name.startswith("_")]
 
 
 def extra_of(package: str) -> str | None:

@@ -28,6 +28,7 @@ from stepsize.rules.polyak import Polyak as Polyak
 from stepsize.rules.schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
 from stepsize.rules.schedule_free import ScheduleFreeSGD as ScheduleFreeSGD
 from stepsize.rules.sign import Lion as Lion
+from stepsize.rules.torch_rule import TorchRule as TorchRule
 from stepsize.rules.wrappers import EMA as EMA
 from stepsize.rules.wrappers import SWA as SWA
 from stepsize.rules.wrappers import ClipNorm as ClipNorm

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate
 from typing import Annotated, Any, ClassVar, get_args, get_origin
 
@@ -65,15 +65,18 @@ class Facts:
     threshold: from its hyperparameters, below what `lr * curvature` has to stay on a quadratic
         (`stepsize.theory.stability`); None where it is not worked out.
     torch, optax: its twins there; None where there is none.
+
+    A fact is None where it is not known, as of an optimizer of somebody else's: it then counts as one that does not
+    hold, and what is believed of the rule is as much less sure.
     """
 
-    scale_free: bool
-    parameter_free: bool
-    accumulates: bool
-    same_size: bool
-    schedule_free: bool
-    euclidean: bool
-    decoupled: bool
+    scale_free: bool | None
+    parameter_free: bool | None
+    accumulates: bool | None
+    same_size: bool | None
+    schedule_free: bool | None
+    euclidean: bool | None
+    decoupled: bool | None
     threshold: Callable[[Mapping[str, float]], float] | None
     torch: Twin | None
     optax: Twin | None
@@ -91,6 +94,7 @@ class Rule(Spec, ABC):
     takes_loss: whether `step` needs the loss of the step, among the coefficients, as "loss", (replicas, 1).
     per_tensor: whether the shapes of a model's tensors matter; see `over`.
     anchored: whether the next parameters come from the slots and not from p, so that nothing else may move p.
+    formula: whether `step` is a formula of arrays, as here; `TorchRule` is a class of somebody else's instead.
 
     A class of rules declares its `facts`; one that does not is refused when it is made, since a fact that is
     forgotten would be a wrong answer later on.
@@ -102,13 +106,14 @@ class Rule(Spec, ABC):
     takes_loss: ClassVar[bool] = False
     per_tensor: ClassVar[bool] = False
     anchored: ClassVar[bool] = False
+    formula: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a rule that does not say what is known of it."""
         super().__init_subclass__(**options)
         unfinished = getattr(cls.step, "__isabstractmethod__", False)
         wraps = cls.core is not Rule.core  # and has the facts of what is in it
-        if not (unfinished or wraps or isinstance(cls.__dict__.get("facts"), Facts)):
+        if not (unfinished or wraps or isinstance(cls.__dict__.get("facts"), Facts | property)):
             raise ParameterError(
                 f"the rule {cls.__name__} does not say what is known of it ({', '.join(Facts.__annotations__)}); write "
                 "`facts = Facts(...)` in the class, or `facts = SGD.facts` where all that is known of SGD holds."
@@ -150,6 +155,16 @@ class Rule(Spec, ABC):
         return self
 
     @property
+    def known(self) -> Rule:
+        """The rule of the catalogue that it is: itself, but for a `TorchRule` that is one of ours."""
+        return self
+
+    @property
+    def kind(self) -> str:
+        """What it is, whatever its numbers are: rules of one kind are one method."""
+        return type(self).__name__
+
+    @property
     def facts(self) -> Facts:
         """What is known of it, or of the rule that it is wrapped around."""
         return self.core.facts
@@ -171,6 +186,18 @@ class Rule(Spec, ABC):
         """What two rules must share to be the rows of one array: all but their hyperparameters."""
         rest = {name: value for name, value in self.spec_fields().items() if name not in self.hyperparameters}
         return (type(self), *((name, v.form if isinstance(v, Rule) else v) for name, v in rest.items()))
+
+    def having(self, **values: float) -> Rule:
+        """Return this rule with other hyperparameters, each where it belongs: in a wrapper, or in the rule in it."""
+        own = self.spec_fields()
+        inside = {name: value.having(**values) for name, value in own.items() if isinstance(value, Rule)}
+        return replace(self, **inside, **{name: values[name] for name in own if name in values})
+
+    def without_rate(self) -> Rule:
+        """Return this rule with its default rate, inside all wrappers: a policy says the rate anyway."""
+        usual = {each.name: each.default for each in fields(self)}
+        inner = getattr(self, "rule", None)
+        return replace(self, **({"rule": inner.without_rate()} if isinstance(inner, Rule) else {"lr": usual["lr"]}))
 
     def over(self, shapes: Sequence[Shape]) -> Rule:
         """Return this rule for models whose row of parameters is tensors of these shapes, one after the other.

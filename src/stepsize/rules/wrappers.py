@@ -30,7 +30,7 @@ Count = Annotated[int, Bound("a whole number of at least 1", low=1)]
 class Wrapper(Rule):
     """A rule around a rule.
 
-    Raises ParameterError when the rule in it is wrapped in the same kind already.
+    Raises ParameterError when the rule in it is wrapped in the same kind already, or is a class of torch.
     """
 
     rule: Rule = INSIDE
@@ -40,6 +40,10 @@ class Wrapper(Rule):
         kind = type(self).__name__
         if any(type(each) is type(self) for each in layers(self.rule)):
             raise ParameterError(f"{kind}.rule is wrapped in {kind} already: {self.rule.title}; wrap it once.")
+        if not self.rule.formula:
+            raise ParameterError(
+                f"{kind} cannot be around {self.rule.title}, a class that steps by itself.{_ours(self.rule)}"
+            )
 
     @property
     def hyperparameters(self) -> dict[str, float]:
@@ -252,6 +256,10 @@ class PolynomialAverage(Average):
     def own(self, h: Scalars, k: Array) -> Array:
         """Return how much the newest counts."""
         return (h["gamma"] + 1) / (h["gamma"] + k)
+
+
+def _ours(rule: Rule) -> str:
+    return "" if rule.known is rule else f" Wrap {rule.known.title}, which is the same rule."
 
 
 def layers(rule: Rule) -> Iterator[Wrapper]:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 
-from stepsize import rules
-from stepsize.adapters.torch.groups import BETAS, plain
+from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.torch.rule_optimizer import RuleOptimizer
 from stepsize.kernel.errors import DriveError
-from stepsize.rules import Facts, Rule, Twin
+from stepsize.rules import Rule, TorchRule
+from stepsize.rules.optimizer_class import make
+from stepsize.rules.twins import BETAS, NAMES, PAIR, twin_rule, twins
 from stepsize.strategy import Strategy
 
-PAIR = ("momentum", "beta2")
-NAMES = {"epsilon": "eps", "initial": "initial_accumulator_value"}
-"""What torch calls a field of ours by another name."""
-
-SWITCHES = {"momentum", "nesterov", "amsgrad"}
-"""What makes another rule of one of torch's classes, where it is not 0."""
-
-TWINS: dict[type[Rule], Twin] = {
-    kind: kind.facts.torch
-    for kind in vars(rules).values()
-    if isinstance(getattr(kind, "facts", None), Facts) and kind.facts.torch is not None
-}
+TWINS = twins()
 """Our rules that `torch.optim` has, as their facts say."""
 
 
@@ -35,6 +23,8 @@ def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
 
     Raises DriveError for a rule, or a switch of one, that torch does not have.
     """
+    if not rule.formula:
+        raise DriveError(f"{rule.title} is a class itself; build_optimizer makes one of it.")
     twin = rule.facts.torch
     if rule.core is not rule or twin is None:
         raise DriveError(f"torch.optim has no {rule.title}; build_optimizer makes one of it.")
@@ -57,12 +47,14 @@ def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.O
 
     parameters: what a torch optimizer takes, or a module.
 
-    It is the class of `torch.optim` that is the rule, and where there is none a `RuleOptimizer`, which steps the rule
-    itself. `drive` moves the hyperparameters of both.
+    It is the class of `torch.optim` that is the rule, or the one that a `TorchRule` names, and where there is none a
+    `RuleOptimizer`, which steps the rule itself. `drive` moves the hyperparameters of both.
 
     Watch out: what is scored at an average (Schedule-Free, EMA) is evaluated inside of `optimizer.averaged()`.
     """
     rule = strategy.rule if isinstance(strategy, Strategy) else strategy
+    if isinstance(rule, TorchRule):
+        return _by_class(parameters, rule)
     whole = isinstance(parameters, torch.nn.Module)
     tensors = list(parameters.parameters()) if whole else parameters
     try:
@@ -70,6 +62,14 @@ def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.O
     except DriveError:
         return RuleOptimizer([p for p in tensors if p.requires_grad] if whole else tensors, rule)
     optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(tensors, **arguments)
+    return optimizer
+
+
+def _by_class(parameters: Any, rule: TorchRule) -> torch.optim.Optimizer:
+    """Return the optimizer of a class with its arguments, whose numbers are the rule's in each version of it."""
+    given, here = dict(rule.arguments), TorchRule(rule.optimizer, dict(rule.arguments)).hyperparameters
+    moved = {name: value for name, value in rule.hyperparameters.items() if here.get(name) != value}
+    optimizer: torch.optim.Optimizer = make(rule.load(), parameters, {**given, **rule.keyed(moved)})
     return optimizer
 
 
@@ -81,34 +81,10 @@ def rule_of(optimizer: torch.optim.Optimizer) -> Rule | None:
     """
     group = {**optimizer.param_groups[0]}
     if isinstance(optimizer, RuleOptimizer):
-        return _at(optimizer.rule, {name: float(group[name]) for name in optimizer.rule.hyperparameters})
-    name = type(optimizer).__name__
-    if "lr" not in group or not group["params"]:
+        return optimizer.rule.having(**{name: float(group[name]) for name in optimizer.rule.hyperparameters})
+    if "lr" not in group or not group["params"] or not type(optimizer).__module__.startswith("torch.optim"):
         return None
-    for kind, twin in TWINS.items():
-        if twin.name == name and _is(twin, group):
-            return kind(**{field: _number(group, field) for field in ("lr", "weight_decay", *twin.fields)})
-    return None
-
-
-def _is(twin: Twin, group: Mapping[str, Any]) -> bool:
-    """Whether a group has the arguments that make torch's class this rule, and none that make it another."""
-    foreign = SWITCHES - {*twin.fields, *twin.more}
-    return all(group.get(key) == value for key, value in twin.more.items()) and not any(map(group.get, foreign))
-
-
-def _at(rule: Rule, values: Mapping[str, float]) -> Rule:
-    """Return `rule` with other hyperparameters, each where it belongs: in a wrapper or in the rule in it."""
-    fields = rule.spec_fields()
-    inside = {name: _at(value, values) for name, value in fields.items() if isinstance(value, Rule)}
-    return replace(rule, **inside, **{name: values[name] for name in fields if name in values})
-
-
-def _number(group: dict[str, Any], field: str) -> Any:
-    if BETAS in group and field in PAIR:
-        return float(group[BETAS][PAIR.index(field)])
-    value = group[NAMES.get(field, field)]
-    return float(value) if isinstance(value, torch.Tensor) else value
+    return twin_rule(type(optimizer).__name__, group)
 
 
 def configuration(optimizer: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,7 @@ import torch
 
 from stepsize.engines import base
 from stepsize.engines.inplace.program import Row, Update, rows
+from stepsize.engines.loop import Loop
 from stepsize.engines.vectorised import memory
 from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel.errors import ParameterError
@@ -69,7 +71,12 @@ class Ensemble(base.Engine):
 
     def split(self, trials: Sequence[Trial]) -> list[list[int]]:
         """Return groups of one form of rule, of at most `size` trials, as even as they can be."""
-        return [part for group in base.by_rule(trials) for part in _even(group, self.size or MOST_REPLICAS)]
+        groups = base.by_rule(trials)
+        return [part for group in groups for part in _even(group, self._together(trials[group[0]]))]
+
+    def _together(self, trial: Trial) -> int:
+        """Return how many replicas of a rule may be in one batch: what is no formula is stepped by itself."""
+        return (self.size or MOST_REPLICAS) if trial.strategy.rule.formula else 1
 
     def train(self, task: Trainable, trials: Sequence[Trial], points: list[int], progress: base.Progress) -> Curves:
         """Run `trials`, batch after batch."""
@@ -77,16 +84,22 @@ class Ensemble(base.Engine):
         with quiet():
             groups = base.by_rule(trials)
             batches = [part for group in groups for part in _even(group, self.most(task, trials[group[0]]))]
-            parts = [self._train(task, [trials[i] for i in batch], points, progress) for batch in batches]
+            parts = [self._run(task, [trials[i] for i in batch], points, progress) for batch in batches]
         return base.reordered(parts, batches)
+
+    def _run(self, task: Task, trials: Sequence[Trial], points: list[int], progress: base.Progress) -> Curves:
+        """Run a batch of one form of rule: vectorised, or in a plain loop where the rule is a class of torch."""
+        if trials[0].strategy.rule.formula:
+            return self._train(task, trials, points, progress)
+        return replace(Loop(self.dtype).train(task, trials, points, progress), engine=self.label)
 
     def most(self, task: Task, trial: Trial) -> int:
         """Return how many replicas like `trial` may be in one batch.
 
         Raises TaskError where not even one fits into the memory.
         """
-        if self.size is not None:
-            return self.size
+        if self.size is not None or not trial.strategy.rule.formula:
+            return self._together(trial)
         training, whole = self._needs(task, trial)
         fitting = memory.fitting(task.name, whole, self.device)
         return min(MOST_REPLICAS, fitting, max(1, CACHE // training) if self.device.type == "cpu" else MOST_REPLICAS)

@@ -78,7 +78,7 @@ def sweep_hyperparameter(
         runs = _run_batch_sizes(runner, Strategy(rule, shape, rule.title), tried, length, seeds)
     else:
         strategies = [
-            Strategy(replace(rule, **{hyperparameter: value}), shape, f"{hyperparameter} {value:g}") for value in tried
+            Strategy(rule.having(**{hyperparameter: value}), shape, f"{hyperparameter} {value:g}") for value in tried
         ]
         trials = [Trial(strategy, seed) for strategy in strategies for seed in seeds]
         runs = [runner.run(f"test of {hyperparameter}: {len(tried)} values", trials, length)]

@@ -1,0 +1,58 @@
+"""Which rule of ours a class of `torch.optim` is, by its name and what it has in a parameter group."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stepsize.rules.base import Facts, Rule, Twin
+
+BETAS = "betas"
+PAIR = ("momentum", "beta2")
+"""What torch has as a pair, its betas."""
+
+NAMES = {"epsilon": "eps", "initial": "initial_accumulator_value"}
+"""What torch calls a field of ours by another name."""
+
+SWITCHES = {"momentum", "nesterov", "amsgrad", "maximize", "decoupled_weight_decay"}
+"""What makes another rule of one of torch's classes, where it is not 0."""
+
+ITSELF = {"AdamW": {"decoupled_weight_decay"}}
+"""The switches that are always on in a class."""
+
+
+@functools.cache
+def twins() -> dict[type[Rule], Twin]:
+    """Return our rules that `torch.optim` has, as their facts say."""
+    ours = (kind for kind in _kinds(Rule) if kind.__module__.rpartition(".")[0] == __package__)
+    facts = {kind: kind.__dict__.get("facts") for kind in ours}
+    return {kind: each.torch for kind, each in facts.items() if isinstance(each, Facts) and each.torch is not None}
+
+
+def _kinds(kind: type[Rule]) -> Iterator[type[Rule]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _kinds(each)
+
+
+def twin_rule(name: str, group: Mapping[str, Any]) -> Rule | None:
+    """Return our rule that the class of `torch.optim` called `name` is; None where there is none.
+
+    group: what a parameter group has, whose numbers may be tensors: by them it is told which of its methods it is.
+    """
+    for kind, twin in twins().items():
+        if twin.name == name and _is(twin, group):
+            return kind(**{field: _value(group, field) for field in ("lr", "weight_decay", *twin.fields)})
+    return None
+
+
+def _is(twin: Twin, group: Mapping[str, Any]) -> bool:
+    """Whether a group has the arguments that make torch's class this rule, and none that make it another."""
+    foreign = SWITCHES - {*twin.fields, *twin.more} - ITSELF.get(twin.name, set())
+    return all(group.get(key) == value for key, value in twin.more.items()) and not any(map(group.get, foreign))
+
+
+def _value(group: Mapping[str, Any], field: str) -> Any:
+    value = group[BETAS][PAIR.index(field)] if BETAS in group and field in PAIR else group[NAMES.get(field, field)]
+    return value if isinstance(value, bool | int) else float(value)

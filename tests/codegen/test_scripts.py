@@ -19,10 +19,8 @@ from stepsize.engines import Ensemble
 from stepsize.jobs.paired_statistics import prediction_interval
 from stepsize.kernel.errors import DriveError, ParameterError, SpecError
 from stepsize.policies import Policy
-from stepsize.results.io import CATALOGUE
-from stepsize.rules import Rule
 from stepsize.schedules import Constant, Custom, Linear
-from stepsize.strategy import Strategy, Trial
+from stepsize.strategy import Strategy, Trial, known_rules
 
 torch.set_num_threads(1)
 
@@ -151,7 +149,7 @@ def run(code):
     return names
 
 
-@pytest.mark.parametrize("kind", CATALOGUE.of(Rule).values(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", known_rules().values(), ids=lambda kind: kind.__name__)
 def test_the_strategy_in_a_script_is_the_strategy(kind):
     lr = (Linear(0.0, 0.1, 10) >> Constant(0.1)) * Linear(1.0, 0.5) + 0.5 * (Linear(0.1, 0.0) * Linear(1.0, 0.5))
     rule = kind() if kind is rules.EMA else rules.EMA(kind())
@@ -175,7 +173,7 @@ def switched(kind):
     return [usual] + [replace(usual, **{n: not v}) for n, v in usual.spec_fields().items() if isinstance(v, bool)]
 
 
-@pytest.mark.parametrize("kind", CATALOGUE.of(Rule).values(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", known_rules().values(), ids=lambda kind: kind.__name__)
 def test_a_framework_is_refused_where_its_adapter_refuses(kind):
     rules_of_kind = switched(kind)
     if "dampening" in rules_of_kind[0].hyperparameters:
@@ -219,3 +217,35 @@ def test_a_script_is_short(framework):
         code = script(framework, "digits", strategy.over(STEPS), STEPS, SEED)
         assert len(code.splitlines()) <= 60
         compile(code, "script.py", "exec")
+
+
+BY_CLASS = (
+    Strategy.of(rules.TorchRule("torch.optim.SGD", momentum=0.9, nesterov=True), "one_cycle", 0.1),
+    Strategy.of(rules.TorchRule("pytorch_optimizer.Lion", weight_decay=0.1), "cosine", 0.001),
+    Strategy.of(rules.TorchRule("schedulefree.AdamWScheduleFree"), "constant", 0.01),
+    Strategy.of(rules.TorchRule("torch.optim.LBFGS", max_iter=2), "constant", 0.3),
+)
+
+
+def test_a_class_is_plain_torch_and_its_script_ends_where_the_engine_says(tmp_path):
+    """The same batches, initial weights and updates: nothing but rounding of another order lies between them."""
+    strategies, steps = [strategy.over(20) for strategy in BY_CLASS], 20
+    scripts = [script("torch", "digits", strategy, steps, SEED) for strategy in strategies]
+    assert "optimizer = torch.optim.SGD(model.parameters(), momentum=0.9, nesterov=True)\n" in scripts[0]
+    assert not [text for text in scripts if "build_optimizer" in text or "Strategy" in text or "TorchRule" in text]
+    found = printed(scripts, tmp_path)
+    expected = Ensemble().run(load_task("digits"), [Trial(strategy, SEED) for strategy in strategies], steps).final
+    assert found == pytest.approx(expected.tolist(), abs=2e-4)
+
+
+def test_trainers_run_a_class_or_say_what_they_lack(tmp_path):
+    nesterov, _, averaged, lbfgs = (strategy.over(20) for strategy in BY_CLASS)
+    scripts = [script(framework, "digits", nesterov, 20, SEED) for framework in ("lightning", "transformers")]
+    assert all(0 < loss < 2.4 for loss in printed(scripts, tmp_path))
+    with pytest.raises(ParameterError, match=r"does not call train\(\) and eval\(\).*It does in torch, transformers"):
+        script("lightning", "digits", averaged, 20, SEED)
+    with pytest.raises(ParameterError, match=r"calls an optimizer without a closure\. It does in torch, lightning"):
+        script("transformers", "digits", lbfgs, 20, SEED)
+    for framework, reason in (("keras", "is a class of torch"), ("optax", "optax's parts do not make TorchRule")):
+        with pytest.raises(ParameterError, match=reason):
+            script(framework, "digits", nesterov, 20, SEED)

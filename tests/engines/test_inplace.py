@@ -9,7 +9,6 @@ import torch
 from stepsize.engines.inplace import tracing
 from stepsize.engines.inplace.program import Update, kind, rows
 from stepsize.kernel.spec import hints
-from stepsize.results.io import CATALOGUE
 from stepsize.rules import (
     EMA,
     SGD,
@@ -31,6 +30,7 @@ from stepsize.rules import (
     Prodigy,
     Rule,
 )
+from stepsize.strategy import known_rules
 
 REPLICAS, SIZE, STEPS = 5, 11, 8
 CLOSE = {torch.float64: 1e-15, torch.float32: 5e-7}
@@ -40,7 +40,7 @@ CANCELS = {"RMSProp centered": 100, "RMSPropMomentum centered": 100}
 
 def every():
     """Each rule, with each of its switches turned, and wrappers around some."""
-    for name, cls in CATALOGUE.of(Rule).items():
+    for name, cls in known_rules().items():
         yield name, cls()
         for field in (field for field, hint in hints(cls).items() if hint is bool):
             yield f"{name} {field}", dataclasses.replace(cls(), **{field: not getattr(cls(), field)})

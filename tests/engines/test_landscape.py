@@ -26,11 +26,10 @@ from stepsize.problems.landscapes import (
 )
 from stepsize.problems.landscapes.base import cube, points
 from stepsize.problems.noise import Gaussian, Multiplicative, StudentT
-from stepsize.results.io import CATALOGUE
 from stepsize.results.landscape import ELSEWHERE, UNKNOWN
 from stepsize.rules import SGD, Adam, AdamW, AMSGrad, DAdaptSGD, DecoupledDecay, Lion, Momentum, Nesterov, RMSProp, Rule
 from stepsize.schedules import PowerLaw
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, known_rules
 
 torch.set_num_threads(1)
 
@@ -259,7 +258,7 @@ def test_a_large_rate_that_cools_down_escapes_where_a_small_one_cannot():
 SMALL = {"DoG": 1e-2, "DAdaptSGD": 1.0, "DAdaptAdam": 1.0, "Prodigy": 1.0, "DoWG": 1.0, "Adadelta": 1.0}
 
 
-@pytest.mark.parametrize("kind", [*CATALOGUE.of(Rule).values()], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*known_rules().values()], ids=lambda kind: kind.__name__)
 def test_every_rule_descends_row_by_row(kind):
     """Whatever its state is, a start's way does not depend on the others, and goes down."""
     rule, surface = kind(), Booth()
@@ -305,7 +304,7 @@ class Gap(Landscape):
         return xp.where(xp.abs(x[..., :1]) < 0.2, float("nan"), 1.0) * x
 
 
-@pytest.mark.parametrize("kind", [*CATALOGUE.of(Rule).values()], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*known_rules().values()], ids=lambda kind: kind.__name__)
 def test_one_that_dies_is_frozen_and_spoils_no_other_under_any_rule(kind):
     rule = kind()
     plan = [Strategy(rule, constant(SMALL.get(kind.__name__, 1e-3)))]

@@ -18,7 +18,6 @@ from stepsize import load_task
 from stepsize.engines import Ensemble, Loop
 from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.policies import Policy
-from stepsize.results.io import CATALOGUE
 from stepsize.rules import (
     EMA,
     SGD,
@@ -47,17 +46,16 @@ from stepsize.rules import (
     RAdam,
     RMSProp,
     RMSPropMomentum,
-    Rule,
     ScheduleFreeAdamW,
     ScheduleFreeSGD,
 )
 from stepsize.schedules import Constant, Linear
-from stepsize.strategy import Strategy, Trial
+from stepsize.strategy import Strategy, Trial, known_rules
 
 TINY = Path(__file__).parents[1] / "problems" / "tiny.py"
 STEPS = 30
 
-EVERY = {name: kind() for name, kind in CATALOGUE.of(Rule).items()}
+EVERY = {name: kind() for name, kind in known_rules().items()}
 EVERY["all at once"] = EMA(ClipNorm(DecoupledDecay(Muon())), 0.9)
 
 

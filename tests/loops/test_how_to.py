@@ -15,7 +15,11 @@ PAGES.remove(DOCS / "how-to" / "task.md")  # its blocks are files, one by one: t
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^<!-- run: (.*) -->")
 ADAPTERS = Path(__file__).parents[2] / "src" / "stepsize" / "adapters"
-NEEDS = {"cluster": "ray", **{adapter.stem: adapter.stem for adapter in ADAPTERS.iterdir()}}
+NEEDS = {
+    "cluster": "ray",
+    "optimizers": "pytorch_optimizer",
+    **{adapter.stem: adapter.stem for adapter in ADAPTERS.iterdir()},
+}
 """What a page needs, by its name: the page of an adapter is called as the framework is."""
 
 

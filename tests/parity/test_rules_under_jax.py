@@ -11,10 +11,10 @@ import pytest
 import torch
 from sweep import PROBLEMS, START, STEPS, coefficients, distance, gradient, loss, moving
 
-from stepsize.results.io import CATALOGUE
-from stepsize.rules import EMA, ClipNorm, DecoupledDecay, Muon, Rule
+from stepsize.rules import EMA, ClipNorm, DecoupledDecay, Muon
+from stepsize.strategy import known_rules
 
-EVERY = {name: kind() for name, kind in CATALOGUE.of(Rule).items()}
+EVERY = {name: kind() for name, kind in known_rules().items()}
 EVERY["all at once"] = EMA(ClipNorm(DecoupledDecay(Muon())))
 SHAPES = (2, 2), (2,)
 

@@ -11,9 +11,10 @@ from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import hints
 from stepsize.results.io import CATALOGUE, dumps, loads
 from stepsize.rules import EMA, SGD, SPS, ClipNorm, DAdaptAdam, DAdaptSGD, DecoupledDecay, Muon, Prodigy, RMSProp, Rule
+from stepsize.strategy import known_rules
 from stepsize.testing import check_rule
 
-EVERY = {name: kind() for name, kind in CATALOGUE.of(Rule).items()}
+EVERY = {name: kind() for name, kind in known_rules().items()}
 
 
 def switched():

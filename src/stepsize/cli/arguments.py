@@ -11,19 +11,20 @@ from typing import Any
 
 import click
 
+from stepsize.kernel.calls import split_outside
 from stepsize.kernel.errors import BudgetError, ParameterError
 
 Command = Callable[..., Any]
 
 
 class Comma(click.ParamType[list[str]]):
-    """A list written with commas."""
+    """A list written with commas; one inside of brackets belongs to an item, as in `SGD(lr=1, momentum=0.9)`."""
 
     name = "a,b,..."
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:  # noqa: ARG002  (click's signature)
         """Return the items of the list, without repetitions."""
-        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else list(value)
+        items = split_outside(value, ",") if isinstance(value, str) else list(value)
         return list(dict.fromkeys(item for item in items if item))
 
 

@@ -14,8 +14,8 @@ from stepsize.problems import TASKS
 from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
 from stepsize.results.io import CATALOGUE
-from stepsize.rules import Rule
 from stepsize.schedules import Feedback, Schedule
+from stepsize.strategy import known_rules
 
 
 def catalogue() -> dict[str, dict[str, str]]:
@@ -24,7 +24,7 @@ def catalogue() -> dict[str, dict[str, str]]:
         "schedules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Schedule).items()},
         "feedback": {name: _first_line(kind) for name, kind in CATALOGUE.of(Feedback).items()},
         "policies": {name: _first_line(recipe) for name, recipe in RECIPES.items()},
-        "rules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Rule).items()},
+        "rules": {name: _first_line(kind) for name, kind in known_rules().items()},
         "landscapes": {name: _first_line(kind) for name, kind in CATALOGUE.of(Landscape).items()},
         "noise": {name: _first_line(kind) for name, kind in CATALOGUE.of(Noise).items()},
         "tasks": {name: _first_line(make) for name, make in TASKS.items()},

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from stepsize.codegen.script import Framework
 from stepsize.kernel.errors import ParameterError, brief, suggestion
+from stepsize.rules import TorchRule
 from stepsize.schedules import Constant
 from stepsize.strategy import Strategy
 
 TORCH = Framework(
     title="torch",
     names=("build_optimizer", "drive"),
+    builds="model",
     model="model",
     template="""\
 {imports}
@@ -17,8 +19,8 @@ TORCH = Framework(
 {strategy}
 task = {task}  # your model, loss and data
 model = task.build(seed={seed})
-optimizer = build_optimizer(model, strategy)
-for step in drive(optimizer, strategy.policy, steps={steps}):
+optimizer = {built}
+for step in drive(optimizer, {policy}, steps={steps}):
     inputs, targets = task.batch(step, seed={seed})
     optimizer.zero_grad()
     loss = task.loss(model(inputs), targets)
@@ -29,12 +31,21 @@ for step in drive(optimizer, strategy.policy, steps={steps}):
 )
 """A plain PyTorch loop."""
 
+
+def lightning_lacks(strategy: Strategy) -> str:
+    """Return what Lightning's Trainer lacks: it knows of no weights to evaluate at."""
+    averages = isinstance(strategy.rule, TorchRule) and strategy.rule.averages
+    return "its Trainer does not call train() and eval() of an optimizer" if averages else ""
+
+
 LIGHTNING = Framework(
     title="lightning",
     names=("build_optimizer",),
     adapter="from stepsize.adapters.lightning import PolicyCallback",
+    builds="self.model",
     model="module.model",
     optimizer="trainer.optimizers[0]",
+    lacks=lightning_lacks,
     template="""\
 import lightning
 from torch.utils.data import DataLoader
@@ -55,7 +66,7 @@ class Module(lightning.LightningModule):
         return task.loss(self.model(inputs), targets)
 
     def configure_optimizers(self):
-        return build_optimizer(self.model, strategy)
+        return {built}
 
 
 lightning.seed_everything({seed})
@@ -63,7 +74,7 @@ loader = DataLoader(task.samples, batch_size=task.update_size, shuffle=True, dro
 module = Module()
 trainer = lightning.Trainer(
     max_steps={steps},
-    callbacks=[PolicyCallback(strategy.policy)],
+    callbacks=[PolicyCallback({policy})],
     logger=False,
     enable_checkpointing=False,
 )
@@ -76,6 +87,8 @@ trainer.fit(module, loader)
 
 def trainer_lacks(strategy: Strategy) -> str:
     """Return what the Trainer lacks: it steps an optimizer without its loss."""
+    if isinstance(strategy.rule, TorchRule) and strategy.rule.closure:
+        return "its Trainer calls an optimizer without a closure"
     return "its Trainer does not tell an optimizer the loss" if strategy.rule.core.takes_loss else ""
 
 
@@ -83,6 +96,7 @@ TRANSFORMERS = Framework(
     title="transformers",
     names=("build_optimizer",),
     adapter="from stepsize.adapters.transformers import PolicyCallback",
+    builds="model",
     model="model.net.cpu()",
     lacks=trainer_lacks,
     template="""\
@@ -107,7 +121,7 @@ class Model(torch.nn.Module):
 
 
 model = Model()
-optimizer = build_optimizer(model, strategy)
+optimizer = {built}
 trainer = Trainer(
     model,
     TrainingArguments(
@@ -123,7 +137,7 @@ trainer = Trainer(
     data_collator=default_collate,
     train_dataset=[{{"inputs": x, "targets": y}} for x, y in task.samples],
     optimizers=(optimizer, None),
-    callbacks=[PolicyCallback(strategy.policy)],
+    callbacks=[PolicyCallback({policy})],
 )
 trainer.train()
 {report}
@@ -196,6 +210,8 @@ def keras_lacks(strategy: Strategy) -> str:
     """Return what `stepsize.adapters.keras.KerasOptimizer` cannot show a rule: more than one number at a time."""
     if strategy.rule.elementwise:
         return ""
+    if not strategy.rule.formula:
+        return f"{strategy.rule.title} is a class of torch"
     return f"KerasOptimizer updates one variable at a time, and {strategy.rule.title} looks at the whole model"
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from stepsize import rules, schedules
+from stepsize.codegen import by_class
 from stepsize.kernel.spec import Spec
 from stepsize.problems import TASKS
-from stepsize.rules import Rule
+from stepsize.rules import Rule, TorchRule
 from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy
 
@@ -21,8 +22,9 @@ PUBLIC = (("stepsize.rules", rules), ("stepsize.schedules", schedules))
 class Framework:
     """A framework, and the script that trains in it.
 
-    title: how sentences call it. template: with the fields `imports`, `strategy`, `task`, `steps`, `seed`, `step`, and
-    `report`. names: what it imports from `stepsize` itself. adapter: a line that imports from our adapter.
+    title: how sentences call it. template: with the fields `imports`, `strategy`, `policy`, `built`, `task`, `steps`,
+    `seed`, `step`, and `report`. names: what it imports from `stepsize` itself. adapter: a line that imports from our
+    adapter. builds: the model that it builds an optimizer of; empty where an adapter makes one.
     model, optimizer: what the script calls the trained torch model and its optimizer.
     lacks: says in a clause what of a strategy it has no equal of; empty where it has all.
     """
@@ -31,6 +33,7 @@ class Framework:
     template: str
     names: tuple[str, ...] = ()
     adapter: str = ""
+    builds: str = ""
     model: str = ""
     optimizer: str = "optimizer"
     lacks: Callable[[Strategy], str] = lambda _: ""
@@ -44,18 +47,33 @@ class Framework:
         loaded = f"load_task({quoted(task)})"
         return self.template.format(
             imports="\n".join(self._imports(strategy, known=known, resized=known and batch_size > 0)),
-            strategy=strategy_code(strategy),
+            **self._made(strategy),
             task=f"replace({loaded}, batch_size={batch_size})" if known and batch_size else loaded if known else "...",
             steps=steps,
             seed=seed,
-            step="optimizer.step(lambda: loss)" if strategy.rule.core.takes_loss else "optimizer.step()",
             report=report(strategy.rule, self.model, self.optimizer),
         )
+
+    def _made(self, strategy: Strategy) -> dict[str, str]:
+        """Return the code of a strategy, and what is made of it: of a rule of ours, or of a class in plain torch."""
+        if isinstance(strategy.rule, TorchRule):
+            return by_class.made(strategy, strategy.rule, self.builds)
+        return {
+            "strategy": strategy_code(strategy),
+            "policy": "strategy.policy",
+            "built": f"build_optimizer({self.builds}, strategy)",
+            "step": "optimizer.step(lambda: loss)" if strategy.rule.core.takes_loss else "optimizer.step()",
+        }
 
     def _imports(self, strategy: Strategy, *, known: bool, resized: bool) -> Iterator[str]:
         if resized:
             yield "from dataclasses import replace\n"
         names = {"Policy", "Strategy", *self.names, *(["load_task"] if known else [])}
+        if isinstance(strategy.rule, TorchRule):
+            names -= {"Strategy", "build_optimizer"}
+            line = f"import {strategy.rule.package}\n"
+            if line not in self.template:
+                yield line
         yield f"from stepsize import {', '.join(sorted(names, key=lambda name: (name[0].islower(), name)))}"
         if self.adapter:
             yield self.adapter
@@ -81,8 +99,9 @@ def strategy_code(strategy: Strategy) -> str:
 
 def kinds(strategy: Strategy) -> set[type[Spec]]:
     """Return the classes that the code of a strategy names; raise SpecError for a `Custom` schedule, a function."""
-    moves = (schedule for _, schedule in strategy.policy.schedules)
-    return {kind for value in (strategy.rule, *moves) for kind in _inside(value)}
+    values: list[object] = [schedule for _, schedule in strategy.policy.schedules]
+    values += [strategy.rule] if strategy.rule.formula else []
+    return {kind for value in values for kind in _inside(value)}
 
 
 def _inside(value: object) -> Iterator[type[Spec]]:
@@ -110,4 +129,6 @@ def quoted(text: str) -> str:
 def report(rule: Rule, model: str, optimizer: str) -> str:
     """Return the statement that prints the score of a torch model, at the average where a rule has one."""
     said = f'print(f"{{task.scored}} {{task.score({model}):.4f}}")'
+    if not rule.formula:
+        return f"{optimizer}.eval()\n{said}" if rule.averages else said
     return f"with {optimizer}.averaged():\n    {said}" if rule.averages else said

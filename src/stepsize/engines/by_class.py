@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -13,6 +12,7 @@ from stepsize.adapters.torch import build_optimizer, drive
 from stepsize.adapters.torch.flat_parameters import Gradients
 from stepsize.kernel.errors import TaskError
 from stepsize.problems.checks import describe
+from stepsize.rules.optimizer_class import closure_of, needs_closure
 from stepsize.strategy import Strategy
 
 Again = Callable[[], tuple[Gradients, torch.Tensor]]
@@ -31,10 +31,11 @@ class ClassWeights:
     def __init__(self, strategy: Strategy, model: torch.nn.Module, steps: int) -> None:
         self._name = strategy.rule.title
         self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self._optimizer = build_optimizer(model, strategy)
+        self._optimizer = cast("Any", build_optimizer(model, strategy))
         self._driver = drive(self._optimizer, strategy.policy, steps)
-        closure = _closure_of(self._optimizer)
-        self._asks = closure is not None and closure.default is closure.empty
+        self._asks, self._averages = needs_closure(type(self._optimizer)), strategy.rule.averages
+        if self._averages:
+            self._optimizer.train()
 
     def update(self, step: int, gradients: Gradients, loss: torch.Tensor, again: Again) -> None:
         """Make update number `step`, unless the run has diverged and is over.
@@ -65,7 +66,7 @@ class ClassWeights:
         try:
             self._optimizer.step()
         except Exception as error:
-            if not first or _closure_of(self._optimizer) is None:
+            if not first or closure_of(type(self._optimizer)) is None:
                 raise
             self._asks = True
             try:
@@ -96,15 +97,8 @@ class ClassWeights:
     @contextmanager
     def read_out(self) -> Iterator[None]:
         """Have the weights to evaluate at in the model: those of `eval()` of an optimizer that has it."""
-        optimizer: Any = self._optimizer
-        averages = callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
-        if averages:
-            optimizer.eval()
+        if self._averages:
+            self._optimizer.eval()
         yield
-        if averages:
-            optimizer.train()
-
-
-def _closure_of(optimizer: torch.optim.Optimizer) -> inspect.Parameter | None:
-    """Return the closure among the parameters of `step`, if there is one."""
-    return inspect.signature(type(optimizer).step).parameters.get("closure")
+        if self._averages:
+            self._optimizer.train()

@@ -217,11 +217,10 @@ def _applied(policy: Policy, rule: Rule, base: Rule | None) -> Policy:
     """Return what `apply` sets: what is scheduled, and in what else the rule differs from the task's own."""
     if base is None:
         return policy
-    if type(rule) is not type(base):
-        kind = type(base).__name__
+    if rule.kind != base.kind:
         raise ParameterError(
             f"this training function follows {base.title}, so a strategy of {rule.title} cannot be run by it: race "
-            f"{kind} alone. Or build the optimizer with trial.optimizer(parameters), and "
+            f"{base.title} alone. Or build the optimizer with trial.optimizer(parameters), and "
             "leave FunctionTask(rule=...) away: then it follows any rule."
         )
     own = base.hyperparameters

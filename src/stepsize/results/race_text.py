@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from stepsize.rules import Rule
+from stepsize.strategy import describe_rule
 
 if TYPE_CHECKING:
     from stepsize.results.race import Race
@@ -21,7 +24,7 @@ UNEQUAL = 1.5
 
 def sentences(race: Race) -> tuple[str, ...]:
     """Return what a race says, and how far that may be trusted."""
-    parts = (_winner, _scored, _seeds, _rungs, _edges, _decay)
+    parts = (_winner, _scored, _seeds, _rungs, _edges, _decay, _classes)
     return tuple(sentence for part in parts for sentence in part(race))
 
 
@@ -95,6 +98,27 @@ def _decay(race: Race) -> Iterator[str]:
                 f"The total decay of {rule}, the sum of rate times weight decay, is {low:.3g} to {high:.3g}: its "
                 "strategies differ in that as well."
             )
+
+
+def _classes(race: Race) -> Iterator[str]:
+    yield from by_class(standing.strategy.rule for standing in race.standings)
+
+
+def by_class(rules: Iterable[Rule]) -> Iterator[str]:
+    """Yield what to know of rules that are a class of torch: that a loop runs them, and which are rules of ours.
+
+    >>> from stepsize.rules import TorchRule
+    >>> for sentence in by_class([TorchRule("torch.optim.Rprop"), TorchRule("torch.optim.AdamW")]):
+    ...     print(sentence)
+    A plain loop runs torch.optim.Rprop and torch.optim.AdamW, one trial after the other.
+    AdamW of the catalogue is the same rule as torch.optim.AdamW, and runs in the ensemble.
+    """
+    named = {describe_rule(rule): rule.known for rule in rules if not rule.formula}
+    if named:
+        yield f"A plain loop runs {_listed(list(named))}, one trial after the other."
+    for name, known in named.items():
+        if known.formula:
+            yield f"{describe_rule(known)} of the catalogue is the same rule as {name}, and runs in the ensemble."
 
 
 def percent(chance: float) -> str:

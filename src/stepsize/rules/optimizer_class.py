@@ -96,6 +96,29 @@ def group_of(cls: Any, given: Arguments) -> dict[str, Any]:
     return found
 
 
+def closure_of(cls: Any) -> inspect.Parameter | None:
+    """Return the closure among the parameters of `step`, if there is one."""
+    return inspect.signature(cls.step).parameters.get("closure")
+
+
+def needs_closure(cls: Any) -> bool:
+    """Return whether `step` needs a closure; raise ParameterError where it needs something else."""
+    own = list(inspect.signature(cls.step).parameters.values())[1:]
+    needed = [each.name for each in own if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD]
+    other = next((name for name in needed if name != "closure"), None)
+    if other is not None:
+        raise ParameterError(
+            f"{public_name(cls)}.step needs {other!r}, which no loop of ours has. A training function of your own can "
+            "give it (docs/how-to/function.md)."
+        )
+    return bool(needed)
+
+
+def has_modes(cls: Any) -> bool:
+    """Whether a class has other weights to evaluate at than to train, as those of `schedulefree` do."""
+    return callable(getattr(cls, "eval", None)) and callable(getattr(cls, "train", None))
+
+
 def make(cls: Any, model: Any, given: Arguments) -> Any:
     """Return an optimizer of a class on a model, or on what else a torch optimizer takes.
 
@@ -103,13 +126,16 @@ def make(cls: Any, model: Any, given: Arguments) -> Any:
     """
     parameters = inspect.signature(cls).parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
-    first, *others = parameters
+    first, *others = list(parameters)
     unknown = next((name for name in given if name not in others), None)
+    if first == "model":
+        raise ParameterError(
+            f"{public_name(cls)} is made of a whole model, not of parameters. A training function of your own can make "
+            "it (docs/how-to/function.md)."
+        )
     if unknown is not None and not takes_any:
         raise ParameterError(f"{cls.__name__} has no argument {unknown!r}. {suggestion(unknown, others)}")
-    if (
-        isinstance(model, need("torch").nn.Module) and first != "model"
-    ):  # AdamMini, for one, cuts tensors by their names
+    if isinstance(model, need("torch").nn.Module):
         model = [p for p in model.parameters() if p.requires_grad]
     try:
         return cls(model, **given)

@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError, brief
 from stepsize.rules.base import Facts, Rule, Scalars, Slots
-from stepsize.rules.optimizer_class import NAME, Arguments, class_of, group_of, named_literals, public_name
+from stepsize.rules.optimizer_class import (
+    NAME,
+    Arguments,
+    class_of,
+    group_of,
+    has_modes,
+    named_literals,
+    needs_closure,
+    public_name,
+)
 from stepsize.rules.twins import BETAS, PAIR, twin_rule
 
 UNKNOWN = Facts(
@@ -25,7 +34,9 @@ class TorchRule(Rule):
 
     optimizer: a subclass of `torch.optim.Optimizer`, or its dotted name, such as "pytorch_optimizer.Lion".
     arguments: those of the class beside the parameters: numbers, texts, True, False, None, or tuples of them; they may
-        also be named one by one. defaults: what a parameter group has then, which a saved rule holds.
+        also be named one by one.
+    defaults, closure, averages: what a parameter group has then, whether `step` needs a closure, and whether there are
+        `eval()` and `train()`, which put the weights to evaluate at into the model and back; a saved rule holds them.
 
     Its hyperparameters are the numbers of a parameter group under our names: `lr`, `weight_decay`, `momentum` (or
     `betas[0]`), `beta2` (`betas[1]`), `epsilon` (`eps`), and all others by their own. A policy moves any of them.
@@ -54,17 +65,23 @@ class TorchRule(Rule):
     optimizer: str
     arguments: tuple[tuple[str, object], ...]
     defaults: tuple[tuple[str, object], ...]
+    closure: bool = False
+    averages: bool = False
 
     def __init__(
-        self, optimizer: type | str, arguments: Arguments | None = None, defaults: Arguments | None = None, **named: Any
-    ) -> None:
+        self, optimizer: type | str, arguments: Arguments | None = None, defaults: Arguments | None = None,
+        *, closure: bool = False, averages: bool = False, **named: Any,
+    ) -> None:  # fmt: skip
         given = named_literals("arguments", arguments or {}) | named_literals("arguments", named)
         if defaults is None:
             cls = class_of(optimizer)
             optimizer, defaults = public_name(cls), group_of(cls, given)
+            closure, averages = needs_closure(cls), has_modes(cls)
         object.__setattr__(self, "optimizer", optimizer)
         object.__setattr__(self, "arguments", tuple(given.items()))
         object.__setattr__(self, "defaults", tuple(named_literals("defaults", defaults).items()))
+        object.__setattr__(self, "closure", closure)
+        object.__setattr__(self, "averages", averages)
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -101,6 +118,12 @@ class TorchRule(Rule):
         return self.optimizer
 
     @property
+    def package(self) -> str:
+        """What is imported for the class."""
+        module = self.optimizer.rpartition(".")[0]
+        return "torch" if module.startswith("torch.") else module
+
+    @property
     def known(self) -> Rule:
         """The rule of the catalogue that it is, or itself where there is none."""
         package, _, name = self.optimizer.rpartition(".")
@@ -122,11 +145,6 @@ class TorchRule(Rule):
         """Nothing is known of its updates."""
         return False
 
-    @property
-    def averages(self) -> bool:
-        """Which weights it is evaluated at is its own affair: a loop calls its `eval()` and `train()`, if there are."""
-        return False
-
     def having(self, **values: float) -> TorchRule:
         """Return this rule with other hyperparameters, as the class itself makes them of its arguments."""
         own = {name: value for name, value in values.items() if name in self.hyperparameters}
@@ -146,8 +164,9 @@ class TorchRule(Rule):
 
     def without_rate(self) -> TorchRule:
         """Return this rule at a rate of 1, which stands for any."""
-        rest = {name: value for name, value in self.arguments if name != "lr"}
-        return TorchRule(self.optimizer, rest, {**dict(self.defaults), "lr": 1.0})
+        rest = tuple((name, value) for name, value in self.arguments if name != "lr")
+        usual = {**dict(self.defaults), "lr": 1.0}
+        return replace(self, arguments=rest, defaults=tuple(usual.items()))
 
     def load(self) -> Any:
         """Import the class, and return it.
@@ -175,7 +194,7 @@ class TorchRule(Rule):
     def spec_fields(self) -> dict[str, Any]:
         """Return the name of the class, its arguments, and what its parameter groups have."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: value if isinstance(value, str) else dict(value) for name, value in values.items()}
+        return {name: dict(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def __repr__(self) -> str:
         given = "".join(f", {name}={value!r}" for name, value in self.arguments)

@@ -39,7 +39,7 @@ def _kinds(kind: type[Rule]) -> Iterator[type[Rule]]:
 def twin_rule(name: str, group: Mapping[str, Any]) -> Rule | None:
     """Return our rule that the class of `torch.optim` called `name` is; None where there is none.
 
-    group: what a parameter group has, whose numbers may be tensors: by them it is told which of its methods it is.
+    group: what a parameter group has, whose numbers may be tensors; they say which of its methods it is.
     """
     for kind, twin in twins().items():
         if twin.name == name and _is(twin, group):

@@ -10,13 +10,10 @@ from stepsize.jobs.advise.field import complement, families, primary
 from stepsize.policies import RECIPES
 from stepsize.rules import SGD, Adam, AdamW, ClipNorm, Momentum
 from stepsize.search_space import POLICIES, RULES
-from stepsize.strategy import Strategy, find_rule
+from stepsize.strategy import Strategy, find_rule, known_rules
 
-KINDS = sorted(
-    name for name, kind in vars(rules).items()
-    if isinstance(kind, type) and issubclass(kind, rules.Rule) and not getattr(kind, "__abstractmethods__", None)
-    and kind.core is rules.Rule.core  # it wraps no other rule
-)  # fmt: skip
+KINDS = sorted(name for name, kind in known_rules().items() if kind.core is rules.Rule.core)
+"""Those that wrap no other rule."""
 
 
 @pytest.mark.parametrize("policy", ["one_cycle", "wsd", "constant", "noam"])
@@ -44,6 +41,23 @@ def test_a_wrapped_rule_is_like_the_rule_in_it_and_adam_like_adamw():
     adam = prior.family_prior(Strategy.of("AdamW", "wsd", 1.0))
     for rule in (ClipNorm(AdamW()), Adam()):
         assert prior.family_prior(Strategy.of(rule, "wsd", 1.0)).offset == adam.offset
+
+
+def test_a_class_that_is_one_of_ours_is_believed_to_be_like_it():
+    for named in ("torch.optim.AdamW", "torch.optim.SGD(momentum=0.9,nesterov=True)", "torch.optim.RMSprop"):
+        rule = find_rule(named)
+        theirs, ours = (prior.family_prior(Strategy.of(each, "wsd", 1.0)) for each in (rule, rule.known))
+        assert (theirs.group, theirs.offset, theirs.spread) == (ours.group, ours.offset, ours.spread)
+
+
+def test_of_a_class_that_nothing_is_known_of_the_belief_is_wide_and_around_its_own_default():
+    known = prior.family_prior(Strategy.of("RMSProp", "one_cycle", 1.0))
+    for rate, offset in ((1e-3, 0.0), (1e-1, 2.0)):
+        found = prior.family_prior(Strategy.of(find_rule(f"torch.optim.Rprop(lr={rate})"), "one_cycle", 1.0))
+        assert found.group == "adaptive"
+        assert found.spread > known.spread + 0.5
+        assert found.offset == pytest.approx(offset)
+        assert (found.loses > 0).all()
 
 
 def test_a_step_is_as_long_as_the_momentum_makes_it():

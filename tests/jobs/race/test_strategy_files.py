@@ -10,7 +10,7 @@ from stepsize.kernel.errors import FormatError, ParameterError, SpecError
 from stepsize.policies import constant
 from stepsize.problems import load_task
 from stepsize.results import save
-from stepsize.rules import SGD, AdamW
+from stepsize.rules import SGD, AdamW, TorchRule
 from stepsize.strategy import Strategy
 
 TOML = """
@@ -50,6 +50,20 @@ def test_a_toml_file_has_short_forms_and_specs(tmp_path):
     assert found[3].peak == pytest.approx(0.5)
 
 
+def test_a_rule_has_arguments_and_may_be_a_class_of_torch(tmp_path):
+    heavy, classed = AdamW(weight_decay=0.1), TorchRule("torch.optim.Adam", betas=(0.8, 0.95))
+    line = "AdamW(weight_decay=0.1) wsd 0.1, torch.optim.Adam(betas=(0.8, 0.95)) cosine 0.01 0.03"
+    made = [Strategy.of(heavy, "wsd", 0.1), *(Strategy.of(classed, "cosine", rate) for rate in (0.01, 0.03))]
+    entries = [
+        {"rule": "AdamW(weight_decay=0.1)", "policy": "wsd", "lr": 0.1},
+        {"rule": "torch.optim.Adam(betas=(0.8, 0.95))", "policy": "cosine", "lrs": [0.01, 0.03]},
+    ]
+    assert read_strategies(line) == read_strategies(written(tmp_path, entries)) == made
+    saved = [read_strategies(str(save(each, tmp_path / "one.json"))) for each in made]
+    assert saved == [[each] for each in made]
+    assert [each.name for each in read_strategies(", ".join(each.name for each in made))] == [e.name for e in made]
+
+
 def test_a_json_file_is_a_list_an_object_or_what_save_wrote(tmp_path):
     entry = {"rule": "SGD", "policy": "one_cycle", "lr": 0.1}
     plain = Strategy.of("SGD", "one_cycle", 0.1)
@@ -79,6 +93,8 @@ MOMENTUM = {"kind": "Policy", "lr": {"kind": "Constant", "level": 0.1}, "momentu
             r"at \$\[1\]\.policy: no policy is called 'cosin'. Did you mean 'cosine'",
         ),
         ([{**GOOD, "rule": "SDG"}], r"at \$\[0\]\.rule: no rule is called 'SDG'. Did you mean 'SGD'"),
+        ([{**GOOD, "rule": "torch.optim.SDG"}], r"at \$\[0\]\.rule: there is no 'SDG' in torch\.optim"),
+        ([{**GOOD, "rule": "SGD(0.1)"}], r"at \$\[0\]\.rule: 'SGD\(0\.1\)' is no name with arguments"),
         ([{**GOOD, "rule": {"kind": "SGD", "wd": 1}}], r"at \$\[0\]\.rule: SGD has no field 'wd'"),
         ([{**GOOD, "rate": 1}], r"at \$\[0\]: a strategy has no field 'rate'"),
         ([{"rule": "SGD", "lr": 1}], r"at \$\[0\]: a strategy needs the field 'policy'"),
@@ -130,6 +146,9 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         ("AdamW cosin 0.1", "no policy is called 'cosin'. Did you mean 'cosine'"),
         ("AdamW cosine", "the peak rate is missing; write AdamW cosine 0.01"),
         ("AdamW", "in 'AdamW': its policy and peak rate are missing; write AdamW one_cycle 0.01"),
+        ("AdamW(wd=1) cosine 0.1", "no argument of AdamW is called 'wd'"),
+        ("torch.optim.SGD(momentum=0.9 cosine 0.1", "is no name with arguments"),
+        ("torch.nn.Linear cosine 0.1", "takes a class of torch's optimizers"),
         ("AdamW cosine fast", "a learning rate is a number above 0, not 'fast'"),
         ("AdamW cosine nan", "not 'nan'"),
     ],

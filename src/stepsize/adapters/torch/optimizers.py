@@ -68,8 +68,8 @@ def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.O
 def _by_class(parameters: Any, rule: TorchRule) -> torch.optim.Optimizer:
     """Return the optimizer of a class with its arguments, whose numbers are the rule's in each version of it."""
     given, here = dict(rule.arguments), TorchRule(rule.optimizer, dict(rule.arguments)).hyperparameters
-    moved = {name: value for name, value in rule.hyperparameters.items() if here.get(name) != value}
-    optimizer: torch.optim.Optimizer = make(rule.load(), parameters, {**given, **rule.keyed(moved)})
+    other = {name: value for name, value in rule.hyperparameters.items() if here.get(name) != value}
+    optimizer: torch.optim.Optimizer = make(rule.load(), parameters, {**given, **rule.keyed(other)})
     return optimizer
 
 

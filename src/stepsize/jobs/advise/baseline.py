@@ -40,7 +40,7 @@ def read_baseline(given: Strategy | str, task: Trainable) -> Strategy:
             f"{given!r}."
         )
     rule = getattr(task, "rule", None)
-    if rule is not None and type(found[0].rule) is not type(rule):
+    if rule is not None and found[0].rule.kind != rule.kind:
         raise ParameterError(
             f"this training function follows {rule.title}, and the baseline {found[0].name!r} has another rule; name "
             f"one of {rule.title}."

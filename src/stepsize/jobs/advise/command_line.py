@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from stepsize import rules
 from stepsize.codegen import loadable
 from stepsize.jobs.race.budget import Budget
+from stepsize.kernel.errors import StepsizeError
 from stepsize.policies import Policy
 from stepsize.rules import Rule
 from stepsize.search_space import POLICIES, RULES
+from stepsize.strategy import describe_rule, find_rule
 
 
 def command(
@@ -21,7 +22,7 @@ def command(
 
     batch_size: where it is not the task's own; the steps are then of that, as `advise_batches` has it.
 
-    It has names alone, so neither a task that was made in memory nor a rule with other numbers than its own.
+    It has names alone, so neither a task that was made in memory nor a rule with a wrapper around it.
 
     >>> command("digits", steps=400, budget=Budget.of("20min"), seed=0)
     'stepsize advise digits --steps 400 --seed 0 --budget 1200s'
@@ -33,7 +34,7 @@ def command(
     if budget is not None:
         tokens += ["--budget", written(budget)]
     if tuple(rules) != RULES:
-        tokens += ["--rules", ",".join(type(rule).__name__ for rule in rules)]
+        tokens += ["--rules", ",".join(map(describe_rule, rules))]
     if tuple(names) != POLICIES:
         tokens += ["--policies", ",".join(names)]
     if batch_size:
@@ -42,8 +43,10 @@ def command(
 
 
 def _named(rule: Rule) -> bool:
-    kind = type(rule)
-    return getattr(rules, kind.__name__, None) is kind and rule == kind()
+    try:
+        return find_rule(describe_rule(rule)) == rule
+    except StepsizeError:  # a wrapper, or a class of the user's own
+        return False
 
 
 def written(budget: Budget) -> str:

@@ -15,6 +15,7 @@ from stepsize.jobs.advise.search import Search
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.kernel.text import count
 from stepsize.results import Baseline, Insurance
+from stepsize.results.race_text import by_class
 from stepsize.search_space import POLICIES, RULES
 from stepsize.strategy import Strategy, describe_rule
 
@@ -142,6 +143,7 @@ def warnings(search: Search, answer: Strategy) -> tuple[str, ...]:
     if near:
         lowest = min(run.strategy.peak for run in near)
         found.append(f"At {lowest:.3g} this family diverged: do not raise the rate of {answer.peak:.3g} much.")
+    found += by_class(each.rule for each in search.field)
     edge = _edge(search, answer)
     return tuple(found + ([edge] if edge else []))
 

@@ -34,7 +34,7 @@ def primary(field: Sequence[Strategy]) -> Strategy:
     """Return the family that a search begins with: of a rule whose rate is known best, with a policy that forgives."""
 
     def rank(strategy: Strategy) -> tuple[int, int, float]:
-        rule, recipe = type(strategy.rule.core).__name__, strategy.recipe
+        rule, recipe = strategy.rule.core.known.kind, strategy.recipe
         return (
             FIRST_RULES.index(rule) if rule in FIRST_RULES else len(FIRST_RULES),
             FIRST.index(recipe) if recipe in FIRST else len(FIRST),
@@ -47,5 +47,5 @@ def primary(field: Sequence[Strategy]) -> Strategy:
 def complement(field: Sequence[Strategy], first: Strategy) -> Strategy | None:
     """Return the family of another rule that, with `first`, leaves least to lose on the tasks of the prior."""
     own = family_prior(first).loses
-    others = [each for each in field if type(each.rule) is not type(first.rule)]
+    others = [each for each in field if each.rule.kind != first.rule.kind]
     return min(others, key=lambda each: float(np.minimum(own, family_prior(each).loses).mean()), default=None)

@@ -8,6 +8,8 @@
     lrs = [0.003, 0.01, 0.03]           # or lr = 0.01; with a spec they may be left out
 
 In one line it is `AdamW one_cycle 0.003 0.01, SGD cosine 0.1`; without a rule, `one_cycle 0.01`, it is AdamW.
+A rule by name may have arguments, `AdamW(weight_decay=0.1)`; a dotted name is a class of torch's optimizers, which is
+imported: `torch.optim.SGD(momentum=0.9)`.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stepsize.kernel.calls import split_outside
 from stepsize.kernel.errors import FormatError, ParameterError, SpecError, StepsizeError, brief, check_name, suggestion
 from stepsize.policies import RECIPES, Policy
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import AdamW, Rule
-from stepsize.strategy import Strategy, distinguish
+from stepsize.strategy import Strategy, distinguish, find_rule
+
+WHITE = " \t\n\r\f\v"
 
 FIELDS = ("rule", "policy", "lr", "lrs", "name")
 """What a short form may say."""
@@ -44,7 +49,7 @@ def read_strategies(source: str) -> list[Strategy]:
     """
     if source.lower().endswith((".toml", ".json")):
         return _from_file(Path(source))
-    lines = [line.split() for line in source.split(",") if line.strip()]
+    lines = [split_outside(line, WHITE) for line in split_outside(source, ",")]
     written = [(repr(" ".join(tokens)), strategy) for tokens in lines for strategy in _from_line(tokens)]
     return _distinct(written)
 
@@ -105,7 +110,12 @@ def _entry(data: Any, path: str) -> list[Written]:
 
 
 def _rule(data: Any, path: str) -> Rule:
-    return CATALOGUE.decode({"kind": data} if isinstance(data, str) else data, Rule, path)
+    if not isinstance(data, str):
+        return CATALOGUE.decode(data, Rule, path)
+    try:
+        return find_rule(data)
+    except StepsizeError as error:
+        raise SpecError(f"at {path}: {error}") from None
 
 
 def _rates(data: Mapping[str, Any], path: str) -> list[float]:
@@ -136,17 +146,20 @@ def _strategies(rule: Rule, policy: Any, rates: list[float], path: str, name: st
 
 def _from_line(tokens: list[str]) -> list[Strategy]:
     """Return what `RULE POLICY RATE ...` says; AdamW where there is no rule."""
-    rules, line = CATALOGUE.of(Rule), " ".join(tokens)
+    line = " ".join(tokens)
     if tokens[0] in RECIPES:
         tokens = [AdamW.__name__, *tokens]
-    check_name(tokens[0], rules, "rule", at=f"in {line!r}: ")
+    try:
+        rule = find_rule(tokens[0])
+    except ParameterError as error:
+        raise ParameterError(f"in {line!r}: {error}") from None
     if len(tokens) < 2 or tokens[1] not in RECIPES:
         missing = f"its policy and peak rate are missing; write {line} one_cycle 0.01, for example."
         named = f"no policy is called {tokens[1]!r}. {suggestion(tokens[1], RECIPES)}" if tokens[1:] else missing
         raise ParameterError(f"in {line!r}: {named}")
     if len(tokens) < 3:
         raise ParameterError(f"in {line!r}: the peak rate is missing; write {' '.join(tokens)} 0.01, for example.")
-    return [Strategy.of(tokens[0], tokens[1], _rate(token, line)) for token in tokens[2:]]
+    return [Strategy.of(rule, tokens[1], _rate(token, line)) for token in tokens[2:]]
 
 
 def _rate(token: str, line: str) -> float:

@@ -16,6 +16,7 @@ from stepsize import load
 from stepsize.cli import race_display, watch
 from stepsize.execution.status import Stage, Status
 from stepsize.results.io import loads
+from stepsize.strategy import find_rule
 
 FIELD = """
 [[strategies]]
@@ -41,6 +42,26 @@ def test_a_file_of_strategies_is_tuned_on_other_seeds_than_it_is_judged_on(steps
     assert [(len(rung.strategies), rung.seeds) for rung in record.rungs] == [(4, (1000, 1001)), (2, (0, 1))]
     assert record.tuned == 1
     assert record.cost == 4 * 2 + 2 * 2
+
+
+NESTEROV = "torch.optim.SGD(momentum=0.9, nesterov=True)"
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        ("--strategies", f"{NESTEROV} cosine 0.1, SGD cosine 0.1"),
+        ("--rules", f"{NESTEROV},SGD", "--policies", "cosine", "--rates", "0.1"),
+    ],
+)
+def test_a_class_of_torch_races(stepsize, who):
+    record = loads(stepsize("race", "../tiny.py", "--steps", 20, "--seeds", 1, "--json", *who).out)
+    assert {standing.strategy.rule for standing in record.standings} == {find_rule(NESTEROV), find_rule("SGD")}
+
+
+def test_a_class_that_is_not_installed_is_one_sentence(refused):
+    said = refused("race", "../tiny.py", "--strategies", "not_here.Lion cosine 0.1, SGD cosine 0.1")
+    assert "there is no module 'not_here' here. Install the package that has it" in said
 
 
 def test_rungs_view_and_selection_are_as_asked(stepsize, field):

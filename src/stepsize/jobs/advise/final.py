@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stepsize.execution.runner import Runner
-from stepsize.jobs.advise.belief.belief import Run
+from stepsize.jobs.advise.belief.evidence import Run
 from stepsize.jobs.advise.belief.worth import scale, worth
 from stepsize.jobs.advise.search import Search
 from stepsize.jobs.race.budget import Budget

@@ -100,26 +100,31 @@ def around(belief: Belief, family: Strategy, steps: int, count: int, closest: fl
 
 def edge(belief: Belief, family: Strategy, steps: int) -> float | None:
     """Return a log10 rate beyond the edge where the best rate is likely to lie beyond it; else None."""
-    scores = belief.means(belief.of(family, steps))
-    alive = [x for x, score in scores.items() if not belief.did_harm(score)]
-    if not alive:
-        return min(scores) - 2 * WIDEST
+    runs = belief.of(family, steps)
+    rates = [run.x for run in runs]
+    if all(map(belief.did_harm, runs)):
+        return min(rates) - 2 * WIDEST
     p = belief.posterior(family, steps).sum(axis=0)
     x = belief.centres(belief.prior_of(family).group)
-    if p[x < min(scores)].sum() > LIKELY:
-        return min(scores) - BESIDE
-    return max(scores) + BESIDE if p[x > max(scores)].sum() > LIKELY else None
+    if p[x < min(rates)].sum() > LIKELY:
+        return min(rates) - BESIDE
+    return max(rates) + BESIDE if p[x > max(rates)].sum() > LIKELY else None
 
 
 def least_lost(
-    belief: Belief, family: Strategy, steps: int, apart: float = 0.0, most: float = math.inf
+    belief: Belief,
+    family: Strategy,
+    steps: int,
+    apart: float = 0.0,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> float | None:
     """Return the log10 rate at which a run of a family is expected to lose least; None where there is none left.
 
-    apart: how far it lies from the rates that have run at this length, in decades, at least. most: the largest rate.
+    apart: how far it lies from the rates that have run at this length, in decades, at least. within: the least
+        and the largest rate.
     """
     x, lost = belief.centres(belief.prior_of(family).group), belief.risk(family, steps)
-    allowed = x <= most
+    allowed = (within[0] <= x) & (x <= within[1])
     for run in belief.of(family, steps) if apart else []:
         allowed &= np.abs(x - run.x) >= apart
     return float(x[allowed][int(lost[allowed].argmin())]) if allowed.any() else None

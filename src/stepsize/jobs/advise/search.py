@@ -14,7 +14,8 @@ import numpy as np
 
 from stepsize.jobs.advise import field as fields
 from stepsize.jobs.advise.belief.anchor import anchors
-from stepsize.jobs.advise.belief.belief import Belief, Run
+from stepsize.jobs.advise.belief.belief import Belief
+from stepsize.jobs.advise.belief.evidence import Run
 from stepsize.jobs.advise.belief.worlds import draw
 from stepsize.jobs.advise.belief.worth import full_runs, worth
 from stepsize.jobs.advise.locate import least_lost
@@ -122,15 +123,15 @@ class Search:
     def least(self, family: Strategy) -> Strategy:
         """Return a family at the rate of the least expected loss at the horizon, not above what ran longest so far."""
         top = self._highest(family)
-        x = least_lost(self.belief, family, self.horizon, most=top)
+        x = least_lost(self.belief, family, self.horizon, within=(-math.inf, top))
         return family.at(round_rate(10 ** (top if x is None else x)))
 
     def _highest(self, family: Strategy) -> float:
         """Return log10 of the largest rate that a family may be answered with."""
         runs = self.belief.of(family)
         longest = max((run.steps for run in runs), default=0)
-        lived = [run.x for run in runs if run.steps == longest and not self.belief.did_harm(run.score)]
-        dead = [run.x - BELOW_DEATH for run in runs if self.belief.did_harm(run.score)]
+        lived = [run.x for run in runs if run.steps == longest and not self.belief.did_harm(run)]
+        dead = [run.x - BELOW_DEATH for run in runs if self.belief.did_harm(run)]
         return min(max(lived, default=math.inf), min(dead, default=math.inf))
 
     # what to run
@@ -160,19 +161,22 @@ class Search:
         if self._ranked is None:
             found = self.ran()
             ran = len(found)
-            found += [each for family in self.contenders() if (each := self._another(family)) is not None]
+            found += [each for family in self.contenders() for each in self._others(family)]
             worlds = draw(self.belief, found, self.families_with(found), self.seed)
             gains = worlds.gains(np.arange(len(found)) < ran)
             order = np.argsort(-gains, kind="stable")
             self._ranked = [(found[index], float(gains[index])) for index in order]
         return self._ranked
 
-    def _another(self, family: Strategy) -> Strategy | None:
-        """Return a family at a rate that has not run over the full horizon; None where there is none left."""
-        if not self.belief.of(family, self.horizon):
-            return self.least(family)
-        x = least_lost(self.belief, family, self.horizon, apart=APART)
-        return None if x is None else family.at(round_rate(10**x))
+    def _others(self, family: Strategy) -> list[Strategy]:
+        """Return a family at rates that have not run to the end: the best below and above the best that has."""
+        ran = self.belief.of(family, self.horizon)
+        if not ran:
+            return [self.least(family)]
+        best = min(ran, key=lambda run: run.score).x
+        sides = ((-math.inf, best), (best, math.inf))
+        found = [least_lost(self.belief, family, self.horizon, apart=APART, within=side) for side in sides]
+        return [family.at(round_rate(10**x)) for x in found if x is not None]
 
     def families_with(self, strategies: Sequence[Strategy]) -> list[Strategy]:
         """Return the contenders, and the families of strategies that are none, such as a baseline's."""

@@ -73,8 +73,7 @@ def stages(search: Search, baseline: Strategy, *, named: bool) -> Iterator[Propo
     if budget >= (BASELINE_FROM if named else USUAL_BASELINE_FROM) and search.account.affords(search.horizon):
         yield _full(search, baseline, "what is trained with now")
     if _disappointed(search) and search.account.affords(search.horizon):
-        x = full_runs(search.belief)[0].x - LOWER
-        lower = at(search.primary, floats([x]), search.horizon).strategies[0]
+        lower = at(search.primary, floats([_lower(search)]), search.horizon).strategies[0]
         yield _full(search, lower, "lower, as it lost more than its pilot runs promised")
     reserve = reserve_of(budget)
     if budget >= COMPLEMENT_FROM:
@@ -185,6 +184,20 @@ def _disappointed(search: Search) -> bool:
     first = full_runs(search.belief)[0]
     best = min((run.score for run in search.belief.runs if run.steps < search.horizon), default=math.inf)
     return math.isfinite(best) and not first.score <= best + WORSE * (search.belief.start - best)
+
+
+def _lower(search: Search) -> float:
+    """Return the log10 rate of the second full run, where the first one disappointed.
+
+    A model that learns its samples by heart was trained too far: then it goes as far as in the pilot run that ended
+    best, by the sum of its rates.
+    """
+    first = full_runs(search.belief)[0]
+    lower = first.x - LOWER
+    if not search.belief.overfits:
+        return lower
+    best = min((run for run in search.belief.runs if run.steps < search.horizon), key=lambda run: run.score)
+    return min(lower, best.x + math.log10(best.steps / search.horizon))
 
 
 def _pilot(search: Search, strategies: tuple[Strategy, ...], steps: int) -> Proposal:

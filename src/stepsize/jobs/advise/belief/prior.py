@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stepsize.jobs.rescale import SPREAD, rescale_exponent, rescale_to_shape
+import numpy as np
+
+from stepsize.jobs.rescale import rescale_exponent, rescale_to_shape
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.policies import one_cycle
 from stepsize.rules import AdamW, Rule
@@ -33,12 +35,18 @@ SHAPE_STEPS = 300
 ANCHORED_AT = 300
 """The horizon of the tasks that the anchors were fitted on, in steps: their median."""
 
-FAR_WALK, EARLY_WALK, EARLY = 0.22, 0.2, 50
-"""How far the best rate walks in a doubling of the length, in decades; of rules that do not divide by the gradient's
-size, or have steps of one size; and below so many updates."""
+WALK, FAR_WALK, EARLY_WALK, EARLY = 0.1, 0.22, 0.2, 50
+"""How far the best rate walks beside its drift in a doubling of the length, in decades; of rules that do not divide by
+the gradient's size, or have steps of one size; and below so many updates."""
 
-OVERFITTING, OVERFITTING_SPREAD = -0.5, 0.25
-"""The power of the horizon, and its spread, where a task overfits."""
+STEEPER = tuple(round(0.2 * step, 1) for step in range(-6, 4))
+"""By how much the power of the horizon that the best rates of a task follow may differ from the usual one."""
+
+STEEPER_SPREAD, STEEPER_TAIL, STEEPER_WIDE = 0.2, 0.2, 0.6
+"""How far it does: a standard deviation, and the share of tasks that are unlike the others, with theirs."""
+
+OVERFITTING, OVERFITTING_SPREAD = -0.3, 0.4
+"""By how much it differs where a task overfits, and the standard deviation."""
 
 LIKE = {"Adam": "AdamW", "SGD": "Momentum"}
 """Rules that are as good as measured: what differs is known."""
@@ -141,23 +149,28 @@ def _momentum(rule: Rule) -> float:
     return math.log10((1 - own) / (1 - USUAL_MOMENTUM))
 
 
-def drift_exponent(rule: Rule, *, overfits: bool = False) -> float:
-    """Return the power of the horizon that a rule's best rate follows.
+@functools.cache
+def log_of_steeper(*, overfits: bool = False) -> Floats:
+    """Return the log probability of each of STEEPER before it has shown.
 
-    overfits: whether validation losses are far above training losses; then it falls faster.
+    overfits: whether validation losses are far above training losses; then it falls faster, as a rule.
     """
-    return min(OVERFITTING, rescale_exponent(rule)) if overfits else rescale_exponent(rule)
+    if overfits:
+        found = np.exp(-0.5 * ((floats(STEEPER) - OVERFITTING) / OVERFITTING_SPREAD) ** 2)
+        return floats(np.log(found / found.sum()))
+    narrow, wide = (np.exp(-0.5 * (floats(STEEPER) / each) ** 2) / each for each in (STEEPER_SPREAD, STEEPER_WIDE))
+    found = (1 - STEEPER_TAIL) * narrow + STEEPER_TAIL * wide
+    return floats(np.log(found / found.sum()))
 
 
-def drift_spread(rule: Rule, short: int, long: int, *, overfits: bool = False) -> float:
-    """Return the standard deviation of how far the best rate walks between runs of two lengths, in decades.
+def drift_spread(rule: Rule, short: int, long: int) -> float:
+    """Return how far the best rate walks beside its drift between runs of two lengths, in decades, one deviation.
 
     >>> from stepsize.rules import AdamW
     >>> round(drift_spread(AdamW(), 100, 400), 3), round(drift_spread(AdamW(), 25, 100), 3)
-    (0.212, 0.25)
+    (0.141, 0.224)
     """
-    own = FAR_WALK if rule.facts.euclidean or rule.facts.same_size else SPREAD
-    usual = max(own, OVERFITTING_SPREAD) if overfits else own
+    usual = FAR_WALK if rule.facts.euclidean or rule.facts.same_size else WALK
     below = max(0.0, math.log2(min(long, EARLY) / short)) if short < EARLY else 0.0
     return math.sqrt(usual**2 * (math.log2(long / short) - below) + max(usual, EARLY_WALK) ** 2 * below)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepsize.jobs.advise.belief.belief import Belief, Run, noise_at
+from stepsize.jobs.advise.belief.belief import Belief
+from stepsize.jobs.advise.belief.evidence import Run, noise_at
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.strategy import Strategy
 

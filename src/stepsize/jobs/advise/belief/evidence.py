@@ -1,0 +1,187 @@
+"""The evidence: the runs that were made, and what those of one family and length say of its best rate."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from stepsize.jobs.advise.belief import prior, valley
+from stepsize.jobs.advise.belief.prior import FamilyPrior
+from stepsize.jobs.advise.belief.valley import Losses
+from stepsize.kernel.arrays import Floats, floats
+from stepsize.strategy import Family, Strategy
+
+REACH = 5.0
+"""How far from its anchor a best rate may lie, in decades."""
+
+SLOW = 0.3
+"""Runs that gain less than this share of what longer ones do say nothing: the model has not begun to learn."""
+
+BY_HEART = 0.1
+"""Runs whose validation gains less than this share of what training does say nothing either: they learn by heart."""
+
+HARM = 0.05
+"""A run that ends above the start by more than this share of it has done harm."""
+
+OVERFITS = 0.2
+"""A gap between validation and training loss, as a share of the gain, from which on a task overfits."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    strategy: with the rate of this very run. steps: its length. seed: its own. score: at its end, inf where it
+    diverged. training: the mean training loss of its last tenth.
+    """
+
+    strategy: Strategy
+    steps: int
+    seed: int
+    score: float
+    training: float
+
+    @property
+    def x(self) -> float:
+        """The log10 of its peak rate."""
+        return math.log10(self.strategy.peak)
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where the best rate of a group's reference family lies before anything has run: log10 of it, and its spread.
+
+    source: what it was read from, in words.
+    """
+
+    centre: float
+    spread: float
+    source: str
+
+
+def kept(method: Callable[..., Floats]) -> Callable[..., Floats]:
+    """Keep what a method returns until the next run is known; a strategy counts by its family."""
+
+    @functools.wraps(method)
+    def keeping(self: Evidence, *given: Any) -> Floats:
+        key = (method.__name__, *(each.family if isinstance(each, Strategy) else each for each in given))
+        if key not in self._known:
+            self._known[key] = method(self, *given)
+        return self._known[key]
+
+    return keeping
+
+
+@dataclass(eq=False)
+class Evidence:
+    """All runs so far, and where they started from.
+
+    horizon: steps of the training in question. start: the score before any update. anchors: by group.
+    """
+
+    horizon: int
+    start: float
+    anchors: dict[str, Anchor]
+    runs: list[Run] = field(default_factory=list)
+    _priors: dict[Family, FamilyPrior] = field(default_factory=dict)
+    _known: dict[tuple[object, ...], Floats] = field(default_factory=dict)
+
+    def learn(self, runs: Iterable[Run]) -> None:
+        """Learn from finished runs."""
+        self.runs += runs
+        self._known.clear()
+
+    def prior_of(self, strategy: Strategy) -> FamilyPrior:
+        """Return what is believed of a family before it has run."""
+        if strategy.family not in self._priors:
+            self._priors[strategy.family] = prior.family_prior(strategy)
+        return self._priors[strategy.family]
+
+    def prior_spread(self, strategy: Strategy) -> float:
+        """Return how wide the belief in a family's best rate was before anything ran, in decades, its tails aside."""
+        own = self.prior_of(strategy)
+        return math.hypot(self.anchors[own.group].spread, own.spread)
+
+    def centres(self, group: str) -> Floats:
+        """Return the grid of log10 rates of a group, (centres,)."""
+        middle = round(self.anchors[group].centre / valley.STEP) * valley.STEP
+        return floats(middle + np.arange(-REACH, REACH + valley.STEP / 2, valley.STEP))
+
+    def families(self) -> list[Strategy]:
+        """Return a strategy of every family that has run."""
+        return list({run.strategy.family: run.strategy for run in self.runs}.values())
+
+    def lengths(self, strategy: Strategy) -> list[int]:
+        """Return the lengths at which a family has run, rising."""
+        return sorted({run.steps for run in self.of(strategy)})
+
+    def of(self, strategy: Strategy, steps: int | None = None) -> list[Run]:
+        """Return the runs of a family, of one length where that is given."""
+        same = [run for run in self.runs if run.strategy.family == strategy.family]
+        return [run for run in same if steps is None or run.steps == steps]
+
+    def gain_at(self, steps: int) -> float:
+        """Return what the best run of a length has gained; 0 where none has."""
+        return max((self.start - run.score for run in self.runs if run.steps == steps), default=0.0)
+
+    @property
+    def overfits(self) -> bool:
+        """Whether the best of the longest runs ends with a validation loss far above its training loss."""
+        known = [run for run in self.runs if math.isfinite(run.training)]
+        if not known:
+            return False
+        longest = max(run.steps for run in known)
+        best = min((run for run in known if run.steps == longest), key=lambda run: run.score)
+        gain = self.start - best.score
+        return gain > 0 and best.score - best.training > OVERFITS * gain
+
+    @kept
+    def likelihood(self, strategy: Strategy, steps: int) -> Floats:
+        """Return the log likelihood of what a family's runs of one length say, (shapes, centres)."""
+        group = self.prior_of(strategy).group
+        x, shapes = self.centres(group), prior.shapes(group)
+        runs = self.of(strategy, steps)
+        if not runs:
+            return np.zeros((len(shapes), len(x)))
+        return valley.log_likelihood(shapes, x, self._losses(runs, steps))
+
+    def _losses(self, runs: Sequence[Run], steps: int) -> Losses:
+        scores = means(runs)
+        dead = {run.x for run in runs if self.did_harm(run)}
+        alive = {x: score for x, score in scores.items() if math.isfinite(score)}
+        gain = self.start - min(alive.values(), default=math.inf)
+        longer = max((self.gain_at(run.steps) for run in self.runs if run.steps > steps), default=0.0)
+        by_heart = self.start - min((run.training for run in runs if math.isfinite(run.training)), default=self.start)
+        if gain <= 0 or gain < SLOW * longer or gain < BY_HEART * by_heart:
+            alive = {}
+        shares = [(self.start - min(score, self.start)) / gain for score in alive.values()]
+        noise = noise_at(steps / self.horizon) / math.sqrt(len({run.seed for run in runs}))
+        return Losses(floats(list(alive)), floats(shares), floats(sorted(dead)), noise)
+
+    def did_harm(self, run: Run) -> bool:
+        """Whether a run diverged, or ended clearly above where it began.
+
+        A run that learns its samples by heart, so that validation alone gets worse, was not too fast.
+        """
+        if not math.isfinite(run.score):
+            return True
+        return run.score > self.start + HARM * abs(self.start) and not run.training < self.start
+
+
+def means(runs: Iterable[Run]) -> dict[float, float]:
+    """Return the mean score of runs by log10 rate."""
+    scores: dict[float, list[float]] = {}
+    for run in runs:
+        scores.setdefault(run.x, []).append(run.score)
+    return {x: float(np.mean(each)) for x, each in scores.items()}
+
+
+def noise_at(share: float) -> float:
+    """Return the standard deviation of a run's gain, of one seed, from the share of the horizon that it is long."""
+    table = prior.numbers()["noise"]
+    return float(np.interp(math.log2(share), table["log2_shares"], table["spreads"]))

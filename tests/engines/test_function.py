@@ -421,3 +421,13 @@ def test_it_can_be_given_other_steps():
     assert replace(task(), steps=7).steps == 7
     assert task().name == "plain"
     assert len(FunctionTrial(Trial(field(0.1)[0], 0), 5, [5])) == 5
+
+
+def test_the_key_of_a_trial_is_its_own_and_the_same_in_another_run():
+    def key(rate=0.1, seed=0, steps=5, rule=SGD()):  # noqa: B008  (a frozen value)
+        return FunctionTrial(Trial(field(rate, rule=rule)[0], seed), steps, [steps]).key
+
+    keys = {key(), key(rate=0.2), key(seed=1), key(steps=6), key(rule=Lion()), key(rule=SGD(weight_decay=0.1))}
+    assert len(keys) == 6
+    assert key() == key()
+    assert all(each.isalnum() for each in keys)

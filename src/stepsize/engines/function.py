@@ -66,7 +66,8 @@ class FunctionTrial:
             trial.report(loss, score=lambda: validation_loss(model))
 
     seed: of the weights and the batches; trials of one seed are compared with each other. steps: of the whole run, as
-        the race has it. step: the update that is being made; -1 before the first.
+        the race has it. step: the update that is being made; -1 before the first. key: a name for this very trial, of
+        its strategy, seed and length, under which a function may keep what lets it go on where it was interrupted.
     """
 
     def __init__(
@@ -92,6 +93,13 @@ class FunctionTrial:
         """The update rule of this trial, with all its hyperparameters."""
         self.rule_read = True
         return self._strategy.rule
+
+    @property
+    def key(self) -> str:
+        """A short name for this very trial: of its rule, its hyperparameters at all updates, and its seed."""
+        text = [repr(self._strategy.rule), str(self.seed), *self._table]
+        values = b"".join(column.tobytes() for column in self._table.values())
+        return hashlib.sha256("\n".join(text).encode() + values).hexdigest()[:16]
 
     @property
     def values(self) -> dict[str, float]:

@@ -70,15 +70,15 @@ def _anchor(group: str, measured: Measured, drift: float) -> Anchor:
     """
     fitted = {each: said for each, said in prior.numbers()["anchors"][group].items() if each in measured.rates}
     centres = {each: measured.rates[each] + said["shift"] + drift for each, said in fitted.items()}
-    doubts = {each: said["spread"] for each, said in fitted.items()}
+    spreads = {each: said["spread"] for each, said in fitted.items()}
     read = [each for each in fitted if each != "none"]
     for each in read:
-        doubts[each] = math.hypot(doubts[each], UNSEEN * measured.unseen)
-    weights = {each: doubt**-2 for each, doubt in doubts.items()}
+        spreads[each] = math.hypot(spreads[each], UNSEEN * measured.unseen)
+    weights = {each: spread**-2 for each, spread in spreads.items()}
     centre = sum(weights[each] * centres[each] for each in fitted) / sum(weights.values())
     apart = max(centres[each] for each in read) - min(centres[each] for each in read) if read else 0.0
     said = " and ".join(SOURCES[each] for each in read or ["none"])
-    return Anchor(centre, math.hypot(min(doubts.values()), apart / 2), said)
+    return Anchor(centre, math.hypot(min(spreads.values()), apart / 2), said)
 
 
 def measure(task: Trainable, group: str, seed: int) -> Measured:

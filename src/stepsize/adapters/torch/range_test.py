@@ -21,10 +21,10 @@ from functools import partial
 from typing import Any, Literal, Self
 
 import torch
-from torch import distributed
 
 from stepsize.adapters.range_test import Ramp, endless
 from stepsize.adapters.torch.groups import after_update, paused, plain
+from stepsize.adapters.torch.losses import Losses, held_out
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.adapters.torch.rates import Rates
 from stepsize.adapters.torch.snapshots import Snapshot, resumable
@@ -108,7 +108,7 @@ class RangeTest:
             "rule": rule_of(self._optimizers[0]) if len(self._optimizers) == 1 else None,
         }  # fmt: skip
         self._undo: ExitStack | None = None
-        self._turn_losses: list[Any] = []
+        self._losses = Losses(self._optimizers[0].param_groups[0]["params"][0].device)
         self._updates = [0] * len(self._optimizers)
         self._began = self._seconds = 0.0
         self._memory = 0
@@ -139,7 +139,7 @@ class RangeTest:
             if self._undo is None:
                 raise DriveError("a range test puts everything back at its end: with RangeTest(...) as test: ...")
             if self._validate is not None and self._ramp.due:
-                self.tell_held_out(self._validated(self._validate))
+                self.tell_held_out(held_out(self._validate, self._models))
             self._updates = [0] * len(self._optimizers)
             yield from self._turns()
 
@@ -148,15 +148,11 @@ class RangeTest:
 
         Raises TaskError for a tensor of several numbers.
         """
-        if isinstance(loss, torch.Tensor) and not loss.shape:
-            self._turn_losses.append(loss.detach())  # read at the end of the turn, when the device is done with it
-        else:
-            self._turn_losses.append(as_number(loss, "loss"))
+        self._losses.add(loss)
 
     def tell_held_out(self, loss: Any) -> None:
         """Tell a validation loss, taken before this turn's update; `validate=` does so by itself."""
-        total, processes = self._summed(as_number(loss, "loss"), 1)
-        self._ramp.tell_held_out(total / processes)
+        self._ramp.tell_held_out(self._losses.mean(as_number(loss, "loss")))
 
     @property
     def record(self) -> RangeTestRecord:
@@ -166,11 +162,11 @@ class RangeTest:
 
     def _turns(self) -> Iterator[float]:
         """Yield the rate of one update, in as many turns as it takes, and keep its loss."""
-        self._turn_losses.clear()
+        self._losses.clear()
         for _ in range(PATIENCE):
             self._rates.set(self._ramp.point)
             yield self._ramp.rate
-            loss, updates = self._agreed(max(self._updates))
+            loss, updates = self._losses.agreed(max(self._updates))
             if updates or not math.isfinite(loss or 0.0):
                 break
         else:
@@ -185,32 +181,6 @@ class RangeTest:
                 "gradient is infinite, or a captured graph is replayed, which runs no hooks."
             )
         return math.inf
-
-    def _agreed(self, updates: int) -> tuple[float | None, int]:
-        """Return the mean of the losses of this update, None for none, and how many updates there were.
-
-        All processes have the same answer, so all of them go on, or none.
-        """
-        values = [as_number(loss, "loss") for loss in self._turn_losses]
-        total, count, made, processes = self._summed(sum(values), len(values), updates, 1)
-        return total / count if count else None, int(made / processes)
-
-    def _summed(self, *values: float) -> list[float]:
-        """Return each of `values` summed over all processes."""
-        if not (distributed.is_available() and distributed.is_initialized()):
-            return list(values)
-        device = self._optimizers[0].param_groups[0]["params"][0].device
-        sums = torch.tensor(values, dtype=torch.float64, device=device)
-        distributed.all_reduce(sums)
-        return [float(value) for value in sums.tolist()]
-
-    def _validated(self, validate: Callable[[], Any]) -> float:
-        modes = [(module, module.training) for model in self._models for module in model.modules()]
-        with torch.no_grad():
-            loss = validate()
-        for module, training in modes:
-            module.training = training
-        return as_number(loss, "loss")
 
     def _count(self, index: int, _: torch.optim.Optimizer) -> None:
         self._updates[index] += 1

@@ -26,6 +26,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Sampler
 
+from stepsize.adapters.torch import generators
 from stepsize.kernel.errors import DriveError, brief
 
 OWN_DICT = (torch.nn.Module, torch.optim.Optimizer, LRScheduler, torch.amp.GradScaler)
@@ -75,8 +76,8 @@ class Snapshot:
     def __init__(self, *things: Any, device: torch.device | str | None = None, skip_frozen: bool = False) -> None:
         self.bytes = 0
         self._device, self._skip_frozen = device, skip_frozen
-        self._undo = ExitStack()  # runs all of it, last first, even where one fails
-        self._undo.callback(_generators())
+        self._undo: list[Callable[[], object]] = []
+        self._later(generators.set_process_wide, generators.process_wide())
         self._seen: dict[int, Any] = {}
         self._frozen: list[tuple[torch.Tensor, int]] = []
         for thing in things:
@@ -95,14 +96,25 @@ class Snapshot:
         """
         changed = [tuple(tensor.shape) for tensor, version in self._frozen if tensor._version != version]  # noqa: SLF001  (torch's count of writes)
         self._frozen.clear()
-        with torch.no_grad():
-            self._undo.close()
-        self._seen.clear()
+        try:
+            self.put_back()
+        finally:
+            self._undo.clear()
+            self._seen.clear()
         if changed:
             raise DriveError(
                 f"{len(changed)} parameters that need no gradient were written all the same, the first of shape "
                 f"{changed[0]}, and could not be put back. Take the snapshot with skip_frozen=False."
             )
+
+    def put_back(self) -> None:
+        """Put everything back, and keep the copies for another time."""
+        with torch.no_grad(), ExitStack() as stack:  # it runs all, last first, even where one fails
+            for undo in self._undo:
+                stack.callback(undo)
+
+    def _later(self, undo: Callable[..., object], *given: Any) -> None:
+        self._undo.append(partial(undo, *given))
 
     def _accepted(self, thing: Any) -> Any:
         """Return what is kept of an argument, or keep it here; raise DriveError where neither can be."""
@@ -132,10 +144,10 @@ class Snapshot:
         if isinstance(value, (*OWN_DICT, DataLoader, Sampler)):
             return self._keep_object(value)
         if isinstance(value, GENERATORS):
-            self._undo.callback(_generator(value))
+            self._later(generators.put_back(value))
         if isinstance(value, np.ndarray) and value.flags.writeable:
             self.bytes += value.nbytes
-            self._undo.callback(np.copyto, value, value.copy())
+            self._later(np.copyto, value, value.copy())
         if type(value) in (*MAPPINGS, list, deque, set):
             items = self._keep_container(value)
             return list(items.values() if isinstance(items, dict) else items)
@@ -143,7 +155,7 @@ class Snapshot:
 
     def _keep_object(self, value: Any) -> list[Any]:
         if isinstance(value, torch.nn.Module) and type(value).__module__.startswith(WRAPPERS):
-            self._undo.callback(setattr, value, "training", value.training)
+            self._later(setattr, value, "training", value.training)
             return list(value.children())
         if isinstance(value, OWN_DICT):
             return [vars(value)]
@@ -160,12 +172,12 @@ class Snapshot:
             value.clear()
             (value.extend if isinstance(value, list | deque) else value.update)(items)
 
-        self._undo.callback(undo)
+        self._later(undo)
         return items
 
     def _keep_state(self, thing: Any) -> None:
         saved = copy.deepcopy(thing.state_dict())
-        self._undo.callback(thing.load_state_dict, saved)
+        self._later(lambda: thing.load_state_dict(copy.deepcopy(saved)))
 
     def _keep_tensor(self, tensor: torch.Tensor) -> list[torch.Tensor]:
         """Remember a tensor's numbers and its gradient; one that was worked out from others is as it is."""
@@ -174,8 +186,8 @@ class Snapshot:
         if tensor.is_meta or tensor.is_inference() or not tensor.is_leaf:
             return []
         gradient, needs = tensor.grad, tensor.requires_grad
-        self._undo.callback(setattr, tensor, "grad", gradient)
-        self._undo.callback(tensor.requires_grad_, needs)
+        self._later(setattr, tensor, "grad", gradient)
+        self._later(tensor.requires_grad_, needs)
         if self._skip_frozen and isinstance(tensor, torch.nn.Parameter) and not needs:
             self._frozen.append((tensor, tensor._version))  # noqa: SLF001  (as above)
             return []
@@ -189,7 +201,7 @@ class Snapshot:
                 tensor.data = alias  # somebody has given it another storage
             written.copy_(kept)
 
-        self._undo.callback(undo)
+        self._later(undo)
         return [] if gradient is None else [gradient]
 
 
@@ -205,29 +217,3 @@ def _written(tensor: torch.Tensor) -> torch.Tensor:
 def resumable(thing: Any) -> bool:
     """Whether a thing can say where it is, and go there again."""
     return callable(getattr(thing, "state_dict", None)) and callable(getattr(thing, "load_state_dict", None))
-
-
-def _generator(generator: torch.Generator | np.random.Generator | random.Random) -> Callable[[], object]:
-    """Return what puts a generator back to where it is now."""
-    if isinstance(generator, torch.Generator):
-        return partial(generator.set_state, generator.get_state())
-    if isinstance(generator, random.Random):
-        return partial(generator.setstate, generator.getstate())
-    bits = generator.bit_generator
-    return partial(setattr, bits, "state", copy.deepcopy(bits.state))
-
-
-def _generators() -> Callable[[], None]:
-    """Return what puts the process-wide generators back to where they are now."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (the user's code may use it)
-    plain = torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]  # torch has no types for it
-
-    def undo() -> None:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002  (as above)
-        torch.set_rng_state(plain)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
-
-    return undo

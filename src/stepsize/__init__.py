@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stepsize.jobs.race.race import race as race
     from stepsize.jobs.range_test.range_test import range_test as range_test
     from stepsize.jobs.transfer import transfer as transfer
+    from stepsize.jobs.tune.tune import tune as tune
     from stepsize.policies import Policy as Policy
     from stepsize.problems import Task as Task
     from stepsize.problems import load_task as load_task
@@ -50,6 +51,7 @@ _LATER = {
     "search": "jobs.advise.advise",
     "suggest": "jobs",
     "transfer": "jobs.transfer",
+    "tune": "jobs.tune.tune",
     "write_report": "report",
 }
 """Where each name comes from."""

@@ -257,10 +257,15 @@ def endless(loader: Iterable[Any]) -> Iterator[Any]:
             empty = False
             yield batch
         if empty:
-            raise TaskError(
-                f"the loader has no batch{' any more' * (passes > 0)} after {passes} passes over it. Give one that can "
-                "be gone through again, such as a DataLoader, and is not empty."
-            )
+            raise no_batches(passes)
+
+
+def no_batches(passes: int) -> TaskError:
+    """Return the error of a loader that has no batch after some passes over it."""
+    return TaskError(
+        f"the loader has no batch{' any more' * (passes > 0)} after {passes} passes over it. Give one that can "
+        "be gone through again, such as a DataLoader, and is not empty."
+    )
 
 
 def _lengthened(column: np.ndarray, rows: int) -> np.ndarray:

@@ -132,7 +132,7 @@ def sample_rates(policy: Policy) -> Floats:
 
     The run is the one that the policy is bound to, else one of 1 000 steps, or longer if its parts are.
     """
-    schedule, run = policy[LR], 1000 + 2 * _whole_lengths(policy[LR])
+    schedule, run = policy[LR], 1000 + 2 * whole_lengths(policy[LR])
     try:
         bound = schedule.bound_to(run)
     except LengthError:
@@ -143,10 +143,10 @@ def sample_rates(policy: Policy) -> Floats:
     return np.asarray(bound(np.linspace(0, length, min(length, MOST_SAMPLES) + 1).astype(np.int64)), dtype=np.float64)
 
 
-def _whole_lengths(value: object) -> int:
+def whole_lengths(value: object) -> int:
     """Return the sum of all lengths in `value` that are steps already."""
     if isinstance(value, Spec):
-        return _whole_lengths(tuple(value.spec_fields().values()))
+        return whole_lengths(tuple(value.spec_fields().values()))
     if isinstance(value, tuple):
-        return sum(map(_whole_lengths, value))
+        return sum(map(whole_lengths, value))
     return value if isinstance(value, int) else 0

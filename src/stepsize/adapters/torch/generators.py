@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,11 +37,21 @@ def set_process_wide(state: Mapping[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def put_back(generator: Generator) -> Callable[[], object]:
-    """Return what puts a generator back to where it is now."""
+def state_of(generator: Generator) -> Any:
+    """Return where a generator is."""
     if isinstance(generator, torch.Generator):
-        return partial(generator.set_state, generator.get_state())
-    if isinstance(generator, random.Random):
-        return partial(generator.setstate, generator.getstate())
-    bits = generator.bit_generator
-    return partial(setattr, bits, "state", copy.deepcopy(bits.state))
+        return generator.get_state()
+    return (
+        generator.getstate() if isinstance(generator, random.Random) else copy.deepcopy(generator.bit_generator.state)
+    )
+
+
+def set_state(generator: Generator, state: Any) -> None:
+    """Put a generator to where it was."""
+    if isinstance(generator, torch.Generator):
+        generator.set_state(state)
+    elif isinstance(generator, random.Random):
+        version, numbers, gauss = state
+        generator.setstate((version, tuple(numbers), gauss))
+    else:
+        generator.bit_generator.state = state

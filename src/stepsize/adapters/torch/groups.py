@@ -41,6 +41,14 @@ def plain(optimizer: Any) -> torch.optim.Optimizer:
     return unwrapped
 
 
+def check_trained(optimizers: list[torch.optim.Optimizer]) -> list[torch.optim.Optimizer]:
+    """Return `optimizers`; raise DriveError where no parameter of theirs is trained."""
+    groups = [group for item in optimizers for group in item.param_groups]
+    if not any(p.requires_grad for group in groups for p in group["params"]):
+        raise DriveError("no parameter of the optimizer needs a gradient, so nothing is trained; unfreeze some.")
+    return optimizers
+
+
 def applicable(optimizer: torch.optim.Optimizer, policy: Policy) -> Policy:
     """Return the part of `policy` that `optimizer` has hyperparameters for.
 

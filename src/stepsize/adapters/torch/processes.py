@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -32,11 +33,11 @@ def from_first(make: Callable[[], Made]) -> Made:
     box: list[Any] = [None, None]
     if distributed.get_rank() == 0:
         try:
-            box[0] = make()
+            box[0] = pickle.dumps(make())  # here, as a failure of its own would leave the others waiting
         except Exception as error:  # noqa: BLE001  (raised below, here and in the processes that wait for it)
             box[1] = error
     distributed.broadcast_object_list(box, src=0)
     if box[1] is not None:
         raise box[1]
-    made: Made = box[0]
+    made: Made = pickle.loads(box[0])  # noqa: S301  (of our own first process)
     return made

@@ -23,13 +23,13 @@ from typing import Any, Literal, Self
 import torch
 
 from stepsize.adapters.range_test import Ramp, endless
-from stepsize.adapters.torch.groups import after_update, paused, plain
+from stepsize.adapters.torch.groups import after_update, check_trained, paused, plain
 from stepsize.adapters.torch.losses import Losses, held_out
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.adapters.torch.rates import Rates
-from stepsize.adapters.torch.snapshots import Snapshot, resumable
+from stepsize.adapters.torch.snapshots import Snapshot, modules, resumable
 from stepsize.kernel.arrays import as_number
-from stepsize.kernel.errors import DriveError, brief
+from stepsize.kernel.errors import DriveError
 from stepsize.results import RangeTestRecord
 from stepsize.theory.range_test import HIGH, LOW
 
@@ -96,7 +96,7 @@ class RangeTest:
         device: torch.device | str | None = None,
         skip_frozen: bool = False,
     ) -> None:
-        self._models, self._optimizers = _models(model), _optimizers(optimizer)
+        self._models, self._optimizers = modules(model), _optimizers(optimizer)
         self._ramp = Ramp(low, high, points, spacing=spacing, batches=batches, every=0 if validate is None else every)
         self._rates = Rates(self._optimizers, self._ramp.schedule)
         self._kept = (*self._models, *_listed(optimizer), *self._optimizers, *others)
@@ -237,19 +237,5 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _models(model: Many) -> list[torch.nn.Module]:
-    models = _listed(model)
-    if not models or not all(isinstance(module, torch.nn.Module) for module in models):
-        raise DriveError(
-            f"a range test takes the module that the loop trains, or a list of them, not {brief(model)}: its buffers "
-            "and modes are put back too. Tensors of your own go into a torch.nn.ParameterList."
-        )
-    return models
-
-
 def _optimizers(optimizer: Many) -> list[torch.optim.Optimizer]:
-    optimizers = [plain(item) for item in _listed(optimizer)]
-    groups = [group for item in optimizers for group in item.param_groups]
-    if not any(p.requires_grad for group in groups for p in group["params"]):
-        raise DriveError("no parameter of the optimizer needs a gradient, so nothing is trained; unfreeze some.")
-    return optimizers
+    return check_trained([plain(item) for item in _listed(optimizer)])

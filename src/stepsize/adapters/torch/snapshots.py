@@ -144,7 +144,7 @@ class Snapshot:
         if isinstance(value, (*OWN_DICT, DataLoader, Sampler)):
             return self._keep_object(value)
         if isinstance(value, GENERATORS):
-            self._later(generators.put_back(value))
+            self._later(generators.set_state, value, generators.state_of(value))
         if isinstance(value, np.ndarray) and value.flags.writeable:
             self.bytes += value.nbytes
             self._later(np.copyto, value, value.copy())
@@ -217,3 +217,14 @@ def _written(tensor: torch.Tensor) -> torch.Tensor:
 def resumable(thing: Any) -> bool:
     """Whether a thing can say where it is, and go there again."""
     return callable(getattr(thing, "state_dict", None)) and callable(getattr(thing, "load_state_dict", None))
+
+
+def modules(model: Any) -> list[torch.nn.Module]:
+    """Return the modules that a loop trains, one or a list of them; raise DriveError for anything else."""
+    found = list(model) if isinstance(model, list | tuple) else [model]
+    if not found or not all(isinstance(module, torch.nn.Module) for module in found):
+        raise DriveError(
+            f"what is put back is the module that the loop trains, or a list of them, not {brief(model)}: its buffers "
+            "and modes are put back too. Tensors of your own go into a torch.nn.ParameterList."
+        )
+    return found

@@ -1,0 +1,174 @@
+"""The pilot runs of a loop that is not ours: which comes next, and the answer, by the search of `advise`.
+
+There is one family. It knows no framework: a loop makes each run that is named here, and gives its score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from stepsize.jobs.advise.baseline import usual_baseline
+from stepsize.jobs.advise.belief.belief import Run
+from stepsize.jobs.advise.confidence import expected_loss
+from stepsize.jobs.advise.locate import LONG
+from stepsize.jobs.advise.record import Asked, record
+from stepsize.jobs.advise.search import Proposal, Search
+from stepsize.jobs.advise.stages import locate
+from stepsize.jobs.race.budget import Budget
+from stepsize.kernel.errors import DriveError, ParameterError, TaskError, brief
+from stepsize.kernel.text import count
+from stepsize.problems.gradient_size import GradientSize
+from stepsize.results import Advice
+from stepsize.rules import Rule
+from stepsize.strategy import Strategy
+
+SHARE_OF_LONG, SHARE_OF_SHORT = 0.35, 1.0
+"""What pilot runs may cost when nothing is said, as a share of the run, from `LONG` updates on and below."""
+
+TAIL, LEAST_TAIL = 10, 3
+"""Where there is no validation, the mean loss of the last so-manieth part of a run scores it, of so many at least."""
+
+SCORED = {True: "validation loss", False: "training loss"}
+"""What a score is, with and without a validation."""
+
+ENGINE = "the training loop itself"
+MORE = "A larger share= buys more pilot runs: stepsize.tune(..., share=...)."
+
+
+@dataclass(frozen=True)
+class LoopTask:
+    """What is known of a loop before its pilot runs.
+
+    name: how reports call it. steps: of the whole training. start: the score before any update. first_gradient: of the
+    first update; None where it is not known. rule: that its optimizer follows. scored: what a score is.
+    """
+
+    name: str
+    steps: int
+    start: float
+    first_gradient: GradientSize | None
+    rule: Rule
+    scored: str
+    source: str = ""
+
+    def check(self, seed: int = 0) -> None:  # noqa: ARG002  (a loop has been looked at already)
+        """Raise TaskError where it cannot be trained: where the first loss is no number."""
+        if not math.isfinite(self.start):
+            raise TaskError(
+                f"the first {self.scored} is {self.start}, before any update, so no learning rate can help. Look at "
+                "the data and at the initial weights."
+            )
+
+    def fingerprint_parts(self) -> dict[str, str]:
+        """Return what it is known by: its first loss and its rule."""
+        return {"first losses": f"{self.start:.4e}", "update rule": repr(self.rule)}
+
+
+@dataclass(frozen=True)
+class PilotRun:
+    """A pilot run: its peak rate and its length; and when it is over its score, inf where it diverged.
+
+    training: its training loss, where that is not the score.
+    """
+
+    rate: float
+    steps: int
+    score: float = math.nan
+    training: float = math.nan
+
+
+def share_of(share: float | None, steps: int) -> float:
+    """Return what pilot runs may cost, as a share of the run; raise ParameterError for what is none."""
+    if share is None:
+        return SHARE_OF_LONG if steps >= LONG else SHARE_OF_SHORT
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < math.inf:
+        raise ParameterError(
+            f"share= is what the pilot runs may cost, as a share of the run, such as 0.35, and 0 for none, not "
+            f"{brief(share)}."
+        )
+    return float(share)
+
+
+def tail(losses: Sequence[float]) -> float:
+    """Return the mean of the last tenth of some losses, and of three at least."""
+    return fmean(losses[-max(LEAST_TAIL, len(losses) // TAIL) :])
+
+
+class Pilots:
+    """The pilot runs of one family, one after the other.
+
+    ::
+
+        while (run := pilots.next()) is not None:
+            ...                                  # train at run.rate for run.steps, from the beginning
+            pilots.learn(score, training)
+        pilots.answer()
+
+    task: what is known of the loop. family: at any rate. share: of the training that they may cost. finished: those of
+    an earlier process, which are not made again.
+
+    Raises TaskError where the first loss is no number, DriveError where the finished runs are of another search.
+    """
+
+    def __init__(self, task: LoopTask, family: Strategy, share: float, finished: Sequence[PilotRun] = ()) -> None:
+        task.check()
+        self._budget = Budget(trainings=share)
+        self._search = Search(task, [family], task.steps, 0, self._budget)
+        self._search.engine = ENGINE
+        self._proposals = self._proposed()
+        self._run: tuple[Strategy, Proposal] | None = None
+        for known in finished:
+            self._replay(known)
+
+    def next(self) -> PilotRun | None:
+        """Return the run that comes next; None where all are made."""
+        self._run = next(self._proposals, None)
+        return None if self._run is None else PilotRun(self._run[0].peak, self._run[1].steps)
+
+    def learn(self, score: float, training: float = math.nan) -> None:
+        """Take the score of the run that `next` has named: inf or NaN where it diverged."""
+        if self._run is None:
+            raise DriveError("there is no pilot run to learn from; ask for one with next().")
+        strategy, proposal = self._run
+        score = score if math.isfinite(score) else math.inf
+        self._search.learn([Run(strategy, proposal.steps, proposal.seeds[0], score, training)], proposal.stage)
+        answer = self._search.answer()
+        self._search.note_answer(answer, expected_loss(self._search, answer).expected)
+
+    def answer(self) -> Advice:
+        """Return what is answered by the runs so far.
+
+        Raises TaskError where every run diverged.
+        """
+        runs, task = self._search.belief.runs, self._search.task
+        if runs and not any(math.isfinite(run.score) for run in runs):
+            rates = [run.strategy.peak for run in runs]
+            raise TaskError(
+                f"none of {count(len(runs), 'pilot run')}, at rates from {min(rates):.2g} to {max(rates):.2g}, kept a "
+                f"finite {task.scored}, so there is no rate to train at. Look at the loss and the data for what is no "
+                "number, or drive at a rate of your own."
+            )
+        family = self._search.primary
+        asked = Asked(
+            task.steps, self._budget, 0, (family.rule,), (family.recipe or family.policy,), usual_baseline(task), False
+        )
+        found = record(self._search, asked)
+        return replace(found, more=MORE, next_run="", command="")
+
+    def _proposed(self) -> Iterator[tuple[Strategy, Proposal]]:
+        for proposal in locate(self._search):
+            for strategy in proposal.strategies:
+                yield strategy, proposal
+
+    def _replay(self, known: PilotRun) -> None:
+        run = self.next()
+        if run is None or (run.rate, run.steps) != (known.rate, known.steps):
+            raise DriveError(
+                f"the pilot run at {known.rate:g} over {count(known.steps, 'step')} of this checkpoint is not one that "
+                "the search would make here: it was saved by another version, or of another model, policy or share. "
+                "Start anew, without loading it."
+            )
+        self.learn(known.score, known.training)

@@ -1,0 +1,233 @@
+"""The loop that `tune` makes: its pilot runs, its real run, and what a checkpoint of either needs."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from stepsize.adapters.torch.driver import Driver, fingerprint
+from stepsize.adapters.torch.logs import Log
+from stepsize.adapters.torch.losses import held_out
+from stepsize.adapters.torch.processes import from_first
+from stepsize.adapters.torch.snapshots import Snapshot
+from stepsize.jobs.tune.checkpoint import beginning, go_back
+from stepsize.jobs.tune.loop import Loop
+from stepsize.jobs.tune.pilots import SCORED, LoopTask, PilotRun, Pilots, tail
+from stepsize.kernel.errors import DriveError, brief
+from stepsize.problems.gradient_size import GradientSize
+from stepsize.results import Advice
+from stepsize.results.io import dumps, loads
+from stepsize.strategy import Strategy
+
+
+class Tuner:
+    """Pilot runs in a loop, and then its real run; made by `tune`, and gone through once.
+
+    ::
+
+        for batch in loop: ...               each turn has its rate set already, and tells its loss: loop.tell(loss)
+
+    steps: of the real run. share: of it that the pilot runs may cost.
+    """
+
+    def __init__(
+        self, models: list[torch.nn.Module], optimizer: torch.optim.Optimizer, loader: Any, others: tuple[Any, ...], *,
+        family: Strategy, steps: int, share: float, validate: Callable[[], Any] | None, log: Log | None,
+        options: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self.steps, self.share = steps, share
+        self._models, self._family, self._validate, self._log = models, family, validate, log
+        self._loop, self._things, self._options = Loop(optimizer, loader), (*models, optimizer, *others), options
+        Driver(optimizer, family.policy, steps, 0, feedback=None, log=None)  # finds the ratios of the groups, for good
+        self._kept: Snapshot | None = None
+        self._begin: Mapping[str, Any] | None = None
+        self._task: LoopTask | None = None
+        self._finished: list[PilotRun] = []
+        self._answer: Advice | None = None
+        self._driver: Driver | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the batches of the pilot runs, and then those of the real run, each with its rate set."""
+        if self._kept is not None:
+            raise DriveError("this loop is in a pilot run already; go through it in one place.")
+        if self._answer is None:
+            yield from self._find()
+        self._driver = self._driver or self._driven()
+        yield from self._loop.go_on(self._driver)
+
+    def tell(self, loss: Any) -> None:
+        """Take the loss of this turn's batch: a number or a tensor of one; of several in a turn their mean counts.
+
+        Raises TaskError for a tensor of several numbers.
+        """
+        if self._kept is not None:
+            self._loop.losses.add(loss)
+
+    @property
+    def piloting(self) -> bool:
+        """Whether this is a pilot run, after which everything is put back: then neither log nor save."""
+        return self._answer is None
+
+    @property
+    def answer(self) -> Advice:
+        """What the pilot runs found: the strategy, its rate, where the best one lies, and every run; a result to save.
+
+        Raises DriveError until they are over.
+        """
+        if self._answer is None:
+            raise DriveError("the pilot runs are not over, so there is no answer yet; read it while `not piloting`.")
+        return self._answer
+
+    @property
+    def step(self) -> int:
+        """The update that comes next in the run at hand, counted from 0."""
+        return 0 if self._loop.driver is None else self._loop.driver.step
+
+    @property
+    def epoch(self) -> int:
+        """How many passes over the loader are over in the run at hand."""
+        return self._loop.epochs.epoch
+
+    # pilot runs
+
+    def _find(self) -> Iterator[Any]:
+        """Yield the batches of the pilot runs; put everything back at their end, whatever ends them."""
+        if self._begin is not None:
+            go_back(self._things, self._begin)
+            self._begin = None
+        self._kept = Snapshot(*self._things, **self._options)
+        try:
+            answer = yield from self._searched(self._kept)
+        finally:
+            kept, self._kept = self._kept, None
+            self._loop.leave()
+            kept.restore()
+        self._answer = answer
+        _warn(answer)
+
+    def _searched(self, kept: Snapshot) -> Generator[Any, None, Advice]:
+        if self._task is None:
+            self._task = yield from self._looked_at()
+            kept.put_back()
+        pilots = Pilots(self._task, self._family, self.share, self._finished)
+        while (run := from_first(pilots.next)) is not None:
+            losses = yield from self._loop.run(self._family.at(run.rate).policy, run.steps)
+            score, training = self._scores(losses)
+            kept.put_back()
+            self._finished.append(replace(run, score=score, training=training))
+            from_first(lambda: pilots.learn(score, training))  # noqa: B023  (called at once)
+        return from_first(pilots.answer)
+
+    def _looked_at(self) -> Generator[Any, None, LoopTask]:
+        """Yield the batches of one update, and return what it shows."""
+        start = None if self._validate is None else self._held_out(self._validate)
+        first = (yield from self._loop.first_update())[0]
+        size = self._loop.first_gradient
+        return self._known(first if start is None else start, None if size is None else replace(size, loss=first))
+
+    def _known(self, start: float, first_gradient: GradientSize | None) -> LoopTask:
+        return LoopTask(
+            type(self._models[0]).__name__, self.steps, start, first_gradient, self._family.rule,
+            SCORED[self._validate is not None],
+        )  # fmt: skip
+
+    def _scores(self, losses: list[float]) -> tuple[float, float]:
+        """Return the score of a run that has just ended, and its training loss where that is something else."""
+        if not math.isfinite(losses[-1]):
+            return math.inf, math.nan
+        if self._validate is None:
+            return tail(losses), math.nan
+        return self._held_out(self._validate), tail(losses)
+
+    def _held_out(self, validate: Callable[[], Any]) -> float:
+        return self._loop.losses.mean(held_out(validate, self._models))
+
+    def _driven(self) -> Driver:
+        return Driver(self._loop.optimizer, self.answer.policy, self.steps, 0, feedback=None, log=self._log)
+
+    # checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs beside the model, the optimizer and the scaler: plain data and tensors.
+
+        In the real run that is the answer, the step, and where among the batches the loop is, with the generators. In a
+        pilot run it is what the loop began with, a copy of the model too, and the pilot runs that are over.
+        """
+        task, driver = self._task, self._driver
+        return {
+            **self._asked(),
+            "task": None if task is None else {"start": task.start, "gradient": _plain(task.first_gradient)},
+            "finished": [asdict(each) for each in self._finished],
+            "answer": None if self._answer is None else dumps(self._answer),
+            "driver": None if driver is None else driver.state_dict(),
+            "epochs": None if driver is None else self._loop.epochs.state_dict(),
+            "begin": self._beginning(),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go to a saved state, whether model and optimizer are loaded before or after.
+
+        The real run goes on at its step and batch; a pilot run is made anew, from what the loop had begun with.
+
+        Raises DriveError for a state of another policy, share or length.
+        """
+        mine = self._asked()
+        saved = {name: state_dict.get(name) for name in mine}
+        if saved != mine:
+            raise DriveError(
+                f"this checkpoint is of a loop that was tuned otherwise: {brief(saved)}, and this is {brief(mine)}. "
+                "Make it as it was made then, or start anew."
+            )
+        self._finished = [PilotRun(**each) for each in state_dict["finished"]]
+        if state_dict["task"] is not None:
+            gradient = state_dict["task"]["gradient"]
+            self._task = self._known(state_dict["task"]["start"], gradient and GradientSize(*gradient))
+        self._begin = state_dict["begin"]
+        self._answer = None if state_dict["answer"] is None else loads(state_dict["answer"], Advice)
+        if state_dict["driver"] is not None:
+            self._driver = self._driven()
+            self._driver.load_state_dict(state_dict["driver"])
+            self._loop.epochs.load_state_dict(state_dict["epochs"])
+
+    def _asked(self) -> dict[str, Any]:
+        return {"steps": self.steps, "share": self.share, "spec": fingerprint(self._family.policy)}
+
+    def _beginning(self) -> Mapping[str, Any] | None:
+        """Return what the loop began with, while it is in a pilot run."""
+        if self._kept is None:
+            return self._begin
+        now = Snapshot(*self._things, **self._options)
+        self._kept.put_back()
+        try:
+            return beginning(self._things)
+        finally:
+            now.restore()
+
+    def __repr__(self) -> str:
+        doing = "piloting" if self.piloting else str(self.answer)
+        return f"Tuner(steps={self.steps}, share={self.share}, step={self.step}, {doing})"
+
+
+def _warn(answer: Advice) -> None:
+    """Say where an answer is a guess."""
+    rate = f"{answer.strategy.peak:.3g}"
+    if not answer.runs:
+        warnings.warn(
+            f"no pilot run was made, so the rate {rate} is what other tasks and the first gradient say; the best one "
+            f"lies in {answer.belief.low:.2g} to {answer.belief.high:.2g} with 90 %. A larger share= finds it.",
+            stacklevel=4,
+        )
+    elif not answer.learned:
+        warnings.warn(
+            f"no pilot run did better than the loss before training, so {rate} is a guess. {answer.warnings[1]}",
+            stacklevel=4,
+        )
+
+
+def _plain(size: GradientSize | None) -> list[float] | None:
+    return None if size is None else list(asdict(size).values())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stepsize.jobs.range_test.range_test import range_test as range_test
     from stepsize.jobs.transfer import transfer as transfer
     from stepsize.jobs.tune.tune import tune as tune
+    from stepsize.jobs.tune.tuned import tuned as tuned
     from stepsize.policies import Policy as Policy
     from stepsize.problems import Task as Task
     from stepsize.problems import load_task as load_task
@@ -52,6 +53,7 @@ _LATER = {
     "suggest": "jobs",
     "transfer": "jobs.transfer",
     "tune": "jobs.tune.tune",
+    "tuned": "jobs.tune.tuned",
     "write_report": "report",
 }
 """Where each name comes from."""

@@ -1,165 +1,15 @@
 """A loop finds its own rate in pilot runs; the real run that follows is, bit by bit, the one that `drive` makes."""
 
-import math
-import random
-import warnings
-from collections import Counter
-
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
+from trainings import CASES, STEPS, Training, data, groups, same
 
 import stepsize
-from stepsize.adapters.torch import drive
-from stepsize.kernel.errors import BudgetError, DriveError, ParameterError, StepsizeError, TaskError
 from stepsize.policies import Policy, cosine
-from stepsize.rules import AdamW, SGD
+from stepsize.rules import SGD, AdamW
 from stepsize.schedules import Constant, Cosine, Linear
-
-STEPS = 80
-
-
-def data(samples=96):
-    x = torch.randn(samples, 4, generator=torch.Generator().manual_seed(1))
-    return torch.utils.data.TensorDataset(x, (x[:, 0] * x[:, 1] > 0).long())
-
-
-class Noisy(torch.utils.data.Dataset):
-    """Augments each sample with all three process-wide generators, wherever it is read."""
-
-    def __init__(self):
-        self.inside = data()
-
-    def __len__(self):
-        return len(self.inside)
-
-    def __getitem__(self, index):
-        x, y = self.inside[index]
-        return x + 0.1 * random.random() + 0.1 * np.random.rand() + 0.1 * torch.rand(4), y  # noqa: S311, NPY002  (put back)
-
-
-def perceptron():
-    """Batch normalization and dropout: buffers that move, and random numbers."""
-    return nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2))
-
-
-class Training:
-    """What a loop works with, made from one seed, and one turn of it."""
-
-    accumulation, autocast = 1, False
-
-    def __init__(self, optimizer=None, loader=None, scaler=None):
-        random.seed(3)
-        np.random.seed(4)  # noqa: NPY002  (put back)
-        torch.manual_seed(5)
-        self.model = perceptron()
-        self.optimizer = (optimizer or adamw)(self.model)
-        self.loader = loader() if loader else torch.utils.data.DataLoader(data(), batch_size=16, shuffle=True)
-        self.scaler = scaler() if scaler else torch.amp.GradScaler("cpu", enabled=False)
-        self.turns, self.seen = 0, []
-
-    def turn(self, batch, tell=lambda loss: None):
-        x, y = batch
-        if self.turns % self.accumulation == 0:
-            self.optimizer.zero_grad()
-        with torch.autocast("cpu", torch.float16, enabled=self.autocast):
-            loss = cross_entropy(self.model(x + 0.01 * random.random() + 0.01 * np.random.rand()), y)  # noqa: S311, NPY002  (put back)
-        self.scaler.scale(loss / self.accumulation).backward()
-        tell(loss)
-        self.turns += 1
-        if self.turns % self.accumulation == 0:
-            nn.utils.clip_grad_norm_(self.model.parameters(), 1e6)
-            self.seen.append([float(group["lr"]) for group in self.optimizer.param_groups])
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-
-    def drive(self, policy, steps=STEPS):
-        self.turns = 0
-
-        def batches():
-            while True:
-                yield from self.loader
-
-        given = batches()
-        for _ in drive(self.optimizer, policy, steps).attach():
-            self.turn(next(given))
-        return self
-
-    def tune(self, steps=STEPS, **options):
-        loop = stepsize.tune(self.model, self.optimizer, self.loader, self.scaler, steps=steps, **options)
-        self.pilots = 0
-        was = True
-        for batch in loop:
-            if was and not loop.piloting:
-                self.pilots, self.turns, self.seen, was = len(self.seen), 0, [], False
-            self.turn(batch, loop.tell)
-        self.loop = loop
-        return self
-
-    def state(self):
-        """Everything that a training leaves behind, and the next number of each generator."""
-        drawn = random.random(), np.random.rand(), torch.rand(1).item()  # noqa: S311, NPY002  (as above)
-        return self.model.state_dict(), self.optimizer.state_dict(), self.scaler.state_dict(), self.seen, drawn
-
-
-class Accumulated(Training):
-    accumulation = 3
-
-
-class Half(Training):
-    autocast = True
-
-
-def adamw(model):
-    return torch.optim.AdamW(model.parameters())
-
-
-def groups(model):
-    return torch.optim.AdamW(
-        [{"params": model[0].parameters(), "lr": 1e-4}, {"params": model[4].parameters(), "weight_decay": 0.0}], lr=1e-3
-    )
-
-
-def workers():
-    return torch.utils.data.DataLoader(Noisy(), batch_size=16, shuffle=True, num_workers=2)
-
-
-CASES = {
-    "dropout, batch norm, shuffled": Training,
-    "two workers": lambda: Training(loader=workers),
-    "workers that stay": lambda: Training(
-        loader=lambda: torch.utils.data.DataLoader(data(), 16, shuffle=True, num_workers=1, persistent_workers=True)
-    ),
-    "augmented in this process": lambda: Training(
-        loader=lambda: torch.utils.data.DataLoader(Noisy(), 16, shuffle=True)
-    ),
-    "a generator of its own": lambda: Training(
-        loader=lambda: torch.utils.data.DataLoader(data(), 16, shuffle=True, generator=torch.Generator().manual_seed(8))
-    ),
-    "a list of batches": lambda: Training(loader=lambda: [data()[:16], data()[16:32], data()[32:48]]),
-    "accumulated": Accumulated,
-    "float16 with a scaler": lambda: Half(scaler=lambda: torch.amp.GradScaler("cpu", init_scale=2.0**24)),
-    "float16, fused": lambda: Half(
-        lambda model: torch.optim.AdamW(model.parameters(), fused=True),
-        scaler=lambda: torch.amp.GradScaler("cpu", init_scale=2.0**24),
-    ),
-    "two groups": lambda: Training(groups),
-    "a rate that is a tensor": lambda: Training(lambda m: torch.optim.AdamW(m.parameters(), lr=torch.tensor(1e-3))),
-    "SGD with momentum": lambda: Training(lambda m: torch.optim.SGD(m.parameters(), lr=0.1, momentum=0.9)),
-}
-
-
-def same(ours, theirs):
-    """Whether nested states are equal, bit by bit."""
-    if isinstance(ours, torch.Tensor):
-        return torch.equal(ours, theirs)
-    if isinstance(ours, dict):
-        return ours.keys() == theirs.keys() and all(same(ours[key], theirs[key]) for key in ours)
-    if isinstance(ours, list | tuple):
-        return len(ours) == len(theirs) and all(map(same, ours, theirs))
-    return ours == theirs
 
 
 @pytest.mark.parametrize("make", CASES.values(), ids=CASES)
@@ -170,3 +20,149 @@ def test_the_real_run_is_bit_by_bit_the_one_that_drive_makes(make):
     assert tuned.pilots > STEPS // 4
     assert len(driven.seen) >= STEPS
     assert same(ours, driven.state())
+
+
+def test_pilot_runs_cost_what_the_answer_says_and_no_more_than_their_share():
+    tuned = Training().tune(share=0.5)
+    answer = tuned.loop.answer
+    assert sum(run.steps for run in answer.runs) + 1 == tuned.pilots
+    assert tuned.pilots / STEPS == pytest.approx(answer.cost)
+    assert answer.cost <= 0.5 + 1e-9
+    assert len(tuned.seen) == STEPS
+    assert {run.steps < STEPS for run in answer.runs} == {True}
+
+
+def test_each_pilot_run_is_a_whole_schedule_from_the_same_start():
+    """The first rates of each run are those of its own policy over its own length."""
+    training = Training()
+    rates, losses = [], []
+    loop = stepsize.tune(training.model, training.optimizer, training.loader, policy="cosine", steps=STEPS, share=0.5)
+    for batch in loop:
+        if not loop.piloting:
+            break
+        rates.append(training.optimizer.param_groups[0]["lr"])
+        training.turn(batch, lambda loss: (losses.append(loss.item()), loop.tell(loss)))
+    at = 1  # the first update is a look
+    for run in loop.answer.runs:
+        assert rates[at : at + run.steps] == pytest.approx(run.strategy.over(run.steps).table(0, run.steps)["lr"])
+        assert losses[at] == losses[0]
+        at += run.steps
+    assert at == len(rates)
+
+
+def test_its_rate_trains_as_well_as_the_best_of_a_list():
+    def final(training):
+        training.model.eval()
+        x, y = data(512)[96:]
+        return cross_entropy(training.model(x), y).item()
+
+    tuned = Training().tune(steps=300)
+    rates = np.geomspace(1e-4, 1.0, 9)
+    start = final(Training())
+    losses = [final(Training().drive(stepsize.policies.one_cycle(rate), 300)) for rate in rates]
+    assert final(tuned) - min(losses) < 0.15 * (start - min(losses))
+    assert tuned.loop.answer.learned
+
+
+def test_parameter_groups_keep_their_ratios():
+    tuned = Training(groups).tune(share=0.4)
+    ratios = {round(first / second, 6) for first, second in tuned.seen}
+    assert ratios == {0.1}
+    assert max(second for _, second in tuned.seen) == pytest.approx(tuned.loop.answer.strategy.peak, rel=0.02)
+    assert tuned.optimizer.param_groups[1]["weight_decay"] == 0.0
+
+
+def test_a_scheduler_that_was_left_in_the_loop_does_not_set_the_rate():
+    training = Training()
+    scheduler = torch.optim.lr_scheduler.StepLR(training.optimizer, 1, gamma=0.5)
+    loop = stepsize.tune(training.model, training.optimizer, training.loader, scheduler, steps=STEPS, share=0.4)
+    for batch in loop:
+        training.turn(batch, loop.tell)
+        scheduler.step()
+    policy = loop.answer.policy
+    assert [rate for (rate,) in training.seen[-STEPS:]] == pytest.approx(policy.table(0, STEPS)["lr"])
+
+
+def test_a_validation_scores_the_pilot_runs_and_leaves_the_modes_alone():
+    training, calls = Training(), []
+    held_out = data(160)[96:]
+
+    def validate():
+        assert not torch.is_grad_enabled()
+        training.model.eval()
+        calls.append(cross_entropy(training.model(held_out[0]), held_out[1]).item())
+        return calls[-1]
+
+    loop = training.tune(share=0.5, validate=validate).loop
+    assert training.model.training
+    assert loop.answer.start == calls[0]
+    assert [run.score for run in loop.answer.runs] == calls[1:]
+    assert loop.answer.scored == "validation loss"
+
+
+def test_without_a_share_it_trains_at_the_rate_of_the_prior_and_says_so():
+    with pytest.warns(UserWarning, match="no pilot run was made, so the rate .* is what other tasks"):
+        tuned = Training().tune(share=0)
+    assert tuned.loop.answer.runs == ()
+    assert tuned.pilots == 1
+    assert len(tuned.seen) == STEPS
+
+
+def test_what_pilot_runs_may_cost_falls_with_the_length_of_the_run():
+    training = Training()
+    shares = {
+        steps: stepsize.tune(training.model, training.optimizer, training.loader, steps=steps).share
+        for steps in (100, 4999, 5000, 20_000)
+    }
+    assert shares == {100: 1.0, 4999: 1.0, 5000: 0.35, 20_000: 0.35}
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "cosine",
+        cosine,
+        Cosine(3.0, 0.0),
+        Policy(lr=Constant(1.0) >> Linear(1.0, 0.0, "30%"), momentum=0.8),
+        lambda peak: cosine(peak).replace(weight_decay=0.1),
+        Policy(lr=Linear(0.0, 1.0, 30) >> Cosine(1.0, 0.0)),
+    ],
+    ids=["name", "recipe", "schedule", "policy", "function", "lengths in steps"],
+)
+def test_a_policy_of_any_kind_keeps_its_shape(policy):
+    tuned = Training().tune(share=0.3, policy=policy)
+    rates = tuned.loop.answer.policy.table(0, STEPS)
+    shape = Policy(lr=policy) if isinstance(policy, Cosine) else policy
+    shape = stepsize.policies.recipe(shape)(1.0) if isinstance(shape, str) else shape
+    shape = (shape(1.0) if not isinstance(shape, Policy) else shape).over(STEPS).table(0, STEPS)
+    np.testing.assert_allclose(rates["lr"] / rates["lr"].max(), shape["lr"] / shape["lr"].max(), rtol=1e-9, atol=1e-15)
+    assert rates.keys() == shape.keys()
+    assert [rate for (rate,) in tuned.seen] == pytest.approx(rates["lr"])
+
+
+def test_the_answer_is_a_result_like_every_other(tmp_path):
+    answer = Training().tune(share=0.5).loop.answer
+    stepsize.save(answer, tmp_path / "answer.json")
+    again = stepsize.load(tmp_path / "answer.json")
+    assert again.policy == answer.policy
+    assert [run.score for run in again.runs] == [run.score for run in answer.runs]
+    stepsize.write_report(tmp_path / "report.html", answer)
+    assert answer.strategy.name in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert answer.plot() is not None
+
+
+def test_momentum_is_left_out_where_there_is_none():
+    with pytest.warns(UserWarning, match="this SGD has no momentum, so the policy's momentum is left out"):
+        tuned = Training(lambda model: torch.optim.SGD(model.parameters(), lr=0.1)).tune(share=0.3)
+    assert list(tuned.loop.answer.policy) == ["lr"]
+    assert tuned.loop.answer.strategy.rule == SGD()
+    assert tuned.optimizer.param_groups[0]["momentum"] == 0
+
+
+def test_an_optimizer_that_is_unknown_begins_where_the_most_like_it_would():
+    class Homemade(torch.optim.AdamW):
+        pass
+
+    with pytest.warns(UserWarning, match="Homemade is no update rule that is known here, so .* where AdamW would"):
+        loop = Training(lambda model: Homemade(model.parameters())).tune(share=0.3).loop
+    assert loop.answer.strategy.rule == AdamW()

@@ -106,7 +106,7 @@ def runs_of(search: Search) -> tuple[SearchRun, ...]:
 
 def _costs(search: Search) -> list[float]:
     first = search.account.inspected
-    return list(itertools.accumulate((search.account.price(run.steps) for run in search.belief.runs), initial=first))[
+    return list(itertools.accumulate((search.account.price(run.updates) for run in search.belief.runs), initial=first))[
         1:
     ]
 

@@ -91,7 +91,7 @@ class Search:
     def learn(self, runs: Sequence[Run], stage: str) -> None:
         """Count finished runs, and learn from them."""
         for run in runs:
-            self.account.pay(run.steps)
+            self.account.pay(run.updates)
         self._ranked = None
         self.stages += [stage] * len(runs)
         self.belief.learn(runs)

@@ -11,7 +11,7 @@ from stepsize.adapters.torch.groups import BETAS, MOMENTUM, applicable, plain
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.jobs.advise.field import NOMINAL
 from stepsize.kernel.errors import DriveError, ParameterError, brief
-from stepsize.policies import Policy
+from stepsize.policies import LR, Policy
 from stepsize.policies.base import whole_lengths
 from stepsize.policies.recipes import RECIPES, recipe
 from stepsize.rules import Rule
@@ -26,17 +26,17 @@ def family(rule: Rule, policy: Asked, steps: int, optimizer: Any = None) -> Stra
     """Return the strategy of a rule with a policy, at a nominal rate, which a run of any length can follow.
 
     steps: of the run that is asked about; a policy with lengths in steps is that of this run, played faster in a
-        shorter one. optimizer: whose hyperparameters the policy is held to; when not given, those of the rule.
+        shorter one. optimizer: whose hyperparameters the policy may move; when not given, it moves the rate alone.
 
     Raises ParameterError for what is no policy, LengthError for one that does not fit into the run, DriveError for one
     that the optimizer lacks a hyperparameter for; without momentum there is a warning.
     """
     whole = _policy(policy)
     whole.over(steps)
-    asked = whole.only(rule.hyperparameters) if optimizer is None else _followed(rule, whole, plain(optimizer))
+    asked = whole.only([LR]) if optimizer is None else _followed(rule, whole, plain(optimizer))
     name = policy if isinstance(policy, str) else next((key for key, made in RECIPES.items() if made is policy), None)
-    if name is not None and set(asked) == set(whole.only(rule.hyperparameters)):
-        return Strategy.of(rule, name, NOMINAL)
+    if name is not None:
+        return Strategy(rule, asked, recipe=name, rate=NOMINAL)
     if whole_lengths(asked):
         asked = Policy(**{name: Stretched(schedule.over(steps), "rest") for name, schedule in asked.schedules})
     return Strategy.of(rule, asked, NOMINAL)
@@ -91,11 +91,10 @@ def rule_like(optimizer: Any) -> Rule:
     return like
 
 
-def check_steps(steps: Any, least: int) -> int:
-    """Return how long a training is; raise DriveError for what is no whole number, or too short to be tuned."""
+def check_steps(steps: Any, least: int) -> None:
+    """Raise DriveError for a length that is no whole number, or too short to be tuned."""
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:
         raise DriveError(
             f"a loop of {brief(steps)} updates is too short to tune: pilot runs would be as long as the run. Give "
             f"steps= of at least {least}, or drive it at a rate of your own: stepsize.drive(optimizer, policy, steps)."
         )
-    return steps

@@ -6,7 +6,7 @@ There is one family. It knows no framework: a loop makes each run that is named 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -71,13 +71,27 @@ class LoopTask:
 class PilotRun:
     """A pilot run: its peak rate and its length; and when it is over its score, inf where it diverged.
 
-    training: its training loss, where that is not the score.
+    training: its training loss, where that is not the score. made: the updates that it made.
     """
 
     rate: float
     steps: int
     score: float = math.nan
     training: float = math.nan
+    made: int = 0
+
+
+def scored(run: PilotRun, losses: Sequence[float], validate: Callable[[], float] | None) -> PilotRun:
+    """Return a run that is over, by the loss of each of its updates; the last is no number where it diverged.
+
+    validate: returns the held-out loss; without it the training losses stand for that.
+    """
+    made = len(losses)
+    if not math.isfinite(losses[-1]):
+        return replace(run, score=math.inf, made=made)
+    if validate is None:
+        return replace(run, score=tail(losses), made=made)
+    return replace(run, score=validate(), training=tail(losses), made=made)
 
 
 def share_of(share: float | None, steps: int) -> float:
@@ -104,7 +118,7 @@ class Pilots:
 
         while (run := pilots.next()) is not None:
             ...                                  # train at run.rate for run.steps, from the beginning
-            pilots.learn(score, training)
+            pilots.learn(scored(run, losses, validate))
         pilots.answer()
 
     task: what is known of the loop. family: at any rate. share: of the training that they may cost. finished: those of
@@ -128,13 +142,14 @@ class Pilots:
         self._run = next(self._proposals, None)
         return None if self._run is None else PilotRun(self._run[0].peak, self._run[1].steps)
 
-    def learn(self, score: float, training: float = math.nan) -> None:
-        """Take the score of the run that `next` has named: inf or NaN where it diverged."""
+    def learn(self, run: PilotRun) -> None:
+        """Take the run that `next` has named, when it is over."""
         if self._run is None:
             raise DriveError("there is no pilot run to learn from; ask for one with next().")
         strategy, proposal = self._run
-        score = score if math.isfinite(score) else math.inf
-        self._search.learn([Run(strategy, proposal.steps, proposal.seeds[0], score, training)], proposal.stage)
+        score = run.score if math.isfinite(run.score) else math.inf
+        learned = Run(strategy, proposal.steps, proposal.seeds[0], score, run.training, run.made)
+        self._search.learn([learned], proposal.stage)
         answer = self._search.answer()
         self._search.note_answer(answer, expected_loss(self._search, answer).expected)
 
@@ -171,4 +186,4 @@ class Pilots:
                 "the search would make here: it was saved by another version, or of another model, policy or share. "
                 "Start anew, without loading it."
             )
-        self.learn(known.score, known.training)
+        self.learn(known)

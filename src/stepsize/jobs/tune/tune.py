@@ -91,11 +91,12 @@ def tune(
     >>> loop.answer.learned, loop.answer.cost <= 1, loss.item() < 0.1
     (True, True, True)
     """
+    check_steps(steps, LEAST_HORIZON)
     models, inner = modules(model), check_trained([plain(optimizer)])[0]
     followed = rule_like(inner) if rule is None else rule
     return Tuner(
         models, inner, _checked(loader), (_kept(loader), *others), family=family(followed, policy, steps, inner),
-        steps=check_steps(steps, LEAST_HORIZON), share=share_of(share, steps), validate=validate, log=log,
+        steps=steps, share=share_of(share, steps), validate=validate, log=log,
         options={"device": device, "skip_frozen": skip_frozen},
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from stepsize.adapters.torch.processes import from_first
 from stepsize.adapters.torch.snapshots import Snapshot
 from stepsize.jobs.tune.checkpoint import beginning, go_back
 from stepsize.jobs.tune.loop import Loop
-from stepsize.jobs.tune.pilots import SCORED, LoopTask, PilotRun, Pilots, tail
+from stepsize.jobs.tune.pilots import SCORED, LoopTask, PilotRun, Pilots, scored
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.problems.gradient_size import GradientSize
 from stepsize.results import Advice
@@ -49,7 +50,6 @@ class Tuner:
         self._task: LoopTask | None = None
         self._finished: list[PilotRun] = []
         self._answer: Advice | None = None
-        self._driver: Driver | None = None
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the batches of the pilot runs, and then those of the real run, each with its rate set."""
@@ -57,8 +57,7 @@ class Tuner:
             raise DriveError("this loop is in a pilot run already; go through it in one place.")
         if self._answer is None:
             yield from self._find()
-        self._driver = self._driver or self._driven()
-        yield from self._loop.go_on(self._driver)
+        yield from self._loop.go_on(self._loop.driver or self._driven())
 
     def tell(self, loss: Any) -> None:
         """Take the loss of this turn's batch: a number or a tensor of one; of several in a turn their mean counts.
@@ -117,15 +116,15 @@ class Tuner:
         pilots = Pilots(self._task, self._family, self.share, self._finished)
         while (run := from_first(pilots.next)) is not None:
             losses = yield from self._loop.run(self._family.at(run.rate).policy, run.steps)
-            score, training = self._scores(losses)
+            over = scored(run, losses, None if self._validate is None else self._held_out)
             kept.put_back()
-            self._finished.append(replace(run, score=score, training=training))
-            from_first(lambda: pilots.learn(score, training))  # noqa: B023  (called at once)
+            self._finished.append(over)
+            from_first(partial(pilots.learn, over))
         return from_first(pilots.answer)
 
     def _looked_at(self) -> Generator[Any, None, LoopTask]:
         """Yield the batches of one update, and return what it shows."""
-        start = None if self._validate is None else self._held_out(self._validate)
+        start = None if self._validate is None else self._held_out()
         first = (yield from self._loop.first_update())[0]
         size = self._loop.first_gradient
         return self._known(first if start is None else start, None if size is None else replace(size, loss=first))
@@ -136,16 +135,8 @@ class Tuner:
             SCORED[self._validate is not None],
         )  # fmt: skip
 
-    def _scores(self, losses: list[float]) -> tuple[float, float]:
-        """Return the score of a run that has just ended, and its training loss where that is something else."""
-        if not math.isfinite(losses[-1]):
-            return math.inf, math.nan
-        if self._validate is None:
-            return tail(losses), math.nan
-        return self._held_out(self._validate), tail(losses)
-
-    def _held_out(self, validate: Callable[[], Any]) -> float:
-        return self._loop.losses.mean(held_out(validate, self._models))
+    def _held_out(self) -> float:
+        return self._loop.losses.mean(math.nan if self._validate is None else held_out(self._validate, self._models))
 
     def _driven(self) -> Driver:
         return Driver(self._loop.optimizer, self.answer.policy, self.steps, 0, feedback=None, log=self._log)
@@ -158,7 +149,7 @@ class Tuner:
         In the real run that is the answer, the step, and where among the batches the loop is, with the generators. In a
         pilot run it is what the loop began with, a copy of the model too, and the pilot runs that are over.
         """
-        task, driver = self._task, self._driver
+        task, driver = self._task, None if self.piloting else self._loop.driver
         return {
             **self._asked(),
             "task": None if task is None else {"start": task.start, "gradient": _plain(task.first_gradient)},
@@ -190,8 +181,8 @@ class Tuner:
         self._begin = state_dict["begin"]
         self._answer = None if state_dict["answer"] is None else loads(state_dict["answer"], Advice)
         if state_dict["driver"] is not None:
-            self._driver = self._driven()
-            self._driver.load_state_dict(state_dict["driver"])
+            self._loop.driver = self._driven()
+            self._loop.driver.load_state_dict(state_dict["driver"])
             self._loop.epochs.load_state_dict(state_dict["epochs"])
 
     def _asked(self) -> dict[str, Any]:

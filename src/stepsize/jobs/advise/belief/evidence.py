@@ -37,7 +37,8 @@ class Run:
     """One finished run.
 
     strategy: with the rate of this very run. steps: its length. seed: its own. score: at its end, inf where it
-    diverged. training: the mean training loss of its last tenth.
+    diverged. training: the mean training loss of its last tenth. made: the updates that it made, where it was ended
+    before all of them.
     """
 
     strategy: Strategy
@@ -45,6 +46,12 @@ class Run:
     seed: int
     score: float
     training: float
+    made: int | None = None
+
+    @property
+    def updates(self) -> int:
+        """The updates that it made."""
+        return self.steps if self.made is None else self.made
 
     @property
     def x(self) -> float:

@@ -1,0 +1,8 @@
+"""What the tests of this folder share lies beside them."""
+
+import sys
+from pathlib import Path
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.append(HERE)

@@ -21,7 +21,7 @@ class Epochs:
 
     epoch: passes that are over. taken: batches of this one that were given.
 
-    A sampler, a batch sampler or a dataset that has `set_epoch` is told each epoch's number before it.
+    A sampler, a batch sampler or a dataset that has `set_epoch` gets each epoch's number before it.
 
     Raises TaskError when a pass over the loader has no batch.
     """

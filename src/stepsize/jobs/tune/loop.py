@@ -44,7 +44,7 @@ class Loop:
 
     def first_update(self) -> Turns:
         """Yield the batches of one update at the rate 0, and look at its gradient."""
-        hook = before_update(self.optimizer, self._look)
+        hook = before_update(self.optimizer, self._measure)
         try:
             return (yield from self.run(Policy(lr=0.0), 1))
         finally:
@@ -89,7 +89,7 @@ class Loop:
             )
         return math.inf
 
-    def _look(self, optimizer: torch.optim.Optimizer) -> None:
+    def _measure(self, optimizer: torch.optim.Optimizer) -> None:
         if getattr(optimizer, "grad_scale", None) is not None:  # a fused optimizer unscales by itself, later
             return
         try:

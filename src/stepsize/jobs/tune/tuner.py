@@ -111,7 +111,7 @@ class Tuner:
 
     def _searched(self, kept: Snapshot) -> Generator[Any, None, Advice]:
         if self._task is None:
-            self._task = yield from self._looked_at()
+            self._task = yield from self._measured()
             kept.put_back()
         pilots = Pilots(self._task, self._family, self.share, self._finished)
         while (run := from_first(pilots.next)) is not None:
@@ -122,7 +122,7 @@ class Tuner:
             from_first(partial(pilots.learn, over))
         return from_first(pilots.answer)
 
-    def _looked_at(self) -> Generator[Any, None, LoopTask]:
+    def _measured(self) -> Generator[Any, None, LoopTask]:
         """Yield the batches of one update, and return what it shows."""
         start = None if self._validate is None else self._held_out()
         first = (yield from self._loop.first_update())[0]

@@ -1,8 +1,14 @@
-"""A loop that is tuned in two processes; in one, it is in tests/jobs/tune."""
+"""A loop that is tuned in two processes, and one of jax; in one process of torch it is in tests/jobs/tune."""
 
+import jax
+import jax.numpy as jnp
+import optax
 import processes
 import pytest
 import torch
+
+import stepsize
+from stepsize.rules import AdamW
 
 
 def test_two_processes_agree_and_train_bit_by_bit_as_drive_makes_them(tmp_path):
@@ -24,3 +30,32 @@ def test_what_one_of_two_processes_finds_wrong_both_refuse(tmp_path):
     assert one["said"] == other["said"]
     assert "kept a finite training loss" in one["said"]
     assert one["same"] is other["same"] is True
+
+
+def test_a_compiled_update_of_jax_is_tuned():
+    inputs = jax.random.normal(jax.random.key(0), (256, 8))
+    outputs = inputs[:, 0] * inputs[:, 1]
+    tx = optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)
+    first, second = jax.random.split(jax.random.key(1))
+    params = (0.3 * jax.random.normal(first, (8, 32)), 0.3 * jax.random.normal(second, (32,)))
+    state = [params, tx.init(params)]
+
+    @jax.jit
+    def update(params, opt_state, rate):
+        opt_state.hyperparams["learning_rate"] = rate
+        loss, gradient = jax.value_and_grad(lambda p: ((jnp.tanh(inputs @ p[0]) @ p[1] - outputs) ** 2).mean())(params)
+        updates, opt_state = tx.update(gradient, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state, loss
+
+    def step(rate):
+        state[0], state[1], loss = update(*state, rate)
+        return loss
+
+    def restore(kept):
+        state[:] = kept
+
+    start = float(step(0.0))
+    answer = stepsize.tuned(step, "cosine", steps=200, snapshot=state.copy, restore=restore, task="product")
+    assert answer.task == "product"
+    assert answer.strategy.rule == AdamW()
+    assert float(step(0.0)) < 0.2 * start

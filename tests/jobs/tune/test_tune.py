@@ -11,6 +11,8 @@ from stepsize.policies import Policy, cosine
 from stepsize.rules import SGD, AdamW
 from stepsize.schedules import Constant, Cosine, Linear
 
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork.. was called")  # JAX, where another test has loaded it
+
 
 @pytest.mark.parametrize("make", CASES.values(), ids=CASES)
 def test_the_real_run_is_bit_by_bit_the_one_that_drive_makes(make):

@@ -7,6 +7,8 @@ from trainings import CASES, STEPS, Training, same
 import stepsize
 from stepsize.kernel.errors import DriveError
 
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork.. was called")  # JAX, where another test has loaded it
+
 SHARE = 0.7
 
 

@@ -2,16 +2,13 @@
 
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import stepsize
 from stepsize.kernel.errors import DriveError, ParameterError, TaskError
 from stepsize.policies import one_cycle
-from stepsize.rules import SGD, AdamW
+from stepsize.rules import SGD
 
 STEPS = 100
 
@@ -77,35 +74,6 @@ def test_a_step_that_begins_anew_needs_no_snapshot():
     assert {seed for seed, _ in made} == {0}
     assert len(made[-1][1].rates) == STEPS
     assert [len(each.rates) for _, each in made[1:-1]] == [run.steps for run in answer.runs]
-
-
-def test_a_compiled_update_of_jax_is_tuned():
-    inputs = jax.random.normal(jax.random.key(0), (256, 8))
-    outputs = inputs[:, 0] * inputs[:, 1]
-    tx = optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)
-    first, second = jax.random.split(jax.random.key(1))
-    params = (0.3 * jax.random.normal(first, (8, 32)), 0.3 * jax.random.normal(second, (32,)))
-    state = [params, tx.init(params)]
-
-    @jax.jit
-    def update(params, opt_state, rate):
-        opt_state.hyperparams["learning_rate"] = rate
-        loss, gradient = jax.value_and_grad(lambda p: ((jnp.tanh(inputs @ p[0]) @ p[1] - outputs) ** 2).mean())(params)
-        updates, opt_state = tx.update(gradient, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, loss
-
-    def step(rate):
-        state[0], state[1], loss = update(*state, rate)
-        return loss
-
-    def restore(kept):
-        state[:] = kept
-
-    start = float(step(0.0))
-    answer = stepsize.tuned(step, "cosine", steps=200, snapshot=state.copy, restore=restore, task="product")
-    assert answer.task == "product"
-    assert answer.strategy.rule == AdamW()
-    assert float(step(0.0)) < 0.2 * start
 
 
 def test_a_validation_scores_the_runs():

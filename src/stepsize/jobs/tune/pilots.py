@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from stepsize.jobs.advise.baseline import usual_baseline
-from stepsize.jobs.advise.belief.belief import Run
+from stepsize.jobs.advise.belief.evidence import Run
 from stepsize.jobs.advise.confidence import expected_loss
 from stepsize.jobs.advise.locate import LONG
 from stepsize.jobs.advise.record import Asked, record

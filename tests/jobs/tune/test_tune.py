@@ -7,8 +7,9 @@ from torch.nn.functional import cross_entropy
 from trainings import CASES, STEPS, Training, data, groups, same
 
 import stepsize
+from stepsize.engines.function import REHEARSAL
 from stepsize.policies import Policy, cosine
-from stepsize.rules import SGD, AdamW
+from stepsize.rules import SGD, AdamW, Lion, TorchRule
 from stepsize.schedules import Constant, Cosine, Linear
 
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork.. was called")  # JAX, where another test has loaded it
@@ -27,8 +28,8 @@ def test_the_real_run_is_bit_by_bit_the_one_that_drive_makes(make):
 def test_pilot_runs_cost_what_the_answer_says_and_no_more_than_their_share():
     tuned = Training().tune(share=0.5)
     answer = tuned.loop.answer
-    assert sum(run.steps for run in answer.runs) + 1 == tuned.pilots
-    assert tuned.pilots / STEPS == pytest.approx(answer.cost)
+    assert sum(run.steps for run in answer.runs) + REHEARSAL == tuned.pilots
+    assert (tuned.pilots - REHEARSAL + 1) / STEPS == pytest.approx(answer.cost)  # of the rehearsal, the gradient counts
     assert answer.cost <= 0.5 + 1e-9
     assert len(tuned.seen) == STEPS
     assert {run.steps < STEPS for run in answer.runs} == {True}
@@ -44,7 +45,7 @@ def test_each_pilot_run_is_a_whole_schedule_from_the_same_start():
             break
         rates.append(training.optimizer.param_groups[0]["lr"])
         training.turn(batch, lambda loss: (losses.append(loss.item()), loop.tell(loss)))
-    at = 1  # the first update is a look
+    at = REHEARSAL
     for run in loop.answer.runs:
         assert rates[at : at + run.steps] == pytest.approx(run.strategy.over(run.steps).table(0, run.steps)["lr"])
         assert losses[at] == losses[0]
@@ -106,7 +107,7 @@ def test_without_a_share_it_trains_at_the_rate_of_the_prior_and_says_so():
     with pytest.warns(UserWarning, match="no pilot run was made, so the rate .* is what other tasks"):
         tuned = Training().tune(share=0)
     assert tuned.loop.answer.runs == ()
-    assert tuned.pilots == 1
+    assert tuned.pilots == REHEARSAL
     assert len(tuned.seen) == STEPS
 
 
@@ -159,6 +160,17 @@ def test_momentum_is_left_out_where_there_is_none():
     assert list(tuned.loop.answer.policy) == ["lr"]
     assert tuned.loop.answer.strategy.rule == SGD()
     assert tuned.optimizer.param_groups[0]["momentum"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:no pilot run was made")
+def test_an_optimizer_of_a_package_is_its_class_and_its_rate_is_looked_for_wider():
+    lion = pytest.importorskip("pytorch_optimizer").Lion
+    adopt = pytest.importorskip("pytorch_optimizer").ADOPT
+    assert Training(lambda model: lion(model.parameters())).tune(share=0).loop.answer.strategy.rule == Lion()
+    unknown = Training(lambda model: adopt(model.parameters())).tune(share=0).loop.answer
+    known = Training().tune(share=0).loop.answer
+    assert unknown.strategy.rule == TorchRule(adopt)
+    assert unknown.belief.high / unknown.belief.low > 3 * known.belief.high / known.belief.low
 
 
 def test_an_optimizer_that_is_unknown_begins_where_the_most_like_it_would():

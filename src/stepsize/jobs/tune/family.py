@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import torch
+
 from stepsize import rules
-from stepsize.adapters.torch.groups import BETAS, MOMENTUM, applicable, plain
+from stepsize.adapters.torch.groups import BETAS, MOMENTUM, applicable, plain, read
 from stepsize.adapters.torch.optimizers import rule_of
 from stepsize.jobs.advise.field import NOMINAL
-from stepsize.kernel.errors import DriveError, ParameterError, brief
+from stepsize.kernel.errors import DriveError, ParameterError, StepsizeError, brief
 from stepsize.policies import LR, Policy
 from stepsize.policies.base import whole_lengths
 from stepsize.policies.recipes import RECIPES, recipe
@@ -69,26 +72,32 @@ def _policy(policy: Asked) -> Policy:
 
 
 def rule_like(optimizer: Any) -> Rule:
-    """Return the rule that an optimizer follows, or where that is none of ours, the one that it is most like, and warn.
+    """Return the rule that an optimizer follows: one of ours, or its class, or the one that it is most like, and warn.
 
     Raises DriveError for what is no optimizer.
     """
     inner = plain(optimizer)
-    known = rule_of(inner)
-    if known is not None:
-        return known
     title = type(inner).__name__
     named = {kind.lower(): kind for kind, value in vars(rules).items() if isinstance(value, type(Rule))}
-    if title.lower() in named:
-        return find_rule(named[title.lower()])
+    found = rule_of(inner) or (find_rule(named[title.lower()]) if title.lower() in named else _by_class(inner))
+    if found is not None:
+        return found
     momentum = any(group.get(MOMENTUM) for group in inner.param_groups)
     like: Rule = rules.AdamW() if BETAS in inner.defaults else rules.Momentum() if momentum else rules.SGD()
     warnings.warn(
         f"{title} is no update rule that is known here, so the search begins where {like.title} would. Its pilot runs "
         "are its own all the same; rule= says another.",
-        stacklevel=4,
+        stacklevel=3,
     )
     return like
+
+
+def _by_class(optimizer: torch.optim.Optimizer) -> Rule | None:
+    """Return an optimizer's class as a rule, of which nothing is believed but its default rate, within a decade."""
+    for arguments in ({}, {LR: read(optimizer.param_groups[0], LR)}):
+        with suppress(StepsizeError):
+            return rules.TorchRule(type(optimizer), arguments)
+    return None
 
 
 def check_steps(steps: Any, least: int) -> None:

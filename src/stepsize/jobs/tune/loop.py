@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from stepsize.adapters.torch.epochs import Epochs
 from stepsize.adapters.torch.groups import before_update
 from stepsize.adapters.torch.losses import Losses
 from stepsize.adapters.torch.range_test import PATIENCE
+from stepsize.engines.function import REHEARSAL
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import Policy
 from stepsize.problems.gradient_size import GradientSize, gradient_size
@@ -27,12 +29,14 @@ class Loop:
 
     optimizer, loader: what it trains with. losses: what it tells. driver, epochs: of the run at hand.
     first_gradient: of the first update that was made, per unit of loss; None where it cannot be read.
+    seconds: that the last update took.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, loader: Any) -> None:
         self.optimizer, self.loader = optimizer, loader
         self.losses = Losses(optimizer.param_groups[0]["params"][0].device)
         self.first_gradient: GradientSize | None = None
+        self.seconds = 0.0
         self._updates = 0
         self.leave()
 
@@ -42,11 +46,11 @@ class Loop:
         self.epochs = Epochs(self.loader)
         self.losses.clear()
 
-    def first_update(self) -> Turns:
-        """Yield the batches of one update at the rate 0, and look at its gradient."""
+    def rehearse(self) -> Turns:
+        """Yield the batches of a few updates at the rate 0, and look at the gradient of the first."""
         hook = before_update(self.optimizer, self._measure)
         try:
-            return (yield from self.run(Policy(lr=0.0), 1))
+            return (yield from self.run(Policy(lr=0.0), REHEARSAL))
         finally:
             hook.remove()
 
@@ -55,7 +59,7 @@ class Loop:
         self.leave()
         self.driver = Driver(self.optimizer, policy, steps, 0, feedback=None, log=None)
         losses: list[float] = []
-        waited = 0
+        waited, began = 0, time.perf_counter()
         with closing(self.epochs), attached(self.driver):
             for step in self.driver:
                 self.driver.hold()
@@ -66,6 +70,7 @@ class Loop:
                     loss = self._stuck()
                 if updates or not math.isfinite(loss or 0.0):
                     losses.append(_known(loss, step))
+                    self.seconds, began = time.perf_counter() - began, time.perf_counter()
                     self._updates += updates
                     self.losses.clear()
                     if not math.isfinite(losses[-1]):
@@ -90,7 +95,7 @@ class Loop:
         return math.inf
 
     def _measure(self, optimizer: torch.optim.Optimizer) -> None:
-        if getattr(optimizer, "grad_scale", None) is not None:  # a fused optimizer unscales by itself, later
+        if self._updates or getattr(optimizer, "grad_scale", None) is not None:  # a fused one unscales by itself, later
             return
         try:
             self.first_gradient = gradient_size(1.0, [p for group in optimizer.param_groups for p in group["params"]])

@@ -44,6 +44,7 @@ class LoopTask:
 
     name: how reports call it. steps: of the whole training. start: the score before any update. first_gradient: of the
     first update; None where it is not known. rule: that its optimizer follows. scored: what a score is.
+    validation_updates: what one costs, in updates.
     """
 
     name: str
@@ -52,6 +53,7 @@ class LoopTask:
     first_gradient: GradientSize | None
     rule: Rule
     scored: str
+    validation_updates: float = 0.0
     source: str = ""
 
     def check(self, seed: int = 0) -> None:  # noqa: ARG002  (a loop has been looked at already)

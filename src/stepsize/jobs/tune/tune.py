@@ -59,7 +59,8 @@ def tune(
     share: what the pilot runs may cost, as a share of the run: when not given .35 of it from 5000 updates on, and at
         most all of it below. With 0 there are none, and it trains at what its first gradient says.
     validate: returns the held-out loss, lower is better; called before the first and at the end of each pilot run,
-        without gradients. Its own cost is not counted. rule: that the optimizer follows, where it is none of torch's.
+        without gradients; what it costs is timed, and counts in the share.
+    rule: that the optimizer follows, where it is none of torch's.
     log: as in `drive`, of the real run. device, skip_frozen: as in `Snapshot`.
 
     What the pilot runs have changed is put back, by an error, Ctrl-C or `break` too. The real run that follows is bit

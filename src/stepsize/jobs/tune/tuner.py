@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -16,6 +17,7 @@ from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.torch.losses import held_out
 from stepsize.adapters.torch.processes import from_first
 from stepsize.adapters.torch.snapshots import Snapshot
+from stepsize.engines.function import updates_of
 from stepsize.jobs.tune.checkpoint import beginning, go_back
 from stepsize.jobs.tune.loop import Loop
 from stepsize.jobs.tune.pilots import SCORED, LoopTask, PilotRun, Pilots, scored
@@ -123,16 +125,22 @@ class Tuner:
         return from_first(pilots.answer)
 
     def _measured(self) -> Generator[Any, None, LoopTask]:
-        """Yield the batches of one update, and return what it shows."""
-        start = None if self._validate is None else self._held_out()
-        first = (yield from self._loop.first_update())[0]
-        size = self._loop.first_gradient
-        return self._known(first if start is None else start, None if size is None else replace(size, loss=first))
+        """Yield the batches of a few updates at the rate 0, and return what they show."""
+        began = time.perf_counter()
+        start = self._held_out()
+        scoring = time.perf_counter() - began
+        first = (yield from self._loop.rehearse())[0]
+        size, validated = self._loop.first_gradient, self._validate is not None
+        return self._known(
+            start if validated else first,
+            None if size is None else replace(size, loss=first),
+            from_first(lambda: updates_of(scoring, self._loop.seconds) if validated else 0.0),
+        )
 
-    def _known(self, start: float, first_gradient: GradientSize | None) -> LoopTask:
+    def _known(self, start: float, first_gradient: GradientSize | None, validation_updates: float) -> LoopTask:
         return LoopTask(
             type(self._models[0]).__name__, self.steps, start, first_gradient, self._family.rule,
-            SCORED[self._validate is not None],
+            SCORED[self._validate is not None], validation_updates,
         )  # fmt: skip
 
     def _held_out(self) -> float:
@@ -152,7 +160,7 @@ class Tuner:
         task, driver = self._task, None if self.piloting else self._loop.driver
         return {
             **self._asked(),
-            "task": None if task is None else {"start": task.start, "gradient": _plain(task.first_gradient)},
+            "task": None if task is None else (task.start, _plain(task.first_gradient), task.validation_updates),
             "finished": [asdict(each) for each in self._finished],
             "answer": None if self._answer is None else dumps(self._answer),
             "driver": None if driver is None else driver.state_dict(),
@@ -176,8 +184,8 @@ class Tuner:
             )
         self._finished = [PilotRun(**each) for each in state_dict["finished"]]
         if state_dict["task"] is not None:
-            gradient = state_dict["task"]["gradient"]
-            self._task = self._known(state_dict["task"]["start"], gradient and GradientSize(*gradient))
+            start, gradient, validation = state_dict["task"]
+            self._task = self._known(start, gradient and GradientSize(*gradient), validation)
         self._begin = state_dict["begin"]
         self._answer = None if state_dict["answer"] is None else loads(state_dict["answer"], Advice)
         if state_dict["driver"] is not None:

@@ -10,7 +10,7 @@ import pytorch_optimizer
 import torch
 
 from stepsize import rules
-from stepsize.adapters.torch import build_optimizer, torch_arguments
+from stepsize.adapters.torch import RuleOptimizer, build_optimizer, torch_arguments
 from stepsize.adapters.torch.groups import read
 from stepsize.adapters.torch.optimizers import TWINS, rule_of
 from stepsize.kernel.errors import DriveError, MissingPackageError, ParameterError, SpecError
@@ -206,6 +206,8 @@ def test_an_unknown_name_has_a_near_miss():
         find_rule("torch.optim.SDG")
     with pytest.raises(DriveError, match="is a class itself; build_optimizer makes one of it"):
         torch_arguments(LION)
+    with pytest.raises(DriveError, match=r"not pytorch_optimizer\.Lion, a class itself: build_optimizer makes it"):
+        RuleOptimizer(parameters(), LION)
 
 
 @pytest.mark.parametrize(

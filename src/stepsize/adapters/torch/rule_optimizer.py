@@ -44,8 +44,9 @@ class RuleOptimizer(torch.optim.Optimizer):
     """
 
     def __init__(self, parameters: Any, rule: Rule) -> None:
-        if not isinstance(rule, Rule):
-            raise DriveError(f"RuleOptimizer steps a rule, such as Lion(), not {brief(rule)}.")
+        if not isinstance(rule, Rule) or not rule.formula:
+            given = rule.title + ", a class itself: build_optimizer makes it" if isinstance(rule, Rule) else brief(rule)
+            raise DriveError(f"RuleOptimizer steps a rule, such as Lion(), not {given}.")
         self.rule = rule
         super().__init__(parameters, dict(rule.hyperparameters))
 

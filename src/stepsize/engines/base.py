@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,9 @@ from stepsize.strategy import Trial
 
 Progress = Callable[[int], None]
 """Called with how many replica-steps (one update of one trial) were done since the last call."""
+
+LITTLE = 4.0
+"""A score that costs less than so many updates does not count."""
 
 CHUNK = 256
 """Steps of hyperparameters that are turned into coefficients at once."""
@@ -88,6 +92,18 @@ def blamed(task: Trainable, step: int) -> Iterator[None]:
         raise
     except Exception as error:  # whatever the user's code raises is said in one line, and keeps its own trace
         raise TaskError(f"{task.name!r} fails at update {step}: {describe(error)}") from error
+
+
+def updates_of(scoring: float, updating: float) -> float:
+    """Return about how many updates a score costs, from the seconds of both: a power of two, or 0 where it is little.
+
+    Coarse, so that a search that is resumed plans the same runs.
+
+    >>> updates_of(0.9, 0.1), updates_of(0.3, 0.1)
+    (8.0, 0.0)
+    """
+    share = scoring / max(updating, 1e-9)
+    return 2.0 ** round(math.log2(share)) if share > LITTLE else 0.0
 
 
 def score_points(steps: int, every: int | None) -> list[int]:

@@ -48,23 +48,8 @@ from stepsize.strategy import Strategy, Trial
 REHEARSAL = 3
 """Updates of the run that shows, before all others, whether the function keeps to its part."""
 
-LITTLE = 4.0
-"""A score that costs less than so many updates does not count."""
-
 TAIL = 20
 """Where no score is given, the mean loss of the last so-manieth part of the run stands for it."""
-
-
-def updates_of(scoring: float, updating: float) -> float:
-    """Return about how many updates a score costs, from the seconds of both: a power of two, or 0 where it is little.
-
-    Coarse, so that a search that is resumed plans the same runs.
-
-    >>> updates_of(0.9, 0.1), updates_of(0.3, 0.1)
-    (8.0, 0.0)
-    """
-    share = scoring / max(updating, 1e-9)
-    return 2.0 ** round(math.log2(share)) if share > LITTLE else 0.0
 
 
 class FunctionTrial:
@@ -300,7 +285,7 @@ class FunctionTask:
     @property
     def validation_updates(self) -> float:
         """About what one score costs, in updates, timed in the rehearsal."""
-        return updates_of(self._rehearsal.seconds_scoring, self._rehearsal.seconds_updating)
+        return base.updates_of(self._rehearsal.seconds_scoring, self._rehearsal.seconds_updating)
 
     @property
     def _rehearsed(self) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.torch.losses import held_out
 from stepsize.adapters.torch.processes import from_first
 from stepsize.adapters.torch.snapshots import Snapshot
-from stepsize.engines.function import updates_of
+from stepsize.engines.base import updates_of
 from stepsize.jobs.tune.checkpoint import beginning, go_back
 from stepsize.jobs.tune.loop import Loop
 from stepsize.jobs.tune.pilots import SCORED, LoopTask, PilotRun, Pilots, scored

@@ -36,9 +36,9 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 class Bag(nn.Module):
     """The mean of the embeddings of some words, and a linear layer."""
 
-    def __init__(self, words: int, width: int) -> None:
+    def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(words, width)
+        self.embedding = nn.Embedding(vocabulary, width)
         self.output = nn.Linear(width, CLASSES)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -59,16 +59,16 @@ class Product(nn.Module):
         return (self.row(row) * self.column(column)).sum(dim=1) + offsets
 
 
-def bag(seed: int, *, samples: int, words: int, length: int, width: int, steps: int) -> Task:
+def bag(seed: int, *, samples: int, vocabulary: int, length: int, width: int, steps: int) -> Task:
     """Return a task of words whose frequencies fall as in a language, and differ between the classes."""
     source = np.random.default_rng(seed)
-    usual = 1 / np.arange(1, words + 1)
-    tilted = usual * np.exp(0.8 * source.normal(size=(CLASSES, words)))
+    usual = 1 / np.arange(1, vocabulary + 1)
+    tilted = usual * np.exp(0.8 * source.normal(size=(CLASSES, vocabulary)))
     frequencies = tilted / tilted.sum(axis=1, keepdims=True)
     targets = source.integers(0, CLASSES, samples + 600)
-    inputs = np.stack([source.choice(words, length, p=frequencies[each]) for each in targets])
+    inputs = np.stack([source.choice(vocabulary, length, p=frequencies[each]) for each in targets])
     train_on, validate_on = parted(torch.tensor(inputs), torch.tensor(targets), samples)
-    return Task(partial(Bag, words, width), functional.cross_entropy, train_on, validate_on, 32, steps)
+    return Task(partial(Bag, vocabulary, width), functional.cross_entropy, train_on, validate_on, 32, steps)
 
 
 def product(seed: int, *, samples: int, rows: int, columns: int, width: int) -> Task:
@@ -88,8 +88,8 @@ def parted(inputs: torch.Tensor, targets: torch.Tensor, samples: int) -> tuple[P
 
 
 TASKS: dict[str, Callable[[], Task]] = {
-    "a long bag": partial(bag, 0, samples=1200, words=800, length=20, width=12, steps=300),
-    "a short bag": partial(bag, 1, samples=500, words=600, length=12, width=16, steps=500),
+    "a long bag": partial(bag, 0, samples=1200, vocabulary=800, length=20, width=12, steps=300),
+    "a short bag": partial(bag, 1, samples=500, vocabulary=600, length=12, width=16, steps=500),
     "a wide product": partial(product, 0, samples=1500, rows=60, columns=80, width=8),
     "a narrow product": partial(product, 1, samples=2500, rows=100, columns=40, width=3),
 }

@@ -19,9 +19,10 @@ from stepsize.jobs.range_test.stability_limit import ROUGH, stable_rates
 from stepsize.kernel.errors import StepsizeError
 from stepsize.problems import Task, Trainable
 from stepsize.problems.gradient_size import GradientSize, gradient_size
-from stepsize.rules import AdamW, Momentum, Prodigy, Rule
+from stepsize.rules import Rule
+from stepsize.strategy import find_rule
 
-REFERENCES: dict[str, Rule] = {"adaptive": AdamW(), "euclidean": Momentum(), "parameter_free": Prodigy()}
+REFERENCES: dict[str, Rule] = {group: find_rule(name) for group, name in prior.REFERENCES.items()}
 """The rule whose curvature stands for its group."""
 
 UNSEEN = 0.7

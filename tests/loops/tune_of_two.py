@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import stepsize
+from stepsize.engines.function import REHEARSAL
 
 STEPS, RANK = 60, int(os.environ["RANK"])
 
@@ -65,7 +66,8 @@ def work(folder):
         turns += loop.piloting
         loop.tell(loss)
     found = {
-        "first": first[0], "start": loop.answer.start, "turns": turns, "weights": weights(model),
+        "first": sum(first[:REHEARSAL]) / REHEARSAL, "start": loop.answer.start, "turns": turns,
+        "weights": weights(model),
         "rates": [run.strategy.peak for run in loop.answer.runs], "scores": [run.score for run in loop.answer.runs],
         "rate": loop.answer.strategy.peak, "driven": driven(loop.answer.policy),
     }  # fmt: skip

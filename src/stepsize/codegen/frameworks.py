@@ -263,6 +263,20 @@ print(f"score {{record.final[0]:.4f}}")
 )
 """A training function of the user's own, in whatever framework it is written."""
 
+LOOP = Framework(
+    title="your training loop",
+    template="""\
+{imports}
+
+{strategy}
+for step in drive(optimizer, strategy.policy, steps={steps}):  # your own optimizer
+    ...  # forward, backward
+    {step}
+""",
+    names=("drive",),
+)
+"""A loop of the user's own around a torch optimizer."""
+
 FRAMEWORKS = {each.title: each for each in (TORCH, LIGHTNING, TRANSFORMERS, OPTAX, KERAS)}
 """By name, the plainest first."""
 
@@ -288,3 +302,8 @@ def script(framework: str, task: str, strategy: Strategy, steps: int, seed: int,
 def function_script(task: str, strategy: Strategy, steps: int, seed: int) -> str:
     """Return the script that runs a training function, `task`, with `strategy`."""
     return FUNCTION.script(task, strategy, steps, seed)
+
+
+def loop_script(strategy: Strategy, steps: int) -> str:
+    """Return the script that drives an optimizer of the user's own with `strategy`."""
+    return LOOP.script("", strategy, steps, 0)

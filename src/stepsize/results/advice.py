@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stepsize.codegen import function_script, script
+from stepsize.codegen import function_script, loop_script, script
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.policies import Policy
@@ -108,7 +108,8 @@ class Advice(Spec):
     start: the score before any update; NaN when not known. cost: in full trainings. seconds: wall time.
     budget: as it was asked for, in words; "" for none. more: how to go on, a sentence.
     versions: of what was used, by name. command: the command line that repeats it; empty where there is none.
-    function: whether the task is a training function of the user's own. engine: how trials were computed, and where.
+    function, loop: whether the task is a training function of the user's own, or a loop of theirs.
+    engine: how trials were computed, and where.
     batch_size: that it holds for, where that is not the task's own; None where it is.
     untried_rules, untried_policies: of the default search space, those of which no family ran.
     """
@@ -143,6 +144,7 @@ class Advice(Spec):
     versions: tuple[tuple[str, str], ...]
     command: str = ""
     function: bool = False
+    loop: bool = False
     engine: str = ""
     batch_size: int | None = None
     untried_rules: tuple[str, ...] = ()
@@ -188,7 +190,8 @@ class Advice(Spec):
     def code(self, framework: str = "torch") -> str:
         """Return the script to paste: a training of the task with the strategy, which prints its validation loss.
 
-        framework: "torch", "lightning", "transformers", "optax" or "keras"; a training function of yours has its own.
+        framework: "torch", "lightning", "transformers", "optax" or "keras"; a training function or a loop of yours
+            has its own.
             The seed is one that the search has not seen.
 
         Raises ParameterError for a rule that the framework has no equal of; it names those that have.
@@ -198,6 +201,8 @@ class Advice(Spec):
         """
         seen = [run.seed for run in self.runs] + ([] if self.final is None else list(self.final.rungs[-1].seeds))
         fresh = max((*seen, *self.scored_on), default=self.seed) + 1
+        if self.loop:
+            return loop_script(self.strategy, self.steps)
         if self.function:
             return function_script(self.task, self.strategy, self.steps, fresh)
         return script(framework, self.task, self.strategy, self.steps, fresh, batch_size=self.batch_size or 0)

@@ -99,7 +99,7 @@ def test_a_validation_scores_the_pilot_runs_and_leaves_the_modes_alone():
     loop = training.tune(share=0.5, validate=validate).loop
     assert training.model.training
     assert loop.answer.start == calls[0]
-    assert [run.score for run in loop.answer.runs] == calls[1:]
+    assert [run.score for run in loop.answer.runs] == calls[-len(loop.answer.runs) :]
     assert loop.answer.scored == "validation loss"
 
 
@@ -152,6 +152,15 @@ def test_the_answer_is_a_result_like_every_other(tmp_path):
     stepsize.write_report(tmp_path / "report.html", answer)
     assert answer.strategy.name in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert answer.plot() is not None
+
+
+def test_the_code_to_paste_drives_the_loop():
+    answer = Training().tune(share=0.3).loop.answer
+    other = Training()
+    here = {"optimizer": other.optimizer}
+    before, after = answer.code().split("    ...  # forward, backward\n")
+    exec(f"{before}    rates.append(optimizer.param_groups[0]['lr'])\n{after}", here | {"rates": (rates := [])})  # noqa: S102
+    assert rates == answer.policy.table(0, STEPS)["lr"].tolist()
 
 
 def test_momentum_is_left_out_where_there_is_none():

@@ -46,6 +46,8 @@ def _by_final(final: Final) -> str:
 def _by_runs(search: Search, answer: Strategy) -> str:
     scored = search.task.scored
     own = [run.score for run in full_runs(search.belief) if run.strategy.name == answer.name]
+    if not own and len(search.field) == 1:
+        return f"Nothing has run over the full {search.horizon} steps; the rate is that of shorter whole runs."
     if not own:
         return (
             f"Nothing has run over the full {search.horizon} steps: {answer.family} is answered with, as it forgives a "

@@ -173,7 +173,7 @@ class Pilots:
             task.steps, self._budget, 0, (family.rule,), (family.recipe or family.policy,), usual_baseline(task), False
         )
         found = record(self._search, asked)
-        return replace(found, more=MORE, next_run="", command="")
+        return replace(found, more=MORE, next_run="", command="", function=False, loop=True)
 
     def _proposed(self) -> Iterator[tuple[Strategy, Proposal]]:
         for proposal in locate(self._search):

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -126,16 +127,22 @@ class Tuner:
 
     def _measured(self) -> Generator[Any, None, LoopTask]:
         """Yield the batches of a few updates at the rate 0, and return what they show."""
+        start, scoring = self._timed()
+        losses = yield from self._loop.rehearse()
+        size, updating = self._loop.first_gradient, self._loop.seconds
+        cost = from_first(lambda: updates_of(scoring, updating))
+        if cost:  # or the first call had to warm up
+            again = self._timed()[1]
+            cost = from_first(lambda: updates_of(min(scoring, again), updating))
+        if size is not None:
+            size = replace(size, loss=losses[0])
+        return self._known(fmean(losses) if self._validate is None else start, size, cost)
+
+    def _timed(self) -> tuple[float, float]:
+        """Return the held-out loss, NaN where there is none, and the seconds that it took."""
         began = time.perf_counter()
-        start = self._held_out()
-        scoring = time.perf_counter() - began
-        first = (yield from self._loop.rehearse())[0]
-        size, validated = self._loop.first_gradient, self._validate is not None
-        return self._known(
-            start if validated else first,
-            None if size is None else replace(size, loss=first),
-            from_first(lambda: updates_of(scoring, self._loop.seconds) if validated else 0.0),
-        )
+        value = math.nan if self._validate is None else self._held_out()
+        return value, 0.0 if self._validate is None else time.perf_counter() - began
 
     def _known(self, start: float, first_gradient: GradientSize | None, validation_updates: float) -> LoopTask:
         return LoopTask(

@@ -36,7 +36,7 @@ from families import strategy, train
 from suite import half, read
 
 import stepsize
-from stepsize import Task
+from stepsize import FunctionTask, Task
 from stepsize.jobs.advise.spending import validation_updates
 
 FAMILY, FAILURE = "AdamW one_cycle", 0.05
@@ -82,6 +82,54 @@ def tuned(task: Task, seed: int, share: float | None, *, held_out: bool) -> Outc
     return Outcome(loop.answer.strategy.peak, task.score(model), cost)
 
 
+class TunedTrial:
+    """What the training functions of the third part are given: a loop that finds its own rate, by training losses."""
+
+    def __init__(self, steps: int, share: float | None) -> None:
+        self.steps, self._share, self.turns = steps, share, 0
+
+    def optimizer(self, trained: Any) -> torch.optim.Optimizer:
+        self._model = trained if isinstance(trained, torch.nn.Module) else torch.nn.ParameterList(trained)
+        self._optimizer = torch.optim.AdamW(self._model.parameters(), weight_decay=0.01)
+        return self._optimizer
+
+    def apply(self, optimizer: torch.optim.Optimizer) -> None:
+        """Nothing: the loop has set the rate."""
+
+    def __iter__(self) -> Iterator[int]:
+        turns = Counted(self.steps)
+        self._loop = stepsize.tune(self._model, self._optimizer, turns, steps=self.steps, share=self._share)
+        for step in self._loop:
+            self.turns += 1
+            yield step
+
+    def report(self, loss: Any, score: Callable[[], float]) -> None:
+        self._loop.tell(loss)
+        self._score = score
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(self._loop.answer.strategy.peak, self._score(), self.turns / self.steps)
+
+
+class Counted:
+    """The numbers of the updates of a run, from 0 again whenever they are gone through."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.steps))
+
+
+def tuned_function(task: FunctionTask, seed: int, share: float | None) -> Outcome:
+    """Run a training function once, in whose loop the rate is found."""
+    torch.manual_seed(seed)
+    trial = TunedTrial(task.steps, share)
+    task.train(trial)
+    return trial.outcome
+
+
 @dataclass(frozen=True)
 class Truth:
     """What AdamW with 1cycle is worth on a task: before training, at its best rate, and at any rate."""
@@ -125,10 +173,15 @@ def main() -> None:
     problems = far_tasks.far_half(options.half) if long else half(options.half)
     rows: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
     for problem, held_out in itertools.product(problems, rows):
+        if held_out and isinstance(problem.task, FunctionTask):
+            continue  # it says how it is scored when it has made an update
         known = (far_truth if long else short_truth)(problem)
         for seed in range(options.seeds):
             began = time.perf_counter()
-            found = tuned(problem.task, seed, options.share, held_out=held_out)
+            if isinstance(problem.task, FunctionTask):
+                found = tuned_function(problem.task, seed, options.share)
+            else:
+                found = tuned(problem.task, seed, options.share, held_out=held_out)
             row = known.regret(found.score), known.regret(known.score(found.rate)), found.cost
             rows[held_out].append(row)
             by = "held-out" if held_out else "training"

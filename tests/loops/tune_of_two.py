@@ -84,7 +84,7 @@ def refuse(folder):
     try:
         for number, batch in enumerate(loop):
             turn(model, optimizer, batch)
-            loop.tell(float("nan") if number and RANK else 1.0)
+            loop.tell(float("nan") if number >= REHEARSAL and RANK else 1.0)
     except stepsize.StepsizeError as error:
         said = str(error)
     torch.save({"said": said, "same": torch.equal(before, weights(model))}, folder / f"{RANK}.pt")

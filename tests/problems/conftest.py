@@ -1,5 +1,12 @@
-"""One thread: the models of these tests are tiny, and threads that wait for each other are slow on a shared machine."""
+"""One thread, since the models are tiny, and `streaming.py` importable whatever folder pytest is started in."""
+
+import sys
+from pathlib import Path
 
 import torch
 
 torch.set_num_threads(1)
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.append(HERE)

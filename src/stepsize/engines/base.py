@@ -6,8 +6,9 @@ import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ LITTLE = 4.0
 
 CHUNK = 256
 """Steps of hyperparameters that are turned into coefficients at once."""
+
+NO_RATIOS: Mapping[str, float] = MappingProxyType({})
+"""Those of a group that is all there is."""
 
 
 class Engine(ABC):
@@ -65,13 +69,16 @@ class Engine(ABC):
         """Run `trials`, scoring after `points` updates, of which the last is the length of the run."""
 
 
-def coefficients(trials: Sequence[Trial], start: int, stop: int) -> dict[str, Floats]:
+def coefficients(
+    trials: Sequence[Trial], start: int, stop: int, ratios: Mapping[str, float] = NO_RATIOS
+) -> dict[str, Floats]:
     """Return the coefficients of steps start..stop-1 of trials of one form of rule, each (steps, trials) float64.
 
-    trials: their policies bound to the run.
+    trials: their policies bound to the run. ratios: by which hyperparameters are multiplied, in a parameter group.
     """
     tables = [trial.strategy.table(start, stop) for trial in trials]
     rows = {name: np.stack([table[name] for table in tables], axis=1) for name in tables[0]}
+    rows |= {name: rows[name] * ratio for name, ratio in ratios.items() if name in rows}
     k = np.arange(start + 1, stop + 1, dtype=np.float64)[:, None]
     values = trials[0].strategy.rule.coefficients(rows, k)
     return {name: np.broadcast_to(value, (stop - start, len(trials))) for name, value in values.items()}
@@ -136,7 +143,8 @@ def record_trial(
 
 def with_two_validation_samples(task: Task) -> Task:
     """Return `task` with two validation samples, so that a score costs next to nothing."""
-    return dataclasses.replace(task, validation=tuple(part[:2] for part in task.validation))
+    first = next(iter(task.validation_batches()))
+    return dataclasses.replace(task, validation=tuple(part[:2] for part in first))
 
 
 def bound(trials: Sequence[Trial], steps: int) -> list[Trial]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -11,7 +11,10 @@ import torch
 from stepsize.adapters.torch import build_optimizer, drive
 from stepsize.adapters.torch.flat_parameters import Gradients
 from stepsize.kernel.errors import TaskError
+from stepsize.policies import Groups, Policy
+from stepsize.problems import Task
 from stepsize.problems.checks import describe
+from stepsize.problems.parameter_groups import ParameterGroup
 from stepsize.rules.optimizer_class import closure_of, needs_closure
 from stepsize.strategy import Strategy
 
@@ -22,17 +25,19 @@ Again = Callable[[], tuple[Gradients, torch.Tensor]]
 class ClassWeights:
     """The parameters of one model, with the optimizer that steps them and the policy that drives it.
 
-    strategy: of a `TorchRule`, bound to the run. model: what is trained.
+    strategy: of a `TorchRule`, bound to the run. model: what is trained. parameters: in the order of the gradients.
 
     `step()` is called after the gradients are there, as in a plain loop. Where the class refuses that, because it needs
     the loss or more than one gradient (`LBFGS`), it gets a closure that computes both again.
     """
 
-    def __init__(self, strategy: Strategy, model: torch.nn.Module, steps: int) -> None:
-        self._name = strategy.rule.title
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self._optimizer = cast("Any", build_optimizer(model, strategy))
-        self._driver = drive(self._optimizer, strategy.policy, steps)
+    def __init__(self, task: Task, model: torch.nn.Module, strategy: Strategy, steps: int) -> None:
+        self._name, self._clip_norm = strategy.rule.title, task.clip_norm
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        groups = None if task.groups is None else task.parameter_groups(model)
+        self._optimizer = cast("Any", build_optimizer(model if groups is None else _grouped(model, groups), strategy))
+        policy = strategy.policy if groups is None else _scaled(self._optimizer, groups, strategy.policy)
+        self._driver = drive(self._optimizer, policy, steps)
         self._asks, self._averages = needs_closure(type(self._optimizer)), strategy.rule.averages
         if self._averages:
             self._optimizer.train()
@@ -77,7 +82,7 @@ class ClassWeights:
     def _lose(self) -> None:
         """Note that the run has diverged: a class that raises at infinite gradients is one that has no more weights."""
         with torch.no_grad():
-            for parameter in self._parameters:
+            for parameter in self.parameters:
                 parameter.fill_(torch.nan)
 
     def _closure(self, again: Again) -> Callable[[], float]:
@@ -90,9 +95,11 @@ class ClassWeights:
         return closure
 
     def _put(self, gradients: Gradients) -> None:
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
             # A copy, as backward() makes one: a class may write into it, and autograd may have given it twice.
             parameter.grad = None if gradient is None else gradient.clone()
+        if self._clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self._clip_norm)
 
     @contextmanager
     def read_out(self) -> Iterator[None]:
@@ -102,3 +109,17 @@ class ClassWeights:
         yield
         if self._averages:
             self._optimizer.train()
+
+
+def _grouped(model: torch.nn.Module, groups: Sequence[ParameterGroup]) -> list[dict[str, Any]]:
+    """Return the parameter groups of a model as an optimizer takes them."""
+    named = dict(model.named_parameters())
+    return [{"params": [named[name] for name in group.names]} for group in groups]
+
+
+def _scaled(optimizer: torch.optim.Optimizer, groups: Sequence[ParameterGroup], policy: Policy) -> Groups:
+    """Put the ratios of the groups into an optimizer, and return the policy that keeps them where it moves a number."""
+    for own, group in zip(optimizer.param_groups, groups, strict=True):
+        own.update({name: own[name] * ratio for name, ratio in group.ratios.items() if name in own})
+    driven = ({name: ratio for name, ratio in group.ratios.items() if name in policy} for group in groups)
+    return Groups(policy, {str(index): ratios for index, ratios in enumerate(driven)})

@@ -18,7 +18,7 @@ from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import TaskError
 from stepsize.policies import constant
-from stepsize.problems import Task, Trainable
+from stepsize.problems import Loader, Task, Trainable
 from stepsize.problems.base import seeded, with_data
 from stepsize.rules import AdamW
 from stepsize.strategy import Strategy, Trial
@@ -99,6 +99,8 @@ def _trials(count: int) -> list[Trial]:
 def refusal(task: Task) -> str | None:
     """Return why the model of `task` cannot be vectorised, in one line, or None when it can."""
     task.check()
+    if isinstance(task.train, Loader) and not task.train.uniform:
+        return "the batches of its loader need not have one shape"
     try:
         with quiet(), seeded(seeds.child(0, "noise")):
             return _difference(task, Replicas(task, [0, 1], torch.float32, torch.device("cpu")))
@@ -121,7 +123,7 @@ def _difference(task: Task, replicas: Replicas) -> str | None:
     for step in range(2):
         slopes, losses = replicas.gradient(step)
         for seed, model in enumerate(models):
-            slope, loss = _alone(task, model, step, seed)
+            slope, loss = _alone(task, replicas.flat_of(model), model, step, seed)
             if not _close(losses[seed], loss):
                 return f"its loss is {losses[seed].item():.6g} as a replica and {loss.item():.6g} alone"
             if not _close(slopes[seed], slope):
@@ -134,11 +136,12 @@ def _difference(task: Task, replicas: Replicas) -> str | None:
     return None
 
 
-def _alone(task: Task, model: torch.nn.Module, step: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _alone(
+    task: Task, flat: FlatParameters, model: torch.nn.Module, step: int, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the gradient as a row, and the loss, of the model by itself."""
-    flat = FlatParameters.of(model)
-    batch, key = task.batch(step, seed), Keys([seed])(step)[0]
-    slopes, loss = Loop().gradient(task, model, flat.tensors, batch, key)
+    batches, key = next(task.updates(seed, step)), Keys([seed])(step)[0]
+    slopes, loss = Loop().gradient(task, model, flat.tensors, batches, key)
     return flat.gradient(slopes)[0], loss
 
 

@@ -21,11 +21,9 @@ import hashlib
 import inspect
 import math
 import numbers
-import random
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -41,6 +39,7 @@ from stepsize.policies import LR, Policy, constant
 from stepsize.problems import Trainable
 from stepsize.problems.base import seeded
 from stepsize.problems.gradient_size import GradientSize, gradient_size
+from stepsize.problems.random_state import RandomState
 from stepsize.results.curves import Curves
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, Trial
@@ -354,7 +353,8 @@ class Function(base.Engine):
 def _train(task: FunctionTask, trial: FunctionTrial) -> None:
     """Call the function; whatever it raises is a TaskError that says at which update."""
     try:
-        with _seeded(seeds.child(trial.seed, "function")):
+        seed = seeds.child(trial.seed, "function")
+        with seeded(seed), RandomState(seed):
             trial.finish(task.train(trial))
     except TaskError as error:
         raise TaskError(f"{task.name!r}: {error}") from error
@@ -363,20 +363,6 @@ def _train(task: FunctionTask, trial: FunctionTrial) -> None:
     except (Exception, SystemExit) as error:
         where = f"at update {trial.step}" if trial.step >= 0 else "before its first update"
         raise TaskError(f"{task.name!r} fails {where}: {type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators of Python, NumPy and torch for a while, and leave them as they were."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (the user's code may use the global one)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  (the same)
-    try:
-        with seeded(seed):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002  (the same)
 
 
 def _text(function: Any) -> str:

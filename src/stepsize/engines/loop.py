@@ -15,10 +15,12 @@ from stepsize.adapters.torch.flat_parameters import FlatParameters, Gradients
 from stepsize.engines import base
 from stepsize.engines.by_class import Again, ClassWeights
 from stepsize.engines.dropout import Dropout, Keys
-from stepsize.engines.inplace.program import Update, rows
+from stepsize.engines.group_update import GroupUpdate, clip
 from stepsize.kernel import seeds
 from stepsize.problems import Task, Trainable
 from stepsize.problems.base import seeded, with_data
+from stepsize.problems.loader import Batch
+from stepsize.problems.parameter_groups import ParameterGroup
 from stepsize.results.curves import Curves
 from stepsize.strategy import Strategy, Trial
 
@@ -45,16 +47,15 @@ class Loop(base.Engine):
     def _trial(self, task: Task, trial: Trial, points: list[int], progress: base.Progress) -> Curves:
         began, steps = time.perf_counter(), points[-1]
         model = task.build(trial.seed).to(self.dtype).train()
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        weights, keys = _weights(trial.strategy.over(steps), model, steps), Keys([trial.seed])
+        weights, keys = _weights(task, model, trial.strategy.over(steps), steps), Keys([trial.seed])
         losses: list[float] = []
         scores: list[float] = []
+        updates = task.updates(trial.seed)
         with seeded(seeds.child(trial.seed, "noise")):
             for step in range(steps):
                 key = keys(step)[0]
                 with base.blamed(task, step):
-                    batch = task.batch(step, trial.seed)
-                    again = partial(self.gradient, task, model, parameters, batch, key)
+                    again = partial(self.gradient, task, model, weights.parameters, next(updates), key)
                     gradients, loss = again()
                 weights.update(step, gradients, loss, again)
                 losses.append(loss.item())
@@ -71,15 +72,14 @@ class Loop(base.Engine):
 
     def gradient(
         self, task: Task, model: torch.nn.Module, parameters: Sequence[torch.Tensor],
-        batch: tuple[torch.Tensor, torch.Tensor], key: torch.Tensor,
+        batches: Sequence[Batch], key: torch.Tensor,
     ) -> tuple[Gradients, torch.Tensor]:  # fmt: skip
-        """Return the mean gradient and the mean loss of the micro-batches of `batch`."""
+        """Return the mean gradient and the mean loss of the micro-batches of an update."""
         total: list[torch.Tensor | None] = [None] * len(parameters)
         losses: Any = 0.0
-        pieces = (torch.split(self._to(part), task.batch_size) for part in batch)
-        for piece, (x, y) in enumerate(zip(*pieces, strict=True)):
-            with Dropout(key, piece):
-                loss = task.loss(model(x), y)
+        for piece, (x, y) in enumerate(batches):
+            with Dropout(key, piece), task.casting():
+                loss = task.loss(model(self._to(x)), self._to(y))
             loss = loss / task.accumulate if task.accumulate > 1 else loss
             slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
             pairs = zip(total, slopes, strict=True)
@@ -92,54 +92,72 @@ class Loop(base.Engine):
 
     def _score(self, task: Task, model: torch.nn.Module, key: torch.Tensor) -> float:
         """Return what `task.score` does, with the data in the precision of this engine."""
-        total = 0.0
+        total, samples = 0.0, 0
         model.eval()
         with torch.no_grad():
             for piece, (x, y) in enumerate(task.validation_batches(), task.accumulate):
-                with Dropout(key, piece):
-                    total += float(task.judge(model(self._to(x)), self._to(y))) * len(x)
+                with Dropout(key, piece), task.casting():
+                    total += float(task.judge(model(self._to(x)), self._to(y))) * len(y)
+                samples += len(y)
         model.train()
-        return total / len(task.validation[0])
+        return total / samples
 
 
-def _weights(strategy: Strategy, model: torch.nn.Module, steps: int) -> _Weights | ClassWeights:
-    return _Weights(strategy, model, steps) if strategy.rule.formula else ClassWeights(strategy, model, steps)
+def _weights(task: Task, model: torch.nn.Module, strategy: Strategy, steps: int) -> _Weights | ClassWeights:
+    return (_Weights if strategy.rule.formula else ClassWeights)(task, model, strategy, steps)
 
 
 class _Weights:
-    """The parameters of one model as a row, with the rule that steps it and its slots.
+    """The parameters of one model as rows, one for each parameter group, with the rule that steps them and its slots.
 
-    strategy: bound to the run.
+    strategy: bound to the run. parameters: in the order of the gradients that `update` takes.
     """
 
-    def __init__(self, strategy: Strategy, model: torch.nn.Module, steps: int) -> None:
-        rule, table = strategy.rule, base.coefficients([Trial(strategy, 0)], 0, steps)
-        self._flat = FlatParameters.of(model)
-        self._rule = rule.over(self._flat.shapes)
-        self._row = self._flat.row()
-        self._slots = self._rule.init(self._row, torch)
-        self._update = Update(self._rule)
-        self._update.expect(table, self._row, self._slots)
-        self._coefficients = rows(table, self._row)
+    def __init__(self, task: Task, model: torch.nn.Module, strategy: Strategy, steps: int) -> None:
+        named = dict(model.named_parameters())
+        self._most = task.clip_norm
+        self._parts = [
+            _Part(strategy, group, [named[name] for name in group.names]) for group in task.parameter_groups(model)
+        ]
+        self.parameters = [tensor for part in self._parts for tensor in part.flat.tensors]
+        for part in self._parts:
+            part.update.expect([Trial(strategy, 0)], 0, steps, part.row)
 
     def update(self, step: int, gradients: Gradients, loss: torch.Tensor, again: Again) -> None:  # noqa: ARG002  (one gradient is enough)
         """Make update number `step`; what the loss did not use stays as it is, as in `torch.optim`."""
-        c = self._coefficients[step]
-        if self._rule.core.takes_loss:
-            c = {**c, "loss": loss.reshape(1, 1)}
-        arrays = [self._row, *self._slots]
-        partial = any(g is None for g in gradients)
-        before = [array.clone() for array in arrays] if partial else []  # the step writes over them
+        left = iter(gradients)
+        own = [[next(left) for _ in part.flat.tensors] for part in self._parts]
+        slopes = [part.flat.gradient(each) for part, each in zip(self._parts, own, strict=True)]
         with torch.no_grad():
-            self._update(self._row, self._flat.gradient(gradients), self._slots, c)
-            if partial:
-                for array, kept in zip(arrays, self._flat.keep_unused(gradients, before, arrays), strict=True):
-                    array.copy_(kept)
-        self._flat.write(self._row)
+            clip(slopes, self._most)
+            for part, each, slope in zip(self._parts, own, slopes, strict=True):
+                part.step(step, each, slope, loss)
 
     @contextmanager
     def read_out(self) -> Iterator[None]:
         """Put the weights to evaluate at into the model, and the others back."""
-        self._flat.write(self._rule.readout(self._row, self._slots, torch))
+        for part in self._parts:
+            part.flat.write(part.update.readout(part.row))
         yield
-        self._flat.write(self._row)
+        for part in self._parts:
+            part.flat.write(part.row)
+
+
+class _Part:
+    """One parameter group of a model: its tensors, and their row."""
+
+    def __init__(self, strategy: Strategy, group: ParameterGroup, tensors: Sequence[torch.Tensor]) -> None:
+        self.flat = FlatParameters(tensors)
+        self.row = self.flat.row()
+        self.update = GroupUpdate(strategy.rule, group, self.flat.shapes, self.row)
+
+    def step(self, step: int, gradients: Gradients, slope: torch.Tensor, loss: torch.Tensor) -> None:
+        """Step the row by its gradient, `slope`, and write it into the tensors."""
+        arrays = [self.row, *self.update.slots]
+        unused = any(g is None for g in gradients)
+        before = [array.clone() for array in arrays] if unused else []  # the step writes over them
+        self.update.step(self.row, slope, self.update.slots, self.update.coefficients(step, loss.reshape(1)))
+        if unused:
+            for array, kept in zip(arrays, self.flat.keep_unused(gradients, before, arrays), strict=True):
+                array.copy_(kept)
+        self.flat.write(self.row)

@@ -27,6 +27,7 @@ def work(pipe: Connection, threads: int) -> None:
     """Run batches until the pipe is closed; the whole life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
     _end_with_driver()
+    _allow_children()
     os.dup2(2, 1)  # what a task prints must not fall into the driver's JSON
     if installed("torch"):
         need("torch").set_num_threads(threads)
@@ -66,6 +67,12 @@ def _notifier(pipe: Connection, key: int) -> Notify:
             waiting, sent = 0, now
 
     return notify
+
+
+def _allow_children() -> None:
+    """Let a DataLoader start workers, as it would in the driver: a daemon may not, and what was spawned would spawn."""
+    multiprocessing.current_process().daemon = False
+    multiprocessing.set_start_method(None, force=True)  # the platform's own
 
 
 def _end_with_driver() -> None:

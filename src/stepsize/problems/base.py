@@ -6,21 +6,24 @@ weights and the same batches, whichever strategy trains them, and any batch can 
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import count, islice
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from stepsize.kernel import seeds
-from stepsize.kernel.errors import StepsizeError, TaskError
+from stepsize.kernel.errors import TaskError
 from stepsize.kernel.optional import need
-from stepsize.problems import checks
-from stepsize.problems.data import digest, pair, whole
+from stepsize.problems import fingerprint, sources, trial_batches
+from stepsize.problems.columns import joined
+from stepsize.problems.data import OWN_LOOP
+from stepsize.problems.loader import Batch, Loader
+from stepsize.problems.parameter_groups import Groups, ParameterGroup, parameter_groups
+from stepsize.problems.random_state import seeded as seeded
 
 Indices = npt.NDArray[np.int64]
 Module = Any
@@ -30,14 +33,8 @@ PIECE = 64
 """Samples that are judged at once, at least; so many of each replica in a batch of
 trials, which are to stay in the cache."""
 
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generators for a while, and leave them as they were, those of the GPUs too."""
-    torch = need("torch")
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
+SOME = 16
+"""Updates of a loader that stand for its data."""
 
 
 @runtime_checkable
@@ -78,9 +75,11 @@ class Task:
     loss: `loss(model(inputs), targets)`, the mean over the batch, a scalar. None: the model computes it from whole
         samples, in its `training_step(batch, 0)` (Lightning), or else in `model(**batch)` (transformers) or
         `model(*batch)`; what it returns is the loss, or has it as `loss`.
-    train, validation: a pair (inputs, targets) of tensors or NumPy arrays, a Dataset of such pairs, or a DataLoader
-        over one; read into memory once. Inputs may be a dict of them, and so may whole samples. Of NumPy, floats become
-        float32 and whole numbers int64.
+    train, validation: a pair (inputs, targets) of tensors or NumPy arrays, a Dataset of such pairs, or a DataLoader.
+        Inputs may be a dict of them, and so may whole samples. Of NumPy, floats become float32 and whole numbers int64.
+        What reads the same twice, draws no random number and takes less than a GiB is held in memory; everything else,
+        and a DataLoader with a sampler or a collate function of its own, is read anew in every epoch, as a `Loader`.
+        Of a LightningDataModule as `train` both are taken.
     batch_size: samples per forward pass; a DataLoader brings its own.
     accumulate: forward passes per update (micro-batches); the loss and the gradient of an update are their means.
     steps: how long one full training is by default (steps, optimizer updates).
@@ -88,11 +87,14 @@ class Task:
     metric: `metric(model(inputs), targets)`, the mean over the batch, a number; the score in place of the loss.
     mode: "min", or "max" for a metric that is to be large. Scores are minimised everywhere, so of such a metric they
         are the negative: an accuracy of 0.9 is a score of -0.9 in every result, a "negative validation accuracy".
-
+    clip_norm: the gradient of an update is shortened to this norm at most, as by `torch.nn.utils.clip_grad_norm_`.
+    groups: `groups(model)` returns parameter groups as `torch.optim` takes them, `{"params": ..., "weight_decay": 0}`,
+        with ratios to the strategy's values as `lr` and `weight_decay`; or the optimizer that has them, to whose
+        defaults they are ratios. See `problems.parameter_groups`.
+    autocast: `torch.bfloat16`: the model and the loss run in `torch.autocast`, in training and in validation.
     baseline: what you train with now, a strategy or "AdamW linear_to_zero 1e-3"; `advise` runs it beside its answer.
 
     Watch out: the score is a mean over pieces of the validation data; the F1 or AUC of pieces is not that of the whole.
-    A Dataset is read once, so a random augmentation inside it is frozen; put augmentation into the model.
     A model with batch norm sees one micro-batch at a time, so with it `accumulate` is not a larger batch.
 
     Raises TaskError when the data cannot be read, or is smaller than a batch.
@@ -101,7 +103,7 @@ class Task:
     model: Callable[[], Module]
     loss: Any  # a function, or None, which is replaced by one that takes what the model computed
     train: Any
-    validation: Any
+    validation: Any = None
     batch_size: int = 0
     steps: int = 500
     name: str = "task"
@@ -109,6 +111,9 @@ class Task:
     metric: Callable[[Tensor, Tensor], Any] | None = None
     mode: str = "min"
     baseline: Any = None
+    clip_norm: float | None = None
+    groups: Groups | None = None
+    autocast: Any = None
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -117,23 +122,15 @@ class Task:
             value = getattr(self, part)
             if not isinstance(value, int) or value < 1:
                 raise TaskError(f"Task.{part} must be a whole number of at least 1, not {value!r}.")
-        size = self.batch_size or getattr(self.train, "batch_size", None) or 64
-        if not isinstance(size, int):
+        self._check_training()
+        size = self.batch_size or getattr(self.train, "batch_size", None) or 0
+        if not isinstance(size, int) or size < 0:
             raise TaskError(f"Task.batch_size must be a whole number of at least 1, not {size!r}.")
-        object.__setattr__(self, "batch_size", size)
-        self._read()
-        if not 1 <= size <= len(self):
-            raise TaskError(
-                f"Task.batch_size is {size}, but there are {len(self)} training samples; make it 1 to {len(self)}."
-            )
-        if self.update_size > len(self):
-            raise TaskError(
-                f"Task.accumulate is {self.accumulate}: an update takes so many batches of {size}, "
-                f"{self.update_size} samples, but there are {len(self)}; make it 1 to {len(self) // size}."
-            )
+        self._read(size)
+        self._check_size()
 
     def _check_functions(self) -> None:
-        for part in ("model", "loss", "metric"):
+        for part in ("model", "loss", "metric", "groups"):
             value = getattr(self, part)
             if not callable(value) and (value is not None or part == "model"):
                 raise TaskError(f"Task.{part} must be a function, not {value!r}.")
@@ -147,18 +144,71 @@ class Task:
         if self.mode == "max" and self.metric is None:
             raise TaskError('Task.mode is "max", but there is no Task.metric, and a loss is minimised; give a metric.')
 
-    def _read(self) -> None:
-        for part in ("train", "validation"):
-            read = whole if self.loss is None else pair
-            object.__setattr__(self, part, read(getattr(self, part), part))
+    def _check_training(self) -> None:
+        norm, cast = self.clip_norm, self.autocast
+        if norm is not None and not (isinstance(norm, int | float) and 0 < norm < float("inf")):
+            raise TaskError(f"Task.clip_norm must be a number above 0, or None, not {norm!r}.")
+        if cast is not None and cast is not need("torch").bfloat16:
+            raise TaskError(
+                f"Task.autocast must be torch.bfloat16, or None, not {cast!r}; float16 needs a GradScaler, and so "
+                f"{OWN_LOOP}."
+            )
+
+    def _read(self, size: int) -> None:
+        given = {"train": self.train, "validation": self.validation}
+        if sources.is_module(self.train):
+            parts = ("train", "val") if self.validation is None else ("train",)
+            given |= dict(zip(given, sources.of_module(self.train, *parts), strict=False))
+        for part, data in given.items():
+            read = sources.read(data, part, own_loss=self.loss is None, batch_size=size)
+            object.__setattr__(self, part, read)
+        if isinstance(self.train, Loader):
+            object.__setattr__(self, "train", self.train.resized(self.batch_size or self.train.batch_size))
+            size = self.train.batch_size
+        object.__setattr__(self, "batch_size", size or getattr(given["train"], "batch_size", None) or 64)
         if self.loss is None:
             own = need("stepsize.problems.own_loss")
             object.__setattr__(self, "model", own.Whole(self.model))
             object.__setattr__(self, "loss", own.own_loss)
 
+    def _check_size(self) -> None:
+        size, samples = self.batch_size, self.samples_per_epoch
+        if samples is None or (isinstance(self.train, Loader) and self.accumulate == 1):
+            return
+        if size > samples:
+            raise TaskError(
+                f"Task.batch_size is {size}, but there are {samples} training samples; make it 1 to {samples}."
+            )
+        if not self.batches_per_epoch:
+            raise TaskError(
+                f"Task.accumulate is {self.accumulate}: an update takes so many batches of {size}, "
+                f"{self.update_size} samples, but there are {samples}; make it 1 to {samples // size}."
+            )
+
     def __len__(self) -> int:
-        """The number of training samples."""
-        return len(self.train[0])
+        """The number of training samples; TaskError for a stream that does not say."""
+        samples = self.samples_per_epoch
+        if samples is None:
+            raise self._endless()
+        return samples
+
+    def _endless(self) -> TaskError:
+        return TaskError(
+            f"Task.train of {self.name!r} is a stream without a length, so it has no epochs to count in; count in "
+            "updates, or give its IterableDataset a __len__."
+        )
+
+    @property
+    def samples_per_epoch(self) -> int | None:
+        """The number of training samples; None for a stream without a length."""
+        return self.train.samples if isinstance(self.train, Loader) else len(self.train[0])
+
+    @property
+    def validation_samples(self) -> int:
+        """The number of samples that a score is the mean over; a stream without a length is read to count them."""
+        if isinstance(self.validation, Loader):
+            return self.validation.samples or sum(len(targets) for _, targets in self.validation.once())
+        return len(self.validation[0])
 
     @property
     def update_size(self) -> int:
@@ -167,30 +217,85 @@ class Task:
 
     @property
     def batches_per_epoch(self) -> int:
-        """How many whole updates the training data holds; the remainder of an epoch is left out."""
-        return len(self) // self.update_size
+        """How many whole updates the training data holds; the remainder of an epoch is left out.
+
+        Raises TaskError for a stream, which does not say how long it is.
+        """
+        if not isinstance(self.train, Loader):
+            return len(self.train[0]) // self.update_size
+        if self.train.batches is None:
+            raise self._endless()
+        return self.train.batches // self.accumulate
 
     @property
     def samples(self) -> list[tuple[Any, Tensor]]:
-        """The training samples one by one, as pairs (input, target): a Dataset; an input of several names is a dict."""
-        inputs, targets = self.train
+        """The training samples one by one, as pairs (input, target): a Dataset; an input of several names is a dict.
+
+        Raises TaskError for those that are read as a loader.
+        """
+        inputs, targets = self._held()
         return list(zip(inputs.unbind(), targets.unbind(), strict=True))
 
+    @property
+    def targets(self) -> Tensor:
+        """The training targets; of a loader, those of its first 16 updates of seed 0."""
+        if not isinstance(self.train, Loader):
+            return self.train[1]
+        some = islice(self.updates(0), SOME)
+        return joined([batch for pieces in some for batch in pieces])[1]
+
+    def _held(self) -> Batch:
+        if isinstance(self.train, Loader):
+            raise TaskError(f"the samples of {self.name!r} are not in memory; read them with Task.train.loader.")
+        inputs, targets = self.train
+        return inputs, targets
+
     def order(self, epoch: int, seed: int) -> Indices:
-        """Return the order of the samples in one epoch, (batches_per_epoch, update_size) int64."""
-        shuffled = seeds.generator(seed, "batches", epoch).permutation(len(self))
+        """Return the order of the samples in one epoch, (batches_per_epoch, update_size) int64.
+
+        Raises TaskError for samples that are read as a loader, which orders them itself.
+        """
+        shuffled = seeds.generator(seed, "batches", epoch).permutation(len(self._held()[0]))
         whole = self.batches_per_epoch * self.update_size
         return shuffled[:whole].reshape(-1, self.update_size)
 
-    def batch(self, step: int, seed: int) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int, seed: int) -> Batch:
         """Return the inputs and targets that update number `step` of a trial with `seed` trains on, all of them.
 
         Its micro-batches are pieces of `batch_size` of it, in order.
+
+        Watch out: a loader is read from the beginning of the epoch for it, a stream from its beginning; `updates` goes
+        on where it is. Of micro-batches that a loader has padded to several lengths, it is the first.
         """
+        if isinstance(self.train, Loader):
+            return joined(next(self.updates(seed, step)))
         epoch, batch = divmod(step, self.batches_per_epoch)
         rows = need("torch").from_numpy(self.order(epoch, seed)[batch])
         inputs, targets = self.train
         return inputs[rows], targets[rows]
+
+    def updates(self, seed: int, start: int = 0) -> Iterator[list[Batch]]:
+        """Yield the micro-batches of each update of a trial with `seed`, from update number `start` on, without end."""
+        if isinstance(self.train, Loader):
+            yield from self.train.updates(seed, start, self.accumulate)
+            return
+        for step in count(start):
+            pieces = (part.split(self.batch_size) for part in self.batch(step, seed))
+            yield list(zip(*pieces, strict=True))
+
+    def casting(self, device: str = "cpu") -> AbstractContextManager[Any]:
+        """Return the context that the model and the loss run in: `torch.autocast`, or none."""
+        if self.autocast is None:
+            return nullcontext()
+        context: AbstractContextManager[Any] = need("torch").autocast(device, dtype=self.autocast)
+        return context
+
+    def parameter_groups(self, model: Module) -> list[ParameterGroup]:
+        """Return the groups of the parameters of `model` that are trained, with their ratios; one without `groups`.
+
+        Raises TaskError for what are no groups of it.
+        """
+        return parameter_groups(model, self.groups)
 
     def build(self, seed: int) -> Module:
         """Return a new model with the initial weights of `seed`; torch's global generator is left as it was."""
@@ -206,12 +311,14 @@ class Task:
         torch = need("torch")
         was_training = model.training
         model.eval()
-        total = 0.0
+        total, samples = 0.0, 0
         with torch.no_grad():
             for inputs, targets in self.validation_batches():
-                total += float(self.judge(model(inputs), targets)) * len(inputs)
+                with self.casting():
+                    total += float(self.judge(model(inputs), targets)) * len(targets)
+                samples += len(targets)
         model.train(was_training)
-        return total / len(self.validation[0])
+        return total / samples
 
     @property
     def scored(self) -> str:
@@ -229,8 +336,13 @@ class Task:
         found = self.metric(outputs, targets)
         return -found if self.mode == "max" else found
 
-    def validation_batches(self) -> list[tuple[Tensor, Tensor]]:
-        """Return the validation data in pieces of a batch, or of 64 samples where a batch is smaller."""
+    def validation_batches(self) -> Iterable[Batch]:
+        """Return the validation data in pieces of a batch, or of 64 samples where a batch is smaller.
+
+        Of a loader its own batches, the same each time; read once where they take less than a GiB, else for each score.
+        """
+        if isinstance(self.validation, Loader):
+            return self.validation.once()
         inputs, targets = self.validation
         size = max(PIECE, self.batch_size)
         return list(zip(inputs.split(size), targets.split(size), strict=True))
@@ -239,101 +351,17 @@ class Task:
         """Return what makes it this task, part by part, each a short hash.
 
         The training data, the validation data, the model with the weights of seed 0, the loss on the first batch, the
-        batch size, and the metric on that batch if there is one.
+        batch size; and, where there is one, the metric on that batch, the clipping, the groups and the dtype of
+        autocast. Of data that is read as a loader it is the kind and
+        the length of the Dataset, and the first two batches of seed 0.
 
-        Watch out: two loss functions that agree on the first batch are taken for one.
+        Watch out: two loss functions that agree on the first batch are taken for one, and so are two streams.
         """
-        torch = need("torch")
-        model = self.build(0)
-        inputs, targets = self.batch(0, 0)
-        with torch.no_grad():
-            outputs = model.eval()(inputs)
-            loss = float(self.loss(outputs, targets))
-            score = float(self.judge(outputs, targets))
-        metric = {} if self.metric is None else {"metric": f"{self.mode} {score:.4e}"}
-        return {
-            "training data": digest(self.train),
-            "validation data": digest(self.validation),
-            "model": digest([repr(model), *model.state_dict().values()]),
-            "loss": f"{loss:.4e}",  # the last digits depend on the number of threads
-            "batch size": str(self.batch_size),
-            **metric,
-        }
+        return fingerprint.parts(self)
 
     def check(self, seed: int = 0) -> None:
         """Hold a batch of each kind against the model and the loss; raise TaskError that says what does not fit."""
-        torch = need("torch")
-        model = self.build(seed)
-        if not any(parameter.requires_grad for parameter in model.parameters()):
-            raise TaskError(f"the model of {self.name!r} has no parameter to train.")
-        if any(torch.nn.parameter.is_lazy(parameter) for parameter in model.parameters()):
-            raise TaskError(
-                f"the model of {self.name!r} has parameters without a shape (lazy modules); "
-                "pass one batch through it before Task.model returns it."
-            )
-        first = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
-        if any(id(parameter) in first for parameter in self.build(seed).parameters()):
-            raise TaskError(
-                f"Task.model of {self.name!r} returns the same parameters each time, so one run would go on where "
-                "another ended; make a new module inside of it (copy.deepcopy of a trained one)."
-            )
-        with seeded(seeds.child(seed, "noise")):
-            loss = self._tried(model, self._first(seed), "first batch")
-            with torch.no_grad():
-                judged = self.validation_batches()[0]
-                self._tried(model.eval(), judged, "first validation batch")
-                self._check_metric(model, judged)
-                for part in ("train", "validation"):
-                    self._check_rare(model, part)
-        if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
-            raise TaskError(f"the loss of {self.name!r} must be one floating-point number, not {loss!r}.")
-        if not math.isfinite(loss.item()):
-            raise TaskError(
-                f"the loss of {self.name!r} is {loss.item()} at the first step, before any update, so no learning rate "
-                "can train it. Look at the data (NaN, infinities), the initial weights and the loss function."
-            )
-
-    def _first(self, seed: int) -> tuple[Tensor, Tensor]:
-        inputs, targets = self.batch(0, seed)
-        return inputs[: self.batch_size], targets[: self.batch_size]
-
-    def _check_metric(self, model: Module, batch: tuple[Tensor, Tensor]) -> None:
-        if self.metric is None:
-            return
-        try:
-            found = self.judge(model(batch[0]), batch[1])
-            float(found)
-        except Exception as error:
-            raise TaskError(
-                f"the metric of {self.name!r} must be one number: {type(error).__name__}: {error}"
-            ) from error
-
-    def _check_rare(self, model: Module, part: str) -> None:
-        """Try the samples of a part that no model may have a place for, each in a batch with others."""
-        inputs, targets = data = getattr(self, part)
-        for row, broken in checks.suspects(data):
-            rows = need("torch").arange(min(self.batch_size, len(targets)))
-            rows[0] = row
-            what = f"batch with sample {row} of Task.{part}"
-            loss = self._tried(model, (inputs[rows], targets[rows]), what)
-            if broken and not math.isfinite(float(loss)):
-                raise TaskError(
-                    f"the {what} has the loss {float(loss)}: {broken}. Drop such samples, or fill in what is missing."
-                )
-
-    def _tried(self, model: Module, batch: tuple[Tensor, Tensor], what: str) -> Any:
-        inputs, targets = batch
-        outputs = None
-        try:
-            with warnings.catch_warnings():  # a loss that broadcasts is another loss
-                warnings.filterwarnings("error", r"Using a (target|input) size", UserWarning)
-                outputs = model(inputs)
-                return self.loss(outputs, targets)
-        except StepsizeError:
-            raise
-        except Exception as error:
-            said = checks.describe(error) + checks.hint(error, batch, outputs)
-            raise TaskError(f"the {what} of {self.name!r} fails: {said}") from error
+        trial_batches.check(self, seed)
 
 
 def with_data(task: Trainable) -> Task:

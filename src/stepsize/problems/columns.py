@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -90,6 +90,22 @@ class Columns:
     def unbind(self) -> list[dict[str, Tensor]]:
         """Return the samples one by one, as dicts, which `torch.utils.data.default_collate` puts together."""
         return [dict(zip(self, sample, strict=True)) for sample in zip(*self.values(), strict=True)]
+
+
+def joined(batches: Sequence[tuple[Any, Tensor]]) -> tuple[Any, Tensor]:
+    """Return batches, (inputs, targets), as one; the first of them where their samples are not of one shape."""
+    try:
+        inputs, targets = (_concatenated(parts) for parts in zip(*batches, strict=True))
+    except RuntimeError:
+        return batches[0]
+    return inputs, targets
+
+
+def _concatenated(parts: Sequence[Any]) -> Any:
+    first = parts[0]
+    if isinstance(first, Columns):
+        return Columns({name: _concatenated([part[name] for part in parts]) for name in first})
+    return first if len(parts) == 1 else need("torch").cat(list(parts))
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any
 from stepsize.kernel.optional import need
 from stepsize.problems.base import Task, Trainable
 from stepsize.problems.checks import named, rows
+from stepsize.problems.loader import Loader
 
 SHARED = 0.01
 """From this share of the validation samples on, samples that are also trained on are worth a word."""
@@ -28,8 +29,11 @@ def leaks(task: Task) -> str:
 
     From 1 % of the validation samples on: a few equal samples are chance where samples are short.
 
-    Watch out: a copy that was cropped, scaled or rounded is not found, nor two samples of one patient.
+    Watch out: a copy that was cropped, scaled or rounded is not found, nor two samples of one patient. Data that is
+    read as a loader is not looked at.
     """
+    if isinstance(task.train, Loader) or isinstance(task.validation, Loader):
+        return ""
     trained = set(_digests(task.train))
     shared = sum(digest in trained for digest in _digests(task.validation))
     total = len(task.validation[0])
@@ -43,7 +47,7 @@ def leaks(task: Task) -> str:
 
 def few(task: Task) -> str:
     """Return a sentence when there are fewer than 10 validation samples, or ""."""
-    count = len(task.validation[0])
+    count = task.validation_samples
     if count >= FEW:
         return ""
     samples = "sample" if count == 1 else "samples"

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from stepsize.engines import base
-from stepsize.engines.inplace.program import Row, Update, rows
+from stepsize.engines.group_update import GroupUpdate, clip, some
+from stepsize.engines.inplace.program import Row
 from stepsize.engines.loop import Loop
 from stepsize.engines.vectorised import memory
 from stepsize.engines.vectorised.replicas import Replicas
@@ -28,7 +29,6 @@ from stepsize.policies import constant
 from stepsize.problems import Task, Trainable
 from stepsize.problems.base import with_data
 from stepsize.results.curves import Curves
-from stepsize.rules.base import Slots
 from stepsize.strategy import Strategy, Trial
 
 UPDATE_BLOCK = 1 << 17
@@ -138,7 +138,7 @@ class Ensemble(base.Engine):
 
 
 class _Batch:
-    """Some trials at once: their replicas, the rule with its slots, and which of them live.
+    """Some trials at once: their replicas, the rule with its slots, group by group, and which of them live.
 
     living: the trials of the rows, by index, or None while all of them are there.
     """
@@ -146,35 +146,37 @@ class _Batch:
     def __init__(
         self, task: Task, trials: Sequence[Trial], steps: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._bound, self._steps = base.bound(trials, steps), steps
+        self._bound, self._steps, self._clip_norm = base.bound(trials, steps), steps, task.clip_norm
         self._replicas = Replicas(task, [trial.seed for trial in trials], dtype, device)
-        self._rule = trials[0].strategy.rule.over(self._replicas.shapes)
-        self._slots = self._rule.init(self._replicas.flat, torch)
-        self._update = Update(self._rule)
+        rule, flat = trials[0].strategy.rule, self._replicas.flat
+        self._parts = [
+            (span, GroupUpdate(rule, group, shapes, flat[:, span])) for group, span, shapes in self._replicas.groups
+        ]
         self._living: torch.Tensor | None = None
         self._dead = torch.zeros(len(trials), dtype=torch.bool, device=device)
-        self._table: list[Row] = []
 
     def step(self, step: int) -> torch.Tensor:
         """Make update number `step`, and return the loss before it of each trial, (trials,)."""
         if step % base.CHUNK == 0:
-            table = base.coefficients(self._bound, step, min(step + base.CHUNK, self._steps))
-            self._update.expect(table, self._replicas.flat, self._slots)
-            self._table = [_of(row, self._living) for row in rows(table, self._replicas.flat)]
+            for span, part in self._parts:
+                part.expect(self._bound, step, min(step + base.CHUNK, self._steps), self._replicas.flat[:, span])
+                if self._living is not None:
+                    part.of(self._living)
         if self._gone:
             return self._replicas.flat.new_full((len(self._bound),), torch.nan)
         gradient, loss = self._replicas.gradient(step)
-        now = self._table[step % base.CHUNK]
-        if self._rule.core.takes_loss:
-            now = {**now, "loss": loss.unsqueeze(-1)}
-        _in_blocks(self._update, self._replicas.flat, gradient, self._slots, now)
+        clip([gradient], self._clip_norm)
+        for span, part in self._parts:
+            c = part.coefficients(step % base.CHUNK, loss)
+            _in_blocks(part, self._replicas.flat[:, span], gradient[:, span], c)
         return self._spread(loss)
 
     def score(self, step: int) -> torch.Tensor:
         """Return the validation loss of each trial, (trials,)."""
         if self._gone:
             return self._spread(self._replicas.flat.new_empty(0))
-        return self._spread(self._replicas.score(self._rule.readout(self._replicas.flat, self._slots, torch), step))
+        read = [part.readout(self._replicas.flat[:, span]) for span, part in self._parts]
+        return self._spread(self._replicas.score(read[0] if len(read) == 1 else torch.cat(read, dim=1), step))
 
     def leave_dead(self, losses: torch.Tensor) -> None:
         """Go on with the living alone when more than half of the rows are dead; losses: the latest, (steps, trials)."""
@@ -185,8 +187,8 @@ class _Batch:
             return
         kept = (~here).nonzero()[:, 0]
         self._replicas.keep(kept)
-        self._slots = tuple(slot[kept] for slot in self._slots)
-        self._table = [_of(row, kept) for row in self._table]
+        for _, part in self._parts:
+            part.keep(kept)
         self._living = kept if self._living is None else self._living[kept]
 
     @property
@@ -205,19 +207,12 @@ def _even(group: Sequence[int], most: int) -> list[list[int]]:
     return [part.tolist() for part in np.array_split(group, -(-len(group) // most))]
 
 
-def _of(row: Row, kept: torch.Tensor | slice | None) -> Row:
-    """Return the coefficients of some replicas."""
-    if kept is None:
-        return row
-    return {name: value[kept] if isinstance(value, torch.Tensor) else value for name, value in row.items()}
-
-
-def _in_blocks(update: Update, flat: torch.Tensor, gradient: torch.Tensor, slots: Slots, c: Row) -> None:
-    """Update all rows, a block of rows at a time."""
+def _in_blocks(part: GroupUpdate, flat: torch.Tensor, gradient: torch.Tensor, c: Row) -> None:
+    """Update all rows of a parameter group, a block of rows at a time."""
     height = max(1, UPDATE_BLOCK // flat.shape[1]) if flat.device.type == "cpu" else len(flat)
     for start in range(0, len(flat), height):
         block = slice(start, start + height)
-        update(flat[block], gradient[block], tuple(slot[block] for slot in slots), _of(c, block))
+        part.step(flat[block], gradient[block], tuple(slot[block] for slot in part.slots), some(c, block))
 
 
 @contextmanager

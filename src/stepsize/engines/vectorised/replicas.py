@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stepsize.adapters.torch.flat_parameters import FlatParameters
 from stepsize.engines.dropout import Dropout, Keys
+from stepsize.engines.vectorised.batches import Batch, batches_of
 from stepsize.problems import Task
+from stepsize.problems.parameter_groups import ParameterGroup
+from stepsize.rules.base import Shape
 
 Tensors = dict[str, torch.Tensor]
-Batch = tuple[torch.Tensor, torch.Tensor]
-"""Inputs and targets; inputs of several names are `problems.Columns`, which are cut and moved as a tensor is."""
-
 Measure = Callable[[Any, torch.Tensor], torch.Tensor]
 
 
 class Replicas:
     """The parameters and buffers of many copies of a model, and one gradient or score of all of them.
 
-    flat: the trainable parameters, (replicas, parameters); buffers: by name, each (replicas, ...).
+    flat: the trainable parameters, (replicas, parameters), group by group; names: of their tensors, in that order.
+    buffers: by name, each (replicas, ...).
     """
 
     def __init__(self, task: Task, seeds: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
@@ -36,18 +38,18 @@ class Replicas:
         models = {seed: task.build(seed).to(device=device, dtype=dtype) for seed in self._seeds}
         self._model = models[self._seeds[0]]
         self._model.train()
-        self._names = [name for name, p in self._model.named_parameters() if p.requires_grad]
-        self._tensors_of_one = FlatParameters.of(self._model)
-        starts = {seed: FlatParameters.of(model).row()[0] for seed, model in models.items()}
+        self._groups = task.parameter_groups(self._model)
+        self.names = [name for group in self._groups for name in group.names]
+        self._tensors_of_one = self.flat_of(self._model)
+        starts = {seed: self.flat_of(model).row()[0] for seed, model in models.items()}
         self.flat = torch.stack([starts[seed] for seed in seeds])
         self._gradient = torch.empty_like(self.flat)
         self.buffers = {
             name: torch.stack([_state(models[seed])[name] for seed in seeds])
             for name in _state(self._model)
-            if name not in self._names
+            if name not in self.names
         }
-        self._data = [self._to(tensor) for tensor in task.train]
-        self._epoch: tuple[int, torch.Tensor] | None = None
+        self._batches = batches_of(task, self._seeds, self._to)
         self._train = vmap(partial(self._value, of=task.loss), in_dims=(0, 0, 0, None, 0), randomness="error")
         self._evaluate = vmap(partial(self._value, of=task.judge), in_dims=(0, 0, 0, None, None), randomness="error")
 
@@ -55,27 +57,33 @@ class Replicas:
         floating = tensor.is_floating_point()
         return tensor.to(self._device, self._dtype) if floating else tensor.to(self._device)
 
+    def flat_of(self, model: torch.nn.Module) -> FlatParameters:
+        """Return the parameters of a model in the order of the rows."""
+        named = dict(model.named_parameters())
+        return FlatParameters(named[name] for name in self.names)
+
+    @property
+    def groups(self) -> list[tuple[ParameterGroup, slice, list[Shape]]]:
+        """The parameter groups, with the columns of the rows and the shapes of the tensors of each."""
+        shapes, found, start = iter(self._tensors_of_one.shapes), [], 0
+        for group in self._groups:
+            own = list(islice(shapes, len(group.names)))
+            stop = start + sum(math.prod(shape) for shape in own)
+            found.append((group, slice(start, stop), own))
+            start = stop
+        return found
+
     def _tensors(self, rows: torch.Tensor) -> Tensors:
         """Return the model's tensors as views of `rows`, each (replicas, ...)."""
-        return dict(zip(self._names, self._tensors_of_one.views(rows), strict=True))
+        return dict(zip(self.names, self._tensors_of_one.views(rows), strict=True))
 
     def _value(
         self, parameters: Tensors, buffers: Tensors, key: torch.Tensor, piece: int, batch: Batch, *, of: Measure
     ) -> tuple[torch.Tensor, Tensors]:
         x, y = batch
-        with Dropout(key, piece, mapped=True):
+        with Dropout(key, piece, mapped=True), self._task.casting(self._device.type):
             outputs = functional_call(self._model, {**parameters, **buffers}, (x,))
-            return of(outputs, y).reshape(()), buffers
-
-    def batch(self, step: int) -> Batch:
-        """Return the batch of each replica at `step`, (replicas, batch, ...)."""
-        epoch, index = divmod(step, self._task.batches_per_epoch)
-        if self._epoch is None or self._epoch[0] != epoch:
-            orders = np.stack([self._task.order(epoch, seed) for seed in self._seeds])
-            self._epoch = epoch, torch.from_numpy(orders).to(self._device)
-        rows = self._epoch[1][:, index]
-        x, y = (data[rows][self._seed_of] for data in self._data)
-        return x, y
+            return of(outputs, y).reshape(()).to(self._dtype), buffers
 
     def gradient(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the gradient, (replicas, parameters), and the loss, (replicas,), of the batch at `step`.
@@ -86,7 +94,7 @@ class Replicas:
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._tensors(self.flat).items()}
         key = self._keys(step)[self._seed_of]
         total: Any = 0.0
-        for piece, batch in enumerate(self._pieces(step)):
+        for piece, batch in enumerate(self._batches(step, self._seed_of)):
             with sdpa_kernel(SDPBackend.MATH):
                 losses, self.buffers = self._train(leaves, self.buffers, key, piece, batch)
                 losses = losses / self._task.accumulate if self._task.accumulate > 1 else losses
@@ -97,16 +105,6 @@ class Replicas:
             total = total + losses.detach()
         return self._gradient, total
 
-    def _pieces(self, step: int) -> Iterator[Batch]:
-        """Yield the micro-batches of each replica at `step`."""
-        x, y = (torch.split(tensor, self._task.batch_size, dim=1) for tensor in self.batch(step))
-        return zip(x, y, strict=True)
-
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """The shapes of the tensors in a row, in order."""
-        return self._tensors_of_one.shapes
-
     def score(self, rows: torch.Tensor, step: int = 0) -> torch.Tensor:
         """Return the validation loss of each replica, (replicas,), in evaluation mode, at the parameters `rows`.
 
@@ -114,13 +112,14 @@ class Replicas:
         """
         parameters, key = self._tensors(rows), self._keys(step)[self._seed_of]
         self._model.eval()
-        total = torch.zeros(len(rows), device=self._device, dtype=self._dtype)
+        total, samples = torch.zeros(len(rows), device=self._device, dtype=self._dtype), 0
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             for piece, (x, y) in enumerate(self._task.validation_batches(), self._task.accumulate):
                 losses, _ = self._evaluate(parameters, self.buffers, key, piece, (self._to(x), self._to(y)))
-                total += losses * len(x)
+                total += losses * len(y)
+                samples += len(y)
         self._model.train()
-        return total / len(self._task.validation[0])
+        return total / samples
 
     def keep(self, rows: torch.Tensor) -> None:
         """Go on with some of the replicas, by index."""

@@ -97,7 +97,7 @@ def validation_updates(task: Trainable) -> float:
     """Return what one validation costs, in updates: counted for a `Task`, timed by a training function itself."""
     if not isinstance(task, Task):
         return float(getattr(task, "validation_updates", 0.0))
-    return FORWARD * len(task.validation[1]) / task.update_size
+    return FORWARD * task.validation_samples / task.update_size
 
 
 def least_steps(validation: float) -> int:

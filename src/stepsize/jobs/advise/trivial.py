@@ -21,7 +21,7 @@ def learned_below(task: Trainable, start: float) -> float:
     """
     trivial = trivial_score(task)
     bar = trivial if math.isfinite(trivial) else start
-    samples = len(task.validation[1]) if isinstance(task, Task) else 0
+    samples = task.validation_samples if isinstance(task, Task) else 0
     noise = max(NOISE, OF_ONE_SAMPLE / math.sqrt(samples)) if samples else NOISE
     return bar - noise * abs(bar)
 
@@ -34,7 +34,7 @@ def trivial_score(task: Trainable) -> float:
     if not isinstance(task, Task) or task.metric is not None:
         return math.inf
     torch = need("torch")
-    inputs, _ = task.validation_batches()[0]
+    inputs, _ = next(iter(task.validation_batches()))
     with torch.no_grad():
         constant = _constant(task, task.build(0).eval()(inputs))
         if constant is None:
@@ -46,7 +46,7 @@ def trivial_score(task: Trainable) -> float:
                 total += float(task.loss(outputs, targets)) * len(targets)
             except Exception:  # noqa: BLE001  (the loss is the user's, and need not take what no model of theirs returns)
                 return math.inf
-    return total / len(task.validation[1]) if math.isfinite(total) else math.inf
+    return total / task.validation_samples if math.isfinite(total) else math.inf
 
 
 def _constant(task: Task, outputs: Any) -> Any:
@@ -55,7 +55,7 @@ def _constant(task: Task, outputs: Any) -> Any:
     None where targets and outputs are neither classes and scores of them nor numbers of one shape.
     """
     torch = need("torch")
-    targets = task.train[1]
+    targets = task.targets
     if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor) or not outputs.ndim:
         return None
     if targets.is_floating_point():

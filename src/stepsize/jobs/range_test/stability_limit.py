@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import torch
 
@@ -16,6 +17,7 @@ from stepsize.diagnostics import sharpness
 from stepsize.diagnostics.objective import Objective, untouched
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.problems import Task
+from stepsize.problems.columns import joined
 from stepsize.rules import Rule
 from stepsize.theory import largest_stable_rate
 
@@ -68,21 +70,25 @@ def stable_rates(task: Task, rule: Rule, seeds: Sequence[int], precision: Precis
 
 def _stable_rate(task: Task, rule: Rule, seed: int, precision: Precision) -> float:
     model = task.build(seed)
-    inputs, targets = task.train
-    some = torch.from_numpy(task.order(0, seed).reshape(-1)[: precision.samples * task.batch_size].copy())
+    some = list(islice(chain.from_iterable(task.updates(seed)), _within_epoch(task, precision.samples)))
     divisor = None if rule.facts.euclidean else _divisor(task, rule, model, seed, precision.batches)
     curvature = sharpness(
-        model, task.loss, [(inputs[some], targets[some])],
+        model, task.loss, [joined(some)],
         preconditioner=divisor, tolerance=precision.tolerance, seed=seed, batch_statistics=True,
     )  # fmt: skip
     return largest_stable_rate(rule, curvature.value) if math.isfinite(curvature.value) else math.nan
 
 
+def _within_epoch(task: Task, batches: int) -> int:
+    """Return how many of so many batches an epoch has; all of them where it does not say."""
+    return batches if task.samples_per_epoch is None else min(batches, task.batches_per_epoch * task.accumulate)
+
+
 def _divisor(task: Task, rule: Rule, model: torch.nn.Module, seed: int, batches: int) -> torch.Tensor:
     """Return `sqrt(mean of g**2) + epsilon` over some batches, (parameters,)."""
     squares = []
-    for step in range(batches):
+    for pieces in islice(task.updates(seed), batches):
         with untouched(model, batch_statistics=True):
-            batch = Objective(model, task.loss, [task.batch(step, seed)])
+            batch = Objective(model, task.loss, [joined(pieces)])
             squares.append(batch.gradient(batch.row) ** 2)
     return torch.stack(squares).mean(0).sqrt() + rule.hyperparameters["epsilon"]

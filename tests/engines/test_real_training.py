@@ -16,7 +16,7 @@ from stepsize.engines.group_update import clip
 from stepsize.execution.task_fingerprint import difference
 from stepsize.kernel.errors import TaskError
 from stepsize.policies import Policy, one_cycle
-from stepsize.rules import EMA, SGD, AdamW, Momentum, Prodigy
+from stepsize.rules import EMA, SGD, AdamW, Momentum, Prodigy, TorchRule
 from stepsize.schedules import Linear
 from stepsize.strategy import Strategy, Trial
 

@@ -43,7 +43,7 @@ every = pytest.mark.parametrize("file", FILES, indirect=True)
 
 
 def test_the_page_has_an_example_in_each_section():
-    assert len(FILES) == 7
+    assert len(FILES) == 10
     assert all(files for files in FILES.values())
 
 

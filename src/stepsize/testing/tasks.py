@@ -9,7 +9,7 @@ import numpy as np
 
 from stepsize.kernel.errors import TaskError
 from stepsize.kernel.optional import need
-from stepsize.problems import Task
+from stepsize.problems import Loader, Task
 from stepsize.problems.checks import named
 from stepsize.testing.values import law
 
@@ -52,13 +52,22 @@ def _check_build(task: Task) -> None:
 
 def _check_batches(task: Task) -> None:
     torch = need("torch")
-    last = task.batches_per_epoch - 1
+    read = isinstance(task.train, Loader)
+    last = 1 if task.samples_per_epoch is None else task.batches_per_epoch - 1
     for step in {0, last, last + 1}:
         first, again = task.batch(step, 0), task.batch(step, 0)
         same = all(torch.equal(a, b) for (_, a), (_, b) in zip(named(first), named(again), strict=True))
         law(same, f"{task.name}: the batch of step {step} must be the same each time.")
         sizes = {len(part) for part in first}
-        law(sizes == {task.update_size}, f"{task.name}: a batch must hold {task.update_size} samples, not {sizes}.")
+        law(
+            read or sizes == {task.update_size},
+            f"{task.name}: a batch must hold {task.update_size} samples, not {sizes}.",
+        )
+    if not read:
+        _check_order(task)
+
+
+def _check_order(task: Task) -> None:
     rows = task.order(0, 0).ravel()
     law(len(np.unique(rows)) == rows.size, f"{task.name}: an epoch must visit no sample twice.")
     law((rows >= 0).all() and (rows < len(task)).all(), f"{task.name}: an epoch must visit only samples that exist.")

@@ -1,11 +1,14 @@
 """A loop that is tuned in two processes, and one of jax; in one process of torch it is in tests/jobs/tune."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import optax
 import processes
 import pytest
 import torch
+from accelerate import Accelerator
 
 import stepsize
 from stepsize.rules import AdamW
@@ -59,3 +62,40 @@ def test_a_compiled_update_of_jax_is_tuned():
     assert answer.task == "product"
     assert answer.strategy.rule == AdamW()
     assert float(step(0.0)) < 0.2 * start
+
+
+class Accelerated:
+    """A training by Accelerate, two batches an update."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)
+        x = torch.randn(96, 4)
+        data = torch.utils.data.TensorDataset(x, (x[:, 0] > x[:, 1]).long())
+        model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.2), torch.nn.Linear(8, 2))
+        self.model, self.optimizer, self.loader = self.accelerator.prepare(
+            model, torch.optim.AdamW(model.parameters()), torch.utils.data.DataLoader(data, 16, shuffle=True)
+        )
+
+    def turn(self, batch):
+        x, y = batch
+        with self.accelerator.accumulate(self.model):
+            loss = torch.nn.functional.cross_entropy(self.model(x), y)
+            self.accelerator.backward(loss)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        return loss
+
+
+def test_what_accelerate_has_prepared_is_tuned_and_driven_alike():
+    tuned = Accelerated()
+    loop = stepsize.tune(tuned.model, tuned.optimizer, tuned.loader, steps=60, share=0.7)
+    for batch in loop:
+        loop.tell(tuned.turn(batch))
+    driven = Accelerated()
+    batches = itertools.chain.from_iterable(itertools.repeat(driven.loader))
+    for _ in stepsize.drive(driven.optimizer, loop.answer.policy, 60).attach():
+        driven.turn(next(batches))
+    assert len(loop.answer.runs) > 1
+    for ours, theirs in zip(tuned.model.parameters(), driven.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)

@@ -199,6 +199,9 @@ def test_an_iterator_that_ends_is_refused():
         ({"share": -0.1}, ParameterError, "share= is what the pilot runs may cost, as a share of the run"),
         ({"share": "half"}, ParameterError, "not 'half'"),
         ({"share": math.nan}, ParameterError, "not nan"),
+        ({"rule": "AdmW"}, ParameterError, "no rule is called 'AdmW'. Did you mean 'AdamW'"),
+        ({"rule": 3}, ParameterError, "rule= is an update rule, such as AdamW"),
+        ({"validate": 0.5}, ParameterError, "validate= is a function that returns the held-out loss, not 0.5"),
     ],
 )
 def test_bad_input_is_refused_before_anything_runs(options, kind, message):

@@ -100,6 +100,15 @@ def _by_class(optimizer: torch.optim.Optimizer) -> Rule | None:
     return None
 
 
+def rule_of_name(rule: Any) -> Rule:
+    """Return a rule, or the one of that name; raise ParameterError for anything else."""
+    if isinstance(rule, str):
+        return find_rule(rule)
+    if not isinstance(rule, Rule):
+        raise ParameterError(f"rule= is an update rule, such as AdamW(), or the name of one, not {brief(rule)}.")
+    return rule
+
+
 def check_steps(steps: Any, least: int) -> None:
     """Raise DriveError for a length that is no whole number, or too short to be tuned."""
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < least:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Any
 
 from stepsize.jobs.advise.baseline import usual_baseline
 from stepsize.jobs.advise.belief.evidence import Run
@@ -106,6 +107,12 @@ def share_of(share: float | None, steps: int) -> float:
             f"{brief(share)}."
         )
     return float(share)
+
+
+def check_validate(validate: Any) -> None:
+    """Raise ParameterError for what cannot be called for a held-out loss."""
+    if validate is not None and not callable(validate):
+        raise ParameterError(f"validate= is a function that returns the held-out loss, not {brief(validate)}.")
 
 
 def tail(losses: Sequence[float]) -> float:

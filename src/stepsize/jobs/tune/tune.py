@@ -24,8 +24,8 @@ from stepsize.adapters.torch.groups import check_trained, plain
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.torch.snapshots import modules, resumable
 from stepsize.jobs.advise.advise import LEAST_HORIZON
-from stepsize.jobs.tune.family import Asked, check_steps, family, rule_like
-from stepsize.jobs.tune.pilots import share_of
+from stepsize.jobs.tune.family import Asked, check_steps, family, rule_like, rule_of_name
+from stepsize.jobs.tune.pilots import check_validate, share_of
 from stepsize.jobs.tune.tuner import Tuner
 from stepsize.kernel.errors import ParameterError, brief
 from stepsize.rules import Rule
@@ -43,7 +43,7 @@ def tune(
     policy: Asked = "one_cycle",
     share: float | None = None,
     validate: Callable[[], Any] | None = None,
-    rule: Rule | None = None,
+    rule: Rule | str | None = None,
     log: Log | None = None,
     device: torch.device | str | None = None,
     skip_frozen: bool = False,
@@ -60,7 +60,7 @@ def tune(
         most all of it below. With 0 there are none, and it trains at what its first gradient says.
     validate: returns the held-out loss, lower is better; called before the first and at the end of each pilot run,
         without gradients; what it costs is timed, and counts in the share.
-    rule: that the optimizer follows, where it is none of torch's.
+    rule: that the optimizer follows, or its name, where it is none of torch's.
     log: as in `drive`, of the real run. device, skip_frozen: as in `Snapshot`.
 
     What the pilot runs have changed is put back, by an error, Ctrl-C or `break` too. The real run that follows is bit
@@ -93,8 +93,9 @@ def tune(
     (True, True, True)
     """
     check_steps(steps, LEAST_HORIZON)
+    check_validate(validate)
     models, inner = modules(model), check_trained([plain(optimizer)])[0]
-    followed = rule_like(inner) if rule is None else rule
+    followed = rule_like(inner) if rule is None else rule_of_name(rule)
     return Tuner(
         models, inner, _checked(loader), (_kept(loader), *others), family=family(followed, policy, steps, inner),
         steps=steps, share=share_of(share, steps), validate=validate, log=log,

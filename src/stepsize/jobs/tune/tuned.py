@@ -14,8 +14,8 @@ from typing import Any
 
 from stepsize.adapters.range_test import Step
 from stepsize.jobs.advise.advise import LEAST_HORIZON
-from stepsize.jobs.tune.family import Asked, check_steps, family
-from stepsize.jobs.tune.pilots import SCORED, LoopTask, Pilots, scored, share_of
+from stepsize.jobs.tune.family import Asked, check_steps, family, rule_of_name
+from stepsize.jobs.tune.pilots import SCORED, LoopTask, Pilots, check_validate, scored, share_of
 from stepsize.kernel.arrays import as_number
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import LR
@@ -35,7 +35,7 @@ def tuned(
     snapshot: Callable[[], Any] | None = None,
     restore: Callable[[Any], object] | None = None,
     make: Callable[[int], Step] | None = None,
-    rule: Rule | None = None,
+    rule: Rule | str | None = None,
     share: float | None = None,
     validate: Callable[[], Any] | None = None,
     task: str = "step",
@@ -48,7 +48,8 @@ def tuned(
     snapshot, restore: `restore(snapshot())` puts back all that `step` changes: weights, optimizer, generators,
         batches. What `snapshot` returns has to be a copy where `step` works in place.
     make: instead of the three, `make(0)` returns a step that begins anew.
-    rule: that `step` follows, which says where the search begins; AdamW when not given. task: a name for the record.
+    rule: that `step` follows, or its name, which says where the search begins; AdamW when not given.
+    task: a name for the record.
 
     Raises TaskError for a loss that is no number, for a first one that is NaN, and where all pilot runs diverge;
     DriveError for a run of less than 40 updates; ParameterError unless there is one of `make` and the other three. What
@@ -69,7 +70,8 @@ def tuned(
     """
     begin = _beginning(step, snapshot, restore, make)
     check_steps(steps, LEAST_HORIZON)
-    asked = AdamW() if rule is None else rule
+    check_validate(validate)
+    asked = AdamW() if rule is None else rule_of_name(rule)
     found = family(asked, policy, steps)
     allowed = share_of(share, steps)
     held_out = None if validate is None else lambda: as_number(validate(), "loss")

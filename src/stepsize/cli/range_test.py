@@ -5,12 +5,13 @@
     stepsize range-test mytask.py                             the article's two bounds, from a range test
     stepsize range-test mytask.py --for one_cycle              the peak to use with a policy, from whole runs
     stepsize range-test mytask.py --of momentum --lr 0.1      Smith's other tests: momentum, weight_decay, batch_size
+    stepsize range-test mytask.py --group head=1,3,10         what the rate of a parameter group is multiplied by
 """
 
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,7 @@ from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, Suggestion
 from stepsize.results import advice_text as text
 from stepsize.results.io import dumps, load, save
+from stepsize.results.range_test import OF_GROUP
 from stepsize.rules import Rule
 from stepsize.strategy import Strategy, find_rule
 from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_test_steps
@@ -57,6 +59,7 @@ class Options:
     seeds: int | None
     of: str
     values: list[str] | None
+    group: str | None
     lr: float | None
 
 
@@ -91,6 +94,10 @@ class Options:
 )  # fmt: skip
 @click.option("--of", default=LR, show_default=True, help="What is tested: lr, another hyperparameter, or batch_size.")
 @click.option("--values", type=arguments.Comma(), help="Which values of --of are tested. Default: Smith's.")
+@click.option(
+    "--group", metavar="NAME=A,B,...",
+    help="Test what the rate of a parameter group of the task, by its name, is multiplied by, such as head=1,3,10.",
+)  # fmt: skip
 @click.option("--lr", type=float, help="The peak rate that --of is tested at. Default: what a range test points to.")
 @arguments.json_option
 @arguments.plot_option
@@ -99,7 +106,7 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     """Let the learning rate of TASK climb, and read two bounds off the loss; with --for, find the rate to use."""
     from stepsize import jobs, load_task
 
-    options = Options(**given)
+    options = _with_group(Options(**given))
     rule = find_rule(options.rule)
     policy = None if options.policy is None else _policy(options.policy)
     searching = policy is not None and options.of == LR
@@ -126,6 +133,17 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
         click.echo(dumps(suggestion))
     else:
         _print(sweep, suggestion)
+
+
+def _with_group(options: Options) -> Options:
+    """Return options in which --group is the --of and the --values that it stands for."""
+    if options.group is None:
+        return options
+    name, _, values = options.group.partition("=")
+    if options.of != LR or options.values is not None:
+        raise ParameterError("--group says what is tested, and so do --of and --values; leave one of them away.")
+    tried = [value.strip() for value in values.split(",") if value.strip()]
+    return replace(options, of=f"{OF_GROUP}{name}", values=tried or None)
 
 
 def _refuse(names: tuple[str, ...]) -> None:

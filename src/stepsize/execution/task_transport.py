@@ -31,7 +31,7 @@ def pack(task: Trainable) -> PackedTask:
     Raises TaskError when it has no source and cannot be pickled.
     """
     if task.source:
-        names = ("batch_size", "accumulate", "steps", "name")
+        names = ("batch_size", "accumulate", "steps", "name", "group_rates")
         changed = {name: getattr(task, name) for name in names if hasattr(task, name)}
         return PackedTask(_absolute(task.source), changed=changed, parts=task.fingerprint_parts())
     try:

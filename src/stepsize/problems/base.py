@@ -6,7 +6,7 @@ weights and the same batches, whichever strategy trains them, and any batch can 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -91,6 +91,7 @@ class Task:
     groups: `groups(model)` returns parameter groups as `torch.optim` takes them, `{"params": ..., "weight_decay": 0}`,
         with ratios to the strategy's values as `lr` and `weight_decay`; or the optimizer that has them, to whose
         defaults they are ratios. See `problems.parameter_groups`.
+    group_rates: what the rates of groups are multiplied by on top of that, by their key `name`: {"head": 3.0}.
     autocast: `torch.bfloat16`: the model and the loss run in `torch.autocast`, in training and in validation.
     baseline: what you train with now, a strategy or "AdamW linear_to_zero 1e-3"; `advise` runs it beside its answer.
 
@@ -114,6 +115,7 @@ class Task:
     clip_norm: float | None = None
     groups: Groups | None = None
     autocast: Any = None
+    group_rates: Mapping[str, float] = field(default_factory=dict)
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -295,7 +297,7 @@ class Task:
 
         Raises TaskError for what are no groups of it.
         """
-        return parameter_groups(model, self.groups)
+        return parameter_groups(model, self.groups, self.group_rates)
 
     def build(self, seed: int) -> Module:
         """Return a new model with the initial weights of `seed`; torch's global generator is left as it was."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
-from stepsize.kernel.errors import TaskError, brief
+from stepsize.kernel.errors import TaskError, brief, suggestion
 from stepsize.kernel.optional import need
 from stepsize.problems.data import OWN_LOOP
 
@@ -15,30 +17,40 @@ Group = dict[str, Any]
 Groups = Callable[[Module], Any]
 """Returns the groups of a model, as `torch.optim` takes them, or an optimizer that has them."""
 
+NO_RATES: Mapping[str, float] = MappingProxyType({})
+
 SCALED = ("lr", "weight_decay")
 """What a group may have a ratio of."""
 
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Some parameters of a model by name, and the ratios of what an optimizer does with them; 1 where none is given."""
+    """Some parameters of a model by name, and the ratios of what an optimizer does with them; 1 where none is given.
+
+    called: the group's own name, its key `name`; None for one without.
+    """
 
     names: tuple[str, ...]
     ratios: dict[str, float] = field(default_factory=dict)
+    called: str | None = None
 
 
-def parameter_groups(model: Module, groups: Groups | None) -> list[ParameterGroup]:
+def parameter_groups(
+    model: Module, groups: Groups | None, rates: Mapping[str, float] = NO_RATES
+) -> list[ParameterGroup]:
     """Return the groups of the parameters of `model` that are trained, in order; one of all of them without `groups`.
 
     groups: gets the model, and returns dicts of `params` and of ratios, `lr` and `weight_decay`: 1 is the strategy's
         own value, 0.1 a tenth of it. Or it returns an optimizer: a value of a group is then a ratio to its default. Of
         decays that are one value and 0, 0 is none, and the value is the strategy's own.
+    rates: what the rates of groups, by their key `name`, are multiplied by on top of that.
 
-    Raises TaskError for what are no groups, for a parameter in none of them or in two, and where no group has the
-    rate of the strategy itself.
+    Raises TaskError for what are no groups, for a parameter in none of them or in two, where no group has the rate of
+    the strategy itself, and for rates of a group that there is not.
     """
     named = {id(p): name for name, p in model.named_parameters() if p.requires_grad}
     if groups is None:
+        _check_rates(rates, [])
         return [ParameterGroup(tuple(named.values()))]
     made = groups(model.model if isinstance(model, need("stepsize.problems.own_loss").TakesSamples) else model)
     found, defaults = getattr(made, "param_groups", made), getattr(made, "defaults", dict.fromkeys(SCALED, 1.0))
@@ -52,9 +64,14 @@ def parameter_groups(model: Module, groups: Groups | None) -> list[ParameterGrou
     _check_cover([name for group in names for name in group], list(named.values()))
     ratios = {name: _ratios(found, name, float(defaults.get(name, 1.0))) for name in SCALED}
     _check_others(found)
+    called = [None if group.get("name") is None else str(group["name"]) for group in found]
+    _check_rates(rates, called)
     return [
-        ParameterGroup(names, {name: ratios[name][index] for name in SCALED})
-        for index, names in enumerate(names) if names
+        ParameterGroup(
+            own, {name: ratios[name][index] * (rates.get(str(title), 1.0) if name == "lr" else 1.0) for name in SCALED},
+            title,
+        )
+        for index, (own, title) in enumerate(zip(names, called, strict=True)) if own
     ]  # fmt: skip
 
 
@@ -82,6 +99,17 @@ def _check_cover(grouped: Sequence[str], trained: Sequence[str]) -> None:
             f"Task.groups leaves out {len(left)} of {len(trained)} parameters, {left[0]!r} first. Give them a group, "
             "or freeze them in Task.model: requires_grad_(False)."
         )
+
+
+def _check_rates(rates: Mapping[str, float], called: Sequence[str | None]) -> None:
+    """Refuse rates of a group that there is not, or that are none."""
+    known = [name for name in called if name is not None]
+    for name, rate in rates.items():
+        if name not in known:
+            near = suggestion(name, known) if known else "Name the groups in Task.groups: {'name': 'head', ...}."
+            raise TaskError(f"no parameter group of Task.groups is called {brief(name)}. {near}")
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
+            raise TaskError(f"Task.group_rates has {brief(rate)} for {name!r}; give a finite number of at least 0.")
 
 
 def _check_others(groups: Sequence[Group]) -> None:

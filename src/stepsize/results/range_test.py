@@ -25,6 +25,9 @@ from stepsize.policies import LR, Policy
 from stepsize.rules import Rule
 from stepsize.theory.range_test import LEAST_DROP
 
+OF_GROUP = "rate of "
+"""Before the name of a parameter group: what is tested is by how much its rate is multiplied."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sweep(Spec, ABC):
@@ -174,7 +177,8 @@ class RateGrid(RunGrid):
 class HyperparameterSweep(RunGrid):
     """Runs at several values of a hyperparameter other than the rate, all else the same.
 
-    hyperparameter: its name, or "batch_size". values: of it, (points,) float64, rising. policy: with its rate.
+    hyperparameter: its name, "batch_size", or "rate of head" for what the rate of that parameter group is multiplied
+        by. values: of it, (points,) float64, rising. policy: with its rate.
     """
 
     noun: ClassVar[str] = "sweep of a hyperparameter"

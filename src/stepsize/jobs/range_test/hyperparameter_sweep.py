@@ -22,7 +22,9 @@ from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy
 from stepsize.problems import Task, Trainable
+from stepsize.problems.base import with_data
 from stepsize.results import Curves, Estimate, HyperparameterSweep, Suggestion
+from stepsize.results.range_test import OF_GROUP
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, Trial
 from stepsize.theory.range_test import LEAST_RUN
@@ -33,6 +35,9 @@ VALUES: dict[str, tuple[float, ...]] = {
     "momentum": (0.9, 0.95, 0.97, 0.99), "weight_decay": (0.0, 1e-5, 1e-4, 1e-3), BATCH_SIZE: (16, 32, 64, 128),
 }  # fmt: skip
 """What is tried when no values are given: Smith's own, and of the batch size powers of two."""
+
+GROUP_VALUES = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""What is tried of the rate of a parameter group."""
 
 
 def sweep_hyperparameter(
@@ -50,10 +55,11 @@ def sweep_hyperparameter(
 ) -> HyperparameterSweep:
     """Return where short runs of `task` end with different values of one hyperparameter, all else the same.
 
-    hyperparameter: one of the rule's, or "batch_size". values: of it; Smith's when not given. policy: what every run
-        follows, with its rate; what it says of the hyperparameter in question is left out. rule: AdamW with its
-        defaults when not given. steps: how long each run is (optimizer updates); a quarter of the task's own when not
-        given.
+    hyperparameter: one of the rule's, or "batch_size", or "rate of head": what the rate of the parameter group that
+        `Task.groups` calls "head" is multiplied by. values: of it; Smith's when not given, or a tenth to ten times.
+        policy: what every run follows, with its rate; what it says of the hyperparameter in question is left out.
+        rule: AdamW with its defaults when not given. steps: how long each run is (optimizer updates); a quarter of the
+        task's own when not given.
         Runs of other batch sizes see as many samples, so larger batches make fewer updates.
     seeds: paired.
 
@@ -64,11 +70,12 @@ def sweep_hyperparameter(
     Source: [smith2018disciplined, sec. 4].
     """
     rule = AdamW() if rule is None else rule
-    known = {**rule.hyperparameters, BATCH_SIZE: 0.0}
+    known = {*rule.hyperparameters, BATCH_SIZE, *_of_groups(task, hyperparameter)}
     if hyperparameter not in known or hyperparameter == LR:
         what = "is found by range_test" if hyperparameter == LR else f"is no hyperparameter of {rule.title}"
-        raise ParameterError(f"{hyperparameter!r} {what}. {suggestion(hyperparameter, set(known) - {LR})}")
-    tried = sorted(set(values or VALUES.get(hyperparameter, ())))
+        raise ParameterError(f"{hyperparameter!r} {what}. {suggestion(hyperparameter, known - {LR})}")
+    usual = GROUP_VALUES if hyperparameter.startswith(OF_GROUP) else VALUES.get(hyperparameter, ())
+    tried = sorted(set(values or usual))
     if len(tried) < 2:
         raise ParameterError(f"a test of {hyperparameter} needs at least two values to compare, not {list(values)!r}.")
     length = max(LEAST_RUN, task.steps // 4) if steps is None else steps
@@ -76,6 +83,9 @@ def sweep_hyperparameter(
     runner = runner or Runner(task, engine=engine, progress=progress)
     if hyperparameter == BATCH_SIZE:
         runs = _run_batch_sizes(runner, Strategy(rule, shape, rule.title), tried, length, seeds)
+    elif hyperparameter.startswith(OF_GROUP):
+        trials = [Trial(Strategy(rule, shape, rule.title), seed) for seed in seeds]
+        runs = _run_groups(runner, trials, length, hyperparameter, tried)
     else:
         strategies = [
             Strategy(rule.having(**{hyperparameter: value}), shape, f"{hyperparameter} {value:g}") for value in tried
@@ -128,7 +138,7 @@ def _run_batch_sizes(
     runner: Runner, strategy: Strategy, sizes: Sequence[float], length: int, seeds: Sequence[int]
 ) -> list[Curves]:
     """Return the runs of each batch size, with as many samples."""
-    task, runs = runner.task, []
+    task, runs = runner.task, list[Curves]()
     if not isinstance(task, Task):
         raise ParameterError(f"the batch size of {task.name!r} is its training function's own affair; change it there.")
     for size in sizes:
@@ -140,8 +150,40 @@ def _run_batch_sizes(
                 f"with batches of {size:g}, {length} steps of {task.batch_size} samples make {steps} updates, too few; "
                 f"raise the steps to {round(LEAST_RUN * size / task.batch_size)} or more."
             )
-        other = runner.on(replace(task, batch_size=int(size)))
-        stage = f"test of batch size: {size:g}"
-        runs.append(other.run(stage, [Trial(strategy, seed) for seed in seeds], steps))
-        runner.updates += other.updates
+        variant = replace(task, batch_size=int(size))
+        trials = [Trial(strategy, seed) for seed in seeds]
+        runs.append(_run_variant(runner, variant, f"test of batch size: {size:g}", trials, steps))
     return runs
+
+
+def _of_groups(task: Trainable, asked: str) -> list[str]:
+    """Return what can be tested of the groups of a task; raise ParameterError where that is asked of none."""
+    groups = task.parameter_groups(task.build(0)) if isinstance(task, Task) and task.groups is not None else []
+    names = [f"{OF_GROUP}{group.called}" for group in groups if group.called is not None]
+    if asked.startswith(OF_GROUP) and not names:
+        what = (
+            "has no parameter groups with names" if isinstance(task, Task) else "keeps its parameter groups to itself"
+        )
+        raise ParameterError(
+            f"{task.name!r} {what}, so no {asked!r} can be tested. Give Task.groups a function that returns dicts with "
+            "a 'name', such as {'name': 'head', 'params': ...}."
+        )
+    return names
+
+
+def _run_groups(
+    runner: Runner, trials: Sequence[Trial], length: int, of: str, factors: Sequence[float]
+) -> list[Curves]:
+    """Return the runs of each factor of the rate of a parameter group."""
+    task, name = with_data(runner.task), of.removeprefix(OF_GROUP)
+    variants = [replace(task, group_rates={**task.group_rates, name: factor}) for factor in factors]
+    stages = [f"test of {of}: {factor:g}" for factor in factors]
+    return [_run_variant(runner, each, stage, trials, length) for each, stage in zip(variants, stages, strict=True)]
+
+
+def _run_variant(runner: Runner, variant: Task, stage: str, trials: Sequence[Trial], steps: int) -> Curves:
+    """Return the runs of a task that differs from the runner's on purpose."""
+    other = runner.on(variant)
+    curves = other.run(stage, trials, steps)
+    runner.updates += other.updates
+    return curves

@@ -146,7 +146,10 @@ class Fragile(torch.optim.SGD):
 
 def test_a_run_that_diverges_is_data_where_the_class_raises(task):
     model, strategy = task.build(0), Strategy(TorchRule(Fragile), constant(0.1)).over(2)
-    weights, slopes = ClassWeights(strategy, model, 2), [torch.full_like(p, torch.inf) for p in model.parameters()]
+    weights, slopes = (
+        ClassWeights(task, model, strategy, 2),
+        [torch.full_like(p, torch.inf) for p in model.parameters()],
+    )
     weights.update(0, slopes, torch.tensor(1.0), lambda: (slopes, torch.tensor(1.0)))
     assert all(p.isnan().all() for p in model.parameters())
     found = Loop().run(task, [trial(TorchRule(Fragile), constant(rate)) for rate in (0.01, 1e38)], STEPS)

@@ -154,6 +154,21 @@ def test_the_answer_is_a_result_like_every_other(tmp_path):
     assert answer.plot() is not None
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, while it compiles
+def test_a_compiled_update_that_divides_by_the_rate_is_tuned():
+    """At the rate 0 torch's Adam with a rate that is a tensor makes NaN of weights without a gradient."""
+
+    def capturable(model):
+        model[0].weight.register_hook(lambda gradient: 0 * gradient)
+        return torch.optim.Adam(model.parameters(), lr=torch.tensor(1e-3), foreach=False)
+
+    training = Training(capturable)
+    training.optimizer.step = torch.compile(training.optimizer.step, backend="eager")
+    loop = training.tune(policy="cosine", share=0.4).loop
+    assert loop.answer.learned
+    assert torch.isfinite(training.model[0].weight).all()
+
+
 def test_the_code_to_paste_drives_the_loop():
     answer = Training().tune(share=0.3).loop.answer
     other = Training()

@@ -16,6 +16,7 @@ from stepsize.adapters.torch.groups import before_update
 from stepsize.adapters.torch.losses import Losses
 from stepsize.adapters.torch.range_test import PATIENCE
 from stepsize.engines.function import REHEARSAL
+from stepsize.jobs.tune.pilots import AT_REST
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import Policy
 from stepsize.problems.gradient_size import GradientSize, gradient_size
@@ -47,10 +48,10 @@ class Loop:
         self.losses.clear()
 
     def rehearse(self) -> Turns:
-        """Yield the batches of a few updates at the rate 0, and look at the gradient of the first."""
+        """Yield the batches of a few updates that move nothing, and look at the gradient of the first."""
         hook = before_update(self.optimizer, self._measure)
         try:
-            return (yield from self.run(Policy(lr=0.0), REHEARSAL))
+            return (yield from self.run(Policy(lr=AT_REST), REHEARSAL))
         finally:
             hook.remove()
 

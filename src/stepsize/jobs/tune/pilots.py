@@ -32,6 +32,12 @@ SHARE_OF_LONG, SHARE_OF_SHORT = 0.35, 1.0
 TAIL, LEAST_TAIL = 10, 3
 """Where there is no validation, the mean loss of the last so-manieth part of a run scores it, of so many at least."""
 
+DEAD = 10
+"""After so many runs of which every one diverged no more are made."""
+
+AT_REST = 1e-12
+"""The rate of the updates before the pilot runs, which move nothing; some of torch's optimizers divide by the rate."""
+
 SCORED = {True: "validation loss", False: "training loss"}
 """What a score is, with and without a validation."""
 
@@ -168,7 +174,7 @@ class Pilots:
         Raises TaskError where every run diverged.
         """
         runs, task = self._search.belief.runs, self._search.task
-        if runs and not any(math.isfinite(run.score) for run in runs):
+        if runs and not self._lived:
             rates = [run.strategy.peak for run in runs]
             raise TaskError(
                 f"none of {count(len(runs), 'pilot run')}, at rates from {min(rates):.2g} to {max(rates):.2g}, kept a "
@@ -185,7 +191,14 @@ class Pilots:
     def _proposed(self) -> Iterator[tuple[Strategy, Proposal]]:
         for proposal in locate(self._search):
             for strategy in proposal.strategies:
+                if len(self._search.belief.runs) >= DEAD and not self._lived:
+                    return
                 yield strategy, proposal
+
+    @property
+    def _lived(self) -> bool:
+        """Whether any run has kept a finite score."""
+        return any(math.isfinite(run.score) for run in self._search.belief.runs)
 
     def _replay(self, known: PilotRun) -> None:
         run = self.next()

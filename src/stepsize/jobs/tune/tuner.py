@@ -126,7 +126,7 @@ class Tuner:
         return from_first(pilots.answer)
 
     def _measured(self) -> Generator[Any, None, LoopTask]:
-        """Yield the batches of a few updates at the rate 0, and return what they show."""
+        """Yield the batches of a few updates that move nothing, and return what they show."""
         start, scoring = self._timed()
         losses = yield from self._loop.rehearse()
         size, updating = self._loop.first_gradient, self._loop.seconds

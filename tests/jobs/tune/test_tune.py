@@ -178,6 +178,15 @@ def test_the_code_to_paste_drives_the_loop():
     assert rates == answer.policy.table(0, STEPS)["lr"].tolist()
 
 
+@pytest.mark.filterwarnings("ignore:no pilot run was made")
+def test_the_first_gradient_is_read_without_the_scale_of_a_scaler():
+    sources = {name: CASES[name]().tune(share=0).loop.answer for name in ("float16 with a scaler", "float16, fused")}
+    plain, fused = sources.values()
+    assert plain.belief.source == fused.belief.source == "the first gradient and the widths of the layers"
+    assert fused.strategy.peak == pytest.approx(plain.strategy.peak, rel=0.1)
+    assert fused.strategy.peak == pytest.approx(Training().tune(share=0).loop.answer.strategy.peak, rel=0.1)
+
+
 def test_momentum_is_left_out_where_there_is_none():
     with pytest.warns(UserWarning, match="this SGD has no momentum, so the policy's momentum is left out"):
         tuned = Training(lambda model: torch.optim.SGD(model.parameters(), lr=0.1)).tune(share=0.3)

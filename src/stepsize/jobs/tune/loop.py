@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -96,12 +97,16 @@ class Loop:
         return math.inf
 
     def _measure(self, optimizer: torch.optim.Optimizer) -> None:
-        if self._updates or getattr(optimizer, "grad_scale", None) is not None:  # a fused one unscales by itself, later
+        if self._updates:
             return
+        scale = getattr(optimizer, "grad_scale", None)  # of a GradScaler, where a fused optimizer unscales by itself
         try:
-            self.first_gradient = gradient_size(1.0, [p for group in optimizer.param_groups for p in group["params"]])
+            size = gradient_size(1.0, [p for group in optimizer.param_groups for p in group["params"]])
         except RuntimeError:  # sparse gradients have no squares
-            self.first_gradient = None
+            size = None
+        if size is not None and scale is not None:
+            size = replace(size, absolute=size.absolute / float(scale), squared=size.squared / float(scale) ** 2)
+        self.first_gradient = size
 
 
 def _known(loss: float | None, step: int) -> float:

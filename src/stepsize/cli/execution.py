@@ -156,7 +156,7 @@ def open_journal(folder: Path | None, name: str, *, keep: bool = False) -> Itera
         )
     finished = 0
     try:
-        with Journal(path, renew=None if folder else _note) as journal:
+        with Journal(path, renew=None if folder else _note, note=_note) as journal:
             try:
                 yield journal
             finally:

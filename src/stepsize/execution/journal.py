@@ -20,14 +20,16 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Self
+from warnings import warn
 
 import numpy as np
 
-from stepsize.execution.journal_store import Store
+from stepsize.execution.journal_store import KnownTask, Store
 from stepsize.execution.task_fingerprint import difference, fingerprint
 from stepsize.kernel.errors import JournalError
 from stepsize.kernel.spec import encode
 from stepsize.problems import Trainable
+from stepsize.problems.task_files import task_texts
 from stepsize.results import Curves
 from stepsize.strategy import Trial
 
@@ -40,14 +42,18 @@ class Journal(Store):
 
     renew: takes a sentence about a task that has changed since the journal was written, such as `print`; its trials
         are then run anew. Without it such a task is refused.
+    note: takes a sentence that does not stop the work, such as that a file of the task was edited; `warnings.warn` when
+        not given.
 
     Raises FormatError when the folder holds something else, or a journal of another version; JournalError when another
     process holds it, or when it cannot be written, and for a task that has changed.
     """
 
-    def __init__(self, path: str | Path, *, renew: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, renew: Callable[[str], None] | None = None, note: Callable[[str], object] = warn
+    ) -> None:
         super().__init__(Path(path))
-        self._renew = renew
+        self._renew, self._note = renew, note
         self._beat = 0.0
 
     def __len__(self) -> int:
@@ -55,23 +61,36 @@ class Journal(Store):
         return self.count("trials")
 
     def recognise(self, task: Trainable, *, variant: bool = False) -> str:
-        """Return the fingerprint of `task`.
+        """Return the fingerprint of `task`: that of the one that is known here and agrees with it, if there is one.
 
         variant: whether it is made from another task on purpose, such as by another batch size.
 
         Raises JournalError for a task that is not what it was, if any trial is finished and there is no `renew`.
         """
-        parts = task.fingerprint_parts()
-        whole = fingerprint(parts)
+        now = {**task.fingerprint_parts(), **_versions()}
+        known, name = self.tasks(), task.source or task.name
+        parts = next((other.parts for other in known.values() if not difference(other.parts, now)), now)
         if variant:
-            return whole
-        name, now = task.source or task.name, {**parts, **_versions()}
-        before = self.task(name)
-        if before is not None and before != now and len(self):
-            other = difference(before, now)
+            name, files = f"{name} {fingerprint(parts)}", {}
+        else:
+            files = task_texts(task.source)
+            if name in known and len(self):
+                self._compare(name, known[name], KnownTask(now, files))
+        self.keep_task(name, KnownTask(parts, files))
+        return fingerprint(parts)
+
+    def _compare(self, name: str, before: KnownTask, now: KnownTask) -> None:
+        other = difference(before.parts, now.parts)
+        if other:
             self._changed(f"{name} is not what it was when {self.folder} was written (another {other})")
-        self.keep_task(name, now)
-        return whole
+            return
+        edited = [file for file in {**before.files, **now.files} if before.files.get(file) != now.files.get(file)]
+        if edited:
+            self._note(
+                f"{' and '.join(edited)} changed since {self.folder} was written. Data, model, losses and gradients of "
+                f"the first batches of {name} are as they were, so the finished trials are used; if what has changed "
+                "shows only later in training, name another folder."
+            )
 
     def _changed(self, what: str) -> None:
         if self._renew is None:

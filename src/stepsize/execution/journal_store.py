@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from filelock import FileLock, Timeout
 from stepsize.kernel.errors import FormatError, JournalError
 from stepsize.kernel.spec import NDArray
 
-VERSION = 2
+VERSION = 3
 """Of the tables, in the file's `user_version`; a file of another one is refused."""
 
 FILE, ARRAYS = "journal.sqlite", "arrays"
@@ -35,7 +36,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS trials
     (key TEXT PRIMARY KEY, losses BLOB, score_steps BLOB, scores BLOB, seconds REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, trial TEXT, reason TEXT, at REAL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tasks (name TEXT PRIMARY KEY, parts TEXT, at REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tasks (name TEXT PRIMARY KEY, parts TEXT, files TEXT, at REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS engines (task TEXT PRIMARY KEY, engine TEXT, reason TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers (number INTEGER PRIMARY KEY, answer TEXT, at REAL);
 CREATE TABLE IF NOT EXISTS status
@@ -44,6 +45,14 @@ CREATE TABLE IF NOT EXISTS status
 
 Row = tuple[NDArray, NDArray, NDArray, float]
 """A finished trial: losses, after how many updates it was scored, scores, seconds."""
+
+
+@dataclass(frozen=True)
+class KnownTask:
+    """What is known of a task: the parts of its fingerprint, and the hashes of its files."""
+
+    parts: dict[str, str]
+    files: dict[str, str]
 
 
 class Store:
@@ -155,16 +164,16 @@ class Store:
         """Return the trials that failed and have not been finished since, and why."""
         return [(row[0], row[1]) for row in self._base.execute("SELECT trial, reason FROM failures ORDER BY at")]
 
-    def task(self, name: str) -> dict[str, str] | None:
-        """Return the fingerprint of the task, part by part, that was last called `name`."""
-        row = self._base.execute("SELECT parts FROM tasks WHERE name = ?", [name]).fetchone()
-        parts: dict[str, str] | None = None if row is None else json.loads(row[0])
-        return parts
+    def tasks(self) -> dict[str, KnownTask]:
+        """Return the tasks that were run, by name."""
+        rows = self._base.execute("SELECT name, parts, files FROM tasks ORDER BY at").fetchall()
+        return {name: KnownTask(json.loads(parts), json.loads(files)) for name, parts, files in rows}
 
-    def keep_task(self, name: str, parts: dict[str, str]) -> None:
-        """Write the fingerprint of a task, part by part."""
+    def keep_task(self, name: str, task: KnownTask) -> None:
+        """Write what is known of a task; it takes the place of what was, under this name."""
+        row = name, json.dumps(task.parts), json.dumps(task.files), time.time()
         with self._written() as base:
-            base.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", (name, json.dumps(parts), time.time()))
+            base.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?)", row)
 
     def engine(self, task: str) -> tuple[str, str] | None:
         """Return the label of the engine that was chosen for the task with this fingerprint, and why, if one was."""

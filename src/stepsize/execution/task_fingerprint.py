@@ -6,6 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from stepsize.problems.first_gradients import agree
+
+TRAINING = {"loss in training mode", "gradient"}
+CAUSES = [({"model", "training data", "batch size"}, {"loss", "metric"} | TRAINING), ({"loss"}, TRAINING)]
+"""Parts of a fingerprint that have others for a consequence."""
+
 
 def fingerprint(parts: Mapping[str, str]) -> str:
     """Return one hash of the parts of a fingerprint (`Trainable.fingerprint_parts`)."""
@@ -15,14 +21,16 @@ def fingerprint(parts: Mapping[str, str]) -> str:
 def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     """Return in which parts two fingerprints differ, in words; "" when they do not.
 
-    Another model or another batch also has another loss and metric, which then say nothing of the functions.
+    Measured numbers differ by more than rounding, see `agree`. Another model or another batch also has another loss,
+    metric and gradient, which then say nothing of the functions.
 
     >>> difference({"loss": "1", "model": "a"}, {"loss": "2", "model": "a"})
     'loss'
     >>> difference({"loss": "1", "model": "a"}, {"loss": "2", "model": "b"})
     'model'
     """
-    differs = [part for part in {**now, **before} if before.get(part) != now.get(part)]
-    if {"model", "training data", "batch size"} & {*differs}:
-        differs = [part for part in differs if part not in {"loss", "metric"}]
+    differs = [part for part in {**now, **before} if not agree(before.get(part, ""), now.get(part, ""))]
+    for causes, effects in CAUSES:
+        if not causes.isdisjoint(differs):
+            differs = [part for part in differs if part not in effects]
     return ", ".join(differs)

@@ -10,6 +10,7 @@ from typing import Any
 from stepsize.execution.task_fingerprint import difference
 from stepsize.kernel.errors import TaskError
 from stepsize.problems import Trainable, load_task
+from stepsize.problems.task_files import split_source
 
 
 @dataclass(frozen=True)
@@ -63,5 +64,6 @@ def unpack(packed: PackedTask) -> Trainable:
 
 
 def _absolute(source: str) -> str:
-    path, dot, rest = source.partition(".py")
-    return f"{Path(path + dot).absolute()}{rest}" if dot else source
+    path, function = split_source(source)
+    named = "" if function is None else f":{function}"
+    return f"{Path(path).absolute()}{named}" if path else source

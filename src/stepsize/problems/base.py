@@ -354,10 +354,10 @@ class Task:
 
         The training data, the validation data, the model with the weights of seed 0, the loss on the first batch, the
         batch size; and, where there is one, the metric on that batch, the clipping, the groups and the dtype of
-        autocast. Of data that is read as a loader it is the kind and
-        the length of the Dataset, and the first two batches of seed 0.
+        autocast; and the losses and gradients of the first batches in training mode, by `first_gradients`. Of data that
+        is read as a loader it is the kind and the length of the Dataset, and the first two batches of seed 0.
 
-        Watch out: two loss functions that agree on the first batch are taken for one, and so are two streams.
+        Watch out: two loss functions that agree on the first batches are taken for one, and so are two streams.
         """
         return fingerprint.parts(self)
 

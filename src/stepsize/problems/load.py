@@ -13,6 +13,7 @@ from types import ModuleType
 from stepsize.kernel.errors import StepsizeError, TaskError, suggestion
 from stepsize.problems.base import Trainable
 from stepsize.problems.builtin_tasks import TASKS
+from stepsize.problems.task_files import split_source
 
 FUNCTION = "task"
 """The function that a task file defines, unless the user names another."""
@@ -32,14 +33,12 @@ def load_task(name: str) -> Trainable:
     """
     if name in TASKS:
         return TASKS[name]()
-    path, colon, function = name.rpartition(":")
-    if not colon or not path.endswith(".py"):
-        path, function = name, FUNCTION
-    if not path.endswith(".py"):
+    path, function = split_source(name)
+    if not path:
         raise TaskError(
             f"no task is called {name!r}. {suggestion(name, TASKS)} Your own is a file: file.py or file.py:function."
         )
-    return _task_of(_module(Path(path)), function, name)
+    return _task_of(_module(Path(path)), FUNCTION if function is None else function, name)
 
 
 def _module(path: Path) -> ModuleType:
@@ -55,7 +54,9 @@ def _module(path: Path) -> ModuleType:
     try:
         with _neighbours(path):
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also SystemExit: none of the user's code may end this process
         raise TaskError(f"{path} does not import: {_where(error, path)}") from error
     return module
 
@@ -81,9 +82,9 @@ def _task_of(module: ModuleType, function: str, name: str) -> Trainable:
     try:
         with _neighbours(file):
             task = make()
-    except StepsizeError:
+    except (StepsizeError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # as above
         raise TaskError(f"{name} fails: {_where(error, file)}") from error
     if not isinstance(task, Trainable):
         raise TaskError(f"{name} must return a stepsize.Task, not {type(task).__name__}.\n{MSG_WRITE}")

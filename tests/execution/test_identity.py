@@ -1,6 +1,7 @@
 """What only training sees belongs to a task: an edit of it meets no old number, and rounding is no edit."""
 
 import sys
+from decimal import Decimal
 
 import pytest
 
@@ -137,8 +138,10 @@ def test_the_same_task_on_another_processor_is_the_same_task(files, tmp_path, mo
 
 
 def nudged(text):
+    """The text with one unit more in the last decimal of its first number."""
     first, *rest = text.split()
-    return " ".join([f"{float(first) * 1.00001:.4e}" if first[5] != "9" else f"{float(first) * 0.99998:.4e}", *rest])
+    unit = Decimal((0, (1,), Decimal(first).as_tuple().exponent))
+    return " ".join([f"{Decimal(first) + unit:.4e}", *rest])
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def first_gradients(
 ) -> dict[str, str]:
     """Return the losses and the gradients of `batches` as two short texts.
 
-    model: in training mode, as it was built; it is used up. digits: decimals of the numbers. Of each gradient it is the norm, and the product with a
-    direction of random numbers of variance 1, which is about as large.
+    model: in training mode, as it was built; it is used up. digits: decimals of the numbers. Of each
+    gradient it is the norm, and the product with a direction of random numbers of variance 1, which is about as large.
 
     Raises TaskError for a batch whose gradient cannot be computed.
     """
@@ -78,7 +78,7 @@ def first_gradients(
             raise
         except BaseException as error:  # also SystemExit: none of the user's code may end this process
             raise TaskError(f"the gradient of batch {number} fails: {type(error).__name__}: {error}") from error
-        losses.append(f"{float(found):.{digits}e}")
+        losses.append(f"{float(found.detach()):.{digits}e}")
         gradients += [f"{value:.{digits}e}" for value in _norm_and_product(model)]
     return {"loss in training mode": " ".join(losses), "gradient": " ".join(gradients)}
 

@@ -18,10 +18,10 @@ import numpy as np
 from stepsize import rules
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.calls import parse_call
-from stepsize.kernel.errors import ParameterError, check_name, suggestion
+from stepsize.kernel.errors import LengthError, ParameterError, check_name, suggestion
 from stepsize.kernel.spec import NonNegative, Spec, hints
 from stepsize.kernel.text import tell_apart
-from stepsize.policies import LR, Policy, recipe
+from stepsize.policies import LR, Clock, Policy, in_updates, recipe
 from stepsize.policies.base import sample_rates
 from stepsize.rules import Rule, TorchRule
 from stepsize.schedules import Schedule
@@ -96,7 +96,7 @@ class Strategy(Spec):
         policy = Policy(lr=policy) if isinstance(policy, Schedule) else policy
         if rate is None:
             return cls(rule, policy, name)
-        peak = policy.peak
+        peak = peak_of(policy)
         if not peak:
             raise ParameterError(f"a policy whose rate is 0 throughout has no peak to put at {rate:g}; give another.")
         return cls(rule, policy.scaled(rate / peak), name, None, rate)
@@ -133,7 +133,7 @@ class Strategy(Spec):
     @cached_property
     def peak(self) -> float:
         """The largest rate, as `Policy.peak` has it."""
-        return self.policy.peak
+        return peak_of(self.policy)
 
     def at(self, rate: float) -> Strategy:
         """Return this strategy with the peak `rate`, rounded to three digits, and named anew.
@@ -161,6 +161,14 @@ class Strategy(Spec):
         """Return all of the rule's hyperparameters at steps start..stop-1, each (stop - start,) float64."""
         fixed = {name: np.full(stop - start, value) for name, value in self.rule.hyperparameters.items()}
         return {**fixed, **self.policy.table(start, stop)}
+
+
+def peak_of(policy: Policy) -> float:
+    """Return the largest rate of a policy, whose lengths may have units: no clock changes it."""
+    try:
+        return policy.peak
+    except LengthError:
+        return in_updates(policy, Clock(batches_per_epoch=100, batch_size=1, tokens_per_sample=1)).peak
 
 
 def round_rate(rate: float) -> float:

@@ -30,7 +30,7 @@ def _names(rules: Sequence[Rule]) -> str:
 
 @click.command()
 @arguments.task_argument
-@arguments.steps_option
+@arguments.length_option
 @click.option("--budget", help="Spend at most this on the whole search: full trainings (0.5, 3), a time such as "
               "20min, or 40 trials; 0 asks for what a look at the model says. Default: until one more training is "
               "expected to gain less than half a percent, after ten at most.")  # fmt: skip
@@ -52,7 +52,7 @@ def _names(rules: Sequence[Rule]) -> str:
 @arguments.journal_option
 @execution_options
 def advise(
-    task: str, *, steps: int | None, budget: str | None, seed: int, rules: list[str] | None,
+    task: str, *, steps: int | str | None, budget: str | None, seed: int, rules: list[str] | None,
     policies: list[str] | None, baseline: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
     framework: str, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
     execution: Execution,
@@ -63,6 +63,7 @@ def advise(
     """
     from stepsize import jobs, load_task
     from stepsize.jobs.advise.advise import read_budget
+    from stepsize.jobs.lengths import updates_of
     from stepsize.problems.base import with_data
 
     chosen = None if rules is None else list(map(find_rule, rules))
@@ -70,14 +71,15 @@ def advise(
     sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
     output.check_writable(report, save_to)
     problem = load_task(task)
+    horizon = updates_of(problem, steps or problem.steps)
     tried = list(usual_rules(problem)) if chosen is None else chosen
     tried = tried if decays is None else list(variants(tried, "weight_decay", decays))
     asked = functools.partial(
-        jobs.search, steps=steps, budget=budget, seed=seed, rules=tried,
+        jobs.search, steps=horizon, budget=budget, seed=seed, rules=tried,
         policies=POLICIES if policies is None else policies, baseline=baseline,
     )  # fmt: skip
     allowed = read_budget(budget)
-    total = allowed.trainings * (steps or problem.steps) if allowed is not None and allowed.trainings else None
+    total = allowed.trainings * horizon if allowed is not None and allowed.trainings else None
     seen: list[Advice] = []
     try:
         with open_journal(journal, f"advise-{output.slug(task)}-{seed}", keep=True) as kept:

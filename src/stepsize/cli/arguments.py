@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from stepsize.kernel.calls import split_outside
-from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
+from stepsize.kernel.length import amount, parse
 
 Command = Callable[..., Any]
 
@@ -28,9 +29,28 @@ class Comma(click.ParamType[list[str]]):
         return list(dict.fromkeys(item for item in items if item))
 
 
+class Length(click.ParamType[int | str]):
+    """A length of a run: 500 updates, 3epochs, 10000samples; what has a unit is for the task to count."""
+
+    name = "N|Nepochs"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """Return the number of updates, or the length with its unit."""
+        try:
+            found = parse(int(value) if str(value).strip().isdigit() else value)
+        except LengthError as error:
+            self.fail(str(error), param, ctx)
+        if isinstance(found, str) and amount(found)[1] not in {"epochs", "samples"}:
+            self.fail(f"a run is so many updates long, or 3epochs, 10000samples, not {value!r}.", param, ctx)
+        return found
+
+
 task_argument = click.argument("task", metavar="TASK")
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), help="Length of the training, in optimizer updates. Default: the task's own."
+)
+length_option = click.option(
+    "--steps", type=Length(), help="Length of the training: optimizer updates, or 3epochs. Default: the task's own."
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @arguments.task_argument
-@arguments.steps_option
+@arguments.length_option
 @click.option(
     "--strategies",
     metavar="FILE|LIST",
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 @arguments.journal_option
 @execution_options
 def race(
-    task: str, *, steps: int | None, strategies: str | None, rules: list[str] | None, policies: list[str] | None,
+    task: str, *, steps: int | str | None, strategies: str | None, rules: list[str] | None, policies: list[str] | None,
     rates: list[str] | None, seeds: int, tune_seeds: int | None, budget: str | None, rungs: NamedRungs | None,
     view: View, selection: Selection, as_json: bool, table: Path | None, tensorboard: Path | None,
     report: Path | None, save_to: Path | None, journal: Path | None, execution: Execution,

@@ -74,14 +74,16 @@ class Options:
 @click.option("--low", type=float, default=LOW, show_default=True, help="The first learning rate.")
 @click.option("--high", type=float, default=HIGH, show_default=True, help="The last learning rate.")
 @click.option(
-    "--steps", type=click.IntRange(min=1),
-    help=f"How long the range test is, or with --of each run, in updates. Default: {PER_DECADE} a decade, or a quarter "
-    "of the task's own.",
+    "--steps", type=arguments.Length(),
+    help=f"How long the range test is, or with --of each run: updates, or 1epoch. Default: {PER_DECADE} a decade, or a "
+    "quarter of the task's own.",
 )  # fmt: skip
 @click.option("--spacing", type=click.Choice(["exponential", "linear"]), default="exponential", show_default=True,
               help="How the rate climbs.")  # fmt: skip
 @click.option(
-    "--horizon", type=click.IntRange(min=1), help="How long a full training is, in updates. Default: the task's own."
+    "--horizon",
+    type=arguments.Length(),
+    help="How long a full training is: updates, or 3epochs. Default: the task's own.",
 )
 @click.option(
     "--budget", default=BUDGET, show_default=True,
@@ -105,6 +107,7 @@ class Options:
 def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | None, **given: Any) -> None:
     """Let the learning rate of TASK climb, and read two bounds off the loss; with --for, find the rate to use."""
     from stepsize import jobs, load_task
+    from stepsize.jobs.lengths import updates_of
 
     options = _with_group(Options(**given))
     rule = find_rule(options.rule)
@@ -115,6 +118,8 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     output.check_writable(save_to)
     output.check_drawable(plot)
     problem = load_task(task)
+    steps, horizon = (None if each is None else updates_of(problem, each) for each in (options.steps, options.horizon))
+    options = replace(options, steps=steps, horizon=horizon)
     if policy is not None and searching:
         answer = _search(problem, rule, policy, options)
         output.present(answer, _print_answer, as_json=as_json, plot=plot, report=None, save_to=save_to)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import count, islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stepsize.kernel import seeds
-from stepsize.kernel.errors import TaskError
+from stepsize.kernel.errors import LengthError, TaskError
+from stepsize.kernel.length import amount, parse
 from stepsize.kernel.optional import need
 from stepsize.problems import fingerprint, sources, trial_batches
 from stepsize.problems.columns import joined
@@ -82,7 +84,7 @@ class Task:
         Of a LightningDataModule as `train` both are taken.
     batch_size: samples per forward pass; a DataLoader brings its own.
     accumulate: forward passes per update (micro-batches); the loss and the gradient of an update are their means.
-    steps: how long one full training is by default (steps, optimizer updates).
+    steps: how long one full training is by default: optimizer updates, or "3 epochs" of the training data.
     name: how reports and journals call it.
     metric: `metric(model(inputs), targets)`, the mean over the batch, a number; the score in place of the loss.
     mode: "min", or "max" for a metric that is to be large. Scores are minimised everywhere, so of such a metric they
@@ -106,7 +108,7 @@ class Task:
     train: Any
     validation: Any = None
     batch_size: int = 0
-    steps: int = 500
+    steps: Any = 500  # an int, once it is made
     name: str = "task"
     accumulate: int = 1
     metric: Callable[[Tensor, Tensor], Any] | None = None
@@ -120,16 +122,15 @@ class Task:
 
     def __post_init__(self) -> None:
         self._check_functions()
-        for part in ("steps", "accumulate"):
-            value = getattr(self, part)
-            if not isinstance(value, int) or value < 1:
-                raise TaskError(f"Task.{part} must be a whole number of at least 1, not {value!r}.")
+        if not isinstance(self.accumulate, int) or self.accumulate < 1:
+            raise TaskError(f"Task.accumulate must be a whole number of at least 1, not {self.accumulate!r}.")
         self._check_training()
         size = self.batch_size or getattr(self.train, "batch_size", None) or 0
         if not isinstance(size, int) or size < 0:
             raise TaskError(f"Task.batch_size must be a whole number of at least 1, not {size!r}.")
         self._read(size)
         self._check_size()
+        object.__setattr__(self, "steps", self.updates_of(self.steps))
 
     def _check_functions(self) -> None:
         for part in ("model", "loss", "metric", "groups"):
@@ -228,6 +229,28 @@ class Task:
         if self.train.batches is None:
             raise self._endless()
         return self.train.batches // self.accumulate
+
+    def updates_of(self, length: int | str) -> int:
+        """Return a length of a run in updates: 500, "3 epochs" or "10000 samples", rounded, at least 1.
+
+        Raises TaskError for what is no length of a run, and for epochs of a stream without a length.
+        """
+        number, unit = Fraction(0), ""
+        if not isinstance(length, bool) and isinstance(length, int | str):
+            try:
+                number, unit = amount(parse(length))
+            except LengthError:
+                unit = ""
+        if unit not in {"updates", "epochs", "samples"}:
+            raise TaskError(
+                f"Task.steps must be a whole number of at least 1, or a length such as '3 epochs' or '10000 samples', "
+                f"not {length!r}."
+            )
+        if unit == "epochs":
+            number *= self.batches_per_epoch
+        elif unit == "samples":
+            number /= self.update_size
+        return max(1, int(number + Fraction(1, 2)))
 
     @property
     def samples(self) -> list[tuple[Any, Tensor]]:

@@ -23,6 +23,7 @@ from stepsize.jobs.advise.final import final, reserve_of
 from stepsize.jobs.advise.record import Asked, record
 from stepsize.jobs.advise.search import Proposal, Search
 from stepsize.jobs.advise.stages import stages
+from stepsize.jobs.lengths import in_task_updates, updates_of
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.errors import BudgetError
 from stepsize.policies import Policy, recipe
@@ -42,7 +43,7 @@ NOTHING, ZEROS = Budget(trainings=0.0), {"0", "0.0"}
 def search(
     task: Trainable,
     *,
-    steps: int | None = None,
+    steps: int | str | None = None,
     budget: Budget | float | str | None = None,
     seed: int = 0,
     rules: Sequence[Rule] | None = None,
@@ -56,7 +57,7 @@ def search(
 ) -> Iterator[Advice]:
     """Search for the strategy to train `task` with, and yield an answer before anything runs and after every run.
 
-    steps: the horizon to advise for, optimizer updates; the task's own when not given.
+    steps: the horizon to advise for, optimizer updates or "3 epochs"; the task's own when not given.
     budget: for everything: full trainings (`3`, `0.5`; `0` for what a look at the model says), wall time (`"20min"`),
         or runs of any length (`"40 trials"`). When not given it ends by itself, where one more training is expected to
         gain less than half a percent of what training gains, after ten trainings at most.
@@ -70,7 +71,8 @@ def search(
     Raises BudgetError for a horizon that is too short, ParameterError for names that there are not, TaskError for a
     task that cannot be trained: all before anything runs.
     """
-    horizon = task.steps if steps is None else steps
+    horizon = updates_of(task, task.steps if steps is None else steps)
+    policies = [each if isinstance(each, str) else in_task_updates(each, task) for each in policies]
     rules = usual_rules(task) if rules is None else rules
     allowed = read_budget(budget)
     askable(rules, policies, horizon)

@@ -9,6 +9,7 @@ from typing import Any
 from stepsize.execution.runner import Runner
 from stepsize.jobs.advise.advise import LEAST_HORIZON, advise
 from stepsize.jobs.advise.command_line import command
+from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.problems import Trainable
@@ -20,7 +21,7 @@ def advise_batches(
     task: Trainable,
     sizes: Sequence[int],
     *,
-    steps: int | None = None,
+    steps: int | str | None = None,
     budget: Budget | float | str | None = None,
     runner: Runner | None = None,
     **asked: Any,
@@ -38,7 +39,7 @@ def advise_batches(
     if not sizes or len(set(sizes)) < len(sizes) or min(sizes) < 1:
         raise ParameterError(f"batch sizes are distinct whole numbers of at least 1, not {list(sizes)!r}.")
     task = with_data(task)
-    horizon = task.steps if steps is None else steps
+    horizon = updates_of(task, task.steps if steps is None else steps)
     share = None if budget is None else _share(Budget.of(budget), len(sizes))
     updates = {size: round(horizon * task.batch_size / size) for size in sizes}
     short = next((size for size, count in updates.items() if count < LEAST_HORIZON), None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stepsize.execution.runner import Runner
+from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.race.budget import Budget
 from stepsize.jobs.race.climb import Climb
 from stepsize.jobs.race.entrants import Entrants, Field, line_up
@@ -89,11 +90,11 @@ class RacePlan:
 
 
 def plan_race(
-    task: Trainable, entrants: Entrants | Iterable[Strategy] | str | None, steps: int | None, options: RaceOptions
+    task: Trainable, entrants: Entrants | Iterable[Strategy] | str | None, steps: int | str | None, options: RaceOptions
 ) -> RacePlan:
     """Return what a race on `task` will run; the arguments and the errors are those of `race`."""
     field = line_up(task, entrants)
-    horizon = task.steps if steps is None else steps
+    horizon = updates_of(task, task.steps if steps is None else steps)
     judging, tuning = _seeds(field, options)
     combined = entrants is None or isinstance(entrants, Entrants)
     if tuning and (field.families < 2 or (combined and field.count == field.families)):

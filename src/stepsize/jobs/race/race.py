@@ -25,7 +25,7 @@ def race(
     task: Trainable,
     strategies: Entrants | Iterable[Strategy] | str | None = None,
     *,
-    steps: int | None = None,
+    steps: int | str | None = None,
     seeds: int | Sequence[int] = 3,
     tune_seeds: int | Sequence[int] | None = None,
     rungs: NamedRungs | Sequence[RungPlan] | None = None,
@@ -47,8 +47,8 @@ def race(
 
     strategies: who races: strategies, a file or a line of them, or `Entrants`, rules with policies whose rates may be
         left to range tests.
-    steps: the full horizon, optimizer updates; the task's own when not given. seeds: how many, or which; paired: every
-        strategy trains from the same weights on the same batches.
+    steps: the full horizon, optimizer updates or "3 epochs"; the task's own when not given. seeds: how many, or which;
+        paired: every strategy trains from the same weights on the same batches.
     tune_seeds: how many other seeds, or which, choose the best rate of every family (a rule with a policy); only that
         is raced on `seeds`, so that the luck that chose it is no part of its score. When not given as many as `seeds`,
         where there are several rates of several families and the rungs are not a list; 0 races every rate.

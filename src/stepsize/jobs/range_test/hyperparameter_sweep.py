@@ -15,6 +15,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
+from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.jobs.range_test.rate_grid import run_fields
 from stepsize.kernel.arrays import Floats, floats
@@ -47,7 +48,7 @@ def sweep_hyperparameter(
     *,
     policy: Policy,
     rule: Rule | None = None,
-    steps: int | None = None,
+    steps: int | str | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     engine: Engine | None = None,
     progress: Progress | None = None,
@@ -78,7 +79,7 @@ def sweep_hyperparameter(
     tried = sorted(set(values or usual))
     if len(tried) < 2:
         raise ParameterError(f"a test of {hyperparameter} needs at least two values to compare, not {list(values)!r}.")
-    length = max(LEAST_RUN, task.steps // 4) if steps is None else steps
+    length = max(LEAST_RUN, task.steps // 4) if steps is None else updates_of(task, steps)
     shape = policy.only((set(policy) & set(rule.hyperparameters)) - {hyperparameter})
     runner = runner or Runner(task, engine=engine, progress=progress)
     if hyperparameter == BATCH_SIZE:

@@ -11,6 +11,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
+from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.range_test.bounds import read_bounds
 from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.jobs.range_test.suggest import suggest
@@ -36,7 +37,7 @@ def range_test(
     *,
     low: float = LOW,
     high: float = HIGH,
-    steps: int | None = None,
+    steps: int | str | None = None,
     spacing: Literal["exponential", "linear"] = "exponential",
     seeds: Sequence[int] = (0, 1, 2, 3),
     widen: bool = True,
@@ -48,8 +49,8 @@ def range_test(
     """Return the losses of `task` under `rule` while the rate climbs from `low` to `high`, once per seed.
 
     rule: AdamW with its defaults when not given. low, high: the first and the last rate. steps: of each run, optimizer
-        updates; 40 a decade when not given. spacing: how the rate climbs; Smith's own is linear, and shows little of
-        the small rates. seeds: replicas with their own weights and batches, trained at once.
+        updates or "1 epoch"; 40 a decade when not given. spacing: how the rate climbs; Smith's own is linear, and shows
+        little of the small rates. seeds: replicas with their own weights and batches, trained at once.
     widen: run again over a wider range, up to 3 times, where the loss does not rise at the end or no rate is small
         enough. curvature: also measure the largest stable rate by the curvature of the initial weights, where
         they can be seen.
@@ -59,7 +60,7 @@ def range_test(
     """
     if not 0 < low < high:
         raise ParameterError(f"a range test climbs from low to high, above 0, not from {low!r} to {high!r}.")
-    length = range_test_steps(low, high) if steps is None else steps
+    length = range_test_steps(low, high) if steps is None else updates_of(task, steps)
     if length < LEAST_STEPS:
         raise BudgetError(f"a range test of {length} steps is too short to be read; give it at least {LEAST_STEPS}.")
     if not seeds:

@@ -15,6 +15,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
+from stepsize.jobs.lengths import in_task_updates, updates_of
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.kernel.text import count
@@ -35,7 +36,7 @@ def rate_grid(
     rates: Sequence[float] = (),
     *,
     policy: Policy | None = None,
-    steps: int | None = None,
+    steps: int | str | None = None,
     seeds: Sequence[int] = (0,),
     engine: Engine | None = None,
     progress: Progress | None = None,
@@ -44,14 +45,14 @@ def rate_grid(
     """Return where runs of `task` under `rule` end, one for each of the peak rates `rates` and each seed.
 
     rule: AdamW with its defaults when not given. policy: what every run follows, whole, at a peak of 1; a constant rate
-        when not given. steps: how long each run is (steps, optimizer updates); an eighth of the task's own when not
-        given. seeds: paired: all rates start from the same weights and see the same batches.
+        when not given. steps: how long each run is, optimizer updates or "1 epoch"; an eighth of the task's own when
+        not given. seeds: paired: all rates start from the same weights and see the same batches.
     runner: to share an engine and a journal with other jobs.
 
     Raises ParameterError for rates that do not rise from above 0, BudgetError for runs that are too short.
     """
     rule = AdamW() if rule is None else rule
-    length = max(LEAST_RUN, task.steps // 8) if steps is None else steps
+    length = max(LEAST_RUN, task.steps // 8) if steps is None else updates_of(task, steps)
     if length < LEAST_RUN:
         raise BudgetError(f"runs of {length} steps are too short to be compared; give them at least {LEAST_RUN}.")
     peaks = floats(rates)
@@ -59,7 +60,7 @@ def rate_grid(
         raise ParameterError(f"the rates of a grid rise, from above 0, not {list(rates)!r}.")
     if not seeds:
         raise BudgetError("a grid needs at least one seed.")
-    shape = (constant(1.0) if policy is None else policy).only(rule.hyperparameters)
+    shape = (constant(1.0) if policy is None else in_task_updates(policy, task)).only(rule.hyperparameters)
     runner = runner or Runner(task, engine=engine, progress=progress)
     strategies = [Strategy(rule, shape.scaled(peak), f"{rule.title} {peak:.4g}") for peak in peaks.tolist()]
     stage = f"grid of {rule.title}: {count(len(peaks), 'rate')}, {length} steps"

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count, islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from stepsize.problems.data import OWN_LOOP
 from stepsize.problems.loader import Batch, Loader
 from stepsize.problems.parameter_groups import Groups, ParameterGroup, parameter_groups
 from stepsize.problems.random_state import seeded as seeded
+from stepsize.problems.trainable import Trainable as Trainable
 
 Indices = npt.NDArray[np.int64]
 Module = Any
@@ -37,36 +38,6 @@ trials, which are to stay in the cache."""
 
 SOME = 16
 """Updates of a loader that stand for its data."""
-
-
-@runtime_checkable
-class Trainable(Protocol):
-    """What can be trained and raced: a `Task`, whose model, loss and data are there to be used, or a training function.
-
-    Whoever needs the model, the loss or the data asks `isinstance(task, Task)`.
-    """
-
-    @property
-    def name(self) -> str:
-        """How reports and journals call it."""
-
-    @property
-    def steps(self) -> int:
-        """How long one full training is by default (steps, optimizer updates)."""
-
-    @property
-    def source(self) -> str:
-        """What `load_task` made it from; "" where it was made otherwise."""
-
-    @property
-    def scored(self) -> str:
-        """What a score is, in words, such as "validation loss"."""
-
-    def check(self, seed: int = 0) -> None:
-        """Raise TaskError where it cannot be trained."""
-
-    def fingerprint_parts(self) -> dict[str, str]:
-        """Return what makes it this task, part by part, each a short text; a journal tells by them what has changed."""
 
 
 @dataclass(frozen=True, eq=False)

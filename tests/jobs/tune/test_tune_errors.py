@@ -214,7 +214,7 @@ def test_bad_input_is_refused_before_anything_runs(options, kind, message):
 
 def test_what_cannot_be_put_back_is_refused():
     training = Training()
-    with pytest.raises(DriveError, match="what is put back is the module that the loop trains"):
+    with pytest.raises(DriveError, match="this takes the module that the loop trains"):
         stepsize.tune(lambda x: x, training.optimizer, training.loader, steps=STEPS)
     with pytest.raises(DriveError, match=r"drives a torch.optim.Optimizer, not list"):
         stepsize.tune(training.model, [training.optimizer], training.loader, steps=STEPS)

@@ -224,7 +224,7 @@ def modules(model: Any) -> list[torch.nn.Module]:
     found = list(model) if isinstance(model, list | tuple) else [model]
     if not found or not all(isinstance(module, torch.nn.Module) for module in found):
         raise DriveError(
-            f"what is put back is the module that the loop trains, or a list of them, not {brief(model)}: its buffers "
+            f"this takes the module that the loop trains, or a list of them, not {brief(model)}: its buffers "
             "and modes are put back too. Tensors of your own go into a torch.nn.ParameterList."
         )
     return found

@@ -312,3 +312,22 @@ def test_what_cannot_be_put_back_is_refused():
         Snapshot(iter(range(3)))
     with pytest.raises(DriveError, match="lazy module"):
         Snapshot(nn.LazyLinear(3))
+
+
+def test_what_is_put_back_can_be_put_back_again():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    optimizer = torch.optim.Adam(net.parameters())
+    snapshot = Snapshot(net, optimizer)
+    before, drawn = copy.deepcopy(net.state_dict()), []
+    for rounds in range(1, 4):
+        for _ in range(rounds):
+            net(torch.rand(4, 2)).sum().backward()
+            optimizer.step()
+        snapshot.put_back()
+        assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+        assert not optimizer.state
+        assert all(parameter.grad is None for parameter in net.parameters())
+        drawn.append(torch.rand(1).item())
+        snapshot.put_back()
+    assert len(set(drawn)) == 1
+    snapshot.restore()

@@ -96,7 +96,7 @@ def runs_of(search: Search) -> tuple[SearchRun, ...]:
     return tuple(
         SearchRun(
             strategy=run.strategy, steps=run.steps, seed=run.seed, score=run.score, stage=stage, cost=cost,
-            answer=answer, loses=loses,
+            answer=answer.over(search.horizon), loses=loses,
         )
         for run, stage, cost, (answer, loses) in zip(
             search.belief.runs, search.stages, _costs(search), search.answers, strict=True

@@ -15,7 +15,7 @@ goes through the Trainer's own strategy, precision and clipping.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +24,7 @@ from stepsize.adapters.range_test import endless
 from stepsize.adapters.torch import as_lr_scheduler
 from stepsize.adapters.torch.range_test import RangeTest
 from stepsize.adapters.torch.rates import DRIVEN, set_rate
-from stepsize.adapters.trainer_hook import TrainerHook
+from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
 from stepsize.kernel.errors import DriveError, brief, suggestion
 from stepsize.kernel.optional import installed, need
 from stepsize.policies import Groups, Policy
@@ -82,12 +82,7 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # the packag
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002  (Lightning's)
         """Attach a driver to each optimizer, before a checkpoint is loaded into it."""
-        if trainer.lr_scheduler_configs:
-            kinds = ", ".join(type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs)
-            raise DriveError(
-                f"configure_optimizers returns a scheduler ({kinds}), which would undo what PolicyCallback sets. "
-                "Return the optimizers alone, or drop the callback."
-            )
+        self._refuse_schedulers(trainer)
         if self._steps is None and self._saved is not None:
             # Lightning's estimate loads the data, and before the checkpoint is restored that makes Lightning forget
             # where its loaders were (its issue 20550). `on_train_start` compares the two.
@@ -125,6 +120,14 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # the packag
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002  (Lightning's)
         """Let go of the optimizers."""
         self.finish()
+
+    def _refuse_schedulers(self, trainer: Any) -> None:
+        if trainer.lr_scheduler_configs:
+            kinds = ", ".join(type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs)
+            raise DriveError(
+                f"configure_optimizers returns a scheduler ({kinds}), which would undo what {type(self).__name__} "
+                "sets. Return the optimizers alone, or drop the callback."
+            )
 
     def _lengths(self, trainer: Any) -> list[int]:
         return self.horizons(_whole(trainer.estimated_stepping_batches) if self._steps is None else 0)
@@ -186,35 +189,59 @@ class RangeTestCallback(Callback):  # type: ignore[misc]  # the package is looke
             return
         if self._apply is not None and any(isinstance(callback, PolicyCallback) for callback in trainer.callbacks):
             raise DriveError(DRIVEN)
-        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        combined = trainer.fit_loop._combined_loader  # noqa: SLF001  (its mode is nowhere else)
-        batches = endless(CombinedLoader(combined.iterables, combined._mode))  # noqa: SLF001  (as above)
-        updates = trainer.estimated_stepping_batches
-        options = {"horizon": int(updates) if 0 < updates < float("inf") else None, **self._options}
-        test = RangeTest(pl_module, trainer.optimizers, *schedulers, scaler, *combined.flattened, **options)
-        turn = self._automatic if pl_module.automatic_optimization else self._manual
-        with _aside(trainer), test:
+        updates, planned = Updates(trainer, pl_module, self._monitor), trainer.estimated_stepping_batches
+        options = {"horizon": int(planned) if 0 < planned < float("inf") else None, **self._options}
+        test, batches = RangeTest(pl_module, trainer.optimizers, *updates.things, **options), endless(updates.batches)
+        with aside(trainer), test:
             for _ in test:
-                turn(trainer, pl_module, batches, test)
+                updates.make(next(batches), test.tell)
         self.record = test.record
         if self._apply is not None:
+            schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
             set_rate(trainer.optimizers, self._apply(self.record), schedulers)
 
-    def _automatic(self, trainer: Any, module: Any, batches: Iterator[Any], test: RangeTest) -> None:
+
+class Updates:
+    """The updates of a Lightning training, made by a callback before the Trainer makes its own.
+
+    monitor: the name of the logged metric that is the loss, where `training_step` returns none.
+    batches: of the Trainer's loaders, those of one update at a time. things: what the updates change beside the module
+    and the optimizers.
+    """
+
+    def __init__(self, trainer: Any, module: Any, monitor: str | None = None) -> None:
+        self._trainer, self._module, self._monitor = trainer, module, monitor
+        combined = trainer.fit_loop._combined_loader  # noqa: SLF001  (its mode is nowhere else)
+        loaders, count = combined.flattened, trainer.accumulate_grad_batches if module.automatic_optimization else 1
+        samplers = [getattr(loader, "sampler", None) for loader in loaders]
+        samplers += [getattr(getattr(loader, "batch_sampler", None), "sampler", None) for loader in loaders]
+        again = CombinedLoader(combined.iterables, combined._mode)  # noqa: SLF001  (as above)
+        self.batches = UpdateBatches(again, count, samplers)
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        self.things = (*schedulers, getattr(trainer.precision_plugin, "scaler", None), *loaders)
+
+    def make(self, batches: list[Any], tell: Callable[[Any], object]) -> None:
+        """Make one update of its batches, and tell the loss of each."""
+        if self._module.automatic_optimization:
+            self._automatic(batches, tell)
+        else:
+            self._manual(batches, tell)
+
+    def _automatic(self, batches: list[Any], tell: Callable[[Any], object]) -> None:
         """Make one update as Lightning's automatic optimization does."""
-        epoch, last = trainer.current_epoch, trainer.accumulate_grad_batches - 1
+        trainer, module = self._trainer, self._module
+        epoch, last = trainer.current_epoch, len(batches) - 1
         optimizer = module.optimizers()  # the only one: Lightning allows no more in automatic optimization
 
-        for index in range(last + 1):
+        for index, batch in enumerate(batches):
 
-            def closure(index: int = index) -> Any:
-                loss = _loss(_stepped(trainer, module, batches, index))
+            def closure(index: int = index, batch: Any = batch) -> Any:
+                loss = _loss(self._stepped(batch, index))
                 if index == 0:
                     module.optimizer_zero_grad(epoch, index, optimizer.optimizer)
                 if loss is not None:
-                    test.tell(loss)
-                    trainer.strategy.backward(loss / (last + 1), optimizer.optimizer)
+                    tell(loss)
+                    trainer.strategy.backward(loss / trainer.accumulate_grad_batches, optimizer.optimizer)
                 return loss
 
             if index < last:
@@ -222,25 +249,34 @@ class RangeTestCallback(Callback):  # type: ignore[misc]  # the package is looke
             else:
                 module.optimizer_step(epoch, index, optimizer, closure)
 
-    def _manual(self, trainer: Any, module: Any, batches: Iterator[Any], test: RangeTest) -> None:
+    def _manual(self, batches: list[Any], tell: Callable[[Any], object]) -> None:
         """Let `training_step` make its own updates, and find the loss."""
-        loss = _loss(_stepped(trainer, module, batches, 0))
-        if loss is None:
-            loss = self._logged(trainer)
-        test.tell(loss)
+        for batch in batches:
+            loss = _loss(self._stepped(batch, 0))
+            tell(self._logged() if loss is None else loss)
 
-    def _logged(self, trainer: Any) -> Any:
-        logged = trainer.fit_loop.epoch_loop._results.metrics(on_step=True)["callback"]  # noqa: SLF001  (of this test alone)
+    def _stepped(self, batch: Any, index: int) -> Any:
+        """Return what `training_step` makes of a batch."""
+        trainer, module = self._trainer, self._module
+        batch = trainer.precision_plugin.convert_input(batch[0])
+        batch = module._on_before_batch_transfer(batch, dataloader_idx=0)  # noqa: SLF001  (as Lightning's loop does)
+        batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+        arguments = trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, index)  # noqa: SLF001  (as above)
+        module._current_fx_name = "training_step"  # noqa: SLF001  (self.log asks for it)
+        return trainer.strategy.training_step(*arguments.values())
+
+    def _logged(self) -> Any:
+        logged = self._trainer.fit_loop.epoch_loop._results.metrics(on_step=True)["callback"]  # noqa: SLF001  (of these updates alone)
         if self._monitor not in logged:
             raise DriveError(
                 f"training_step returns no loss, and nothing has logged {brief(self._monitor)}. Give "
-                f"RangeTestCallback(monitor=...) the name of a logged metric. {suggestion(str(self._monitor), logged)}"
+                f"monitor= the name of a logged metric. {suggestion(str(self._monitor), logged)}"
             )
         return logged[self._monitor]
 
 
 @contextmanager
-def _aside(trainer: Any) -> Iterator[None]:
+def aside(trainer: Any) -> Iterator[None]:
     """Keep what happens from the Trainer's callbacks, loggers and metrics."""
     loop = trainer.fit_loop.epoch_loop
     callbacks, loggers, results = trainer.callbacks, trainer.loggers, loop._results  # noqa: SLF001  (what self.log fills)
@@ -252,16 +288,24 @@ def _aside(trainer: Any) -> Iterator[None]:
         trainer.callbacks, trainer.loggers, loop._results = callbacks, loggers, results  # noqa: SLF001  (as above)
 
 
-def _stepped(trainer: Any, module: Any, batches: Iterator[Any], index: int) -> Any:
-    """Return what `training_step` makes of the next batch."""
-    batch, _, _ = next(batches)
-    batch = trainer.precision_plugin.convert_input(batch)
-    batch = module._on_before_batch_transfer(batch, dataloader_idx=0)  # noqa: SLF001  (as Lightning's loop does)
-    batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-    arguments = trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, index)  # noqa: SLF001  (as above)
-    module._current_fx_name = "training_step"  # noqa: SLF001  (self.log asks for it)
-    return trainer.strategy.training_step(*arguments.values())
-
-
 def _loss(output: Any) -> Any:
     return output.get("loss") if isinstance(output, dict) else output
+
+
+def validated(trainer: Any) -> dict[str, Any]:
+    """Return what a validation of the Trainer logs, as a fit makes one; its progress and metrics stay as they are."""
+    loop, connector, stage = trainer.fit_loop.epoch_loop.val_loop, trainer._logger_connector, trainer.state.stage  # noqa: SLF001  (where metrics are)
+    kept = [(part, dict(vars(part))) for part in (loop, connector)]
+    loop.batch_progress, loop._results = type(loop.batch_progress)(), type(loop._results)(training=False)  # noqa: SLF001  (as above)
+    loop._seen_batches_per_dataloader = defaultdict(int)  # noqa: SLF001  (as above)
+    for metrics in ("_callback_metrics", "_logged_metrics", "_progress_bar_metrics"):
+        setattr(connector, metrics, {})
+    try:
+        trainer.validating = True
+        loop.run()
+        return dict(trainer.callback_metrics)
+    finally:
+        trainer.state.stage = stage
+        for part, attributes in kept:
+            vars(part).clear()
+            vars(part).update(attributes)

@@ -6,7 +6,8 @@ framework counts the updates itself, and there is nothing to hook.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from stepsize.adapters.torch.driver import Driver, drive
@@ -159,3 +160,28 @@ class TrainerHook:
         if log is None or len(self.policies) == 1:
             return log
         return lambda step, values: log(step, {f"{index}/{name}": value for name, value in values.items()})
+
+
+class UpdateBatches:
+    """The batches of a trainer's loader in lists, one for each update, which the last of a pass has fewer of.
+
+    loader: goes through its batches anew each time. count: batches that make an update.
+    samplers: what is given the number of each pass, where it takes one: `set_epoch(number)`.
+
+    >>> list(UpdateBatches("abcde", 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+
+    def __init__(self, loader: Iterable[Any], count: int, samplers: Sequence[Any] = ()) -> None:
+        self._loader, self._count, self._samplers = loader, count, samplers
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        batches = iter(self._loader)
+        while update := list(islice(batches, self._count)):
+            yield update
+
+    def set_epoch(self, number: int) -> None:
+        """Tell the samplers which pass comes next."""
+        for sampler in self._samplers:
+            if callable(set_epoch := getattr(sampler, "set_epoch", None)):
+                set_epoch(number)

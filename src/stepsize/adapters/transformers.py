@@ -13,7 +13,9 @@ The range test goes through the Trainer's own `training_step`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -24,7 +26,7 @@ from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.torch.range_test import RangeTest
 from stepsize.adapters.torch.rates import DRIVEN, set_rate
-from stepsize.adapters.trainer_hook import TrainerHook
+from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
 from stepsize.kernel.errors import DriveError
 from stepsize.kernel.optional import need
 from stepsize.policies import Groups, Policy
@@ -73,7 +75,7 @@ class PolicyCallback(TrainerHook, TrainerCallback):  # type: ignore[misc]  # the
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Attach a driver, at the step of the checkpoint if there is one, which the Trainer has loaded by now."""
         self.on_train_end(args, state, control)
-        self._saved = saved = _saved(state)
+        self._saved = saved = saved_state(state)
         self._check_scheduler(kwargs["lr_scheduler"])
         if saved is None:
             self._check_decay(plain(kwargs["optimizer"]))
@@ -132,7 +134,7 @@ class PolicyCallback(TrainerHook, TrainerCallback):  # type: ignore[misc]  # the
             )
 
 
-def _saved(state: Any) -> Mapping[str, Any] | None:
+def saved_state(state: Any) -> Mapping[str, Any] | None:
     """Return our state of the checkpoint that the Trainer goes on from, if it does."""
     saved: Mapping[str, Any] | None = state.stateful_callbacks.get(KEY)
     if saved is None and state.global_step:
@@ -175,30 +177,54 @@ class RangeTestCallback(TrainerCallback):  # type: ignore[misc]  # the package i
         self.record = None
         if state.global_step:
             return
-        trainer, scheduler, loader = self._trainer, kwargs["lr_scheduler"], kwargs["train_dataloader"]
+        trainer, scheduler = self._trainer, kwargs["lr_scheduler"]
         callbacks = trainer.callback_handler.callbacks
         if self._apply is not None and any(isinstance(callback, PolicyCallback) for callback in callbacks):
             raise DriveError(DRIVEN)
-        accelerator = trainer.accelerator
-        books = vars(accelerator.gradient_state)  # which loader is open, and whether gradients are exchanged
-        others = (accelerator.scaler, loader, scheduler, books)
-        options = {"horizon": state.max_steps, **self._options}
-        # its loop sets it before each use
-        trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps
-        batches = endless(loader)
-        with RangeTest(trainer.model_wrapped, trainer.optimizer, *others, **options) as test:
+        updates, options = Updates(trainer, kwargs["train_dataloader"]), {"horizon": state.max_steps, **self._options}
+        batches = endless(updates.batches)
+        test = RangeTest(trainer.model_wrapped, trainer.optimizer, scheduler, *updates.things, **options)
+        with aside(trainer), test:
             for _ in test:
-                self._update(args, batches, test)
+                updates.make(next(batches), test.tell)
         self.record = test.record
         if self._apply is not None:
             set_rate([plain(trainer.optimizer)], self._apply(self.record), [scheduler])
 
-    def _update(self, args: Any, batches: Iterator[Any], test: RangeTest) -> None:
-        """Make one update as the Trainer's loop does."""
-        trainer, model = self._trainer, self._trainer.model_wrapped
-        samples, count = trainer.get_batch_samples(batches, args.gradient_accumulation_steps, args.device)
-        test.tell(sum(trainer.training_step(model, inputs, count) for inputs in samples))
+
+class Updates:
+    """The updates of a Trainer, made by a callback before it makes its own.
+
+    batches: of its loader, those of one update at a time. things: what the updates change beside the model, the
+    optimizer and the scheduler.
+    """
+
+    def __init__(self, trainer: Any, loader: Any) -> None:
+        self._trainer, accelerator = trainer, trainer.accelerator
+        inner = getattr(getattr(loader, "batch_sampler", None), "batch_sampler", None)
+        self.batches = UpdateBatches(loader, trainer.args.gradient_accumulation_steps, (loader, inner))
+        books = vars(accelerator.gradient_state)  # which loader is open, and whether gradients are exchanged
+        self.things = (accelerator.scaler, loader, books)
+
+    def make(self, batches: list[Any], tell: Callable[[Any], object]) -> None:
+        """Make one update as the Trainer's loop does, and tell its loss."""
+        trainer, model, args = self._trainer, self._trainer.model_wrapped, self._trainer.args
+        samples, count = trainer.get_batch_samples(iter(batches), len(batches), args.device)
+        trainer.current_gradient_accumulation_steps = len(samples)  # its loop sets it before each use
+        tell(sum(trainer.training_step(model, inputs, count) for inputs in samples))
         if args.max_grad_norm:
             trainer.accelerator.clip_grad_norm_(model.parameters(), args.max_grad_norm)
         trainer.optimizer.step()
         model.zero_grad()
+
+
+@contextmanager
+def aside(trainer: Any) -> Iterator[None]:
+    """Keep what happens from the Trainer's callbacks, and its state and what it logs as they are."""
+    handler = trainer.callback_handler
+    callbacks, state, control = handler.callbacks, trainer.state, trainer.control
+    handler.callbacks, trainer.state, trainer.control = [], copy.deepcopy(state), copy.copy(control)
+    try:
+        yield
+    finally:
+        handler.callbacks, trainer.state, trainer.control = callbacks, state, control

@@ -56,10 +56,8 @@ class Tuner:
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the batches of the pilot runs, and then those of the real run, each with its rate set."""
-        if self._kept is not None:
-            raise DriveError("this loop is in a pilot run already; go through it in one place.")
         if self._answer is None:
-            yield from self._find()
+            yield from self.pilot_runs()
         yield from self._loop.go_on(self._loop.driver or self._driven())
 
     def tell(self, loss: Any) -> None:
@@ -97,8 +95,13 @@ class Tuner:
 
     # pilot runs
 
-    def _find(self) -> Iterator[Any]:
-        """Yield the batches of the pilot runs; put everything back at their end, whatever ends them."""
+    def pilot_runs(self) -> Generator[Any, None, None]:
+        """Yield the batches of the pilot runs alone; everything is put back at their end, or when this is closed.
+
+        Raises DriveError where they are being made already.
+        """
+        if self._kept is not None:
+            raise DriveError("this loop is in a pilot run already; go through it in one place.")
         if self._begin is not None:
             go_back(self._things, self._begin)
             self._begin = None

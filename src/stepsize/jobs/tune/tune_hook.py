@@ -1,0 +1,171 @@
+"""A rate that a training finds in pilot runs of its own, where a trainer owns the loop: what its callback needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any, Protocol
+
+import torch
+
+from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
+from stepsize.jobs.advise.advise import LEAST_HORIZON
+from stepsize.jobs.tune.family import Asked, check_steps, family, rule_like
+from stepsize.jobs.tune.pilots import share_of
+from stepsize.jobs.tune.tune import tune
+from stepsize.kernel.errors import DriveError, suggestion
+from stepsize.policies import Policy
+from stepsize.results import Advice
+from stepsize.results.io import dumps, loads
+from stepsize.rules import Rule
+
+
+class Updates(Protocol):
+    """The updates of a trainer, as its range test makes them too."""
+
+    batches: UpdateBatches
+    things: tuple[Any, ...]
+
+    def make(self, batches: list[Any], tell: Callable[[Any], object]) -> None:
+        """Make one update of its batches, and tell their losses."""
+
+
+class TuneHook(TrainerHook):
+    """Makes the pilot runs of a training that a trainer runs, and drives it at the rate found.
+
+    The callback of a trainer is a subclass of this and of its PolicyCallback, in this order. When training begins anew
+    it calls `check` and `find`, when it goes on from a checkpoint `resume`, and then lets its PolicyCallback begin.
+
+    policy, share, rule, device, skip_frozen: as in `tune`. validate: a function, as in `tune`, or the name of a loss of
+    the trainer's own validation. hook: what the PolicyCallback takes beside its policy.
+
+    Raises ParameterError for a share that there is not.
+    """
+
+    def __init__(
+        self,
+        policy: Asked = "one_cycle",
+        *,
+        share: float | None = None,
+        validate: Callable[[], Any] | str | None = None,
+        rule: Rule | None = None,
+        device: torch.device | str | None = None,
+        skip_frozen: bool = False,
+        **hook: Any,
+    ) -> None:
+        super().__init__(Policy(lr=0.0), **hook)  # until there is an answer
+        share_of(share, LEAST_HORIZON)
+        self._asked, self._rule, self._validate = policy, rule, validate
+        self._options: dict[str, Any] = {"share": share, "device": device, "skip_frozen": skip_frozen}
+        self._piloting = False
+        self.forget()
+
+    @property
+    def answer(self) -> Advice:
+        """What the pilot runs found: the strategy, its rate, where the best one lies, and every run; a result to save.
+
+        Raises DriveError until they are over.
+        """
+        if self._answer is None:
+            raise DriveError("there is no answer before the pilot runs are over, at the beginning of the training.")
+        return self._answer
+
+    @property
+    def piloting(self) -> bool:
+        """Whether this is a pilot run, after which everything is put back: then neither log nor save."""
+        return self._piloting
+
+    def forget(self) -> None:
+        """Forget the training before."""
+        self._answer: Advice | None = None
+        self._text = ""
+
+    def check(self, optimizer: Any, steps: int) -> None:
+        """Raise DriveError, LengthError or ParameterError for a run or a policy that cannot be tuned."""
+        check_steps(steps, LEAST_HORIZON)
+        self._family(optimizer, steps)
+
+    def find(self, models: list[Any], optimizer: Any, updates: Updates, steps: int, *others: Any) -> None:
+        """Make the pilot runs of a training, put everything back, and take the policy that they found.
+
+        models: that the updates train. steps: of the training. others: what else is put back.
+
+        Raises what `tune` raises.
+        """
+        things = (*updates.things, *others)
+        loop = tune(
+            models, optimizer, updates.batches, *things, steps=steps, policy=self._asked,
+            rule=self._rule, validate=self._validation(), **self._options,
+        )  # fmt: skip
+        self._piloting = True
+        try:
+            with closing(loop.pilot_runs()) as turns:
+                for batches in turns:
+                    updates.make(batches, loop.tell)
+        finally:
+            self._piloting = False
+        self._take(loop.answer)
+        self.policies = [loop.answer.policy]
+
+    def resume(self, optimizer: Any, steps: int) -> None:
+        """Take the policy that is asked for, at the rate that was found; begin refuses one that was not asked for then."""
+        self.policies = [self._family(optimizer, steps).at(self.answer.strategy.peak).policy]
+
+    def own_validation(self, name: str) -> Any:
+        """Return a loss of the trainer's own validation, by its name."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the driver and the answer, plain numbers and strings; nothing before training begins."""
+        state = super().state_dict()
+        return {**state, "answer": self._text} if state else {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go to a saved step, at the rate that was found then.
+
+        Raises DriveError for the state of a callback that has found none, and what a PolicyCallback raises.
+        """
+        if state_dict:
+            self.load_answer(state_dict)
+        super().load_state_dict(state_dict)
+
+    def load_answer(self, state_dict: Mapping[str, Any]) -> None:
+        """Take the answer of a saved state; raise DriveError where there is none."""
+        if "answer" not in state_dict:
+            raise DriveError(
+                "this checkpoint was saved with a PolicyCallback, so its rate was given and not found. Go on with that "
+                "callback, or start anew."
+            )
+        self._take(loads(state_dict["answer"], Advice))
+
+    def _take(self, answer: Advice) -> None:
+        self._answer, self._text = answer, dumps(answer)
+
+    def _family(self, optimizer: Any, steps: int) -> Any:
+        rule = rule_like(optimizer) if self._rule is None else self._rule
+        return family(rule, self._asked, steps, optimizer)
+
+    def _validation(self) -> Callable[[], Any] | None:
+        name = self._validate
+        return (lambda: self.own_validation(name)) if isinstance(name, str) else name
+
+
+def only(optimizers: list[Any]) -> Any:
+    """Return the optimizer of a training; raise DriveError where it has several."""
+    if len(optimizers) != 1:
+        raise DriveError(
+            f"one rate is tuned, and this training has {len(optimizers)} optimizers. Tune it in a loop of your own, "
+            "stepsize.tune(model, optimizer, loader, others), or drive them all: PolicyCallback([policy, policy])."
+        )
+    return optimizers[0]
+
+
+def metric(metrics: Mapping[str, Any], name: str) -> Any:
+    """Return a metric of a validation; raise DriveError where it has none of that name."""
+    if name not in metrics:
+        known = ", ".join(map(str, metrics)) or "nothing"
+        raise DriveError(
+            f"validate={name!r} names a loss of the trainer's own validation, which logs {known}. "
+            f"{suggestion(name, map(str, metrics))}"
+        )
+    return metrics[name]

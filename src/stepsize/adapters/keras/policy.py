@@ -127,7 +127,7 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looke
     @property
     def values(self) -> dict[str, float]:
         """What the next update uses, by name."""
-        step = _updates(self)
+        step = updates_made(self)
         return {name: float(column[0]) for name, column in self.strategy.table(step, step + 1).items()}
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: list[str] | None = None) -> None:
@@ -241,7 +241,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         self.policy, self._end = self._unbound.over(steps), steps
         self._names = {name: _attribute(optimizer, name) for name in self.policy}
         self._refuse_what_has_no_effect(optimizer)
-        start = _updates(optimizer)
+        start = updates_made(optimizer)
         if start >= steps:
             raise DriveError(
                 f"this optimizer has made {start} updates already, and the run has {steps}. Give PolicyCallback the "
@@ -253,7 +253,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         del batch, logs
         self._sync()
         optimizer = self._optimizer
-        step = _updates(optimizer)
+        step = updates_made(optimizer)
         if step == self._end:
             warnings.warn(
                 f"training goes on behind the horizon of {step} updates; the schedules hold their last values. "
@@ -318,7 +318,7 @@ def _clock(step: Any, accumulation: int = 1) -> tuple[Array, Any]:
     return ops.cast(t, _FLOAT), _FUNCTIONS
 
 
-def _updates(optimizer: Any) -> int:
+def updates_made(optimizer: Any) -> int:
     """Return how many updates were made, which is the number of the next."""
     return int(_number(optimizer.iterations))
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from stepsize.adapters.keras.policy import keras
-from stepsize.adapters.range_test import endless, ramp
+from stepsize.adapters.range_test import Step, endless, ramp
 from stepsize.kernel.errors import DriveError
 from stepsize.results import RangeTestRecord
 
@@ -35,23 +35,35 @@ def climb(model: Any, batches: Iterable[Any], **options: Any) -> RangeTestRecord
     >>> round(float(model.optimizer.learning_rate), 6)
     0.1
     """
-    _check(model)
-    optimizer, batch = model.optimizer, endless(batches)
-
-    def step(rate: float) -> Any:
-        optimizer.learning_rate = rate
-        logs = model.train_on_batch(*next(batch), return_dict=True)
-        model.reset_metrics()  # the loss is a mean since the last reset
-        return logs["loss"]
-
-    with _restored(model) as kept:
-        record = ramp(step, **{"task": model.name, "optimizer": type(optimizer).__name__, **options})
+    check(model)
+    with restored(model) as kept:
+        record = ramp(
+            updates(model, batches), **{"task": model.name, "optimizer": type(model.optimizer).__name__, **options}
+        )
     return replace(record, memory=kept)
 
 
+def updates(model: Any, batches: Iterable[Any]) -> Step:
+    """Return what makes one update of a compiled model at the rate that it is given, and returns its loss.
+
+    batches: as in `climb`. With `gradient_accumulation_steps` an update takes so many, and its loss is their mean.
+    """
+    optimizer, batch = model.optimizer, endless(batches)
+    count = optimizer.gradient_accumulation_steps or 1
+
+    def step(rate: float) -> Any:
+        optimizer.learning_rate = rate
+        for _ in range(count):  # the loss is a mean since the last reset
+            logs = model.train_on_batch(*next(batch), return_dict=True)
+        model.reset_metrics()
+        return logs["loss"]
+
+    return step
+
+
 @contextmanager
-def _restored(model: Any) -> Iterator[int]:
-    """Put every variable back; yields the bytes of the copies."""
+def restored(model: Any) -> Iterator[int]:
+    """Put every variable of a model, its optimizer and its metrics back; yields the bytes of the copies."""
     model.optimizer.build(model.trainable_variables)
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     saved = [keras.ops.stop_gradient(keras.ops.copy(variable.value)) for variable in variables]
@@ -75,7 +87,8 @@ def _generators() -> AbstractContextManager[Any]:
     return import_module("stepsize.adapters.torch").Snapshot()  # type: ignore[no-any-return]  # imported by its name
 
 
-def _check(model: Any) -> None:
+def check(model: Any) -> None:
+    """Raise DriveError for a model that is not compiled or not built, or whose rate cannot be set."""
     if getattr(model, "optimizer", None) is None:
         raise DriveError("the model is not compiled; a range test trains it: model.compile(optimizer, loss).")
     if not model.built:

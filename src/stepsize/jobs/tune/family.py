@@ -78,8 +78,7 @@ def rule_like(optimizer: Any) -> Rule:
     """
     inner = plain(optimizer)
     title = type(inner).__name__
-    named = {kind.lower(): kind for kind, value in vars(rules).items() if isinstance(value, type(Rule))}
-    found = rule_of(inner) or (find_rule(named[title.lower()]) if title.lower() in named else _by_class(inner))
+    found = rule_of(inner) or named_rule(title) or _by_class(inner)
     if found is not None:
         return found
     momentum = any(group.get(MOMENTUM) for group in inner.param_groups)
@@ -90,6 +89,12 @@ def rule_like(optimizer: Any) -> Rule:
         stacklevel=3,
     )
     return like
+
+
+def named_rule(title: str) -> Rule | None:
+    """Return our rule of a name, in whatever case it is written, such as "Nadam"; None where there is none."""
+    named = {kind.lower(): kind for kind, value in vars(rules).items() if isinstance(value, type(Rule))}
+    return find_rule(named[title.lower()]) if title.lower() in named else None
 
 
 def _by_class(optimizer: torch.optim.Optimizer) -> Rule | None:

@@ -69,6 +69,26 @@ def tuned(
     (True, True)
     """
     begin = _beginning(step, snapshot, restore, make)
+    answer = find(begin, policy, steps=steps, rule=rule, share=share, validate=validate, task=task)
+    _train(make(SEED) if make is not None else step, answer.strategy, steps)  # type: ignore[arg-type]  # one is there
+    return answer
+
+
+Begin = Callable[[], AbstractContextManager[Step]]
+"""Opens a context in which a step begins anew, and after which all is as it was."""
+
+
+def find(
+    begin: Begin,
+    policy: Asked,
+    *,
+    steps: int,
+    rule: Rule | None,
+    share: float | None,
+    validate: Callable[[], Any] | None,
+    task: str,
+) -> Advice:
+    """Make the pilot runs of a training that `begin` begins anew, and return their answer; the rest is as in `tuned`."""
     check_steps(steps, LEAST_HORIZON)
     check_validate(validate)
     asked = AdamW() if rule is None else rule_of_name(rule)
@@ -84,13 +104,7 @@ def tuned(
         with begin() as turn:
             losses = _train(turn, found.at(run.rate), run.steps)
             pilots.learn(scored(run, losses, held_out))
-    answer = pilots.answer()
-    _train(make(SEED) if make is not None else step, answer.strategy, steps)  # type: ignore[arg-type]  # one is there
-    return answer
-
-
-Begin = Callable[[], AbstractContextManager[Step]]
-"""Opens a context in which a step begins anew, and after which all is as it was."""
+    return pilots.answer()
 
 
 def _beginning(

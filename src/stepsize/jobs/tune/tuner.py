@@ -113,7 +113,7 @@ class Tuner:
             self._loop.leave()
             kept.restore()
         self._answer = answer
-        _warn(answer)
+        warn_of_guess(answer)
 
     def _searched(self, kept: Snapshot) -> Generator[Any, None, Advice]:
         if self._task is None:
@@ -222,7 +222,7 @@ class Tuner:
         return f"Tuner(steps={self.steps}, share={self.share}, step={self.step}, {doing})"
 
 
-def _warn(answer: Advice) -> None:
+def warn_of_guess(answer: Advice) -> None:
     """Say where an answer is a guess."""
     rate = f"{answer.strategy.peak:.3g}"
     if not answer.runs:

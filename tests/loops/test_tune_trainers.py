@@ -2,7 +2,6 @@
 
 import os
 import random
-import warnings
 from pathlib import Path
 
 import lightning.pytorch
@@ -104,7 +103,10 @@ class Module(lightning.pytorch.LightningModule):
         self.log("val_loss", torch.nn.functional.cross_entropy(self.net(x), y))
 
     def configure_optimizers(self):
-        groups = [{"params": self.net[:4].parameters(), "lr": 1e-4, "weight_decay": 0.0}, {"params": self.net[4].parameters()}]
+        groups = [
+            {"params": self.net[:4].parameters(), "lr": 1e-4, "weight_decay": 0.0},
+            {"params": self.net[4].parameters()},
+        ]
         optimizer = torch.optim.AdamW(groups, lr=1e-3)
         optimizer.register_step_pre_hook(lambda *_: self.seen.append([group["lr"] for group in optimizer.param_groups]))
         return optimizer
@@ -146,7 +148,11 @@ def fitted(folder, callback, module=(), path=None, data=None, **arguments):
 LIGHTNING = {
     "plain": ({}, {}, {}),
     "validated by its own loss": ({"validate": "val_loss"}, {}, {}),
-    "accumulated and clipped": ({"policy": "wsd"}, {"accumulate_grad_batches": 3, "gradient_clip_val": 0.5, "max_epochs": 15}, {}),
+    "accumulated and clipped": (
+        {"policy": "wsd"},
+        {"accumulate_grad_batches": 3, "gradient_clip_val": 0.5, "max_epochs": 15},
+        {},
+    ),
     "manual": ({"monitor": "loss"}, {}, {"manual": True}),
 }
 

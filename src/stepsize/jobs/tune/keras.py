@@ -18,9 +18,8 @@ from stepsize.adapters.keras.range_test import check, restored, updates
 from stepsize.adapters.range_test import Step
 from stepsize.jobs.advise.advise import LEAST_HORIZON
 from stepsize.jobs.tune.family import Asked, named_rule
-from stepsize.jobs.tune.pilots import share_of
+from stepsize.jobs.tune.pilots import share_of, warn_of_guess
 from stepsize.jobs.tune.tuned import find
-from stepsize.jobs.tune.tuner import warn_of_guess
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import Policy
 from stepsize.results import Advice, load, save
@@ -99,15 +98,11 @@ class TuneCallback(PolicyCallback):
 
     def _find(self) -> Advice:
         rule = rule_like(self._optimizer) if self._rule is None else self._rule
-        rate = float(self.model.optimizer.learning_rate)
         self._piloting = True
         try:
-            answer = find(
-                self._begin, self._asked, steps=self._end, rule=rule, task=self.model.name, **self._options
-            )
+            answer = find(self._begin, self._asked, steps=self._end, rule=rule, task=self.model.name, **self._options)
         finally:
             self._piloting = False
-            self.model.optimizer.learning_rate = rate
         warn_of_guess(answer)
         return answer
 

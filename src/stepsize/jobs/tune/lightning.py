@@ -49,7 +49,7 @@ class TuneCallback(TuneHook, PolicyCallback):
     @property
     def state_key(self) -> str:
         """The name in Lightning's checkpoint: that of PolicyCallback, which can go on from it too."""
-        return PolicyCallback.__qualname__
+        return str(PolicyCallback.__qualname__)
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Forget an earlier fit."""

@@ -6,6 +6,7 @@ There is one family. It knows no framework: a loop makes each run that is named 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -124,6 +125,22 @@ def check_validate(validate: Any) -> None:
 def tail(losses: Sequence[float]) -> float:
     """Return the mean of the last tenth of some losses, and of three at least."""
     return fmean(losses[-max(LEAST_TAIL, len(losses) // TAIL) :])
+
+
+def warn_of_guess(answer: Advice) -> None:
+    """Say where an answer is a guess."""
+    rate = f"{answer.strategy.peak:.3g}"
+    if not answer.runs:
+        warnings.warn(
+            f"no pilot run was made, so the rate {rate} is what other tasks and the first gradient say; the best one "
+            f"lies in {answer.belief.low:.2g} to {answer.belief.high:.2g} with 90 %. A larger share= finds it.",
+            stacklevel=4,
+        )
+    elif not answer.learned:
+        warnings.warn(
+            f"no pilot run did better than the loss before training, so {rate} is a guess. {answer.warnings[1]}",
+            stacklevel=4,
+        )
 
 
 class Pilots:

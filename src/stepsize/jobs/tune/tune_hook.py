@@ -108,7 +108,7 @@ class TuneHook(TrainerHook):
         self.policies = [loop.answer.policy]
 
     def resume(self, optimizer: Any, steps: int) -> None:
-        """Take the policy that is asked for, at the rate that was found; begin refuses one that was not asked for then."""
+        """Take the policy that is asked for, at the rate that was found then; `begin` refuses another policy."""
         self.policies = [self._family(optimizer, steps).at(self.answer.strategy.peak).policy]
 
     def own_validation(self, name: str) -> Any:

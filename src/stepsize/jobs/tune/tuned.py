@@ -88,7 +88,7 @@ def find(
     validate: Callable[[], Any] | None,
     task: str,
 ) -> Advice:
-    """Make the pilot runs of a training that `begin` begins anew, and return their answer; the rest is as in `tuned`."""
+    """Make the pilot runs of a training that `begin` begins anew, and return their answer, as `tuned` does."""
     check_steps(steps, LEAST_HORIZON)
     check_validate(validate)
     asked = AdamW() if rule is None else rule_of_name(rule)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -21,7 +20,7 @@ from stepsize.adapters.torch.snapshots import Snapshot
 from stepsize.engines.base import updates_of
 from stepsize.jobs.tune.checkpoint import beginning, go_back
 from stepsize.jobs.tune.loop import Loop
-from stepsize.jobs.tune.pilots import SCORED, LoopTask, PilotRun, Pilots, scored
+from stepsize.jobs.tune.pilots import SCORED, LoopTask, PilotRun, Pilots, scored, warn_of_guess
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.problems.gradient_size import GradientSize
 from stepsize.results import Advice
@@ -220,22 +219,6 @@ class Tuner:
     def __repr__(self) -> str:
         doing = "piloting" if self.piloting else str(self.answer)
         return f"Tuner(steps={self.steps}, share={self.share}, step={self.step}, {doing})"
-
-
-def warn_of_guess(answer: Advice) -> None:
-    """Say where an answer is a guess."""
-    rate = f"{answer.strategy.peak:.3g}"
-    if not answer.runs:
-        warnings.warn(
-            f"no pilot run was made, so the rate {rate} is what other tasks and the first gradient say; the best one "
-            f"lies in {answer.belief.low:.2g} to {answer.belief.high:.2g} with 90 %. A larger share= finds it.",
-            stacklevel=4,
-        )
-    elif not answer.learned:
-        warnings.warn(
-            f"no pilot run did better than the loss before training, so {rate} is a guess. {answer.warnings[1]}",
-            stacklevel=4,
-        )
 
 
 def _plain(size: GradientSize | None) -> list[float] | None:

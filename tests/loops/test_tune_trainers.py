@@ -6,6 +6,7 @@ from pathlib import Path
 
 import lightning.pytorch
 import numpy as np
+import processes
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
@@ -459,3 +460,22 @@ def test_transformers_loader_without_a_batch_is_refused(tmp_path):
 def test_transformers_tunes_on_a_stream(tmp_path):
     callback, hooks, _ = hugged(tmp_path, tune_transformers.TuneCallback, data=Stream(40))
     assert len(hooks.seen) == callback.answer.steps == STEPS
+
+
+# Processes
+
+
+@pytest.mark.parametrize("trainer", ["lightning", "transformers"])
+def test_two_processes_agree_and_train_as_a_policy_callback_makes_them(trainer, two_processes):
+    one, other = two_processes
+    assert one[f"{trainer} runs"] == other[f"{trainer} runs"]
+    assert len(one[f"{trainer} runs"]) >= 2
+    for each in (one, other):
+        assert torch.equal(each[trainer], one[f"{trainer} driven"])
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    processes.two("trainers_tune_of_two.py", folder)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]

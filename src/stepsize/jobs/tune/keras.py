@@ -18,7 +18,7 @@ from stepsize.adapters.keras.range_test import check, restored, updates
 from stepsize.adapters.range_test import Step
 from stepsize.jobs.advise.advise import LEAST_HORIZON
 from stepsize.jobs.tune.family import Asked, named_rule
-from stepsize.jobs.tune.pilots import share_of, warn_of_guess
+from stepsize.jobs.tune.pilots import check_validate, share_of, warn_of_guess
 from stepsize.jobs.tune.tuned import find
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import Policy
@@ -59,11 +59,12 @@ class TuneCallback(PolicyCallback):
         *,
         share: float | None = None,
         validate: Callable[[], Any] | None = None,
-        rule: Rule | None = None,
+        rule: Rule | str | None = None,
         keep: str | Path | None = None,
     ) -> None:
         super().__init__(Policy(lr=0.0), steps)  # until there is an answer
         share_of(share, LEAST_HORIZON)
+        check_validate(validate)
         self._batches, self._asked, self._rule, self._keep = batches, policy, rule, keep
         self._options: dict[str, Any] = {"share": share, "validate": validate}
         self._answer: Advice | None = None

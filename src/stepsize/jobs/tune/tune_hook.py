@@ -10,8 +10,8 @@ import torch
 
 from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
 from stepsize.jobs.advise.advise import LEAST_HORIZON
-from stepsize.jobs.tune.family import Asked, check_steps, family, rule_like
-from stepsize.jobs.tune.pilots import share_of
+from stepsize.jobs.tune.family import Asked, check_steps, family, rule_like, rule_of_name
+from stepsize.jobs.tune.pilots import check_validate, share_of
 from stepsize.jobs.tune.tune import tune
 from stepsize.kernel.errors import DriveError, suggestion
 from stepsize.policies import Policy
@@ -39,7 +39,7 @@ class TuneHook(TrainerHook):
     policy, share, rule, device, skip_frozen: as in `tune`. validate: a function, as in `tune`, or the name of a loss of
     the trainer's own validation. hook: what the PolicyCallback takes beside its policy.
 
-    Raises ParameterError for a share that there is not.
+    Raises ParameterError for a share that there is not, and for a validation that is neither.
     """
 
     def __init__(
@@ -48,13 +48,15 @@ class TuneHook(TrainerHook):
         *,
         share: float | None = None,
         validate: Callable[[], Any] | str | None = None,
-        rule: Rule | None = None,
+        rule: Rule | str | None = None,
         device: torch.device | str | None = None,
         skip_frozen: bool = False,
         **hook: Any,
     ) -> None:
         super().__init__(Policy(lr=0.0), **hook)  # until there is an answer
         share_of(share, LEAST_HORIZON)
+        if not isinstance(validate, str):
+            check_validate(validate)
         self._asked, self._rule, self._validate = policy, rule, validate
         self._options: dict[str, Any] = {"share": share, "device": device, "skip_frozen": skip_frozen}
         self._piloting = False
@@ -142,7 +144,7 @@ class TuneHook(TrainerHook):
         self._answer, self._text = answer, dumps(answer)
 
     def _family(self, optimizer: Any, steps: int) -> Any:
-        rule = rule_like(optimizer) if self._rule is None else self._rule
+        rule = rule_like(optimizer) if self._rule is None else rule_of_name(self._rule)
         return family(rule, self._asked, steps, optimizer)
 
     def _validation(self) -> Callable[[], Any] | None:

@@ -83,7 +83,7 @@ def find(
     policy: Asked,
     *,
     steps: int,
-    rule: Rule | None,
+    rule: Rule | str | None,
     share: float | None,
     validate: Callable[[], Any] | None,
     task: str,

@@ -1,8 +1,11 @@
-"""The command line: `stepsize COMMAND`. Exit codes: 0 done, 2 wrong input, 130 interrupted."""
+"""The command line: `stepsize COMMAND`. Exit codes: 0 done, 1 our own error, 2 wrong input, 130 interrupted."""
 
 from __future__ import annotations
 
 import sys
+import traceback
+from dataclasses import dataclass
+from typing import NoReturn
 
 import click
 
@@ -20,7 +23,28 @@ from stepsize.cli.transfer import transfer
 from stepsize.cli.watch import watch
 from stepsize.kernel.errors import StepsizeError
 
-WRONG_INPUT, INTERRUPTED = 2, 130
+UNEXPECTED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+
+MOST = 2000
+"""The most characters of an error; what was typed may be longer."""
+
+
+@dataclass
+class Asked:
+    """What is asked of every command: whether an error shows where in Python it arose."""
+
+    debug: bool = False
+
+
+def _note_debug(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  (click's signature)
+    context.ensure_object(Asked).debug |= value
+
+
+def _debug_option() -> click.Option:
+    return click.Option(
+        ["--debug"], is_flag=True, is_eager=True, expose_value=False, callback=_note_debug,
+        help="Show where in Python an error arose, for a report of it.",
+    )  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,30 +53,62 @@ def cli() -> None:
     """Which learning rate, and which schedule, for your model.
 
     TASK is a built-in name (see `stepsize list`), file.py, or file.py:function.
+
+    Exit codes: 0 done, 2 wrong input, 1 a failure of stepsize itself, 130 interrupted.
     """
 
 
+cli.params.append(_debug_option())
 for command in (
     advise, race, watch, range_test, transfer, refine, predict, landscape, show, listing, report, figures,
 ):  # fmt: skip
+    command.params.append(_debug_option())
     cli.add_command(command)
 
 
 def main() -> None:
-    """Run the command line, and turn every error of ours into one line."""
+    """Run the command line, and turn every error into one line: what is wrong with the input, or that we failed."""
+    asked = Asked()
     try:
-        cli.main(prog_name="stepsize", standalone_mode=False)
+        cli.main(prog_name="stepsize", standalone_mode=False, obj=asked)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(WRONG_INPUT)
-    except StepsizeError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(WRONG_INPUT)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except (KeyboardInterrupt, click.Abort) as error:
+        if not isinstance(error.__cause__, EOFError):  # click takes the end of any stream for Ctrl-D at a prompt
+            click.echo("Interrupted.", err=True)
+            sys.exit(INTERRUPTED)
+        _end(error.__cause__, asked)
+    except Exception as error:  # noqa: BLE001  (a page of Python says nothing to who typed a command)
+        _end(error, asked)
+
+
+def _end(error: BaseException, asked: Asked) -> NoReturn:
+    """Print an error in its line, and how the command is used or where the error arose; then exit with its code."""
+    if asked.debug:
+        traceback.print_exception(error)
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        click.echo(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n", err=True)
+    click.echo(f"Error: {printable(_said(error))}", err=True)
+    sys.exit(WRONG_INPUT if isinstance(error, click.ClickException | StepsizeError) else UNEXPECTED)
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, StepsizeError):
+        return str(error)
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"stepsize failed, and that is no fault of the command: {said[: MOST // 2]}. --debug shows where."
+
+
+def printable(text: str) -> str:
+    r"""Return a text of at most `MOST` characters that moves no cursor: what cannot be printed is written as its code.
+
+    >>> printable("no file 'a\x1b[2Jb'") == r"no file 'a\x1b[2Jb'"
+    True
+    """
+    cut = text if len(text) <= MOST else f"{text[: MOST - 3]}..."
+    return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in cut)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ BAR = 40
 
 NUMBER = 13
 """Characters of a number and the space around it."""
+
+LONGEST = 10**7
+"""The longest run whose values are worked out, in steps; a longer one takes more memory than a picture is worth."""
 
 RUN = 1000
 """The horizon where neither the command line nor a schedule says one."""
@@ -122,6 +126,8 @@ def bound(policies: Mapping[str, Policy], steps: int | None) -> tuple[dict[str, 
     """
     own = {name: _own_steps(policy) for name, policy in policies.items()}
     run = steps or max((length for length in own.values() if length), default=RUN)
+    if run > LONGEST:
+        raise ParameterError(f"a run that is shown has at most {LONGEST} steps, not {run}; --steps says how many.")
     return {name: policy.bound_to(own[name] or run) for name, policy in policies.items()}, run
 
 
@@ -261,11 +267,13 @@ def _print_bars(columns: Mapping[str, Floats], spans: Mapping[str, tuple[float, 
 
 def _bar(value: float, span: tuple[float, float], width: int) -> str:
     low, top = span
-    return "\u2588" * round(width * (value - low) / (top - low or 1.0))
+    return "\u2588" * round(width * min((value - low) / (top - low or 1.0), 1.0)) if math.isfinite(top) else ""
 
 
 def _area(rates: Floats, name: str) -> str:
-    total, peak = float(rates.sum()), float(rates.max())
-    share = f", {total / (peak * len(rates)):.0%} of its peak held throughout" if peak else ""
+    peak = float(rates.max())
+    with np.errstate(over="ignore", invalid="ignore"):  # rates that nobody means add up to infinity
+        total, share_of_peak = float(rates.sum()), float((rates / (peak or 1.0)).mean())
+    share = f", {share_of_peak:.0%} of its peak held throughout" if peak and math.isfinite(peak) else ""
     of = f" of {name}" if name else ""
     return f"Area under the learning rate{of}: {total:.6g} (sum over {len(rates)} updates{share})"

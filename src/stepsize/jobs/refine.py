@@ -104,9 +104,10 @@ def refine(
     points = min(run, MOST_RATES)
     grid = np.arange(points + 1) * run / points
     smooth = smooth_norms(resample_norms(at, kept, grid), share)
+    relative = smooth[:-1] / smooth[:-1].max()  # the scale cancels in the bound, and its squares would overflow
     shape = refine_schedule(smooth, POWER[norm])[:-1]
     original = np.empty(0) if rates is None else _original(rates, run, grid[:-1])
-    peak = 1.0 if rates is None else float(floats(rates).max()) * _shift(original, shape, smooth[:-1])
+    peak = 1.0 if rates is None else float(floats(rates).max()) * _shift(original, shape, relative)
     return Refinement(
         name=name,
         steps=run,
@@ -117,7 +118,7 @@ def refine(
         shape=shape,
         policy=Policy(lr=_schedule(shape, run, round_rate(peak))),
         original=original,
-        gain=_bound(shape, smooth[:-1]) / _bound(1 - grid[:-1] / run, smooth[:-1]),
+        gain=_bound(shape, relative) / _bound(1 - grid[:-1] / run, relative),
         warnings=_warnings(shape, lost, known=rates is not None),
     )
 

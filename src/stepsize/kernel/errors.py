@@ -84,7 +84,10 @@ def brief(value: object) -> str:
     >>> brief(0.1), brief("x" * 1000)[:9]
     ('0.1', "'xxxxxxxx")
     """
-    return _SHORT.repr(value)
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return f"a whole number of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
 
 
 MOST = 40

@@ -31,6 +31,9 @@ Steps = int | str
 
 REST = "rest"
 
+LARGEST = 1 << 53
+"""The longest run, in steps: up to here a float64, which schedules count in, is a whole number."""
+
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})\s*%")
 
 UPDATES = "updates"
@@ -62,7 +65,7 @@ def parse(length: object) -> Steps:
     if isinstance(length, str):
         match = _AMOUNT.fullmatch(length.strip())
         if match is not None:
-            return _measured(match)
+            return _at_most_largest(_measured(match))
         return REST if length.strip() == REST else f"{_share_text(length)}%"
     if isinstance(length, bool) or not hasattr(length, "__index__"):
         hint = ""
@@ -73,8 +76,14 @@ def parse(length: object) -> Steps:
         )
     steps = operator.index(length)
     if steps < 1:
-        raise LengthError(f"a length must be at least 1 step, not {steps}.")
-    return steps
+        raise LengthError(f"a length must be at least 1 step, not {brief(steps)}.")
+    return _at_most_largest(steps)
+
+
+def _at_most_largest(length: Steps) -> Steps:
+    if isinstance(length, int) and length > LARGEST:
+        raise LengthError(f"a length is at most {LARGEST} steps (2**53), not {brief(length)}; give a shorter one.")
+    return length
 
 
 def share(length: Steps, total: int) -> int:

@@ -47,6 +47,9 @@ from stepsize.kernel.errors import (
 FORMAT = 1
 """The version of the JSON format; a reader refuses a newer one."""
 
+WIDEST = 1 << 64
+"""The most that a whole number in a field may be, either way: floats can hold it, and every seed is below."""
+
 DEEPEST = 64
 """How deeply values may be nested in JSON."""
 
@@ -75,7 +78,7 @@ class Bound:
         """Return a number of the type `base` that lies inside, or raise ParameterError."""
         number = _checked(value, base, where)
         if not self.holds(number):
-            raise ParameterError(f"{where} must be {self.text}, not {number!r}.")
+            raise ParameterError(f"{where} must be {self.text}, not {brief(number)}.")
         return number
 
 
@@ -206,6 +209,8 @@ def _checked_scalar(value: Any, hint: Any, where: str) -> Any:
     if hint is int:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise ParameterError(f"{where} must be a whole number, not {brief(value)}.")
+        if not -WIDEST <= value <= WIDEST:
+            raise ParameterError(f"{where} must be a whole number of at most 64 bits, not {brief(value)}.")
         return int(value)
     if isinstance(hint, type) and hint is not object and not isinstance(value, hint):
         noun = getattr(hint, "noun", hint.__name__)

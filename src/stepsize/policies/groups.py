@@ -9,8 +9,8 @@ So discriminative rates keep their proportions while they move, and a group with
 
 from __future__ import annotations
 
-import math
 import numbers
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -113,7 +113,7 @@ def _canonical(ratios: Any) -> tuple[tuple[str, tuple[tuple[str, float], ...]], 
 
 
 def _ratio(group: str, name: object, ratio: Any) -> float:
-    if isinstance(ratio, bool) or not isinstance(ratio, numbers.Real) or not 0 <= float(ratio) < math.inf:
+    if isinstance(ratio, bool) or not isinstance(ratio, numbers.Real) or not 0 <= ratio <= sys.float_info.max:
         raise ParameterError(
             f"Groups.ratios[{group!r}] has {brief(ratio)} for {name!s}; a ratio is a finite number of at least 0. "
             "Leave it out for the policy's own value."

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from stepsize import policies, rules, schedules
 from stepsize.kernel.errors import FormatError, SpecError
+from stepsize.kernel.files import read_text
+from stepsize.kernel.json_text import parse_json
 from stepsize.kernel.spec import Catalogue, Spec, envelope
 from stepsize.problems import landscapes, noise
 from stepsize.results.advice import Advice, Baseline, Insurance, RateBelief, SearchRun
@@ -64,9 +66,9 @@ def loads(text: str, family: type[S] = Spec) -> S:  # type: ignore[assignment]  
     Raises SpecError, with the path of what is wrong, or FormatError when it is no JSON of ours at all.
     """
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"this is not JSON that stepsize wrote: {error or 'nested too deeply'}.") from None
+        data = parse_json(text)
+    except FormatError as error:
+        raise FormatError(f"this is not JSON that stepsize wrote: {error}.") from None
     return CATALOGUE.open(data, family)
 
 
@@ -80,18 +82,11 @@ def load(path: str | os.PathLike[str], family: type[S] = Spec) -> S:  # type: ig
 
     Raises FormatError when the file is missing, too large, or is not ours.
     """
-    file = Path(path)
+    text = read_text(path, LARGEST)
     try:
-        size = file.stat().st_size
-        if size > LARGEST:
-            raise FormatError(f"{file} has {size} bytes, more than the {LARGEST} that are read; it is not ours.")
-        return loads(file.read_text(encoding="utf-8"), family)
-    except OSError as error:
-        raise FormatError(f"cannot read {file}: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise FormatError(f"{file} is not text, so stepsize did not write it.") from None
+        return loads(text, family)
     except SpecError as error:
-        raise type(error)(f"{file}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
 
 
 def write(path: str | os.PathLike[str], content: str | bytes) -> Path:

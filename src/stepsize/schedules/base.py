@@ -26,7 +26,7 @@ import numpy as np
 
 from stepsize.kernel import arrays, length
 from stepsize.kernel.arrays import Array, Floats
-from stepsize.kernel.errors import ParameterError, UnboundError
+from stepsize.kernel.errors import ParameterError, UnboundError, brief
 from stepsize.kernel.length import REST
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Bound, NonNegative, Spec, Steps, hints
@@ -282,13 +282,16 @@ class Pair(Schedule):
     @property
     def steps(self) -> int | str:  # type: ignore[override]  # derived here, a field in the other schedules
         """The steps of the one that knows them; "rest" when neither does."""
-        known = [part.steps for part in (self.first, self.second) if part.steps != REST]
+        known = self._known_steps()
         return known[0] if known else REST
+
+    def _known_steps(self) -> list[int | str]:
+        """Return the lengths that the two know, asking each once, or every level of a sum of sums would double it."""
+        return [steps for steps in (self.first.steps, self.second.steps) if steps != REST]
 
     def validate(self) -> None:
         """Refuse two schedules whose lengths differ."""
-        given = {part.steps for part in (self.first, self.second)} - {REST}
-        known = {steps for steps in given if length.amount(steps)[1] not in length.CLOCKS}
+        known = {steps for steps in self._known_steps() if length.amount(steps)[1] not in length.CLOCKS}
         if len(known) > 1:
             name, listed = type(self).__name__.lower(), sorted(map(str, known))
             raise ParameterError(f"a {name} runs both schedules over the same steps, not over {listed}.")
@@ -349,10 +352,12 @@ def _is_number(value: object) -> bool:
 def whole_step(step: object) -> int:
     """Return `step` as an int of at least 0, or raise ParameterError."""
     if isinstance(step, bool) or not hasattr(step, "__index__"):
-        raise ParameterError(f"a step is a whole number of optimizer updates, counted from 0, not {step!r}.")
+        raise ParameterError(f"a step is a whole number of optimizer updates, counted from 0, not {brief(step)}.")
     whole = int(step.__index__())
     if whole < 0:
-        raise ParameterError(f"a step is counted from 0, so it cannot be {whole}.")
+        raise ParameterError(f"a step is counted from 0, so it cannot be {brief(whole)}.")
+    if whole > length.LARGEST:
+        raise ParameterError(f"a step is at most {length.LARGEST} (2**53), not {brief(whole)}.")
     return whole
 
 
@@ -360,5 +365,5 @@ def whole_steps(total: object) -> int:
     """Return a horizon as an int of at least 1, or raise LengthError."""
     parsed = length.parse(total)
     if isinstance(parsed, str):
-        raise ParameterError(f"a run is a whole number of steps, not {total!r}.")
+        raise ParameterError(f"a run is a whole number of steps, not {brief(total)}.")
     return parsed

@@ -18,14 +18,11 @@ from typing import Annotated, Any, Self
 from stepsize.kernel import length
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.length import REST
+from stepsize.kernel.length import LARGEST, REST
 from stepsize.kernel.spec import Bound, NonNegative, Ratio, Steps
 from stepsize.schedules.base import Schedule, laps
 
-Times = Annotated[int, Bound("a whole number of at least 1", low=1)]
-
-LARGEST_STEP = 1 << 53
-"""Steps up to here are whole in float64."""
+Times = Annotated[int, Bound("a whole number from 1 to 2**53", low=1, high=LARGEST)]
 
 
 @dataclass(frozen=True)
@@ -184,7 +181,7 @@ class Repeat(Retimed):
         """Return the number of the cycle, and the position in it on the clock of the first cycle."""
         cycle, position = 0.0 * t, t
         begin, size, number = first, first * self.stretch, 1
-        while begin < LARGEST_STEP:
+        while begin < LARGEST:
             inside = t >= float(begin)
             cycle = xp.where(inside, float(number), cycle)
             position = xp.where(inside, (t - float(begin)) / float(size // first), position)

@@ -45,9 +45,15 @@ def refine_schedule(norms: npt.ArrayLike, power: float = 2.0) -> Floats:
     found = _checked(norms)
     if not 0 <= power < np.inf:
         raise ParameterError(f"power must be a number of at least 0 (2 for L2 norms, 1 for L1 norms), not {power!r}.")
-    weights = (found / found.min()) ** -power  # the scale cancels, and no power of it overflows
+    with np.errstate(over="ignore"):  # beside the smallest norm, one beyond all floats weighs nothing
+        weights = (found / found.min()) ** -power  # the scale cancels
     left = np.concatenate([np.cumsum(weights[:0:-1])[::-1], [0.0]])
     rates = weights * left
+    if not rates.any():
+        raise ParameterError(
+            f"gradient norms from {found.min():g} to {found.max():g} lie too far apart for weights; leave out the "
+            "steps whose norms are next to nothing."
+        )
     return floats(rates / rates.max())
 
 

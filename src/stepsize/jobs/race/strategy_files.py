@@ -14,7 +14,6 @@ imported: `torch.optim.SGD(momentum=0.9)`.
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,12 +21,17 @@ from typing import Any
 
 from stepsize.kernel.calls import split_outside
 from stepsize.kernel.errors import FormatError, ParameterError, SpecError, StepsizeError, brief, check_name, suggestion
+from stepsize.kernel.files import read_text
+from stepsize.kernel.json_text import parse_json
 from stepsize.policies import RECIPES, Policy
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, distinguish, find_rule
 
 WHITE = " \t\n\r\f\v"
+
+LARGEST = 1 << 24
+"""The largest file of strategies that is read, in bytes: a hundred thousand of them."""
 
 FIELDS = ("rule", "policy", "lr", "lrs", "name")
 """What a short form may say."""
@@ -55,11 +59,9 @@ def read_strategies(source: str) -> list[Strategy]:
 
 
 def _from_file(file: Path) -> list[Strategy]:
+    text = read_text(file, LARGEST)
     try:
-        text = file.read_text(encoding="utf-8")
-        data = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
-    except OSError as error:
-        raise FormatError(f"cannot read {file}: {error.strerror or error}.") from None
+        data = tomllib.loads(text) if file.suffix.lower() == ".toml" else parse_json(text)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{file} is not {file.suffix[1:].upper()}: {error}.") from None
     try:

@@ -112,3 +112,46 @@ def test_a_mended_file_loads_in_the_same_process(tmp_path):
     with pytest.raises(TaskError, match="does not import"):
         load_task(write(tmp_path, "raise ValueError"))
     assert load_task(write(tmp_path, f"{GOOD}def task():\n    return {MAKE}\n")).batch_size == 4
+
+
+def test_an_async_function_is_refused_and_not_called(tmp_path):
+    file = tmp_path / "later.py"
+    file.write_text("async def task():\n    return 3\n")
+    with pytest.raises(TaskError, match="is an async function, which nothing awaits"):
+        load_task(str(file))
+
+
+RAISES = """
+import torch
+from stepsize import Task
+
+x, y = torch.zeros(16, 3), torch.zeros(16, dtype=torch.long)
+
+def model():
+    raise ValueError("no such file:\\n  weights.pt")
+
+def vector(outputs, targets):
+    return torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+def task():
+    return Task(model, torch.nn.functional.cross_entropy, (x, y), (x, y), batch_size=16)
+
+def unreduced():
+    return Task(lambda: torch.nn.Linear(3, 2), vector, (x, y), (x, y), batch_size=16)
+"""
+
+
+def test_a_model_that_cannot_be_made_is_one_line_with_its_place(tmp_path):
+    file = tmp_path / "raises.py"
+    file.write_text(RAISES)
+    with pytest.raises(
+        TaskError, match=r"Task\.model of 'task' fails: ValueError: no such file: weights\.pt \(line 8\)"
+    ):
+        load_task(str(file)).check()
+
+
+def test_a_loss_that_is_a_vector_is_said_by_its_shape(tmp_path):
+    file = tmp_path / "vector.py"
+    file.write_text(RAISES)
+    with pytest.raises(TaskError, match=r"not a tensor of torch\.float32 in the shape \(16,\); take the mean"):
+        load_task(f"{file}:unreduced").check()

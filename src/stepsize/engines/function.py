@@ -34,7 +34,7 @@ from stepsize.adapters.torch import Driver, build_optimizer, drive
 from stepsize.engines import base
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats, as_number
-from stepsize.kernel.errors import ParameterError, StepsizeError, TaskError, brief
+from stepsize.kernel.errors import ParameterError, StepsizeError, TaskError, brief, said
 from stepsize.policies import LR, Policy, constant
 from stepsize.problems import Trainable
 from stepsize.problems.base import seeded
@@ -362,7 +362,7 @@ def _train(task: FunctionTask, trial: FunctionTrial) -> None:
         raise
     except (Exception, SystemExit) as error:
         where = f"at update {trial.step}" if trial.step >= 0 else "before its first update"
-        raise TaskError(f"{task.name!r} fails {where}: {type(error).__name__}: {error}") from error
+        raise TaskError(f"{task.name!r} fails {where}: {said(error)}") from error
 
 
 def _text(function: Any) -> str:

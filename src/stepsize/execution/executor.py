@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from stepsize.engines.base import Engine
-from stepsize.kernel.errors import StepsizeError, TaskError
+from stepsize.kernel.errors import StepsizeError, TaskError, said
 from stepsize.problems import Trainable
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
@@ -114,4 +114,4 @@ class ThisProcess:
 
 def portable(error: Exception) -> StepsizeError:
     """Return an exception that another process can read: ours as it is, any other as a TaskError with its text."""
-    return error if isinstance(error, StepsizeError) else TaskError(f"{type(error).__name__}: {error}")
+    return error if isinstance(error, StepsizeError) else TaskError(said(error))

@@ -71,11 +71,15 @@ class Processes:
         """The process ids of the workers."""
         return [worker.pid for worker in self._workers]
 
+    def accept(self, task: Trainable) -> None:
+        """Raise TaskError where a task cannot be sent to another process; what is sent is kept for its batches."""
+        if task not in self._packed:
+            self._packed[task] = next(self._numbers), pack(task)
+
     def submit(self, key: int, run: BatchRun, notify: Notify) -> None:
         """Hand a batch to a worker that waits; the task with it, if this worker does not have it yet."""
+        self.accept(run.task)
         worker = next(worker for worker in self._workers if worker.idle)
-        if run.task not in self._packed:
-            self._packed[run.task] = next(self._numbers), pack(run.task)
         with suppress(OSError):  # it died; the poll says so
             worker.start(key, *self._packed[run.task], run, notify)
 

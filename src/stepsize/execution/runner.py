@@ -68,6 +68,7 @@ class Runner:
     def _begin(self, task: Trainable, deadline: Deadline, *, variant: bool = False) -> None:
         """Begin with a task of which nothing has run yet."""
         task.check()
+        self._shared.accept(task)
         self.task = task
         self.updates = 0
         self.replayed = 0.0

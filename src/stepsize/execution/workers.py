@@ -9,6 +9,7 @@ from stepsize.execution.executor import BatchRun, Executor, ThisProcess
 from stepsize.execution.process_pool import Processes
 from stepsize.execution.task_transport import pack
 from stepsize.kernel.errors import ParameterError, TaskError
+from stepsize.problems import Trainable
 
 Workers = int | Literal["auto"]
 """How many worker processes; 1 is this process, "auto" begins here and takes them where they pay."""
@@ -48,6 +49,11 @@ class SharedExecutor:
         in_process = number == 1 and not isolated
         self.executor = executor or (ThisProcess() if in_process else Processes(number, memory=memory))
         self._undecided = count == "auto" and executor is None and not isolated
+
+    def accept(self, task: Trainable) -> None:
+        """Raise TaskError where a task cannot be sent to the workers that were asked for, before anything runs."""
+        if isinstance(self.executor, Processes):
+            self.executor.accept(task)
 
     def consider(self, run: BatchRun, seconds: float, used: float, left: int) -> None:
         """Take workers where they pay; a batch like `run` took `seconds` and `used` cores, and `left` are left."""

@@ -90,6 +90,20 @@ def brief(value: object) -> str:
         return f"a whole number of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
 
 
+LONGEST = 600
+"""The most characters of another's error that one of ours repeats."""
+
+
+def said(error: BaseException) -> str:
+    r"""Return another's error in one line, as what kind it is and what it says.
+
+    >>> said(ValueError("no such file:\n  weights.pt"))
+    'ValueError: no such file: weights.pt'
+    """
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
 MOST = 40
 """The most names that an error lists."""
 

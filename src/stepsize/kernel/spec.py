@@ -209,9 +209,10 @@ def _checked_scalar(value: Any, hint: Any, where: str) -> Any:
     if hint is int:
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise ParameterError(f"{where} must be a whole number, not {brief(value)}.")
-        if not -WIDEST <= value <= WIDEST:
-            raise ParameterError(f"{where} must be a whole number of at most 64 bits, not {brief(value)}.")
-        return int(value)
+        number = int(value)
+        if not -WIDEST <= number <= WIDEST:
+            raise ParameterError(f"{where} must be a whole number of at most 64 bits, not {brief(number)}.")
+        return number
     if isinstance(hint, type) and hint is not object and not isinstance(value, hint):
         noun = getattr(hint, "noun", hint.__name__)
         raise ParameterError(f"{where} must be a {noun}, not {brief(value)}.")

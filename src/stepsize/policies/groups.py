@@ -112,8 +112,12 @@ def _canonical(ratios: Any) -> tuple[tuple[str, tuple[tuple[str, float], ...]], 
     )
 
 
+def _is_finite(ratio: Any) -> bool:
+    return bool(0 <= ratio <= sys.float_info.max)  # a whole number may be too large for a float
+
+
 def _ratio(group: str, name: object, ratio: Any) -> float:
-    if isinstance(ratio, bool) or not isinstance(ratio, numbers.Real) or not 0 <= ratio <= sys.float_info.max:
+    if isinstance(ratio, bool) or not isinstance(ratio, numbers.Real) or not _is_finite(ratio):
         raise ParameterError(
             f"Groups.ratios[{group!r}] has {brief(ratio)} for {name!s}; a ratio is a finite number of at least 0. "
             "Leave it out for the policy's own value."

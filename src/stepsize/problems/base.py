@@ -6,26 +6,29 @@ weights and the same batches, whichever strategy trains them, and any batch can 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stepsize.kernel import seeds
-from stepsize.kernel.errors import LengthError, TaskError
+from stepsize.kernel.errors import LengthError, StepsizeError, TaskError, brief
 from stepsize.kernel.length import amount, parse
 from stepsize.kernel.optional import need
-from stepsize.problems import fingerprint, sources, trial_batches
+from stepsize.problems import checks, fingerprint, sources, trial_batches
 from stepsize.problems.columns import joined
 from stepsize.problems.data import OWN_LOOP
 from stepsize.problems.loader import Batch, Loader
 from stepsize.problems.parameter_groups import Groups, ParameterGroup, parameter_groups
 from stepsize.problems.random_state import seeded as seeded
+from stepsize.problems.task_files import split_source
 from stepsize.problems.trainable import Trainable as Trainable
 
 Indices = npt.NDArray[np.int64]
@@ -107,7 +110,9 @@ class Task:
         for part in ("model", "loss", "metric", "groups"):
             value = getattr(self, part)
             if not callable(value) and (value is not None or part == "model"):
-                raise TaskError(f"Task.{part} must be a function, not {value!r}.")
+                raise TaskError(f"Task.{part} must be a function, not {brief(value)}.")
+            if inspect.iscoroutinefunction(value):
+                raise TaskError(f"Task.{part} is an async function, which nothing awaits; write it as a plain `def`.")
         if isinstance(self.model, need("torch").nn.Module):
             raise TaskError(
                 f"Task.model must be a function that returns a new module, not the {type(self.model).__name__} itself, "
@@ -297,7 +302,13 @@ class Task:
         """Return a new model with the initial weights of `seed`; torch's global generator is left as it was."""
         torch = need("torch")
         with seeded(seeds.child(seed, "init")):
-            model = self.model()
+            try:
+                model = self.model()
+            except (StepsizeError, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # also SystemExit: none of the user's code may end this process
+                where = checks.located(error, Path(split_source(self.source)[0]))
+                raise TaskError(f"Task.model of {self.name!r} fails: {where}") from error
         if not isinstance(model, torch.nn.Module):
             raise TaskError(f"Task.model must return a torch.nn.Module, not {type(model).__name__}.")
         return model

@@ -29,7 +29,10 @@ def digits() -> Task:
         return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10))
 
     train, validation = _digit_images(flat=True)
-    return Task(model, nn.functional.cross_entropy, train, validation, batch_size=64, steps=400, name="digits")
+    return Task(
+        model, nn.functional.cross_entropy, train, validation, name="digits", source="digits",
+        batch_size=64, steps=400,
+    )  # fmt: skip
 
 
 def digits_cnn() -> Task:
@@ -44,7 +47,16 @@ def digits_cnn() -> Task:
         )  # fmt: skip
 
     train, validation = _digit_images(flat=False)
-    return Task(model, nn.functional.cross_entropy, train, validation, batch_size=64, steps=200, name="digits-cnn")
+    return Task(
+        model,
+        nn.functional.cross_entropy,
+        train,
+        validation,
+        name="digits-cnn",
+        source="digits-cnn",
+        batch_size=64,
+        steps=200,
+    )
 
 
 def stdlib_text() -> Task:
@@ -62,12 +74,12 @@ def stdlib_text() -> Task:
     train, validation = windows[:-held_out], windows[-held_out:][:256]
     return Task(
         _transformer, loss, (train[:, :-1], train[:, 1:]), (validation[:, :-1], validation[:, 1:]),
-        batch_size=16, steps=300, name="stdlib-text",
+        name="stdlib-text", source="stdlib-text", batch_size=16, steps=300,
     )  # fmt: skip
 
 
 TASKS: dict[str, Callable[[], Task]] = {"digits": digits, "digits-cnn": digits_cnn, "stdlib-text": stdlib_text}
-"""The built-in tasks by name."""
+"""The built-in tasks by name, which is also their source: a worker process makes its own."""
 
 
 def _digit_images(*, flat: bool) -> tuple[Any, Any]:

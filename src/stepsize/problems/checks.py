@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from stepsize.kernel.errors import said
 from stepsize.kernel.optional import need
 from stepsize.problems.columns import Columns
 
@@ -14,13 +17,22 @@ Pair = tuple[Any, Any]
 
 def describe(error: BaseException) -> str:
     """Return an error of the user's model, loss or data in one line, with what helps when memory has run out."""
-    said = f"{type(error).__name__}: {error}"
+    text = said(error)
     if not out_of_memory(error):
-        return said
+        return text
     return (
-        f"out of memory ({said.partition('. ')[0]}). Make Task.batch_size smaller (Task.accumulate keeps the samples "
+        f"out of memory ({text.partition('. ')[0]}). Make Task.batch_size smaller (Task.accumulate keeps the samples "
         "of an update), or the model; or end what else holds memory. A journal keeps what was finished before"
     )
+
+
+def located(error: BaseException, path: Path) -> str:
+    """Return an error of the user's file in one line, with the line of the file where it arose."""
+    if isinstance(error, SyntaxError):
+        return said(error)  # it names its file and line itself
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if path.name and Path(frame.filename).name == path.name]
+    return f"{describe(error)} (line {lines[-1]})" if lines else describe(error)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stepsize.kernel.errors import TaskError, brief
+from stepsize.kernel.errors import TaskError, brief, said
 from stepsize.kernel.optional import need
 from stepsize.problems.columns import Columns
 
@@ -123,7 +123,7 @@ def stacked(samples: list[Any], part: str) -> Any:
         return need("torch").utils.data.default_collate(samples)
     except (TypeError, ValueError, RuntimeError, KeyError) as error:
         raise TaskError(
-            f"Task.{part}: the samples must be (input, target) pairs of one shape ({type(error).__name__}: {error}). "
+            f"Task.{part}: the samples must be (input, target) pairs of one shape ({said(error)}). "
             "Pad sequences to one length, or give a DataLoader whose collate_fn does."
         ) from None
 

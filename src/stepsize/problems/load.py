@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 from stepsize.kernel.errors import StepsizeError, TaskError, suggestion
+from stepsize.problems import checks
 from stepsize.problems.base import Trainable
 from stepsize.problems.builtin_tasks import TASKS
 from stepsize.problems.task_files import split_source
@@ -57,7 +58,7 @@ def _module(path: Path) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also SystemExit: none of the user's code may end this process
-        raise TaskError(f"{path} does not import: {_where(error, path)}") from error
+        raise TaskError(f"{path} does not import: {checks.located(error, path)}") from error
     return module
 
 
@@ -79,25 +80,16 @@ def _task_of(module: ModuleType, function: str, name: str) -> Trainable:
     if not callable(make):
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise TaskError(f"{file.name} has no function {function!r}. {suggestion(function, functions)}\n{MSG_WRITE}")
+    if inspect.iscoroutinefunction(make):
+        raise TaskError(f"{name} is an async function, which nothing awaits; write it as a plain `def`.")
     try:
         with _neighbours(file):
             task = make()
     except (StepsizeError, KeyboardInterrupt):
         raise
     except BaseException as error:  # as above
-        raise TaskError(f"{name} fails: {_where(error, file)}") from error
+        raise TaskError(f"{name} fails: {checks.located(error, file)}") from error
     if not isinstance(task, Trainable):
         raise TaskError(f"{name} must return a stepsize.Task, not {type(task).__name__}.\n{MSG_WRITE}")
     object.__setattr__(task, "source", name)
     return task
-
-
-def _where(error: BaseException, path: Path) -> str:
-    """Return the error in one line, with the line of the user's file where it arose."""
-    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if isinstance(error, SyntaxError):
-        return said  # it names its file and line itself
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == path.name
-    ]
-    return f"{said} (line {lines[-1]})" if lines else said

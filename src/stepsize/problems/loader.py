@@ -8,7 +8,7 @@ from itertools import count, islice
 from typing import Any
 
 from stepsize.kernel import seeds
-from stepsize.kernel.errors import StepsizeError, TaskError
+from stepsize.kernel.errors import StepsizeError, TaskError, said
 from stepsize.kernel.optional import need
 from stepsize.problems.data import OWN_LOOP, digest, size
 from stepsize.problems.random_state import RandomState
@@ -86,9 +86,7 @@ class Loader:
         except StepsizeError:
             raise
         except Exception as error:
-            raise TaskError(
-                f"Task.{self._part}: its DataLoader fails at the first batch: {type(error).__name__}: {error}"
-            ) from error
+            raise TaskError(f"Task.{self._part}: its DataLoader fails at the first batch: {said(error)}") from error
 
     @property
     def fingerprint(self) -> str:

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from stepsize.kernel import seeds
-from stepsize.kernel.errors import StepsizeError, TaskError
+from stepsize.kernel.errors import StepsizeError, TaskError, brief, said
 from stepsize.kernel.optional import need
 from stepsize.problems import checks
 from stepsize.problems.data import digest
@@ -37,7 +37,7 @@ def check(task: Task, seed: int) -> None:
             for part in ("train", "validation"):
                 _check_rare(task, model, part)
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
-        raise TaskError(f"the loss of {task.name!r} must be one floating-point number, not {loss!r}.")
+        raise TaskError(f"the loss of {task.name!r} must be one floating-point number, not {_described(loss)}.")
     if not math.isfinite(loss.item()):
         raise TaskError(
             f"the loss of {task.name!r} is {loss.item()} at the first step, before any update, so no learning rate "
@@ -49,6 +49,14 @@ def check(task: Task, seed: int) -> None:
             "trials of one seed would not see the same batches. Draw from the global generators of torch, NumPy or "
             "Python, which are seeded, and let a stream begin anew each time that it is iterated over."
         )
+
+
+def _described(loss: Any) -> str:
+    """Return what a loss is instead of a number, however large it is, and what makes a number of it."""
+    if not isinstance(loss, need("torch").Tensor):
+        return brief(loss)
+    mean = '; take the mean of the batch, as reduction="mean" does' if loss.numel() != 1 else ""
+    return f"a tensor of {loss.dtype} in the shape {tuple(loss.shape)}{mean}"
 
 
 def _check_parameters(task: Task, model: Module, seed: int) -> None:
@@ -75,7 +83,7 @@ def _check_metric(task: Task, model: Module, batch: Batch) -> None:
             found = task.judge(model(batch[0]), batch[1])
         float(found)
     except Exception as error:
-        raise TaskError(f"the metric of {task.name!r} must be one number: {type(error).__name__}: {error}") from error
+        raise TaskError(f"the metric of {task.name!r} must be one number: {said(error)}") from error
 
 
 def _check_rare(task: Task, model: Module, part: str) -> None:

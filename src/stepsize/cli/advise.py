@@ -61,7 +61,7 @@ def advise(
 
     It answers at any moment: Ctrl-C prints the answer so far, and the same command goes on from there.
     """
-    from stepsize import jobs, load_task
+    from stepsize import jobs
     from stepsize.jobs.advise.advise import read_budget
     from stepsize.jobs.lengths import updates_of
     from stepsize.problems.base import with_data
@@ -70,7 +70,7 @@ def advise(
     decays = None if weight_decay is None else _at_least_0("--weight-decay", weight_decay)
     sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
     output.check_writable(report, save_to)
-    problem = load_task(task)
+    problem = output.load_task(task)
     horizon = updates_of(problem, steps or problem.steps)
     tried = list(usual_rules(problem)) if chosen is None else chosen
     tried = tried if decays is None else list(variants(tried, "weight_decay", decays))

@@ -23,10 +23,13 @@ class Comma(click.ParamType[list[str]]):
 
     name = "a,b,..."
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:  # noqa: ARG002  (click's signature)
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         """Return the items of the list, without repetitions."""
         items = split_outside(value, ",") if isinstance(value, str) else list(value)
-        return list(dict.fromkeys(item for item in items if item))
+        found = list(dict.fromkeys(item for item in items if item))
+        if not found:
+            self.fail(f"{value!r} names nothing; write at least one, or leave the option out.", param, ctx)
+        return found
 
 
 class Length(click.ParamType[int | str]):

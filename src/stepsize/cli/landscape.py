@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from stepsize.cli import arguments, output, progress
@@ -210,7 +211,9 @@ def outcomes_table(found: Descent) -> Table:
     for outcome in found.outcomes:
         escape = "none to escape from" if outcome.escape is None else formatting.share(outcome.escape)
         steps = formatting.steps(outcome.time, found.steps)
-        table.add_row(outcome.strategy.name, formatting.share(outcome.share), escape, steps, str(outcome.diverged))
+        table.add_row(
+            escape_markup(outcome.strategy.name), formatting.share(outcome.share), escape, steps, str(outcome.diverged)
+        )
     return table
 
 

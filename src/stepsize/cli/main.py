@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from stepsize.cli import output
 from stepsize.cli.advise import advise
 from stepsize.cli.figures import figures
 from stepsize.cli.landscape import landscape
@@ -19,6 +20,7 @@ from stepsize.cli.range_test import range_test
 from stepsize.cli.refine import refine
 from stepsize.cli.report import report
 from stepsize.cli.show import show
+from stepsize.cli.strict import Commands, strict
 from stepsize.cli.transfer import transfer
 from stepsize.cli.watch import watch
 from stepsize.kernel.errors import StepsizeError
@@ -47,7 +49,7 @@ def _debug_option() -> click.Option:
     )  # fmt: skip
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="stepsize")
 def cli() -> None:
     """Which learning rate, and which schedule, for your model.
@@ -63,12 +65,13 @@ for command in (
     advise, race, watch, range_test, transfer, refine, predict, landscape, show, listing, report, figures,
 ):  # fmt: skip
     command.params.append(_debug_option())
-    cli.add_command(command)
+    cli.add_command(strict(command))
 
 
 def main() -> None:
     """Run the command line, and turn every error into one line: what is wrong with the input, or that we failed."""
     asked = Asked()
+    output.keep_for_the_answer()
     try:
         cli.main(prog_name="stepsize", standalone_mode=False, obj=asked)
     except click.exceptions.Exit as done:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -15,6 +18,34 @@ from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import Spec
 from stepsize.results.io import dumps, save, write
+
+if TYPE_CHECKING:
+    from stepsize.problems import Trainable
+
+
+def keep_for_the_answer() -> None:
+    """Let what is written to descriptor 1, by a library or a child of a task's, go to standard error.
+
+    `sys.stdout` goes on writing where the descriptor led. Where it leads elsewhere already, as in a test, it stays.
+    """
+    try:
+        if sys.stdout.fileno() != 1:
+            return
+        sys.stdout.flush()
+        own = os.dup(1)
+        os.dup2(2, 1)
+    except (OSError, ValueError, AttributeError):  # closed, or no stream of a file
+        return
+    buffering = 1 if os.isatty(own) else -1
+    sys.stdout = open(own, "w", buffering, encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: PTH123, SIM115  (a descriptor, open to the end)
+
+
+def load_task(name: str) -> Trainable:
+    """Return the task called `name`; what its file prints goes to standard error."""
+    from stepsize.problems import load_task as load
+
+    with redirect_stdout(sys.stderr):
+        return load(name)
 
 
 def console() -> Console:

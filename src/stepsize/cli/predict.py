@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 from rich.table import Table as Grid
 
 from stepsize.cli import arguments, output, progress
@@ -144,11 +145,11 @@ def predict(
 def _predict_task(
     source: str, asked: Asked, recording: Recording, *, steps: int | None, laws: list[str] | None, peak: float | None
 ) -> Prediction:
-    from stepsize import jobs, load_task
+    from stepsize import jobs
     from stepsize.jobs.loss_laws.record import SEEDS
     from stepsize.jobs.race.entrants import RANGE_TEST
 
-    rule, task = find_rule(recording.rule), load_task(source)
+    rule, task = find_rule(recording.rule), output.load_task(source)
     horizon = steps or task.steps
     total = 3 * (recording.recorded or horizon) + len(asked) * horizon * recording.check
     with progress.show_progress(total * len(SEEDS) + (RANGE_TEST if peak is None else 0)) as notify:
@@ -215,13 +216,13 @@ def forecasts_table(prediction: Prediction) -> Grid:
         cells = [f"{value:.4f}" for value in (each.final.value, each.final.low, each.final.high)]
         own = [f"{measured[each.name]:.4f}" if each.name in measured else ""] * bool(measured)
         ranked = rank > 0 and math.isfinite(prediction.error)
-        table.add_row(each.name, *cells, *own, "tied with the best" if ranked and each.tied else "")
+        table.add_row(escape(each.name), *cells, *own, "tied with the best" if ranked and each.tied else "")
     return table
 
 
 def laws_table(prediction: Prediction) -> Grid:
     """Return how well each law fits, and how wrong it is on runs that it was not fitted to."""
-    table = Grid(title=f"laws fitted to {', '.join(run.name for run in prediction.runs)}")
+    table = Grid(title=f"laws fitted to {escape(', '.join(run.name for run in prediction.runs))}")
     for heading in ("law", "error where fitted", "error held out", "of the final loss, at most"):
         table.add_column(heading, justify="left" if heading == "law" else "right")
     for each in prediction.fits:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import click
 from rich.console import Console
@@ -33,11 +34,16 @@ def show_progress(total: float | None) -> Iterator[Display]:
 
     Where there is no terminal, print a line every tenth, or for every stage.
     """
+    with redirect_stdout(sys.stderr):  # what a task prints meanwhile must not fall into the answer
+        yield from _display(total)
+
+
+def _display(total: float | None) -> Iterator[Display]:
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield Display(print_lines(total), lambda line: click.echo(line, err=True))
         return
-    stage_column, left = TextColumn("{task.description}"), TimeRemainingColumn()
+    stage_column, left = TextColumn("{task.description}", markup=False), TimeRemainingColumn()
     columns = (stage_column, BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), left)
     with Progress(*columns, console=console, transient=True) as bar:
         job = bar.add_task("starting", total=total)

@@ -91,14 +91,13 @@ def race(
     report: Path | None, save_to: Path | None, journal: Path | None, execution: Execution,
 ) -> None:  # fmt: skip
     """Race strategies on TASK, at equal budget and on the same batches."""
-    from stepsize import load_task
     from stepsize.jobs.race.plan import RaceOptions, plan_race
 
     options = RaceOptions(
         seeds=seeds, tune_seeds=tune_seeds, rungs=rungs, view=view, selection=selection, budget=budget
     )  # fmt: skip
     output.check_writable(report, save_to, table)
-    problem = load_task(task)
+    problem = output.load_task(task)
     plan = plan_race(problem, _entrants(strategies, rules, policies, rates), steps, options)
     with open_journal(journal, f"race-{output.slug(task)}") as kept:
         with (

@@ -19,7 +19,7 @@ import click
 from click.core import ParameterSource
 
 from stepsize.cli import arguments, output, progress
-from stepsize.kernel.errors import ParameterError, SpecError
+from stepsize.kernel.errors import ParameterError, SpecError, check_name
 from stepsize.kernel.spec import Spec
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, recipe
@@ -33,6 +33,9 @@ from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_t
 
 if TYPE_CHECKING:
     from stepsize.problems import Trainable
+
+BATCH_SIZE = "batch_size"
+"""What --of may name beside the hyperparameters of the rule."""
 
 SEEDS = 4
 """Seeds when none are given, of a range test or of fixed values."""
@@ -106,18 +109,19 @@ class Options:
 @arguments.save_option
 def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | None, **given: Any) -> None:
     """Let the learning rate of TASK climb, and read two bounds off the loss; with --for, find the rate to use."""
-    from stepsize import jobs, load_task
+    from stepsize import jobs
     from stepsize.jobs.lengths import updates_of
 
     options = _with_group(Options(**given))
     rule = find_rule(options.rule)
+    check_name(given["of"], [*rule.hyperparameters, BATCH_SIZE], f"hyperparameter of {rule.title}")
     policy = None if options.policy is None else _policy(options.policy)
     searching = policy is not None and options.of == LR
     if searching:
         _refuse(OF_RANGE_TEST)
     output.check_writable(save_to)
     output.check_drawable(plot)
-    problem = load_task(task)
+    problem = output.load_task(task)
     steps, horizon = (None if each is None else updates_of(problem, each) for each in (options.steps, options.horizon))
     options = replace(options, steps=steps, horizon=horizon)
     if policy is not None and searching:

@@ -89,12 +89,12 @@ def _refine_log(file: Path, log: Log, steps: int | None, smoothing: float) -> Re
 def _refine_task(
     source: str, text: str | None, steps: int | None, smoothing: float, *, race: bool, seed: int
 ) -> Refinement:
-    from stepsize import jobs, load_task
+    from stepsize import jobs
     from stepsize.jobs.race.entrants import RANGE_TEST
     from stepsize.jobs.refine import RACES
 
     strategy = None if text is None else strategy_of(text)
-    task = load_task(source)
+    task = output.load_task(source)
     total = (steps or task.steps) * (1 + RACES * race) + (RANGE_TEST if strategy is None else 0)
     with progress.show_progress(total) as notify:
         refinement = jobs.refine_task(

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from stepsize.cli import output
@@ -253,7 +254,7 @@ def _print_bars(columns: Mapping[str, Floats], spans: Mapping[str, tuple[float, 
     table = Table(box=None, header_style="bold")
     table.add_column("step", justify="right")
     for heading in columns:
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(escape(heading), justify="right", overflow="fold")
         if width > 0:
             table.add_column("", justify="left", no_wrap=True, min_width=width)
     for step in np.unique(np.linspace(0, run - 1, ROWS).round().astype(int)):

@@ -1,0 +1,151 @@
+"""What holds for every command: a number is one, no argument is empty, an option that means nothing is refused.
+
+A command declares its options as usual; `strict` holds them to this, so that no command can forget it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from stepsize.kernel.errors import ParameterError
+
+MOST_STEPS = 10**8
+"""The most that a whole number without an upper bound of its own may be: every update takes memory."""
+
+Given = Mapping[str, Any]
+
+
+class Finite(click.FloatRange):
+    """A finite number in a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
+
+
+@dataclass(frozen=True)
+class Useless:
+    """Options that mean nothing in some use of a command.
+
+    options: their parameters. where: whether it is that use, by all parameters. why: the end of the refusal.
+    """
+
+    options: tuple[str, ...]
+    where: Callable[[Given], bool]
+    why: str
+
+
+def _of_log(given: Given) -> bool:
+    source = given.get("source") or (given.get("sources") or ("",))[0]
+    return source.rpartition(".")[2].lower() in {"csv", "tsv", "json", "jsonl", "ndjson", "log", "txt"}
+
+
+def _of_task(given: Given) -> bool:
+    return not _of_log(given)
+
+
+def _plain(given: Given) -> bool:
+    return given["of"] == "lr" and not given.get("group")
+
+
+USELESS: dict[str, tuple[Useless, ...]] = {
+    "range-test": (
+        Useless(("budget",), lambda given: given["policy"] is None or not _plain(given),
+                "is what a search may cost, and there is none; add --for POLICY"),
+        Useless(("horizon",), lambda given: given["policy"] is None,
+                "is the length of a training with a policy, and none is named; add --for POLICY"),
+        Useless(("values", "lr"), _plain, "is of a test of another hyperparameter; say which with --of"),
+        Useless(("low", "high", "spacing"), lambda given: not _plain(given) and given["lr"] is not None,
+                "is of the range test that finds the rate, and --lr says it"),
+    ),
+    "refine": (
+        Useless(("race", "strategy", "seed"), _of_log, "is of a run of a task, and a log is given"),
+        Useless(("norm", "step_column", "norm_column", "lr_column", "run_column", "run", "per_update"), _of_task,
+                "says how a log is read, and a task is given"),
+    ),
+    "predict": (
+        Useless(("rule", "recorded", "check"), _of_log, "is of runs that are recorded on a task, and logs are given"),
+        Useless(("held_out", "skip", "loss_column", "run_column"), _of_task,
+                "says how logs are read, and a task is given"),
+        Useless(("warmup", "step_column", "lr_column", "per_update"),
+                lambda given: _of_task(given) and not any(map(_named_log, given["schedules"])),
+                "says how logs are read, and a task is given"),
+    ),
+    "watch": (Useless(("every",), lambda given: given["once"], "says how often, and --once says once"),),
+    "race": (
+        Useless(("view",), lambda given: given["rungs"] == "none", "is of short rungs, and --rungs none has none"),
+    ),
+    "advise": (
+        Useless(("framework",), lambda given: given["as_json"] and given["report"] is None,
+                "is of code that is printed, and --json prints none"),
+    ),
+    "show": (
+        Useless(("table",), lambda given: given["code"] or given["as_json"], "prints another form; ask for one"),
+        Useless(("code",), lambda given: given["as_json"], "prints another form than --json; ask for one"),
+    ),
+}  # fmt: skip
+"""By command; whatever else is there changes what a command does."""
+
+
+def _named_log(name: str) -> bool:
+    return not name.endswith(".json") and _of_log({"source": name})
+
+
+def strict(command: click.Command) -> click.Command:
+    """Hold the options of a command to what holds for all, and return it."""
+    for param in command.params:
+        kind = param.type
+        if isinstance(kind, click.FloatRange):
+            param.type = Finite(kind.min, kind.max, kind.min_open, kind.max_open)
+        elif isinstance(kind, click.types.FloatParamType):  # one without a range is a rate
+            param.type = Finite(min=0, min_open=True)
+        elif isinstance(kind, click.IntRange) and kind.max is None:
+            param.type = click.IntRange(kind.min, MOST_STEPS)
+        elif isinstance(kind, click.types.IntParamType) and not isinstance(kind, click.IntRange):
+            param.type = click.IntRange(1, MOST_STEPS)
+    callback = command.callback
+    if callback is not None:
+        command.callback = _refusing(command, callback)
+    return command
+
+
+def _refusing(command: click.Command, callback: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(callback)
+    def checked(**given: Any) -> Any:
+        refuse_useless(command)
+        return callback(**given)
+
+    return checked
+
+
+def refuse_useless(command: click.Command) -> None:
+    """Raise ParameterError for an option of the command line that means nothing beside the others."""
+    context = click.get_current_context()
+    names = {param.name: param.opts[0] for param in command.params}
+    for each in USELESS.get(str(command.name), ()):
+        for option in each.options:
+            typed = option in names and context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+            if typed and each.where(context.params):
+                end = ", or leave it out" if ";" in each.why else "; leave it out"
+                raise ParameterError(f"{names[option]} {each.why}{end}.")
+
+
+class Commands(click.Group):
+    """The group of commands, none of which takes an empty argument: a name or a file that a script forgot."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return the arguments, or refuse an empty one."""
+        for before, text in zip(("stepsize", *args), args, strict=False):
+            if not text.strip() or (text.startswith("--") and text.endswith("=")):
+                raise click.UsageError(f"the argument after {before!r} is empty; give a value, or leave both out.", ctx)
+        return super().parse_args(ctx, args)

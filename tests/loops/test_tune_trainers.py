@@ -11,6 +11,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning_loop import QUIET
 from torchmetrics.classification import MulticlassAccuracy
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
@@ -125,15 +126,18 @@ class Heard(Callback):
         return super().__getattribute__(name)
 
 
-def fitted(folder, callback, module=(), path=None, data=None, **arguments):
+def fitted(folder, callback, module=(), scale=None, **arguments):
     """Everything there is after a training: weights, states, counts, the log file, and what other callbacks heard."""
     seeded()
     made, heard = Module(**dict(module)), Heard()
     logger = CSVLogger(folder, version=str(len(list(folder.glob("*/*")))))
     others = [heard, LearningRateMonitor(), ModelCheckpoint(monitor="val_loss", save_top_k=1)]
     settings = {**QUIET, "max_epochs": EPOCHS, "logger": logger, "log_every_n_steps": 1, "enable_checkpointing": True}
+    if scale:
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        settings["plugins"] = [MixedPrecision("16-mixed", "cpu", scaler=scaler)]
     trainer = lightning.pytorch.Trainer(**{**settings, "callbacks": [callback, *others], **arguments})
-    trainer.fit(made, datamodule=data or Data(), ckpt_path=path)
+    trainer.fit(made, datamodule=Data())
     return made, [
         made.state_dict(),
         trainer.optimizers[0].state_dict(),
@@ -155,6 +159,7 @@ LIGHTNING = {
         {},
     ),
     "manual": ({"monitor": "loss"}, {}, {"manual": True}),
+    "float16": ({"steps": 40}, {"scale": 2.0**24}, {}),
 }
 
 
@@ -163,14 +168,14 @@ def test_lightning_real_run_is_bit_by_bit_that_of_a_policy_callback(name, tmp_pa
     asked, arguments, module = LIGHTNING[name]
     callback = tune_lightning.TuneCallback(**asked)
     made, tuned = fitted(tmp_path, callback, module, **arguments)
-    policy = for_lightning.PolicyCallback(callback.answer.policy)
+    policy = for_lightning.PolicyCallback(callback.answer.policy, steps=asked.get("steps"))
     driven, expected = fitted(tmp_path, policy, module, **arguments)
     assert same(tuned, expected)
     assert len(callback.answer.runs) >= 2
     assert made.seen == driven.seen
     assert all(first == pytest.approx(second / 10) for first, second in made.seen)
     assert callback.answer.scored == ("validation loss" if "validated" in name else "training loss")
-    assert callback.answer.steps == len(driven.seen) == (45 if "accumulated" in name else STEPS)
+    assert callback.answer.steps == len(driven.seen) == {"accumulated and clipped": 45, "float16": 40}.get(name, STEPS)
 
 
 class Stop(Callback):
@@ -281,6 +286,12 @@ def test_lightning_wrong_input_is_refused(name):
     error, words, asked, module, arguments = LIGHTNING_REFUSALS[name]
     with pytest.raises(error, match=words):
         plainly(tune_lightning.TuneCallback(**asked), made=Module(**module), **arguments)
+
+
+def test_lightning_dry_run_tunes_nothing_and_says_so():
+    with pytest.warns(UserWarning, match="with fast_dev_run nothing is tuned or driven"):
+        made = plainly(tune_lightning.TuneCallback(), fast_dev_run=True)
+    assert made.seen == [pytest.approx([1e-4, 1e-3])]
 
 
 def test_a_share_that_there_is_not_is_refused_at_once():
@@ -447,6 +458,16 @@ def test_transformers_wrong_input_is_refused(name, tmp_path):
         trainer.train()
     assert same(dict(trainer.model.state_dict()), before)
     assert trainer.state.log_history == []
+
+
+def test_transformers_another_driver_and_no_trainer_are_refused(tmp_path):
+    trainer = trainer_of(tmp_path, for_transformers.PolicyCallback(wsd(0.01)))
+    trainer.add_callback(tune_transformers.TuneCallback(trainer))
+    with pytest.raises(DriveError, match="two callbacks of this Trainer drive its optimizer"):
+        trainer.train()
+    for made in (tune_transformers.TuneCallback, for_transformers.RangeTestCallback):
+        with pytest.raises(DriveError, match=rf"takes the Trainer .* not 'wsd': trainer.add_callback\({made.__name__}"):
+            made("wsd")
 
 
 def test_transformers_loader_without_a_batch_is_refused(tmp_path):

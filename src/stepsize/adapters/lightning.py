@@ -102,8 +102,9 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # the packag
             if driver.steps != steps:
                 raise DriveError(
                     f"this checkpoint was saved with another horizon: {driver.steps} updates then, and {steps} now. "
-                    "Train as long as the run was meant to be, or start anew; stepsize.schedules.jump says what "
-                    "another horizon would change."
+                    "Train as long as the run was meant to be, or start anew, for a longer one at the rate that "
+                    "stepsize.transfer(strategy, before, now) gives; stepsize.schedules.jump says what another horizon "
+                    "would change."
                 )
         self.hold()
 

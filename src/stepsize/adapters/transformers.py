@@ -27,7 +27,7 @@ from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.torch.range_test import RangeTest
 from stepsize.adapters.torch.rates import DRIVEN, set_rate
 from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
-from stepsize.kernel.errors import DriveError
+from stepsize.kernel.errors import DriveError, brief
 from stepsize.kernel.optional import need
 from stepsize.policies import Groups, Policy
 from stepsize.results import RangeTestRecord
@@ -170,7 +170,7 @@ class RangeTestCallback(TrainerCallback):  # type: ignore[misc]  # the package i
         self, trainer: Any, *, apply: Callable[[RangeTestRecord], float] | None = None, **options: Any
     ) -> None:
         self.record: RangeTestRecord | None = None
-        self._trainer, self._apply, self._options = trainer, apply, options
+        self._trainer, self._apply, self._options = checked(trainer, self), apply, options
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Run the test, put everything back, and set the rate that was found if that is wanted."""
@@ -190,6 +190,17 @@ class RangeTestCallback(TrainerCallback):  # type: ignore[misc]  # the package i
         self.record = test.record
         if self._apply is not None:
             set_rate([plain(trainer.optimizer)], self._apply(self.record), [scheduler])
+
+
+def checked(trainer: Any, callback: Any) -> Any:
+    """Return a Trainer; raise DriveError for anything else, as a callback that runs its updates has to be given it."""
+    if not hasattr(trainer, "training_step"):
+        name = type(callback).__name__
+        raise DriveError(
+            f"{name} takes the Trainer that it is a callback of, not {brief(trainer)}: "
+            f"trainer.add_callback({name}(trainer))."
+        )
+    return trainer
 
 
 class Updates:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from stepsize.adapters.lightning import PolicyCallback, Updates, aside, validated
@@ -37,12 +38,14 @@ class TuneCallback(TuneHook, PolicyCallback):
     ParameterError for a policy or share that there is not.
 
     Watch out: `on_train_batch_start`, `on_train_batch_end` and the epoch's hooks of the module are not called in a
-    pilot run. What `training_step` does beside training is done there too, unless it asks `piloting`. FSDP and
-    DeepSpeed are not tested.
+    pilot run. What `training_step` does beside training is done there too, unless it asks `piloting`. With
+    `fast_dev_run` nothing is tuned or driven. FSDP and DeepSpeed are not tested.
     """
 
-    def __init__(self, policy: Asked = "one_cycle", *, monitor: str | None = None, **options: Any) -> None:
-        super().__init__(policy, **options)
+    def __init__(
+        self, policy: Asked = "one_cycle", *, steps: int | None = None, monitor: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(policy, steps=steps, **options)
         self._loss = monitor
         self._trainer: Any = None
 
@@ -60,6 +63,9 @@ class TuneCallback(TuneHook, PolicyCallback):
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Go on where a checkpoint was saved; else look whether the training can be tuned."""
         self._refuse_schedulers(trainer)
+        if trainer.fast_dev_run:
+            warnings.warn("with fast_dev_run nothing is tuned or driven; the optimizer keeps its rate.", stacklevel=2)
+            return
         optimizer = only(trainer.optimizers)
         if self._saved is None:
             self.check(optimizer, self._lengths(trainer)[0])
@@ -69,6 +75,8 @@ class TuneCallback(TuneHook, PolicyCallback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Make the pilot runs, unless this goes on from a checkpoint, and drive the optimizer from now on."""
+        if trainer.fast_dev_run:
+            return
         if not self.drivers and not trainer.global_step:
             updates, self._trainer = Updates(trainer, pl_module, self._loss), trainer
             held_out = trainer.fit_loop.epoch_loop.val_loop._combined_loader  # noqa: SLF001  (nowhere else)

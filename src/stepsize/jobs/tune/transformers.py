@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from stepsize.adapters.torch.groups import plain
-from stepsize.adapters.transformers import PolicyCallback, Updates, aside, saved_state
+from stepsize.adapters.transformers import PolicyCallback, Updates, aside, checked, saved_state
 from stepsize.jobs.tune.family import Asked
 from stepsize.jobs.tune.tune_hook import TuneHook, metric
+from stepsize.kernel.errors import DriveError
 
 
 class TuneCallback(TuneHook, PolicyCallback):
@@ -45,10 +46,13 @@ class TuneCallback(TuneHook, PolicyCallback):
 
     def __init__(self, trainer: Any, policy: Asked = "one_cycle", **options: Any) -> None:
         super().__init__(policy, **options)
-        self._trainer = trainer
+        self._trainer = checked(trainer, self)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Make the pilot runs, unless this goes on from a checkpoint, and drive the optimizer from now on."""
+        others = [each for each in self._trainer.callback_handler.callbacks if each is not self]
+        if any(isinstance(each, PolicyCallback) for each in others):
+            raise DriveError("two callbacks of this Trainer drive its optimizer; keep one of them.")
         optimizer, steps, saved = kwargs["optimizer"], int(state.max_steps), saved_state(state)
         if saved is None:
             self.forget()

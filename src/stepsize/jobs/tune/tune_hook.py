@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
+from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
 from stepsize.jobs.advise.advise import LEAST_HORIZON
 from stepsize.jobs.tune.family import Asked, check_steps, family, rule_like, rule_of_name
@@ -36,8 +37,8 @@ class TuneHook(TrainerHook):
     The callback of a trainer is a subclass of this and of its PolicyCallback, in this order. When training begins anew
     it calls `check` and `find`, when it goes on from a checkpoint `resume`, and then lets its PolicyCallback begin.
 
-    policy, share, rule, device, skip_frozen: as in `tune`. validate: a function, as in `tune`, or the name of a loss of
-    the trainer's own validation. hook: what the PolicyCallback takes beside its policy.
+    policy, share, rule, log, device, skip_frozen: as in `tune`. validate: a function, as in `tune`, or the name of a
+        loss of the trainer's own validation. horizon: the `steps` of a PolicyCallback that takes them.
 
     Raises ParameterError for a share that there is not, and for a validation that is neither.
     """
@@ -51,9 +52,10 @@ class TuneHook(TrainerHook):
         rule: Rule | str | None = None,
         device: torch.device | str | None = None,
         skip_frozen: bool = False,
-        **hook: Any,
+        log: Log | None = None,
+        **horizon: Any,
     ) -> None:
-        super().__init__(Policy(lr=0.0), **hook)  # until there is an answer
+        super().__init__(Policy(lr=0.0), log=log, **horizon)  # until there is an answer
         share_of(share, LEAST_HORIZON)
         if not isinstance(validate, str):
             check_validate(validate)

@@ -58,6 +58,7 @@ def test_trials_of_one_seed_see_the_same_batches_and_any_step_can_be_asked_for(f
     assert batches == seen(again, 3, 8)
     assert len(set(batches)) == 8
     assert batches[7] == digest(again.batch(7, 3)) == seen(task, 3, 1, start=7)[0]
+    assert [digest(batch) for batch in islice(again.batches(3), 8)] == batches
     assert seen(task, 4, 1) != batches[:1]
 
 

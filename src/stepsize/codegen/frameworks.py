@@ -168,8 +168,8 @@ import optax
 
 {strategy}
 task = {task}  # your data: here as torch tensors
-classes = int(task.train[1].max()) + 1
-sizes = (task.train[0][0].numel(), 128, 128, classes)  # a perceptron, where your model belongs
+classes = int(task.targets.max()) + 1
+sizes = (task.batch(0, seed={seed})[0][0].numel(), 128, 128, classes)  # a perceptron, where your model belongs
 
 
 def predict(params, inputs):
@@ -196,8 +196,9 @@ keys = jax.random.split(jax.random.key({seed}), len(sizes) - 1)
 params = [(init(key, shape), jnp.zeros(shape[1])) for key, shape in zip(keys, zip(sizes, sizes[1:]))]
 optimizer = transformation(strategy, steps={steps})
 state = optimizer.init(params)
+batches = task.batches(seed={seed})
 for step in range({steps}):
-    inputs, targets = (jnp.asarray(each.numpy()) for each in task.batch(step, seed={seed}))
+    inputs, targets = (jnp.asarray(each.numpy()) for each in next(batches))
     params, state = update(params, state, inputs, targets)
 inputs, targets = (jnp.asarray(each.numpy()) for each in task.validation)
 print(f"validation loss {{loss_of(params, inputs, targets):.4f}}")
@@ -230,7 +231,7 @@ import keras
 
 {strategy}
 task = {task}  # your data: here as torch tensors
-classes = int(task.train[1].max()) + 1
+classes = int(task.targets.max()) + 1
 
 keras.utils.set_random_seed({seed})
 model = keras.Sequential(  # a perceptron, where your model belongs
@@ -242,7 +243,7 @@ model = keras.Sequential(  # a perceptron, where your model belongs
     ]
 )
 model.compile(KerasOptimizer(strategy, steps={steps}), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-batches = (tuple(each.numpy() for each in task.batch(step, seed={seed})) for step in range({steps}))
+batches = (tuple(each.numpy() for each in batch) for batch, _ in zip(task.batches(seed={seed}), range({steps})))
 model.fit(batches, steps_per_epoch={steps}, verbose=0)
 inputs, targets = (each.numpy() for each in task.validation)
 print(f"validation loss {{model.evaluate(inputs, targets, verbose=0):.4f}}")

@@ -298,6 +298,10 @@ class Task:
         """
         return parameter_groups(model, self.groups, self.group_rates)
 
+    def batches(self, seed: int, start: int = 0) -> Iterator[Batch]:
+        """Yield what `batch` returns of update number `start` and of those after it, without end, each read once."""
+        return map(joined, self.updates(seed, start))
+
     def build(self, seed: int) -> Module:
         """Return a new model with the initial weights of `seed`; torch's global generator is left as it was."""
         torch = need("torch")

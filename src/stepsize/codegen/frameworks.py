@@ -20,8 +20,9 @@ TORCH = Framework(
 task = {task}  # your model, loss and data
 model = task.build(seed={seed})
 optimizer = {built}
+batches = task.batches(seed={seed})
 for step in drive(optimizer, {policy}, steps={steps}):
-    inputs, targets = task.batch(step, seed={seed})
+    inputs, targets = next(batches)
     optimizer.zero_grad()
     loss = task.loss(model(inputs), targets)
     loss.backward()

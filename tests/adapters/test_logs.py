@@ -13,6 +13,7 @@ import torch
 
 from stepsize import Policy, drive
 from stepsize.adapters.torch import csv_log, tensorboard_log
+from stepsize.jobs.logs.read import read_rates
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import Groups, one_cycle
 from stepsize.schedules import Linear, Plateau
@@ -84,6 +85,16 @@ def test_groups_are_logged_by_their_place_or_name():
         run(optimizer, drive(optimizer, LINE, 2, log=log))
         first, second = (f"lr/{name}" for name in names)
         assert rows == [(0, {first: 1.0, second: 0.5}), (1, {first: 0.5, second: 0.25})]
+
+
+def test_groups_of_one_name_are_all_logged(tmp_path):
+    """The halves of one block with and without decay are often called alike; and the job for logs reads the file."""
+    groups = ({"name": "blocks", "weight_decay": 0.1}, {"name": "blocks", "lr": 0.05})
+    optimizer, path = optimizer_of(*groups), tmp_path / "log.csv"
+    run(optimizer, drive(optimizer, LINE, 2, log=csv_log(path)), stop=2)
+    first, second = "lr/blocks", "lr/blocks (2)"
+    assert read(path) == [(0, first, 1.0), (0, second, 0.1), (1, first, 0.5), (1, second, 0.05)]
+    assert read_rates(path, lr=second).tolist() == [0.1, 0.05]
 
 
 def test_declared_groups_are_logged():

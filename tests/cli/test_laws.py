@@ -133,8 +133,8 @@ def test_predict_records_a_task_and_checks(stepsize):
     [
         (("refine", "nowhere.csv"), "cannot read nowhere.csv"),
         (("refine", "empty.csv"), "empty.csv is empty"),
-        (("refine", "cosine.csv"), "no column 'grad_norm'; it has 'step', 'lr', 'loss'"),
-        (("refine", "norms.csv", "--norm-column", "gnorm"), "no column 'gnorm'; it has 'step', 'grad_norm'"),
+        (("refine", "cosine.csv"), "no column 'grad_norm', nor any .*; it has 'loss', 'lr', 'step'"),
+        (("refine", "norms.csv", "--norm-column", "gnorm"), "no column 'gnorm'; it has 'grad_norm', 'step'"),
         (("refine", "norms.csv", "--steps", 4000), "ends at step 396 of 4000"),
         (("refine", "norms.csv", "--steps", 100), "beyond a run of 100"),
         (("refine", "few.csv"), "3 gradient norms are too few"),
@@ -144,7 +144,7 @@ def test_predict_records_a_task_and_checks(stepsize):
         (("refine", "digitz"), "no task is called 'digitz'"),
         (("refine", "../tiny.py", "--strategy", "SGD cosine"), "a strategy is a rule, a policy and a peak rate"),
         (("predict", "nowhere.csv"), "cannot read nowhere.csv"),
-        (("predict", "norms.csv"), "no column 'lr'; it has 'step', 'grad_norm'"),
+        (("predict", "norms.csv"), "no column 'lr', nor any .*; it has 'grad_norm', 'step'"),
         (("predict", "constant.csv"), "falls in none of these runs"),
         (("predict", "cosine.csv", "--laws", "anealing"), "Did you mean 'annealing'"),
         (("predict", "cosine.csv", "--schedules", "cosin"), "no policy is called 'cosin'. Did you mean 'cosine'"),
@@ -152,13 +152,25 @@ def test_predict_records_a_task_and_checks(stepsize):
         (("predict", "cosine.csv", "--schedules", "drop.csv", "--steps", 900), "rates up to step 399, and 900 steps"),
         (("predict", "cosine.csv", "--schedules", "advice.json"), "advice.json"),
         (("predict", "short.csv"), "too few to fit a law to"),
-        (("predict", "cosine.csv", "digits"), "end in .csv, or one task"),
+        (("predict", "cosine.csv", "digits"), "or one task, not 'digits' beside 'cosine.csv'"),
+        (("predict", "digits", "digits-cnn"), "give one task, or logs"),
+        (("predict", "state.json"), "cannot read state.json"),
+        (("refine", "again.csv"), "falls back from 39 to 0 .* by --step-column|falls back from 39 to 0"),
+        (("refine", "two.csv", "--run-column", "run"), "there are 2 runs, 'a' of 40 updates, .* say which by --run"),
+        (("predict", "cosine.csv", "--steps", 3_000_000_000), r"3e\+09 updates, and a table of at most 10000000"),
+        (("predict", "samples.csv"), "samples or tokens, say how many of them one update takes: --per-update"),
+        (("predict", "rising.csv"), "rises again after it fell, .* look whether it holds one run"),
+        (("refine", "norms.csv", "--per-update", 0), "0.0 is not in the range"),
         (("predict", "cosine.csv", "--warmup", 400), "warmup of 400 updates does not fit a run of 400"),
         (("predict",), "Missing argument"),
     ],
 )
 def test_wrong_input_is_one_line(refused, logs, norms, arguments, message):
     Path("empty.csv").write_text("")
+    write("again.csv", ("step", "grad_norm"), [(i % 40, 1.0) for i in range(80)])
+    write("two.csv", ("run", "step", "grad_norm"), [(run, i, 1.0) for run in "ab" for i in range(40)])
+    write("samples.csv", ("step", "lr", "loss"), [(i * 10**8, 1.0, 2.0) for i in range(1, 40)])
+    write("rising.csv", ("step", "lr", "loss"), [(i, abs(i - 20) + i / 10, 2.0) for i in range(60)])
     write("few.csv", ("step", "grad_norm"), [(i, 1.0) for i in range(3)])
     write("negative.csv", ("step", "grad_norm"), [(i, -1.0) for i in range(30)])
     write("short.csv", ("step", "lr", "loss"), [(i, 0.1 - 0.01 * i, 2.0) for i in range(8)])
@@ -169,4 +181,45 @@ def test_rows_without_numbers_are_noted(stepsize, logs):
     with Path("cosine.csv").open("a") as file:
         file.write("400,0.0,nan\n")
     done = stepsize("predict", *logs, *FAST)
-    assert "Note: 1 rows without a number" in done.err
+    assert "Note: 'cosine': 1 number left out, not finite or beside no step" in done.err
+
+
+def test_one_file_has_one_length_for_both_commands(stepsize, folder):
+    """Counted from 1, as transformers does, and from 0, as Lightning does; each in a run of 1000 updates."""
+    for first in (9, 10):
+        rows = [(step, 1e-3 * (1 - step / 1001), 1.0, 2 + 5 * (step + 1) ** -0.3) for step in range(first, 1001, 10)]
+        write("log.csv", ("step", "lr", "grad_norm", "loss"), rows)
+        refined = loads(stepsize("refine", "log.csv", "--json").out)
+        given = loads(stepsize("refine", "log.csv", "--steps", 1000, "--json").out)
+        predicted = loads(stepsize("predict", "log.csv", "--schedules", "constant", *FAST, "--json").out)
+        assert refined.steps == given.steps == predicted.steps == len(predicted.runs[0].rates) == 1000
+        rates = refined.policy.over(1000)["lr"].table(0, 1000)
+        assert rates[-1] == pytest.approx(rates.max() / 1000)  # the fall to zero is reached by the next
+
+
+def test_two_runs_in_one_file_are_two_runs(stepsize, logs):
+    """A script in append mode that was started again: as from the logs apart, and not half of one and half of another."""
+    cosine = Path("cosine.csv").read_text().splitlines(keepends=True)
+    Path("short.csv").write_text("".join(cosine[:26]))
+    Path("appended.csv").write_text(Path("constant.csv").read_text() + "".join(cosine[:26]))
+    options = ("--schedules", "cosine,constant", *FAST, "--json")
+    together = loads(stepsize("predict", "appended.csv", "drop.csv", *options).out)
+    apart = loads(stepsize("predict", "constant.csv", "short.csv", "drop.csv", *options).out)
+    assert [len(run.rates) for run in together.runs] == [400, 200, 400]
+    assert [each.final.value for each in together.forecasts] == [each.final.value for each in apart.forecasts]
+
+
+def test_schedules_of_one_name_are_all_asked_about(stepsize, logs):
+    save(linear_to_zero(0.01), "cosine.json")
+    found = loads(stepsize("predict", *logs, "--schedules", "cosine,cosine.json,cosine.csv", *FAST, "--json").out)
+    assert {each.name for each in found.forecasts} == {"cosine", "cosine (2)", "cosine (3)"}
+
+
+def test_a_rate_that_was_rounded_has_no_warmup(stepsize, logs):
+    """The largest of the numbers of a constant rate comes late, by rounding; nothing before it is a warmup."""
+    rows = Path("constant.csv").read_text().replace("351,0.01,", "351,0.010000001,")
+    assert "0.010000001" in rows
+    plain = loads(stepsize("predict", *logs, *FAST, "--json").out)
+    Path("constant.csv").write_text(rows)
+    rounded = loads(stepsize("predict", *logs, *FAST, "--json").out)
+    assert rounded.error == pytest.approx(plain.error, rel=0.01)

@@ -40,6 +40,13 @@ def test_constant_norms_give_the_linear_schedule_itself(steps, norm, kind):
     assert found.warmup == 0
 
 
+@pytest.mark.parametrize("first", [9, 10, 0, 1])
+def test_however_the_steps_are_counted_the_run_has_its_length(first):
+    found = refine(np.arange(first, 1001 if first == 10 else 1000, 10), np.ones(100))
+    assert found.steps == 1000
+    np.testing.assert_allclose(found.policy["lr"].table(0, 1000), 1 - np.arange(1000) / 1000, atol=1e-9)
+
+
 def test_sparse_norms_give_a_rate_for_every_step():
     steps = np.arange(0, 1000, 10)
     found = refine(steps, 1 + 5 * np.exp(-steps / 60))

@@ -17,6 +17,9 @@ from stepsize.kernel.length import amount, parse
 
 Command = Callable[..., Any]
 
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".log", ".txt")
+"""How the name of a log ends."""
+
 
 class Comma(click.ParamType[list[str]]):
     """A list written with commas; one inside of brackets belongs to an item, as in `SGD(lr=1, momentum=0.9)`."""
@@ -73,6 +76,38 @@ report_option = click.option(
 plot_option = click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf)."
 )
+
+step_column_option = click.option(
+    "--step-column", help="What the log calls the step. Default: global_step, step, or as tools call it."
+)
+lr_column_option = click.option(
+    "--lr-column", help="What the log calls the rate. Default: lr, learning_rate, or as tools call it."
+)
+run_column_option = click.option(
+    "--run-column", help="What tells the runs of one file apart. Default: a run is a file."
+)
+per_update_option = click.option(
+    "--per-update", type=click.FloatRange(min=1), default=1, show_default=True,
+    help="Divide the steps by this: the samples or tokens of an update, where a log counts these.",
+)  # fmt: skip
+
+
+def logs_of(sources: Sequence[str]) -> list[Path]:
+    """Return the logs that are named, or none where one task is."""
+    logs = [Path(source) for source in sources if is_log(source)]
+    if logs and len(logs) < len(sources):
+        task = next(source for source in sources if not is_log(source))
+        raise ParameterError(
+            f"give logs ({', '.join(SUFFIXES)}) or one task, and not {task!r} beside {str(logs[0])!r}."
+        )
+    if len(sources) > 1 and not logs:
+        raise ParameterError(f"give one task, or logs ({', '.join(SUFFIXES)}), not {', '.join(map(repr, sources))}.")
+    return logs
+
+
+def is_log(source: str) -> bool:
+    """Return whether a source is called as a log is, and not as a task; what is in it says how it is read."""
+    return source.lower().endswith(SUFFIXES)
 
 
 def gather(kind: type, *options: Callable[[Command], Command]) -> Callable[[Command], Command]:

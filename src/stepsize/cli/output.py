@@ -79,6 +79,12 @@ def check_drawable(path: Path | None) -> None:
         raise ParameterError(f"cannot draw into {path}: {ending!r} is no image format. {suggestion(ending, endings)}")
 
 
+def notes(sentences: Iterable[str]) -> None:
+    """Say on the standard error what was assumed or left out."""
+    for sentence in sentences:
+        click.echo(f"Note: {sentence}.", err=True)
+
+
 def write_result(result: Spec, save_to: Path | None, report: Path | None, **options: Any) -> list[Path]:
     """Write a result as JSON and as a page, where they were asked for, and return the files.
 

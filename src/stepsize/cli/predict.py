@@ -3,6 +3,7 @@
 ::
 
     stepsize predict constant.csv cosine.csv --schedules wsd,linear_to_zero   from your logs: step, lr, loss
+    stepsize predict a/trainer_state.json b/trainer_state.json                from those of transformers, Lightning, W&B
     stepsize predict runs.csv --run-column run --schedules mine.json          several runs in one file
     stepsize predict mytask.py --schedules wsd,cosine --check                 record three runs, and check the answer
 """
@@ -10,7 +11,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,9 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from stepsize.cli import arguments, output, progress
-from stepsize.kernel.errors import BudgetError, ParameterError, SpecError
+from stepsize.kernel.errors import BudgetError, SpecError
 from stepsize.kernel.spec import Spec
-from stepsize.kernel.text import count
+from stepsize.kernel.text import count, tell_apart
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, Prediction, Refinement
 from stepsize.results.io import load
@@ -42,26 +43,25 @@ Asked = Mapping[str, Policy | str]
 class Logs:
     """How logs are read: the names of their columns, the updates before they begin, the part that is not fitted."""
 
-    step_column: str
-    lr_column: str
-    loss_column: str
+    step_column: str | None
+    lr_column: str | None
+    loss_column: str | None
     run_column: str | None
+    per_update: float
     warmup: int
     skip: float
     held_out: tuple[Path, ...]
 
-    def read(self, files: list[Path]) -> tuple[list[LossCurve], int]:
-        """Return the runs in some logs, and how many rows were left out."""
+    def read(self, files: list[Path], steps: int | None) -> list[LossCurve]:
+        """Return the runs in some logs, and say what was assumed; `steps`, if given, is the length of those it fits."""
         from stepsize import jobs
 
-        logs = [
-            jobs.loss_curves(
-                file, step=self.step_column, lr=self.lr_column, loss=self.loss_column, run=self.run_column,
-                warmup=self.warmup,
-            )
-            for file in files
-        ]  # fmt: skip
-        return [run for runs, _ in logs for run in runs], sum(dropped for _, dropped in logs)
+        runs, notes = jobs.loss_curves(
+            files, step=self.step_column, lr=self.lr_column, loss=self.loss_column, run=self.run_column,
+            warmup=self.warmup, total=steps, per_update=self.per_update,
+        )  # fmt: skip
+        output.notes(notes)
+        return runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +81,11 @@ log_options = arguments.gather(
                  help="Assume that the rate rose from 0 for so many updates, where the log begins after them."),
     click.option("--skip", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
                  help="Leave out this first part of each run."),
-    click.option("--step-column", default="step", show_default=True, help="What the logs call the step."),
-    click.option("--lr-column", default="lr", show_default=True, help="What the logs call the rate."),
-    click.option("--loss-column", default="loss", show_default=True, help="What the logs call the loss."),
-    click.option("--run-column", help="What tells the runs of one file apart. Default: a run is a file."),
+    arguments.step_column_option,
+    arguments.lr_column_option,
+    click.option("--loss-column", help="What the logs call the loss. Default: loss, or as tools call it."),
+    arguments.run_column_option,
+    arguments.per_update_option,
 )  # fmt: skip
 
 recording_options = arguments.gather(
@@ -96,9 +97,9 @@ recording_options = arguments.gather(
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="LOG.csv...|TASK")
+@click.argument("sources", nargs=-1, required=True, metavar="LOG...|TASK")
 @click.option("--schedules", type=arguments.Comma(), default=SCHEDULES, show_default=True,
-              help="Ask about these: policies by name, at the peak of the runs; JSON files; CSV files of rates.",
+              help="Ask about these: policies by name, at the peak of the runs; JSON files; logs of rates (CSV).",
               )  # fmt: skip
 @click.option("--steps", type=click.IntRange(min=1),
               help="Ask about trainings of so many updates. Default: as long as the runs.")  # fmt: skip
@@ -122,22 +123,15 @@ def predict(
 
     output.check_writable(report, save_to)
     output.check_drawable(plot)
-    are_logs = [source.endswith(".csv") for source in sources]
-    if not all(are_logs) and len(sources) > 1:
-        raise ParameterError(f"give logs that end in .csv, or one task, not {', '.join(sources)}.")
-    if all(are_logs):
-        files = [Path(source) for source in sources]
-        runs, dropped = logs.read(files)
-        held_out, _ = logs.read(list(logs.held_out))
-        asked = dict(_asked(name, logs, steps) for name in schedules)
-        if dropped:
-            click.echo(f"Note: {dropped} rows without a number in each column were left out.", err=True)
+    files = arguments.logs_of(sources)
+    asked = _all_asked(schedules, logs, steps)
+    if files:
+        runs, held_out = logs.read(files, steps), logs.read(list(logs.held_out), steps)
         prediction = jobs.predict(
             runs, asked, steps=steps, laws=laws, held_out=held_out, skip=logs.skip, peak=peak,
             name=", ".join(file.name for file in files),
         )  # fmt: skip
     else:
-        asked = dict(_asked(name, logs, steps) for name in schedules)
         prediction = _predict_task(sources[0], asked, recording, steps=steps, laws=laws, peak=peak)
     output.present(prediction, _show, as_json=as_json, plot=plot, report=report, save_to=save_to)
 
@@ -163,25 +157,31 @@ def _predict_task(
     return prediction
 
 
+def _all_asked(schedules: Sequence[str], logs: Logs, steps: int | None) -> Asked:
+    """Return what is asked about, by names that differ: a file may be called as a recipe, or as another file."""
+    asked = [_asked(name, logs, steps) for name in schedules]
+    return dict(zip(tell_apart(name for name, _ in asked), (policy for _, policy in asked), strict=True))
+
+
 def _asked(name: str, logs: Logs, steps: int | None) -> tuple[str, Policy | str]:
     """Return the name of one thing that is asked about, and the policy in its file, or the recipe called so."""
-    if name.endswith(".csv"):
-        return Path(name).stem, _of_csv(Path(name), logs, steps)
     if name.endswith(".json"):
         return Path(name).stem, _of_json(Path(name))
+    if arguments.is_log(name):
+        return Path(name).stem, _of_log(Path(name), logs, steps)
     recipe(name)
     return name, name
 
 
-def _of_csv(file: Path, logs: Logs, steps: int | None) -> Policy:
-    from stepsize.jobs.csv_logs import rates_between, read_log
+def _of_log(file: Path, logs: Logs, steps: int | None) -> Policy:
+    from stepsize.jobs.logs.read import read_rates
 
-    (log,) = read_log(file, {"step": logs.step_column, "lr": logs.lr_column})
-    total = int(log.steps[-1]) + 1
-    if steps and steps > total:
-        raise BudgetError(f"{file} has rates up to step {total - 1}, and {steps} steps are asked about.")
-    table = rates_between(log.steps, log.columns["lr"], total, logs.warmup)
-    return Policy(lr=Table(tuple(table.tolist()), total))
+    table = read_rates(
+        file, step=logs.step_column, lr=logs.lr_column, warmup=logs.warmup, total=steps, per_update=logs.per_update
+    )
+    if steps and steps > len(table):
+        raise BudgetError(f"{file} has rates up to step {len(table) - 1}, and {steps} steps are asked about.")
+    return Policy(lr=Table(tuple(table.tolist()), len(table)))
 
 
 def _of_json(file: Path) -> Policy:

@@ -1,9 +1,10 @@
-"""`stepsize refine LOG.csv|TASK`: the schedule that the gradient norms of a run ask for.
+"""`stepsize refine LOG...|TASK`: the schedule that the gradient norms of a run ask for.
 
 ::
 
     stepsize refine log.csv --save refined.json                    from the columns step and grad_norm of your log
     stepsize refine log.csv --norm l1 --norm-column gnorm          of a run with Adam, whose log calls it gnorm
+    stepsize refine trainer_state.json --norm l1                   of one of transformers, whose names are known
     stepsize refine mytask.py --strategy "SGD cosine 0.3" --race   record a run, refine it, and race both schedules
 """
 
@@ -28,23 +29,29 @@ class Log:
     """How a log is read: what its norms are, and how its columns are called."""
 
     norm: Norm
-    step_column: str
-    norm_column: str
-    lr_column: str
+    step_column: str | None
+    norm_column: str | None
+    lr_column: str | None
+    run_column: str | None
+    run: str | None
+    per_update: float
 
 
 log_options = arguments.gather(
     Log,
     click.option("--norm", type=click.Choice(["l2", "l1"]), default="l2", show_default=True,
                  help="What norms a log holds: l2 for SGD and its kind, l1 for Adam and its kind."),
-    click.option("--step-column", default="step", show_default=True, help="What the log calls the step."),
-    click.option("--norm-column", default="grad_norm", show_default=True, help="What the log calls the norm."),
-    click.option("--lr-column", default="lr", show_default=True, help="What the log calls the rate, if it has it."),
+    arguments.step_column_option,
+    click.option("--norm-column", help="What the log calls the norm. Default: grad_norm, or as tools call it."),
+    arguments.lr_column_option,
+    arguments.run_column_option,
+    click.option("--run", help="Take the run of this name, where a log has several."),
+    arguments.per_update_option,
 )  # fmt: skip
 
 
 @click.command()
-@click.argument("source", metavar="LOG.csv|TASK")
+@click.argument("sources", nargs=-1, required=True, metavar="LOG...|TASK")
 @arguments.steps_option
 @log_options
 @click.option("--smoothing", type=click.FloatRange(0, 1), default=0.1, show_default=True,
@@ -59,30 +66,34 @@ log_options = arguments.gather(
 @arguments.report_option
 @arguments.save_option
 def refine(
-    source: str, *, steps: int | None, log: Log, smoothing: float, strategy: str | None, race: bool, seed: int,
-    as_json: bool, plot: Path | None, report: Path | None, save_to: Path | None,
+    sources: tuple[str, ...], *, steps: int | None, log: Log, smoothing: float, strategy: str | None, race: bool,
+    seed: int, as_json: bool, plot: Path | None, report: Path | None, save_to: Path | None,
 ) -> None:  # fmt: skip
-    """Refine the schedule of a run, by the gradient norms in LOG.csv or of a run of TASK.
+    """Refine the schedule of a run, by the gradient norms in LOG or of a run of TASK.
 
     The peak rate has to be tuned again afterwards; --race does so on a task.
     """
     output.check_writable(report, save_to)
     output.check_drawable(plot)
-    if source.endswith(".csv"):
-        refinement = _refine_log(Path(source), log, steps, smoothing)
+    files = arguments.logs_of(sources)
+    if files:
+        refinement = _refine_log(files, log, steps, smoothing)
     else:
-        refinement = _refine_task(source, strategy, steps, smoothing, race=race, seed=seed)
+        refinement = _refine_task(sources[0], strategy, steps, smoothing, race=race, seed=seed)
     output.present(refinement, _show, as_json=as_json, plot=plot, report=report, save_to=save_to)
 
 
-def _refine_log(file: Path, log: Log, steps: int | None, smoothing: float) -> Refinement:
+def _refine_log(files: list[Path], log: Log, steps: int | None, smoothing: float) -> Refinement:
     from stepsize import jobs
 
-    norms = jobs.read_norms(file, step=log.step_column, norm=log.norm_column, lr=log.lr_column, total=steps)
-    if norms.dropped:
-        click.echo(f"Note: {norms.dropped} rows without a number in each column were left out.", err=True)
+    found = jobs.read_norms(
+        files, step=log.step_column, norm=log.norm_column, lr=log.lr_column, run=log.run_column, only=log.run,
+        total=steps, per_update=log.per_update,
+    )  # fmt: skip
+    output.notes(found.notes)
     return jobs.refine(
-        norms.steps, norms.norms, total=steps, norm=log.norm, rates=norms.rates, share=smoothing, name=file.name
+        found.steps, found.norms, total=steps or found.total, norm=log.norm, rates=found.rates, share=smoothing,
+        name=", ".join(file.name for file in files),
     )  # fmt: skip
 
 

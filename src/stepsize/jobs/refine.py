@@ -16,7 +16,8 @@ import numpy.typing as npt
 from stepsize.diagnostics import record_norms
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
-from stepsize.jobs.csv_logs import length_of
+from stepsize.jobs.logs.rates import Rates
+from stepsize.jobs.logs.updates import Updates, number_updates
 from stepsize.jobs.race.climb import Climb
 from stepsize.jobs.race.entrants import at_suggestion
 from stepsize.jobs.race.rungs import RungPlan
@@ -75,14 +76,16 @@ RACES = len(PAIR) * (len(FACTORS) * len(TUNING) + len(FRESH))
 
 def refine(
     steps: npt.ArrayLike, norms: npt.ArrayLike, *, total: int | None = None, norm: Norm = "l2",
-    rates: npt.ArrayLike | None = None, share: float = SHARE, name: str = "log",
+    rates: npt.ArrayLike | Rates | None = None, share: float = SHARE, name: str = "log",
 ) -> Refinement:  # fmt: skip
     """Return the schedule that recorded gradient norms ask for.
 
     steps: whose norms are known, rising, (points,). norms: there, (points,); what is infinite or no number is left out.
-    total: how long the run was; up to the last step and as far again as between two when not given.
+        They count updates from 0 or from 1, which is seen from them (`stepsize.jobs.logs.updates`).
+    total: how long the run was; seen from the steps too when not given.
     norm: "l2" for SGD and its kind, whose weights are `G**-2`; "l1" for Adam and its kind, with `G**-1`.
-    rates: the learning rate of every update, (total,), where it is known: then the peak is moved by the bound.
+    rates: the learning rate of every update, (total,), or what a log has of it, where it is known: then the peak is
+        moved by the bound.
     share: the window of the smoothing, as a part of the run.
 
     Raises ParameterError for norms of 0 or below, BudgetError for too few of them, or where they end long before the
@@ -100,14 +103,15 @@ def refine(
     if norm not in POWER:
         raise ParameterError(f"norm must be 'l2' or 'l1', not {norm!r}.")
     at, kept, lost = _clean(steps, norms)
-    run = _length(floats(steps), total)
+    first, run = _length(floats(steps), total)
+    at = floats(at - first)
     points = min(run, MOST_RATES)
     grid = np.arange(points + 1) * run / points
     smooth = smooth_norms(resample_norms(at, kept, grid), share)
     relative = smooth[:-1] / smooth[:-1].max()  # the scale cancels in the bound, and its squares would overflow
     shape = refine_schedule(smooth, POWER[norm])[:-1]
     original = np.empty(0) if rates is None else _original(rates, run, grid[:-1])
-    peak = 1.0 if rates is None else float(floats(rates).max()) * _shift(original, shape, relative)
+    peak = 1.0 if rates is None else _peak(rates) * _shift(original, shape, relative)
     return Refinement(
         name=name,
         steps=run,
@@ -184,26 +188,29 @@ def _clean(steps: npt.ArrayLike, norms: npt.ArrayLike) -> tuple[Floats, Floats, 
     return at[kept], recorded[kept], int((~whole).sum())
 
 
-def _length(at: Floats, total: int | None) -> int:
-    """Return the length of the run, where the steps with norms cover it."""
-    reached = length_of(at)
-    if total is None:
-        return reached
-    if total <= at[-1]:
-        raise ParameterError(f"the log goes on to step {at[-1]:.0f}, beyond a run of {total} steps; raise the steps.")
-    if reached < COVERED * total:
+def _length(at: Floats, total: int | None) -> Updates:
+    """Return what the steps count and the length of the run, where the steps with norms cover it."""
+    updates = number_updates(at, total)
+    reached = number_updates(at).total
+    if reached < COVERED * updates.total:
         raise BudgetError(
             f"the log ends at step {at[-1]:.0f} of {total}, and the norms of the rest of the run are not known; "
             f"leave the steps out to refine a run of {reached}, or log the whole run."
         )
-    return total
+    return updates
 
 
-def _original(rates: npt.ArrayLike, run: int, points: Floats) -> Floats:
+def _original(rates: npt.ArrayLike | Rates, run: int, points: Floats) -> Floats:
+    if isinstance(rates, Rates):
+        return floats(rates.at(points) / rates.peak)
     table = floats(rates)
     if table.shape != (run,) or not np.isfinite(table).all() or (table < 0).any() or not table.any():
         raise ParameterError(f"rates must be the learning rate of each of the {run} updates, not {table.shape}.")
     return floats(np.interp(points, np.arange(run), table) / table.max())
+
+
+def _peak(rates: npt.ArrayLike | Rates) -> float:
+    return rates.peak if isinstance(rates, Rates) else float(floats(rates).max())
 
 
 def _shift(source: Floats, target: Floats, norms: Floats) -> float:

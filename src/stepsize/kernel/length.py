@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-from stepsize.kernel.errors import LengthError, brief
+from stepsize.kernel.errors import BudgetError, LengthError, brief
 
 Steps = int | str
 """500 (steps, optimizer updates) | "30%" (of the run) | "rest" (what the other parts leave) | "5 epochs"."""
@@ -37,6 +37,9 @@ LARGEST = 1 << 53
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,30})?|\.[0-9]{1,30})\s*%")
 
 UPDATES = "updates"
+
+MOST_UPDATES = 10_000_000
+"""The longest horizon of which a table is made, a number for each update: 80 MB each, and several are needed."""
 
 CLOCKS = {
     "epochs": "batches_per_epoch=...",
@@ -55,6 +58,22 @@ _AMOUNT = re.compile(
     r"\s*(epoch|sample|token|update)s?"
 )
 _TIMES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def check_horizon(total: float, what: str = "the run") -> None:
+    """Raise BudgetError for a horizon that is too long for a table of it.
+
+    what: whose horizon it is, as the message begins.
+
+    >>> check_horizon(3e9, "log.csv")
+    Traceback (most recent call last):
+    stepsize.kernel.errors.BudgetError: log.csv has 3e+09 updates, and a table of at most 10000000 is made. If these ...
+    """
+    if total > MOST_UPDATES:
+        raise BudgetError(
+            f"{what} has {total:g} updates, and a table of at most {MOST_UPDATES} is made. If these are samples or "
+            "tokens, say how many of them one update takes: --per-update on the command line, per_update= in Python."
+        )
 
 
 def parse(length: object) -> Steps:

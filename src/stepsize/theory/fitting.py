@@ -14,7 +14,7 @@ import numpy as np
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.optional import need
-from stepsize.theory.loss_laws import Law, Scale
+from stepsize.theory.loss_laws import Law, Scale, warmup_of
 
 HUBER = 1e-3
 """Where an error of the logarithm stops counting by its square."""
@@ -140,5 +140,5 @@ def _check(law: Law, runs: Sequence[Run]) -> None:
 
 def falls(table: Floats) -> bool:
     """Return whether the rate falls by a tenth of its peak somewhere after it."""
-    after = table[int(table.argmax()) :]
+    after = table[warmup_of(table) :]
     return bool(after.min() < 0.9 * table.max())

@@ -41,6 +41,9 @@ MOST = 128
 LEAST = 1e-12
 """A rate of 0 counts as this share of the peak, where a law takes a power of it."""
 
+EQUAL = 1e-5
+"""Rates that differ by less than this share are one rate, written with more or fewer digits."""
+
 Guess = float | Callable[[float], float]
 """A first guess of a parameter, or what makes it from that of alpha."""
 
@@ -114,10 +117,22 @@ def _falls(seen: Path) -> Path:
     return Path(seen.times, seen.areas, *(each[kept] for each in seen[2:]))
 
 
+def warmup_of(table: npt.ArrayLike) -> int:
+    """Return how many updates the rates of a schedule, (T,), rise for: up to the first that is as good as the largest.
+
+    A constant rate that was recorded with rounding has no warmup, wherever the largest of its numbers is.
+
+    >>> warmup_of([0.5, 1.0, 1.0, 0.1]), warmup_of([0.1, 0.1, 0.10000001, 0.1])
+    (1, 0)
+    """
+    rates = floats(table)
+    return int(np.argmax(rates >= (1 - EQUAL) * rates.max()))
+
+
 def at_peak(table: npt.ArrayLike) -> Floats:
     """Return a table with its warmup at the peak: everything before the first of its largest rates, (T,)."""
     rates = floats(table).copy()
-    rates[: int(rates.argmax())] = rates.max()
+    rates[: warmup_of(rates)] = rates.max()
     return rates
 
 

@@ -11,6 +11,7 @@ from weakref import WeakSet
 import torch
 
 from stepsize.kernel.errors import DriveError, suggestion
+from stepsize.kernel.text import tell_apart
 from stepsize.policies import Policy
 
 Group = dict[str, Any]
@@ -104,7 +105,7 @@ def in_force(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, fl
     groups = optimizer.param_groups
     if len(groups) == 1:
         return {name: read(groups[0], name) for name in names}
-    labels = [str(group.get("name", index)) for index, group in enumerate(groups)]
+    labels = tell_apart(str(group.get("name", index)) for index, group in enumerate(groups))  # two may be called alike
     return {f"{name}/{label}": read(group, name) for name in names for label, group in zip(labels, groups, strict=True)}
 
 

@@ -1,7 +1,8 @@
 """Where the values in force at each update go: a CSV file, TensorBoard, or any function of yours.
 
 A log is a function of the step and the values, `log(step, {"lr": 0.1, "momentum": 0.9})`; with more than one parameter
-group the names are `lr/0`, `lr/1`, or `lr/head` where the group has a key "name". Give it to `drive(..., log=...)`.
+group the names are `lr/0`, `lr/1`, or `lr/head` where the group has a key "name" (`lr/head (2)` for a second of that
+name). `stepsize predict --schedules` and `stepsize refine` read the file. Give it to `drive(..., log=...)`.
 """
 
 from __future__ import annotations

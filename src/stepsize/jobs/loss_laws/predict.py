@@ -17,13 +17,15 @@ from typing import NamedTuple
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import BudgetError, ParameterError, check_name, suggestion
+from stepsize.kernel.errors import BudgetError, ParameterError, brief, check_name, suggestion
+from stepsize.kernel.length import check_horizon
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Estimate, Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.prediction import TAIL
 from stepsize.schedules import Table
 from stepsize.theory import LAWS, Law, Run, fit
 from stepsize.theory.fitting import falls
+from stepsize.theory.loss_laws import warmup_of
 
 SKIP = 0.05
 """The first part of a run that is not fitted: the laws say nothing of it."""
@@ -124,7 +126,7 @@ def add_warmup(policy: Policy, run: LossCurve) -> Policy:
     So a schedule is compared with what was recorded, and not a warmup with none. A policy that does not begin at its
     largest rate has a warmup of its own and is left as it is.
     """
-    schedule, before = policy[LR], int(np.argmax(run.rates))
+    schedule, before = policy[LR], warmup_of(run.rates)
     if not before or isinstance(schedule.steps, int):
         return policy
     rates = schedule.over(len(run.rates)).table(0, len(run.rates))
@@ -156,7 +158,7 @@ def _run(curve: LossCurve, skip: float) -> Run:
     if not (curve.losses > 0).all() or not np.isfinite(curve.losses).all():
         worst = float(curve.losses[~((curve.losses > 0) & np.isfinite(curve.losses))][0])
         raise ParameterError(f"run {curve.name!r} has a loss of {worst:g}; the laws are of finite losses above 0.")
-    late = curve.at > max(int(curve.rates.argmax()), skip * len(curve.rates))
+    late = curve.at > max(warmup_of(curve.rates), skip * len(curve.rates))
     if late.sum() < FEWEST:
         raise BudgetError(
             f"run {curve.name!r} has {int(late.sum())} losses after its warmup, too few to fit a law to; log at least "
@@ -169,16 +171,20 @@ def _run(curve: LossCurve, skip: float) -> Run:
 
 
 def _refuse_rise(name: str, table: Floats) -> None:
-    after = floats(table)[int(np.argmax(table)) :]
-    if (after - np.minimum.accumulate(after)).max() > RISES * after.max():
+    before, after = np.split(floats(table), [warmup_of(table)])
+    fall = (np.maximum.accumulate(before) - before).max(initial=0.0)  # what falls before its peak is no warmup
+    rise = (after - np.minimum.accumulate(after)).max()
+    if max(fall, rise) > RISES * after.max():
         raise ParameterError(
-            f"the rate of {name!r} rises again after it fell, and no law here was checked on that; give schedules that "
-            "only fall after their warmup."
+            f"the rate of {brief(name)} rises again after it fell, and no law here was checked on that; give schedules "
+            "that only fall after their warmup. If it is a log, look whether it holds one run."
         )
 
 
 def _bound(name: str, policy: Policy, horizon: int) -> Policy:
+    check_horizon(horizon, f"the run of {brief(name)}")
     bound = policy.bound_to(horizon)
+    check_horizon(int(bound[LR].steps), f"the schedule {brief(name)}")
     _refuse_rise(name, bound[LR].table(0, int(bound[LR].steps)))
     return bound
 
@@ -222,7 +228,7 @@ def _law_fit(fitted: _Fitted) -> LawFit:
 def _forecast(name: str, policy: Policy, fitted: Sequence[_Fitted]) -> Forecast:
     run = int(policy[LR].steps)
     table = policy[LR].table(0, run)
-    first = max(1, int(table.argmax()), round(SKIP * run))
+    first = max(1, warmup_of(table), round(SKIP * run))
     at = np.unique(np.linspace(first, run, POINTS).round())
     losses = np.stack([each.law(each.values, table, at) for each in fitted])
     return Forecast(name=name, policy=policy, at=at, losses=losses, final=Estimate.of(losses[:, -1]), tied=False)

@@ -152,7 +152,7 @@ def test_predict_records_a_task_and_checks(stepsize):
         (("predict", "cosine.csv", "--schedules", "drop.csv", "--steps", 900), "rates up to step 399, and 900 steps"),
         (("predict", "cosine.csv", "--schedules", "advice.json"), "advice.json"),
         (("predict", "short.csv"), "too few to fit a law to"),
-        (("predict", "cosine.csv", "digits"), "or one task, not 'digits' beside 'cosine.csv'"),
+        (("predict", "cosine.csv", "digits"), "or one task, and not 'digits' beside 'cosine.csv'"),
         (("predict", "digits", "digits-cnn"), "give one task, or logs"),
         (("predict", "state.json"), "cannot read state.json"),
         (("refine", "again.csv"), "falls back from 39 to 0 .* by --step-column|falls back from 39 to 0"),
@@ -198,7 +198,7 @@ def test_one_file_has_one_length_for_both_commands(stepsize, folder):
 
 
 def test_two_runs_in_one_file_are_two_runs(stepsize, logs):
-    """A script in append mode that was started again: as from the logs apart, and not half of one and half of another."""
+    """A script in append mode that was started again: as from the logs apart, not half of one and half of the other."""
     cosine = Path("cosine.csv").read_text().splitlines(keepends=True)
     Path("short.csv").write_text("".join(cosine[:26]))
     Path("appended.csv").write_text(Path("constant.csv").read_text() + "".join(cosine[:26]))

@@ -112,7 +112,8 @@ CURVE = "Wall time,Step,Value\n" + "".join(f"1e9,{s},{y}\n" for s, _, y, *_ in R
 CHART = '"Step","a - loss","a - lr"\n' + "".join(f"{s},{y},{r}\n" for s, r, y, *_ in ROWS)
 PIECES = [
     "", ",", "\n", "-1", "3000000000", "1e308", "-1e308", "nan", "inf", "9" * 400, "0", "[", "{", '"', "\0", "\ufeff",
-    "null", "true", "[" * 2000, "x" * 5000, "step,lr,loss,grad_norm,epoch\n", "step", "epoch", ";", "\t", "1_0", "٣", "5e-324",
+    "null", "true", "[" * 2000, "x" * 5000, "step,lr,loss,grad_norm,epoch\n", "step", "epoch", ";", "\t",
+    "1_0", "\u0663", "5e-324",
 ]  # fmt: skip
 
 

@@ -12,7 +12,6 @@ A row is a mapping of names to cells, whatever the file is:
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from stepsize.kernel.errors import FormatError, brief
+from stepsize.kernel.json_text import parse_json
 
 MOST_BYTES = 256 * 2**20
 """The largest JSON value that is read: it is parsed whole. CSV files and files of JSON lines may be larger."""
@@ -152,7 +152,7 @@ def _json_rows(file: Path, stream: TextIO, first: str) -> Iterator[Row]:
 def _is_line(first: str) -> bool:
     """Return whether the first line of a file is a row in itself."""
     try:
-        value = json.loads(first)
+        value = _parsed(first)
     except ValueError:
         return False
     return isinstance(value, dict) and not any(isinstance(each, list | dict) for each in value.values())
@@ -163,7 +163,7 @@ def _lines(stream: TextIO) -> Iterator[Any]:
     while line := stream.readline(MOST_BYTES):
         try:
             if not line.isspace():
-                yield json.loads(line)
+                yield _parsed(line)
         except ValueError:
             if line.endswith("\n"):
                 raise
@@ -174,7 +174,7 @@ def _records(file: Path, stream: TextIO) -> Sequence[Any]:
     text = stream.read(MOST_BYTES)
     if len(text) == MOST_BYTES:
         raise FormatError(f"{file} is one JSON value of more than {MOST_BYTES // 2**20} MiB; write JSON lines.")
-    value = json.loads(text)
+    value = _parsed(text)
     if isinstance(value, dict) and isinstance(value.get("log_history"), list):
         value = value["log_history"]
     elif isinstance(value, dict) and any(isinstance(each, list) for each in value.values()):
@@ -186,6 +186,14 @@ def _records(file: Path, stream: TextIO) -> Sequence[Any]:
             "trainer_state.json with its log_history."
         )
     return value
+
+
+def _parsed(text: str) -> Any:
+    """Return the data that JSON text describes; raise ValueError, to which the name of the file is added."""
+    try:
+        return parse_json(text)
+    except FormatError as error:
+        raise ValueError(str(error)) from None
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

@@ -20,14 +20,11 @@ from stepsize.jobs.logs.runs import Untangled, untangle
 from stepsize.jobs.logs.updates import interval_of, number_updates
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, FormatError, ParameterError, brief, check_name
-from stepsize.kernel.length import check_horizon
+from stepsize.kernel.length import LARGEST, check_horizon
 from stepsize.kernel.text import count, tell_apart
 from stepsize.results import LossCurve
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-
-LARGEST = 2**53
-"""Steps beyond it are no whole numbers any more, in the arithmetic of every tool."""
 
 
 class Column(NamedTuple):

@@ -80,14 +80,14 @@ class Recorded:
         """Return the numbers by word."""
         return {word: Series(*(floats(np.array(each)) for each in columns)) for word, columns in self.events.items()}
 
-    def require(self, name: str, words: Sequence[str], given: Mapping[str, str | None]) -> None:
+    def require(self, name: str, columns: Sequence[str], given: Mapping[str, str | None]) -> None:
         """Raise FormatError for a column that is not there, or has no number."""
         where = ", ".join(map(str, self.files[:3])) + ", ..." * (len(self.files) > 3)
-        for word in words:
+        for word in columns:
             if word not in self.names:
                 raise FormatError(_missing(where, word, given[word] or word, self.seen))
             if word not in self.events:
-                counts = [f"{self.count(each)} in {self.names[each]!r}" for each in words if each in self.names]
+                counts = [f"{self.count(each)} in {self.names[each]!r}" for each in columns if each in self.names]
                 raise FormatError(
                     f"{where}: run {brief(name)} has no number in {self.names[word]!r} beside a step. Its {self.rows} "
                     f"rows have {', '.join(counts)}."

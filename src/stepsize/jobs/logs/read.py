@@ -1,7 +1,7 @@
 """What jobs take from logs: curves of losses, gradient norms, and a schedule of rates.
 
 Each column has its numbers: rate and loss of one update may stand in two rows, or in two files, and the rate may be
-logged more often than the loss. What was assumed and what was left out is told, in sentences.
+logged more often than the loss. What was assumed and what was left out is said, in sentences.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def read_logs(
             series = {
                 word: each._replace(steps=floats(np.round(each.steps / per_update))) for word, each in series.items()
             }
-        logs += [_log(name, each, main, total, _told(recorded)) for each in untangle(name, series)]
+        logs += [_log(name, each, main, total, _taken(recorded)) for each in untangle(name, series)]
     return [log._replace(name=own) for log, own in zip(logs, tell_apart(log.name for log in logs), strict=True)]
 
 
@@ -93,7 +93,7 @@ def _column(series: Series, first: int) -> Column:
     return Column(floats(counted.steps - first), counted.values)
 
 
-def _told(recorded: Recorded) -> list[str]:
+def _taken(recorded: Recorded) -> list[str]:
     """Return what has to be said of how a run was taken from its rows."""
     called = [
         f"{name!r} as {word}" for word, name in recorded.names.items() if name != word and word in recorded.events

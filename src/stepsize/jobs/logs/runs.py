@@ -72,7 +72,7 @@ def _begins_again(series: Series) -> npt.NDArray[np.int64]:
 def _runs_of(series: Series) -> list[Series]:
     """Return the runs that begin with a line of names of their own."""
     again = [i for i in _begins_again(series).tolist() if series.parts[i] != series.parts[i - 1]]
-    return [series.where(slice(*ends)) for ends in zip([0, *again], [*again, None], strict=True)]
+    return [series.where(slice(*bounds)) for bounds in zip([0, *again], [*again, None], strict=True)]
 
 
 def _one(name: str, series: dict[str, Series]) -> Untangled:

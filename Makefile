@@ -9,7 +9,7 @@
 .POSIX:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help advise test slow check lint types floors format clean
+.PHONY: help advise test slow fuzz check lint types floors format clean
 
 PYTHON ?=
 VENV = .venv
@@ -33,6 +33,9 @@ test: $(DEV)  ## Run the tests
 
 slow: $(DEV)  ## Run the tests that are left out above, as they take long
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
+
+fuzz: $(DEV)  ## Try 100000 hostile files; FUZZ="1000000 7" make fuzz tries more, of another seed
+	$(BIN)/python tests/fuzz/inputs.py $${FUZZ:-100000}
 
 check: lint types floors  ## Hold the code to its lint, its types and its floors
 

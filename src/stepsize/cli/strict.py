@@ -14,6 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from stepsize.cli.packages import check_packages
 from stepsize.kernel.errors import ParameterError
 
 MOST_STEPS = 10**8
@@ -123,6 +124,7 @@ def _refusing(command: click.Command, callback: Callable[..., Any]) -> Callable[
     @functools.wraps(callback)
     def checked(**given: Any) -> Any:
         refuse_useless(command)
+        check_packages(str(command.name), click.get_current_context().params)
         return callback(**given)
 
     return checked

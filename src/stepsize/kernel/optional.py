@@ -10,13 +10,13 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
 from stepsize.kernel.errors import MissingPackageError, suggestion
 
-_INSTALLED_AS = {"sklearn": "scikit-learn"}
+_INSTALLED_AS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 """The distribution of an import package, where its name is not a part of the distribution's name."""
 
 
@@ -28,11 +28,27 @@ def need(package: str) -> Any:
         root = package.partition(".")[0]
         if error.name is not None and error.name.partition(".")[0] != root:
             raise
-        extra = extra_of(root)
-        raise MissingPackageError(
-            f"this needs the package {root!r}, which is not installed. Install it: pip install "
-            + (f"'stepsize[{extra}]'" if extra else root)
-        ) from error
+        raise _missing([root]) from error
+
+
+def need_all(packages: Iterable[str]) -> None:
+    """Raise MissingPackageError that names all of the packages that are not installed; nothing is imported."""
+    missing = [package for package in packages if not installed(package)]
+    if missing:
+        raise _missing(missing)
+
+
+def _missing(packages: list[str]) -> MissingPackageError:
+    extras = {package: extra_of(package) for package in packages}
+    ours = ",".join(sorted({extra for extra in extras.values() if extra}))
+    others = [_INSTALLED_AS.get(package, package) for package, extra in extras.items() if extra is None]
+    install = " ".join([f"'stepsize[{ours}]'"] * bool(ours) + others)
+    several = len(packages) > 1
+    named = ", ".join(map(repr, packages))
+    return MissingPackageError(
+        f"this needs the package{'s' * several} {named}, which {'are' if several else 'is'} not installed. "
+        f"Install {'them' if several else 'it'}: pip install {install}"
+    )
 
 
 def dotted(name: str) -> Any:
@@ -94,7 +110,10 @@ def extra_of(package: str) -> str | None:
 
 def installed(package: str) -> bool:
     """Whether `package` could be imported, without importing it."""
-    return importlib.util.find_spec(package) is not None
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ModuleNotFoundError, ValueError):  # refused by a finder; or half removed
+        return False
 
 
 def lazy(package: str, later: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -105,7 +124,7 @@ def lazy(package: str, later: Mapping[str, str]) -> tuple[Callable[[str], Any], 
 
     def __getattr__(name: str) -> Any:  # noqa: N807  (it is one)
         if name in later:
-            value = getattr(importlib.import_module(f"{package}.{later[name]}"), name)
+            value = getattr(_import_ours(f"{package}.{later[name]}"), name)
         elif not name.startswith("_") and importlib.util.find_spec(f"{package}.{name}") is not None:
             value = importlib.import_module(f"{package}.{name}")
         else:
@@ -117,6 +136,17 @@ def lazy(package: str, later: Mapping[str, str]) -> tuple[Callable[[str], Any], 
         return sorted((here - {"TYPE_CHECKING", "lazy"}) | set(later))
 
     return __getattr__, __dir__
+
+
+def _import_ours(module: str) -> Any:
+    """Import a module of ours, or say in one line which optional package it needs and what installs that."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        root = (error.name or "").partition(".")[0]
+        if isinstance(error, MissingPackageError) or extra_of(root) is None:
+            raise
+        raise _missing([root]) from error
 
 
 def picture(name: str) -> Callable[..., Any]:

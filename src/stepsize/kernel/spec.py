@@ -41,6 +41,7 @@ from stepsize.kernel.errors import (
     StepsizeError,
     brief,
     check_name,
+    said,
     suggestion,
 )
 
@@ -263,8 +264,8 @@ def _encode_array(array: NDArray) -> dict[str, str]:
 def _decode_array(data: Any, path: str) -> NDArray:
     try:
         return _array(base64.b64decode(data["npy"], validate=True))
-    except (KeyError, TypeError, ValueError, ArithmeticError, MemoryError, RecursionError, SyntaxError) as error:
-        raise SpecError(f"at {path}: this is not an array that stepsize wrote ({error}).") from None
+    except Exception as error:  # noqa: BLE001  (NumPy reads a header as Python, which fails in many ways)
+        raise SpecError(f"at {path}: this is not an array that stepsize wrote ({said(error)}).") from None
 
 
 def _array(raw: bytes) -> NDArray:

@@ -16,7 +16,8 @@ from experiments.catalogue import EXPERIMENTS
 from experiments.figures import svg
 from experiments.page import summarize
 from stepsize.kernel.errors import ParameterError, StepsizeError, suggestion
-from stepsize.results.io import save, write
+from stepsize.kernel.output_files import write
+from stepsize.results.io import save
 
 FOLDER = Path(".stepsize/experiments")
 

@@ -69,7 +69,7 @@ def advise(
     chosen = None if rules is None else list(map(find_rule, rules))
     decays = None if weight_decay is None else _at_least_0("--weight-decay", weight_decay)
     sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
-    output.check_writable(report, save_to)
+    output.check_writable(report, save_to, read=(task,))
     problem = output.load_task(task)
     horizon = updates_of(problem, steps or problem.steps)
     tried = list(usual_rules(problem)) if chosen is None else chosen

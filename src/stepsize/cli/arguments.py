@@ -14,6 +14,7 @@ import click
 from stepsize.kernel.calls import split_outside
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
 from stepsize.kernel.length import amount, parse
+from stepsize.kernel.output_files import target
 
 Command = Callable[..., Any]
 
@@ -51,6 +52,29 @@ class Length(click.ParamType[int | str]):
         return found
 
 
+class OutputFile(click.ParamType[Path]):
+    """A file to be written: a path that stays where it is when the task changes the directory."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:  # noqa: ARG002  (click's signature)
+        """Return the absolute path, if a file may be written there; FormatError says what is there instead."""
+        return target(value)
+
+
+class OutputFolder(click.ParamType[Path]):
+    """A folder to be written into, as an absolute path."""
+
+    name = "directory"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        """Return the absolute path; what is there is a folder, or nothing."""
+        if not str(value):
+            self.fail("a folder has a name; this one is empty.", param, ctx)
+        click.Path(file_okay=False).convert(value, param, ctx)
+        return Path(value).absolute()
+
+
 task_argument = click.argument("task", metavar="TASK")
 steps_option = click.option(
     "--steps", type=click.IntRange(min=1), help="Length of the training, in optimizer updates. Default: the task's own."
@@ -64,18 +88,12 @@ seed_option = click.option(
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
 journal_option = click.option(
-    "--journal", type=click.Path(file_okay=False, path_type=Path),
+    "--journal", type=OutputFolder(),
     help="Keep every finished trial in this folder, so that the same command goes on from there.",
 )  # fmt: skip
-save_option = click.option(
-    "--save", "save_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as JSON."
-)
-report_option = click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the report, one HTML file."
-)
-plot_option = click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf)."
-)
+save_option = click.option("--save", "save_to", type=OutputFile(), help="Write the result as JSON.")
+report_option = click.option("--report", type=OutputFile(), help="Write the report, one HTML file.")
+plot_option = click.option("--plot", type=OutputFile(), help="Draw into an image file (.png, .svg, .pdf).")
 
 step_column_option = click.option(
     "--step-column", help="What the log calls the step. Default: global_step, step, or as tools call it."

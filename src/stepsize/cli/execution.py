@@ -163,7 +163,8 @@ def open_journal(folder: Path | None, name: str, *, keep: bool = False) -> Itera
                 finished = len(journal)
     except KeyboardInterrupt:
         kept = f"{finished} finished trials are kept in {path}; the same command goes on from there."
-        click.echo(f"\nInterrupted: {kept}", err=True)
+        with suppress(OSError):  # the terminal is gone
+            click.echo(f"\nInterrupted: {kept}", err=True)
         raise
     except BaseException:
         if folder is None and not finished:

@@ -16,11 +16,11 @@ import click
 from stepsize.cli import arguments, output, progress
 from stepsize.kernel.errors import check_name
 from stepsize.kernel.optional import need
-from stepsize.results.io import write
+from stepsize.kernel.output_files import write
 
 
 @click.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("figures"), show_default=True,
+@click.option("--out", type=arguments.OutputFolder(), default=Path("figures"), show_default=True,
               help="Write into this folder.")  # fmt: skip
 @click.option("--only", type=arguments.Comma(), multiple=True, help="Draw these alone. Default: all.")
 @click.option("--format", "ending", type=click.Choice(["svg", "png"]), default="svg", show_default=True,

@@ -62,9 +62,7 @@ MSG_NOISE = "noise is a kind and its scale, such as 'Gaussian 0.1' or 'StudentT 
 @click.option(
     "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True, help="Seed of the starts and the noise."
 )
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write pictures and result.json to this folder."
-)
+@click.option("--out", type=arguments.OutputFolder(), help="Write pictures and result.json to this folder.")
 @arguments.json_option
 @arguments.save_option
 @arguments.report_option

@@ -1,16 +1,22 @@
-"""The command line: `stepsize COMMAND`. Exit codes: 0 done, 1 our own error, 2 wrong input, 130 interrupted."""
+"""The command line: `stepsize COMMAND`.
+
+Exit codes: 0 done, 1 our own error, 2 wrong input, 130 interrupted, 128 and its number for another signal, 141 for a
+reader that went away. An end without a result is never 0.
+"""
 
 from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import click
 
 from stepsize.cli import output
 from stepsize.cli.advise import advise
+from stepsize.cli.endings import CLOSED, EndedBySignal, answering_signals, reader_is_gone
 from stepsize.cli.figures import figures
 from stepsize.cli.landscape import landscape
 from stepsize.cli.listing import listing
@@ -24,6 +30,7 @@ from stepsize.cli.strict import Commands, strict
 from stepsize.cli.transfer import transfer
 from stepsize.cli.watch import watch
 from stepsize.kernel.errors import StepsizeError
+from stepsize.kernel.text import plain
 
 UNEXPECTED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -56,7 +63,7 @@ def cli() -> None:
 
     TASK is a built-in name (see `stepsize list`), file.py, or file.py:function.
 
-    Exit codes: 0 done, 2 wrong input, 1 a failure of stepsize itself, 130 interrupted.
+    Exit codes: 0 done, 2 wrong input, 1 a failure of stepsize itself, 130 interrupted (143 by SIGTERM).
     """
 
 
@@ -73,19 +80,29 @@ def main() -> None:
     asked = Asked()
     output.keep_for_the_answer()
     try:
-        cli.main(prog_name="stepsize", standalone_mode=False, obj=asked)
+        with answering_signals():
+            cli.main(prog_name="stepsize", standalone_mode=False, obj=asked)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error.__cause__ or error, EndedBySignal):
+            _ended(cast("EndedBySignal", error.__cause__ or error))
         if not isinstance(error.__cause__, EOFError):  # click takes the end of any stream for Ctrl-D at a prompt
             click.echo("Interrupted.", err=True)
             sys.exit(INTERRUPTED)
         _end(error.__cause__, asked)
-    except Exception as error:  # noqa: BLE001  (a page of Python says nothing to who typed a command)
-        _end(error, asked)
+    except BaseException as error:  # noqa: BLE001  (a page of Python says nothing to who typed a command)
+        pipe = error.__context__ if isinstance(error, SystemExit) else error  # click exits with 1 for any broken pipe
+        if isinstance(error, BrokenPipeError | SystemExit) and reader_is_gone():
+            sys.stderr.close()
+            sys.exit(CLOSED)
+        _end(pipe if isinstance(pipe, BrokenPipeError) else error, asked)
+
+
+def _ended(by: EndedBySignal) -> NoReturn:
+    with suppress(OSError):  # the terminal is gone
+        click.echo(f"Ended by {by}.", err=True)
+    sys.exit(128 + by.number)
 
 
 def _end(error: BaseException, asked: Asked) -> NoReturn:
@@ -103,6 +120,8 @@ def _said(error: BaseException) -> str:
         return error.format_message()
     if isinstance(error, StepsizeError):
         return str(error)
+    if not isinstance(error, Exception):  # SystemExit and the like, which the user's code alone raises
+        return f"the task ended this command by {type(error).__name__}: {error}; there is no result."
     said = " ".join(f"{type(error).__name__}: {error}".split())
     return f"stepsize failed, and that is no fault of the command: {said[: MOST // 2]}. --debug shows where."
 
@@ -114,4 +133,4 @@ def printable(text: str) -> str:
     True
     """
     cut = text if len(text) <= MOST else f"{text[: MOST - 3]}..."
-    return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in cut)
+    return plain(cut)

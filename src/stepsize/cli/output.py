@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import sys
@@ -16,8 +17,13 @@ from rich.console import Console
 
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.optional import need
+from stepsize.kernel.output_files import target, write
 from stepsize.kernel.spec import Spec
-from stepsize.results.io import dumps, save, write
+from stepsize.problems.task_files import split_source
+from stepsize.results.io import dumps, save
+
+LONGEST = 100
+"""Bytes of a name that is made from another; file systems allow 255, and more is put around it."""
 
 if TYPE_CHECKING:
     from stepsize.problems import Trainable
@@ -53,12 +59,21 @@ def console() -> Console:
     return Console(highlight=False)
 
 
-def check_writable(*paths: Path | None) -> None:
-    """Raise ParameterError for a file that cannot be written, before the work that would fill it begins."""
+def check_writable(*paths: Path | None, read: Iterable[str | Path | None] = ()) -> None:
+    """Raise an error for files that cannot be written, before the work that would fill them begins.
+
+    read: the files that the command reads; none of them is written over, and no file is written twice.
+    """
+    given = [Path(source) for name in read if name for source in (name, split_source(str(name))[0])]
+    taken = {source.absolute() for source in given if source.is_file()}
     for path in paths:
         if path is None:
             continue
-        folder = path.absolute().parent
+        file = target(path)
+        if file in taken:
+            raise ParameterError(f"{shown(file)} is named twice, and the one would overwrite the other; name another.")
+        taken.add(file)
+        folder = file.parent
         while not folder.exists():
             folder = folder.parent
         try:
@@ -66,6 +81,11 @@ def check_writable(*paths: Path | None) -> None:
                 pass
         except OSError as error:
             raise ParameterError(f"cannot write {path}: {error.strerror or error}; name another file.") from None
+
+
+def shown(path: Path) -> Path:
+    """Return a path as it is shown: from the folder where this process is, if it lies in there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def check_drawable(path: Path | None) -> None:
@@ -118,7 +138,7 @@ def present(
 def name_files(files: Iterable[Path]) -> None:
     """Print which files were written."""
     for path in files:
-        console().print(f"Wrote {path}", markup=False)
+        console().print(f"Wrote {shown(path)}", markup=False)
 
 
 def write_picture(axes: Any, path: Path) -> None:
@@ -135,5 +155,8 @@ def write_picture(axes: Any, path: Path) -> None:
 
 
 def slug(text: str) -> str:
-    """Return `text` as a file name."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text).strip("-") or "task"
+    """Return `text` as a part of a file name, of at most 100 bytes; a long one ends in a hash of it."""
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text).strip("-") or "task"
+    if len(name.encode()) <= LONGEST:
+        return name
+    return f"{name.encode()[: LONGEST - 17].decode(errors='ignore')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -13,7 +13,8 @@ import click
 from stepsize.cli import arguments, output, race_display
 from stepsize.cli.execution import Execution, execution_options, open_journal
 from stepsize.kernel.errors import ParameterError
-from stepsize.results.io import dumps, write
+from stepsize.kernel.output_files import write
+from stepsize.results.io import dumps
 
 if TYPE_CHECKING:
     from stepsize.jobs import Entrants
@@ -76,10 +77,8 @@ if TYPE_CHECKING:
     help="Score a run by its last iterate, or by its best checkpoint.",
 )
 @arguments.json_option
-@click.option("--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write the standings as CSV.")
-@click.option(
-    "--tensorboard", type=click.Path(file_okay=False, path_type=Path), help="Write logs for TensorBoard to this folder."
-)
+@click.option("--csv", "table", type=arguments.OutputFile(), help="Write the standings as CSV.")
+@click.option("--tensorboard", type=arguments.OutputFolder(), help="Write logs for TensorBoard to this folder.")
 @arguments.report_option
 @arguments.save_option
 @arguments.journal_option
@@ -96,7 +95,7 @@ def race(
     options = RaceOptions(
         seeds=seeds, tune_seeds=tune_seeds, rungs=rungs, view=view, selection=selection, budget=budget
     )  # fmt: skip
-    output.check_writable(report, save_to, table)
+    output.check_writable(report, save_to, table, read=(task, strategies))
     problem = output.load_task(task)
     plan = plan_race(problem, _entrants(strategies, rules, policies, rates), steps, options)
     with open_journal(journal, f"race-{output.slug(task)}") as kept:

@@ -119,7 +119,7 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     searching = policy is not None and options.of == LR
     if searching:
         _refuse(OF_RANGE_TEST)
-    output.check_writable(save_to)
+    output.check_writable(save_to, read=(task,))
     output.check_drawable(plot)
     problem = output.load_task(task)
     steps, horizon = (None if each is None else updates_of(problem, each) for each in (options.steps, options.horizon))

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
-from stepsize.cli import output
+from stepsize.cli import arguments, output
 from stepsize.results.io import load
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", "page", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"),
+@click.option("--out", "page", type=arguments.OutputFile(), default=Path("report.html"),
               show_default=True, help="Write this HTML file.")  # fmt: skip
 def report(files: tuple[Path, ...], page: Path) -> None:
     """Write saved results FILES (advice, race, sweep, descent) as one self-contained HTML page."""
     from stepsize.report import write_report
 
+    output.check_writable(page, read=files)
     write_report(page, *[load(file) for file in files])
     output.name_files([page])

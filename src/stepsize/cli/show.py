@@ -21,7 +21,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from stepsize.cli import output
+from stepsize.cli import arguments, output
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, SpecError, check_name, suggestion
 from stepsize.kernel.optional import picture
@@ -62,9 +62,7 @@ Tables = dict[str, dict[str, Floats]]
     type=click.IntRange(min=1),
     help=f"Show a run of so many optimizer updates. Default: the schedule's own, else {RUN}.",
 )
-@click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw into an image file (.png, .svg, .pdf)."
-)
+@click.option("--plot", type=arguments.OutputFile(), help="Draw into an image file (.png, .svg, .pdf).")
 @click.option("--table", is_flag=True, help="Print every step, tab-separated.")
 @click.option("--code", is_flag=True, help="Print the code that makes it; with --steps, bound to them.")
 @click.option(

@@ -48,7 +48,7 @@ def transfer(
     """
     from stepsize import jobs
 
-    output.check_writable(save_to)
+    output.check_writable(save_to, read=(strategy,))
     tuned, known = _read(strategy)
     steps = known if source is None else source
     if steps is None:

@@ -358,9 +358,9 @@ def _train(task: FunctionTask, trial: FunctionTrial) -> None:
             trial.finish(task.train(trial))
     except TaskError as error:
         raise TaskError(f"{task.name!r}: {error}") from error
-    except StepsizeError:
+    except (StepsizeError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # also SystemExit: none of the user's code may end this process
         where = f"at update {trial.step}" if trial.step >= 0 else "before its first update"
         raise TaskError(f"{task.name!r} fails {where}: {said(error)}") from error
 

@@ -100,8 +100,10 @@ class ThisProcess:
         (key, run, notify), self._waiting = self._waiting, None
         try:
             return [(key, "ok", run.run(notify))]
-        except Exception as error:  # noqa: BLE001  (what a task raises is the race's to judge)
-            return [(key, "error", error)]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  (what a task raises, SystemExit too, is the race's to judge)
+            return [(key, "error", error if isinstance(error, Exception) else portable(error))]
 
     def abandon(self, key: int, reason: str) -> None:  # noqa: ARG002  (nothing runs between two polls)
         """Forget the batch that waits."""
@@ -112,6 +114,6 @@ class ThisProcess:
         self._waiting = None
 
 
-def portable(error: Exception) -> StepsizeError:
+def portable(error: BaseException) -> StepsizeError:
     """Return an exception that another process can read: ours as it is, any other as a TaskError with its text."""
     return error if isinstance(error, StepsizeError) else TaskError(said(error))

@@ -51,7 +51,7 @@ def _answer(
             tasks[number] = unpack(packed)
         run = BatchRun(tasks[number], *pickle.loads(batch))  # noqa: S301  (from our own driver, over a pipe)
         return key, "ok", run.run(_notifier(pipe, key))
-    except Exception as error:  # noqa: BLE001  (whatever a task raises is data, and is sent to the driver)
+    except BaseException as error:  # noqa: BLE001  (whatever a task raises is data, SystemExit too)
         return key, "error", portable(error)
 
 

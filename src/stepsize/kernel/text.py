@@ -23,6 +23,21 @@ def count(number: int, noun: str, plural: str = "", *, thin: bool = False) -> st
     return f"{thousands(number) if thin else number} {noun if number == 1 else plural or noun + 's'}"
 
 
+SPACES = "\n\u00a0\u202f"
+"""What `str.isprintable` refuses, and a terminal does not obey."""
+
+
+def plain(text: str) -> str:
+    r"""Return `text` with what a terminal would obey as escapes: it may be a stranger's. Line breaks stay.
+
+    >>> plain("up" + chr(27) + "[2A")
+    'up\\\\x1b[2A'
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\u00a0\u202f" else ascii(letter)[1:-1] for letter in text
+    )
+
+
 def tell_apart(names: Iterable[str]) -> list[str]:
     """Return the names with a number behind each that was there before, so that all of them differ.
 

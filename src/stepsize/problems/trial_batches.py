@@ -82,7 +82,9 @@ def _check_metric(task: Task, model: Module, batch: Batch) -> None:
         with task.casting():
             found = task.judge(model(batch[0]), batch[1])
         float(found)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # as in `_tried`
         raise TaskError(f"the metric of {task.name!r} must be one number: {said(error)}") from error
 
 
@@ -112,8 +114,8 @@ def _tried(task: Task, model: Module, batch: Batch, what: str) -> Any:
             with task.casting():
                 outputs = model(inputs)
                 return task.loss(outputs, targets)
-    except StepsizeError:
+    except (StepsizeError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # also SystemExit: none of the user's code may end this process
         said = checks.describe(error) + checks.hint(error, batch, outputs)
         raise TaskError(f"the {what} of {task.name!r} fails: {said}") from error

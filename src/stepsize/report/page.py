@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import need
+from stepsize.kernel.output_files import write
 from stepsize.kernel.spec import Spec
 from stepsize.report.articles import articles
 from stepsize.report.pictures import ID_PREFIX
-from stepsize.results.io import write
 
 HERE = Path(__file__).parent
 SCRIPTS = ("vendor/uPlot.LICENSE", "vendor/uPlot.iife.min.js", "charts.js")

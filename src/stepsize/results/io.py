@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ from stepsize import policies, rules, schedules
 from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.files import read_text
 from stepsize.kernel.json_text import parse_json
+from stepsize.kernel.output_files import write
 from stepsize.kernel.spec import Catalogue, Spec, envelope
 from stepsize.problems import landscapes, noise
 from stepsize.results.advice import Advice, Baseline, Insurance, RateBelief, SearchRun
@@ -87,30 +87,3 @@ def load(path: str | os.PathLike[str], family: type[S] = Spec) -> S:  # type: ig
         return loads(text, family)
     except SpecError as error:
         raise type(error)(f"{path}: {error}") from None
-
-
-def write(path: str | os.PathLike[str], content: str | bytes) -> Path:
-    """Write `content` to `path` atomically, text in UTF-8: a temporary file in the same folder, then one rename."""
-    file = Path(path)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    except OSError as error:
-        raise FormatError(f"cannot write {file}: {error.strerror or error}.") from None
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
-            stream.flush()
-            os.fsync(stream.fileno())  # or a crash of the machine could keep the rename and lose the content
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(file)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FormatError(f"cannot write {file}: {error.strerror or error}.") from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return file

@@ -1,0 +1,71 @@
+"""Ends that come from outside: signals other than Ctrl-C, and a reader that goes away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+CLOSED = 141
+"""The code of a program whose reader went away, 128 and SIGPIPE."""
+
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""What ends a command as Ctrl-C does: what is finished is kept, and said."""
+
+
+class EndedBySignal(KeyboardInterrupt):
+    """A signal other than Ctrl-C asked for the end; number: which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def answering_signals() -> Iterator[None]:
+    """Turn the signals that would end this process at once into `EndedBySignal`, where nobody else answers them."""
+    ours = [each for each in SIGNALS if signal.getsignal(each) is signal.SIG_DFL] if _in_main_thread() else []
+
+    def answer(number: int, frame: object) -> NoReturn:  # noqa: ARG001  (what a handler is given)
+        raise EndedBySignal(number)
+
+    for each in ours:
+        signal.signal(each, answer)
+    try:
+        yield
+    finally:
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def reader_is_gone() -> bool:
+    """Whether nobody reads what this process prints any more; another pipe may be broken as well."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+            os.write(stream.fileno(), b"")
+            if _closed(stream.fileno()):
+                return True
+        except BrokenPipeError:
+            return True
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+def _closed(descriptor: int) -> bool:
+    import select
+
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

@@ -14,6 +14,7 @@ imported: `torch.optim.SGD(momentum=0.9)`.
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -128,7 +129,7 @@ def _rates(data: Mapping[str, Any], path: str) -> list[float]:
     if not isinstance(rates, list) or ("lrs" in data and not rates):
         raise SpecError(f"at {field}: the rates are a list of numbers above 0, not {brief(rates)}.")
     for rate in rates:
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= sys.float_info.max:
             raise SpecError(f"at {field}: a learning rate is a number above 0, not {brief(rate)}.")
     return [float(rate) for rate in rates]
 

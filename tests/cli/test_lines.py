@@ -51,6 +51,8 @@ WRITTEN = [
     ("race", "../tiny.py", "--cpus", "1"), ("race", "../tiny.py", "--rates", "1e400"),
     ("race", "../tiny.py", "--strategies", "twice.json"), ("race", "../tiny.py", "--strategies", "long.json"),
     ("race", "../tiny.py", "--rungs", "none", "--view", "prefix"),
+    *(("range-test", "../tiny.py", "--of", "momentum", "--values", text) for text in ("nan,inf", "0.5,2", "0.9,0.90")),
+    *(("range-test", "../tiny.py", "--of", "batch_size", "--values", text) for text in ("1.5,2", "inf,4", "0,8")),
     ("range-test", "../tiny.py", "--of", "nope"), ("range-test", "../tiny.py", "--budget", "3"),
     ("range-test", "../tiny.py", "--horizon", "30"), ("range-test", "../tiny.py", "--values", "1,2"),
     ("range-test", "../tiny.py", "--lr", "0.1"),

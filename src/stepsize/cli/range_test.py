@@ -28,6 +28,7 @@ from stepsize.results import advice_text as text
 from stepsize.results.io import dumps, load, save
 from stepsize.results.range_test import OF_GROUP
 from stepsize.rules import Rule
+from stepsize.search_space import variants
 from stepsize.strategy import Strategy, find_rule
 from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_test_steps
 
@@ -115,6 +116,7 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     options = _with_group(Options(**given))
     rule = find_rule(options.rule)
     check_name(given["of"], [*rule.hyperparameters, BATCH_SIZE], f"hyperparameter of {rule.title}")
+    _check_values(rule, given["of"], given["values"])
     policy = None if options.policy is None else _policy(options.policy)
     searching = policy is not None and options.of == LR
     if searching:
@@ -153,6 +155,21 @@ def _with_group(options: Options) -> Options:
         raise ParameterError("--group says what is tested, and so do --of and --values; leave one of them away.")
     tried = [value.strip() for value in values.split(",") if value.strip()]
     return replace(options, of=f"{OF_GROUP}{name}", values=tried or None)
+
+
+def _check_values(rule: Rule, of: str, given: list[str] | None) -> None:
+    """Raise ParameterError for values that --of may not have, or for one alone, before the range test."""
+    if given is None:
+        return
+    tried = arguments.parse_numbers(given, f"a {of} is a number")
+    if len(set(tried)) < 2:
+        raise ParameterError(f"a test of {of} needs at least two values to compare, not {','.join(given)!r}.")
+    if of == BATCH_SIZE:
+        for size, text in zip(tried, given, strict=True):
+            if not (size >= 1 and size == size // 1):
+                raise ParameterError(f"a batch size is a whole number of at least 1, not {text!r}.")
+    else:
+        variants([rule], of, tried)
 
 
 def _refuse(names: tuple[str, ...]) -> None:

@@ -45,11 +45,11 @@ def tell_apart(names: Iterable[str]) -> list[str]:
     ['a', 'b', 'a (2)', 'a (3)']
     """
     names = list(names)
-    taken, apart = set(names), dict[str, None]()
+    taken, apart, last = set(names), dict[str, None](), dict[str, int]()
     for name in names:
-        new, number = name, 1
+        new, number = name, last.get(name, 1)  # a thousand equal names are not compared with each other
         while new in apart or (number > 1 and new in taken):
             number += 1
             new = f"{name} ({number})"
-        apart[new] = None
+        apart[new], last[name] = None, number
     return list(apart)

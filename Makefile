@@ -37,6 +37,9 @@ slow: $(DEV)  ## Run the tests that are left out above, as they take long
 fuzz: $(DEV)  ## Try 100000 hostile files; FUZZ="1000000 7" make fuzz tries more, of another seed
 	$(BIN)/python tests/fuzz/inputs.py $${FUZZ:-100000}
 
+fuzz: $(DEV)  ## Flip 500 bits of journals, and race on
+	folder=$$(mktemp -d) && $(BIN)/python tests/faults/flips.py $$folder 500 1; rm -rf $$folder
+
 check: lint types floors  ## Hold the code to its lint, its types and its floors
 
 lint: $(DEV)

@@ -63,16 +63,19 @@ class OutputFile(click.ParamType[Path]):
 
 
 class OutputFolder(click.ParamType[Path]):
-    """A folder to be written into, as an absolute path."""
+    """A folder to be written into, as an absolute path; or as it was given, for one who asks where it is at once."""
 
     name = "directory"
+
+    def __init__(self, *, anchored: bool = True) -> None:
+        self._anchored = anchored
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Return the absolute path; what is there is a folder, or nothing."""
         if not str(value):
             self.fail("a folder has a name; this one is empty.", param, ctx)
         click.Path(file_okay=False).convert(value, param, ctx)
-        return Path(value).absolute()
+        return Path(value).absolute() if self._anchored else Path(value)
 
 
 task_argument = click.argument("task", metavar="TASK")
@@ -88,7 +91,7 @@ seed_option = click.option(
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for machines.")
 journal_option = click.option(
-    "--journal", type=OutputFolder(),
+    "--journal", type=OutputFolder(anchored=False),
     help="Keep every finished trial in this folder, so that the same command goes on from there.",
 )  # fmt: skip
 save_option = click.option("--save", "save_to", type=OutputFile(), help="Write the result as JSON.")

@@ -148,6 +148,7 @@ def open_journal(folder: Path | None, name: str, *, keep: bool = False) -> Itera
     from stepsize.jobs import Journal
 
     path = folder or FOLDER / name
+    home = path.absolute()  # the task may change the directory
     old = path / f"{name}.sqlite"
     if old.is_file():
         raise FormatError(
@@ -168,10 +169,10 @@ def open_journal(folder: Path | None, name: str, *, keep: bool = False) -> Itera
         raise
     except BaseException:
         if folder is None and not finished:
-            _remove(path)
+            _remove(home)
         raise
     if folder is None and not keep:
-        _remove(path)
+        _remove(home)
 
 
 def _note(sentence: str) -> None:

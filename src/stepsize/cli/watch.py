@@ -15,6 +15,7 @@ from rich.text import Text
 
 from stepsize.cli import output
 from stepsize.kernel.errors import FormatError
+from stepsize.kernel.text import plain
 
 if TYPE_CHECKING:
     from stepsize.execution.status import Status
@@ -61,9 +62,9 @@ def render(status: Status, now: float) -> Group:
         table.add_column(heading, justify="right" if right else "left")
     for stage in status.stages:
         batches = f"{stage.done} of {stage.total}" if stage.total > 1 or stage.done < stage.total else ""
-        table.add_row(escape(stage.stage), batches, clock(stage.beat - stage.began))
-    failed = [Text(f"failed: {trial}: {reason}", style="yellow") for trial, reason in status.failures]
-    answer = [Text(status.answer)] if status.answer else []
+        table.add_row(escape(plain(stage.stage)), batches, clock(stage.beat - stage.began))
+    failed = [Text(plain(f"failed: {trial}: {reason}"), style="yellow") for trial, reason in status.failures]
+    answer = [Text(plain(status.answer))] if status.answer else []
     return Group(table, *failed, *answer, Text(summarise(status, now)))
 
 
@@ -81,11 +82,11 @@ def summarise(status: Status, now: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a time as hours, minutes and seconds.
+    """Return a time as hours, minutes and seconds; none for one that a clock that was set back made negative.
 
     >>> clock(5.4), clock(3725)
     ('0:05', '1:02:05')
     """
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

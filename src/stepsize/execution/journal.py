@@ -28,6 +28,7 @@ from stepsize.execution.journal_store import KnownTask, Store
 from stepsize.execution.task_fingerprint import difference, fingerprint
 from stepsize.kernel.errors import JournalError
 from stepsize.kernel.spec import encode
+from stepsize.kernel.text import count
 from stepsize.problems import Trainable
 from stepsize.problems.task_files import task_texts
 from stepsize.results import Curves
@@ -100,16 +101,23 @@ class Journal(Store):
         self._renew(f"{what}, so its trials are run anew.")
 
     def get(
-        self, keys: Sequence[str], trials: Sequence[Trial], steps: int, engine: str
+        self, keys: Sequence[str], trials: Sequence[Trial], steps: int, points: Sequence[int], engine: str
     ) -> tuple[list[int], Curves | None]:
-        """Return which of `trials` are here, by index, and their record; None when there is none."""
-        rows = {i: row for i, key in enumerate(keys) if (row := self.trial(key)) is not None}
+        """Return which of `trials` are here, by index, and their record; None when there is none.
+
+        points: after how many updates they are scored.
+        """
+        damaged = self.damaged
+        rows = {i: row for i, key in enumerate(keys) if (row := self.trial(key, steps, points)) is not None}
+        if self.damaged > damaged:
+            some = count(self.damaged - damaged, "trial")
+            self._note(f"{some} in {self.folder} cannot be believed (a checksum fails, or a file is gone): run again.")
         if not rows:
             return [], None
-        losses, points, scores, seconds = zip(*rows.values(), strict=True)
+        losses, scored, scores, seconds = zip(*rows.values(), strict=True)
         known = tuple(trials[i] for i in rows)
         curves = Curves(
-            known, steps, np.stack(losses, axis=1), points[0], np.stack(scores, axis=1), sum(seconds), engine
+            known, steps, np.stack(losses, axis=1), scored[0], np.stack(scores, axis=1), sum(seconds), engine
         )
         return list(rows), curves
 

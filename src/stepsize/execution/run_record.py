@@ -37,7 +37,8 @@ class RunRecord:
         if journal is not None:
             label = whole.engine.label
             self._keys = [trial_key(fingerprint, t, whole.steps, whole.score_every, label) for t in whole.trials]
-            indices, curves = journal.get(self._keys, whole.trials, whole.steps, label)
+            points = score_points(whole.steps, whole.score_every)
+            indices, curves = journal.get(self._keys, whole.trials, whole.steps, points, label)
             if curves is not None:
                 self._add(indices, curves)
                 self.replayed = curves.seconds

@@ -8,8 +8,13 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepsize.execution.journal_store import FILE, holder
+from stepsize.execution.journal_lock import holder
+from stepsize.execution.journal_store import FILE, OWN
+from stepsize.execution.sealed_rows import VERSION, SealedRow, careful, foreign, ours, rows, schema, version
 from stepsize.kernel.errors import FormatError
+
+KINDS = {"status": (str, int, int, float, float), "failures": (str, str, str, float), "answers": (int, str, float)}
+"""Of the columns of the tables that are shown."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,9 @@ class Status:
         last = self.stages[-1]
         if last.done == last.total:
             return 0.0
-        return (last.beat - last.began) / last.done * (last.total - last.done) if last.done else None
+        if last.done <= 0 or last.beat < last.began:  # the clock was set back
+            return None
+        return (last.beat - last.began) / last.done * max(0, last.total - last.done)
 
 
 def read_status(folder: str | Path) -> Status:
@@ -60,36 +67,43 @@ def read_status(folder: str | Path) -> Status:
 
     Watch out: it counts batches of trials that are finished, so nothing changes while a long one runs.
     """
+    home = Path(folder).absolute()
+    strange = foreign(home, OWN)
+    if strange:
+        raise FormatError(f"{folder} is not a journal of stepsize ({strange}); name the folder of one.")
     try:
-        base = sqlite3.connect(f"{(Path(folder) / FILE).absolute().as_uri()}?mode=ro", uri=True)
-        rows = base.execute("SELECT stage, done, total, began, beat FROM status ORDER BY beat, number").fetchall()
-        trials = base.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
-        failures = tuple(base.execute("SELECT trial, reason FROM failures ORDER BY at").fetchall())
-        answer = base.execute("SELECT answer FROM answers").fetchone() if _has_answers(base) else None
-        base.close()
+        base = careful(sqlite3.connect(f"{(home / FILE).as_uri()}?mode=ro", uri=True))
+        try:
+            if version(base) != VERSION or schema(base) != ours():
+                raise sqlite3.DatabaseError("its tables are of another version, or of another program")
+            found = {table: _believed(base, table) for table in ("status", "failures", "answers")}
+            trials = base.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
+        finally:
+            base.close()
     except sqlite3.Error as error:
         raise FormatError(f"{folder} is not a journal of stepsize ({error}); name the folder of one.") from None
-    return Status(
-        tuple(Stage(*row) for row in rows), trials, failures, _running(Path(folder)), answer[0] if answer else ""
-    )
+    stages = sorted((Stage(*row) for row in found["status"]), key=lambda stage: (stage.beat, stage.began))
+    failures = tuple((row[1], row[2]) for row in sorted(found["failures"], key=lambda row: row[3]))
+    answer = found["answers"][-1][1] if found["answers"] else ""
+    return Status(tuple(stages), trials, failures, _running(home), answer)
 
 
-def _has_answers(base: sqlite3.Connection) -> bool:
-    """Whether a journal keeps answers; one of an earlier version does not."""
-    return base.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone() is not None
+def _believed(base: sqlite3.Connection, table: str) -> list[SealedRow]:
+    """Return the rows of a table whose checksum holds, and whose columns are of the kinds that a journal writes."""
+    return [row for row in rows(base, table) if row is not None and tuple(map(type, row)) == KINDS[table]]
 
 
 def _running(folder: Path) -> bool | None:
     """Return whether the process that took the lock last lives, as far as this machine can tell."""
     process = holder(folder)
-    if process is None or process["host"] != socket.gethostname() or os.name == "nt":  # a signal 0 would end it there
+    if process is None or process.host != socket.gethostname() or os.name == "nt":  # a signal 0 would end it there
         return None
     try:
-        os.kill(int(process["pid"]), 0)
+        os.kill(process.pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    except (OSError, ValueError, TypeError):
+    except OSError:
         return None
     return True

@@ -255,21 +255,29 @@ def envelope(value: Spec) -> dict[str, Any]:
     return {"stepsize": FORMAT, "value": encode(value, 1)}
 
 
-def _encode_array(array: NDArray) -> dict[str, str]:
+def npy_bytes(array: NDArray) -> bytes:
+    """Return an array of numbers in .npy format."""
     buffer = io.BytesIO()
     np.save(buffer, np.asarray(array, order="C"), allow_pickle=False)
-    return {"npy": base64.b64encode(buffer.getvalue()).decode("ascii")}
+    return buffer.getvalue()
+
+
+def _encode_array(array: NDArray) -> dict[str, str]:
+    return {"npy": base64.b64encode(npy_bytes(array)).decode("ascii")}
 
 
 def _decode_array(data: Any, path: str) -> NDArray:
     try:
-        return _array(base64.b64decode(data["npy"], validate=True))
+        return npy_array(base64.b64decode(data["npy"], validate=True))
     except Exception as error:  # noqa: BLE001  (NumPy reads a header as Python, which fails in many ways)
         raise SpecError(f"at {path}: this is not an array that stepsize wrote ({said(error)}).") from None
 
 
-def _array(raw: bytes) -> NDArray:
-    """Return the array of numbers in .npy format; unlike np.load, it never unpickles, unzips or trusts a shape."""
+def npy_array(raw: bytes) -> NDArray:
+    """Return the array of numbers in .npy format; unlike np.load, it never unpickles, unzips or trusts a shape.
+
+    Raises ValueError, or what NumPy raises of a header, for what is none.
+    """
     stream = io.BytesIO(raw)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("its .npy version is not 1.0")

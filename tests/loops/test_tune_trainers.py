@@ -178,6 +178,19 @@ def test_lightning_real_run_is_bit_by_bit_that_of_a_policy_callback(name, tmp_pa
     assert callback.answer.steps == len(driven.seen) == {"accumulated and clipped": 45, "float16": 40}.get(name, STEPS)
 
 
+@pytest.mark.parametrize("framework", ["lightning", "transformers"])
+def test_code_of_an_answer_is_the_callback_that_drives_at_it(framework):
+    callback, made = tune_lightning.TuneCallback(), {}
+    plainly(callback)
+    exec(callback.answer.code(framework), made)  # noqa: S102  (to run it is what it is for)
+    assert (
+        type(made["callback"])
+        is {"lightning": for_lightning, "transformers": for_transformers}[framework].PolicyCallback
+    )
+    policy = made["callback"].policies[0].over(STEPS)
+    assert policy.table(0, STEPS)["lr"].tolist() == callback.answer.policy.over(STEPS).table(0, STEPS)["lr"].tolist()
+
+
 class Stop(Callback):
     """Saves a checkpoint at the end of an epoch, and stops."""
 
@@ -458,6 +471,30 @@ def test_transformers_wrong_input_is_refused(name, tmp_path):
         trainer.train()
     assert same(dict(trainer.model.state_dict()), before)
     assert trainer.state.log_history == []
+
+
+class Own(torch.optim.Optimizer):
+    """An optimizer class of a user's, which has no default rate."""
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.add_(parameter.grad.sign(), alpha=-group["lr"])
+
+
+def test_transformers_own_optimizer_class_is_tuned_though_a_warmup_has_its_rate_at_zero(tmp_path):
+    net = bert()
+    trainer = trainer_of(tmp_path, Hooks(), net, warmup_steps=5)
+    trainer.optimizer = Own(net.parameters(), 1e-3)
+    callback = tune_transformers.TuneCallback(trainer, share=0.5)
+    trainer.add_callback(callback)
+    trainer.train()
+    assert callback.answer.belief.low < 1e-3 < callback.answer.belief.high * 100
+    assert "Own" in repr(callback.answer.strategy.rule)
 
 
 def test_transformers_another_driver_and_no_trainer_are_refused(tmp_path):

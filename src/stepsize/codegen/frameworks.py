@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stepsize.codegen.script import Framework
 from stepsize.kernel.errors import ParameterError, brief, suggestion
 from stepsize.rules import TorchRule
@@ -271,13 +273,32 @@ LOOP = Framework(
 {imports}
 
 {strategy}
-for step in drive(optimizer, strategy.policy, steps={steps}):  # your own optimizer
+for step in drive(optimizer, {policy}, steps={steps}):  # your own optimizer
     ...  # forward, backward
     {step}
 """,
     names=("drive",),
 )
 """A loop of the user's own around a torch optimizer."""
+
+CALLBACK = """\
+{imports}
+
+{strategy}
+callback = PolicyCallback({policy}, steps={steps})  # among the callbacks of your own training
+"""
+"""What a trainer that owns the loop takes beside the model and the data of the user's own."""
+
+LOOPS = {
+    "lightning": replace(LOOP, template=CALLBACK, names=(), adapter=LIGHTNING.adapter),
+    "transformers": replace(
+        LOOP, template=CALLBACK.replace(", steps={steps}", ""), names=(), adapter=TRANSFORMERS.adapter
+    ),
+    "keras": replace(
+        LOOP, template=CALLBACK, names=(), adapter=KERAS.adapter.replace("KerasOptimizer", "PolicyCallback")
+    ),
+}
+"""A loop of the user's own that a trainer owns, by the trainer's name."""
 
 FRAMEWORKS = {each.title: each for each in (TORCH, LIGHTNING, TRANSFORMERS, OPTAX, KERAS)}
 """By name, the plainest first."""
@@ -306,6 +327,9 @@ def function_script(task: str, strategy: Strategy, steps: int, seed: int) -> str
     return FUNCTION.script(task, strategy, steps, seed)
 
 
-def loop_script(strategy: Strategy, steps: int) -> str:
-    """Return the script that drives an optimizer of the user's own with `strategy`."""
-    return LOOP.script("", strategy, steps, 0)
+def loop_script(strategy: Strategy, steps: int, framework: str = "torch") -> str:
+    """Return the script that drives an optimizer of the user's own with `strategy`.
+
+    framework: a trainer that takes a callback, "lightning", "transformers" or "keras"; else it is a loop of torch.
+    """
+    return LOOPS.get(framework, LOOP).script("", strategy, steps, 0)

@@ -190,8 +190,8 @@ class Advice(Spec):
     def code(self, framework: str = "torch") -> str:
         """Return the script to paste: a training of the task with the strategy, which prints its validation loss.
 
-        framework: "torch", "lightning", "transformers", "optax" or "keras"; a training function or a loop of yours
-            has its own.
+        framework: "torch", "lightning", "transformers", "optax" or "keras"; a training function of yours has its own,
+            and so has a loop, for the trainers among them the callback.
             The seed is one that the search has not seen.
 
         Raises ParameterError for a rule that the framework has no equal of; it names those that have.
@@ -202,7 +202,7 @@ class Advice(Spec):
         seen = [run.seed for run in self.runs] + ([] if self.final is None else list(self.final.rungs[-1].seeds))
         fresh = max((*seen, *self.scored_on), default=self.seed) + 1
         if self.loop:
-            return loop_script(self.strategy, self.steps)
+            return loop_script(self.strategy, self.steps, framework)
         if self.function:
             return function_script(self.task, self.strategy, self.steps, fresh)
         return script(framework, self.task, self.strategy, self.steps, fresh, batch_size=self.batch_size or 0)

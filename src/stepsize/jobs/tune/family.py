@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from stepsize import rules
-from stepsize.adapters.torch.groups import BETAS, MOMENTUM, applicable, plain, read
+from stepsize.adapters.torch.groups import BETAS, MOMENTUM, applicable, plain
 from stepsize.adapters.torch.optimizers import rule_of
+from stepsize.adapters.torch.rates import usual
 from stepsize.jobs.advise.field import NOMINAL
 from stepsize.kernel.errors import DriveError, ParameterError, StepsizeError, brief
 from stepsize.policies import LR, Policy
@@ -99,7 +100,7 @@ def named_rule(title: str) -> Rule | None:
 
 def _by_class(optimizer: torch.optim.Optimizer) -> Rule | None:
     """Return an optimizer's class as a rule, of which nothing is believed but its default rate, within a decade."""
-    for arguments in ({}, {LR: read(optimizer.param_groups[0], LR)}):
+    for arguments in ({}, {LR: usual(optimizer)}):
         with suppress(StepsizeError):
             return rules.TorchRule(type(optimizer), arguments)
     return None

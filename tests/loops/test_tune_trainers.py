@@ -473,30 +473,6 @@ def test_transformers_wrong_input_is_refused(name, tmp_path):
     assert trainer.state.log_history == []
 
 
-class Own(torch.optim.Optimizer):
-    """An optimizer class of a user's, which has no default rate."""
-
-    def __init__(self, parameters, lr):
-        super().__init__(parameters, {"lr": lr})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                parameter.add_(parameter.grad.sign(), alpha=-group["lr"])
-
-
-def test_transformers_own_optimizer_class_is_tuned_though_a_warmup_has_its_rate_at_zero(tmp_path):
-    net = bert()
-    trainer = trainer_of(tmp_path, Hooks(), net, warmup_steps=5)
-    trainer.optimizer = Own(net.parameters(), 1e-3)
-    callback = tune_transformers.TuneCallback(trainer, share=0.5)
-    trainer.add_callback(callback)
-    trainer.train()
-    assert callback.answer.belief.low < 1e-3 < callback.answer.belief.high * 100
-    assert "Own" in repr(callback.answer.strategy.rule)
-
-
 def test_transformers_another_driver_and_no_trainer_are_refused(tmp_path):
     trainer = trainer_of(tmp_path, for_transformers.PolicyCallback(wsd(0.01)))
     trainer.add_callback(tune_transformers.TuneCallback(trainer))

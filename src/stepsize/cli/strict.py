@@ -112,8 +112,6 @@ def strict(command: click.Command) -> click.Command:
             param.type = Finite(min=0, min_open=True)
         elif isinstance(kind, click.IntRange) and kind.max is None:
             param.type = click.IntRange(kind.min, MOST_STEPS)
-        elif isinstance(kind, click.types.IntParamType) and not isinstance(kind, click.IntRange):
-            param.type = click.IntRange(1, MOST_STEPS)
     callback = command.callback
     if callback is not None:
         command.callback = _refusing(command, callback)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from stepsize.kernel.arrays import NUMPY, Array, Floats, floats
+from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import Bound, Positive
 from stepsize.problems.landscapes.base import Critical, Dimensions, Landscape, cube
 
@@ -54,6 +55,8 @@ class Separable(Landscape):
         grid = np.linspace(first, last, 4001 + 200 * i)
         depth = self.term(grid, i, NUMPY)
         inside = np.flatnonzero((depth[1:-1] < depth[:-2]) & (depth[1:-1] <= depth[2:])) + 1
+        if not inside.size:  # the bottom is rounded away, or is no number
+            raise ParameterError(f"{self!r} has no minimum that floats can tell from what is beside it; scale it down.")
         low, high = grid[inside - 1], grid[inside + 1]
         for _ in range(60):
             middle = (low + high) / 2

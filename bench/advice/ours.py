@@ -24,16 +24,8 @@ from stepsize.jobs.advise import search
 
 FILE = Path(__file__).with_name("ours.json")
 
-DISPLAYED = {
-    "baseline.py",
-    "batch_sizes.py",
-    "command_line.py",
-    "confidence.py",
-    "explain.py",
-    "record.py",
-    "trivial.py",
-}
-"""Files of the search that say what was found, and decide nothing."""
+DISPLAYED = {"answer", "batch_sizes.py"}
+"""Files and folders of the search that say what was found, and decide nothing."""
 
 
 def asked(problem: Problem, budget: float, seeds: Sequence[int]) -> list[dict[str, Any]]:
@@ -56,7 +48,7 @@ def method(budget: float) -> str:
 def fingerprint() -> str:
     """Return a hash of what decides an answer: the search, the theory behind it, and how it is asked here."""
     folders = [Path(module.__file__).parent for module in (search, theory)]
-    files = [path for folder in folders for path in sorted(folder.rglob("*.py")) if path.name not in DISPLAYED]
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py")) if not DISPLAYED & set(path.parts)]
     code = "".join(without_docstrings(path.read_text(encoding="utf-8")) for path in (Path(__file__), *files))
     return hashlib.sha256(code.encode()).hexdigest()[:16]
 

@@ -17,10 +17,10 @@ from stepsize.execution.journal import Journal
 from stepsize.execution.runner import Progress, Runner
 from stepsize.execution.workers import Workers
 from stepsize.jobs.advise import field as fields
-from stepsize.jobs.advise.baseline import read_baseline, usual_baseline
+from stepsize.jobs.advise.answer.baseline import read_baseline, usual_baseline
+from stepsize.jobs.advise.answer.record import Asked, record
 from stepsize.jobs.advise.belief.evidence import Run
 from stepsize.jobs.advise.final import final, reserve_of
-from stepsize.jobs.advise.record import Asked, record
 from stepsize.jobs.advise.search import Proposal, Search
 from stepsize.jobs.advise.stages import stages
 from stepsize.jobs.lengths import in_task_updates, updates_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from stepsize.execution.runner import Runner
 from stepsize.jobs.advise.advise import LEAST_HORIZON, advise
-from stepsize.jobs.advise.command_line import command
+from stepsize.jobs.advise.answer.command_line import command
 from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.errors import BudgetError, ParameterError

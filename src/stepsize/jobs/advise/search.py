@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stepsize.jobs.advise import field as fields
+from stepsize.jobs.advise.answer.trivial import learned_below
 from stepsize.jobs.advise.belief.anchor import anchors
 from stepsize.jobs.advise.belief.belief import Belief
 from stepsize.jobs.advise.belief.evidence import Run
@@ -20,7 +21,6 @@ from stepsize.jobs.advise.belief.worlds import draw
 from stepsize.jobs.advise.belief.worth import full_runs, worth
 from stepsize.jobs.advise.locate import least_lost
 from stepsize.jobs.advise.spending import Account, validation_updates
-from stepsize.jobs.advise.trivial import learned_below
 from stepsize.jobs.race.budget import Budget
 from stepsize.problems import Task, Trainable
 from stepsize.strategy import Strategy, round_rate

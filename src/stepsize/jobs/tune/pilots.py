@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from stepsize.jobs.advise.baseline import usual_baseline
+from stepsize.jobs.advise.answer.baseline import usual_baseline
+from stepsize.jobs.advise.answer.confidence import expected_loss
+from stepsize.jobs.advise.answer.record import Asked, record
 from stepsize.jobs.advise.belief.evidence import Run
-from stepsize.jobs.advise.confidence import expected_loss
 from stepsize.jobs.advise.locate import LONG
-from stepsize.jobs.advise.record import Asked, record
 from stepsize.jobs.advise.search import Proposal, Search
 from stepsize.jobs.advise.stages import locate
 from stepsize.jobs.race.budget import Budget

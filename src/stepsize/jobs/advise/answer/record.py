@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stepsize.jobs.advise import explain
-from stepsize.jobs.advise.baseline import compare
-from stepsize.jobs.advise.command_line import command, written
-from stepsize.jobs.advise.confidence import expected_loss, gain_of_next
+from stepsize.jobs.advise.answer import explain
+from stepsize.jobs.advise.answer.baseline import compare
+from stepsize.jobs.advise.answer.command_line import command, written
+from stepsize.jobs.advise.answer.confidence import expected_loss, gain_of_next
 from stepsize.jobs.advise.final import Final
 from stepsize.jobs.advise.search import Search
 from stepsize.jobs.paired_statistics import prediction_interval, t_interval

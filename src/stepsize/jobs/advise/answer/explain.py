@@ -7,7 +7,7 @@ import os
 import platform
 from importlib import metadata
 
-from stepsize.jobs.advise.baseline import USUAL
+from stepsize.jobs.advise.answer.baseline import USUAL
 from stepsize.jobs.advise.belief.worth import full_runs
 from stepsize.jobs.advise.final import Final
 from stepsize.jobs.advise.locate import LIKELY

@@ -34,10 +34,8 @@ test: $(DEV)  ## Run the tests
 slow: $(DEV)  ## Run the tests that are left out above, as they take long
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(ARGS)
 
-fuzz: $(DEV)  ## Try 100000 hostile files; FUZZ="1000000 7" make fuzz tries more, of another seed
+fuzz: $(DEV)  ## Try 100000 hostile files (FUZZ="1000000 7": more, of another seed), and flip 500 bits of journals
 	$(BIN)/python tests/fuzz/inputs.py $${FUZZ:-100000}
-
-fuzz: $(DEV)  ## Flip 500 bits of journals, and race on
 	folder=$$(mktemp -d) && $(BIN)/python tests/faults/flips.py $$folder 500 1; rm -rf $$folder
 
 check: lint types floors  ## Hold the code to its lint, its types and its floors

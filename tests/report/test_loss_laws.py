@@ -1,5 +1,6 @@
 """Pages of refined schedules and predictions: the numbers are there, and so is every warning."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -73,3 +74,15 @@ def test_a_prediction_has_its_verdict_and_says_what_cannot_be_ranked():
     )
     assert "not known" in render(unknown)
     assert "tied with the best" not in render(unknown)
+
+
+def test_the_page_of_a_refinement_takes_memory_by_its_points_and_not_by_its_steps():
+    """Three thousand million steps, as of a log that counts tokens; a table of them took 24 GB."""
+    steps = np.linspace(0, 2_999_999_999, 200).astype(np.int64)
+    found = refine(steps, np.ones(200), total=3_000_000_000)
+    tracemalloc.start()
+    page = render(found)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "Refined schedule" in page
+    assert peak < 200_000_000

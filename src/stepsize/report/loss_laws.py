@@ -18,7 +18,7 @@ def refinement_article(found: Refinement) -> Article:
     what = found.strategy.name if found.strategy is not None else f"{len(found.norms)} {found.norm.upper()} norms"
     facts = (
         ("Refined from", what),
-        ("Peak learning rate", rate(float(found.policy["lr"].table(0, found.steps).max()))),
+        ("Peak learning rate", rate(found.policy.peak)),
         ("Rises for", formatting.count(found.warmup, "step")),
         ("Bound, over that of linear decay", f"{found.gain:.3f}"),
     )

@@ -396,7 +396,8 @@ def test_a_journal_goes_on_and_knows_a_function_that_was_changed(file, tmp_path)
     first, count = run((0.01, 0.1))
     assert count == 4 * 12
     file.write_text(FILE.replace("# half the square", "# a comment").replace("STEPS = 12", "STEPS = 24"))
-    again, count = run((0.01, 0.1, 0.2))
+    with pytest.warns(UserWarning, match="own.py changed since"):
+        again, count = run((0.01, 0.1, 0.2))
     assert count == 2 * 12
     assert again.standings[1].score == first.standings[0].score
     file.write_text(FILE.replace("weight -=", "weight = weight -"))

@@ -187,10 +187,16 @@ def test_workers_are_taken_where_they_pay(task, monkeypatch):
     assert worth(4, 1.0, 60.0, 1) == 1  # nothing to share
     assert worth(4, 1.0, 1.0, 9) == 1  # over before they have started
     made = []
+
+    class Pool(Playing):
+        def __init__(self, count):
+            super().__init__(lambda seeds: None)
+            made.append(count)
+
     monkeypatch.setattr(workers, "cores", lambda: 8)
     monkeypatch.setattr(workers, "worth", lambda count, used, seconds, left: 2 if left == 2 else 1)
     monkeypatch.setattr(workers, "available", lambda: 1e12)
-    monkeypatch.setattr(workers, "Processes", lambda count: made.append(count) or Playing(lambda seeds: None))
+    monkeypatch.setattr(workers, "Processes", Pool)
     runner = Runner(task, engine=Ensemble(2), workers="auto")
     curves = runner.run("stage", trials(8), STEPS)
     assert made == [2]

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 import stepsize
 from stepsize.engines.function import REHEARSAL
 
-STEPS, RANK = 60, int(os.environ["RANK"])
+STEPS, RANK = 60, int(os.environ.get("RANK", "0"))
 
 
 def made():

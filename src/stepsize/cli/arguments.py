@@ -13,7 +13,7 @@ import click
 
 from stepsize.kernel.calls import split_outside
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
-from stepsize.kernel.length import amount, parse
+from stepsize.kernel.length import LARGEST, amount, parse
 from stepsize.kernel.output_files import target
 
 Command = Callable[..., Any]
@@ -80,7 +80,9 @@ class OutputFolder(click.ParamType[Path]):
 
 task_argument = click.argument("task", metavar="TASK")
 steps_option = click.option(
-    "--steps", type=click.IntRange(min=1), help="Length of the training, in optimizer updates. Default: the task's own."
+    "--steps",
+    type=click.IntRange(1, LARGEST),
+    help="Length of the training, in optimizer updates. Default: the task's own.",
 )
 length_option = click.option(
     "--steps", type=Length(), help="Length of the training: optimizer updates, or 3epochs. Default: the task's own."

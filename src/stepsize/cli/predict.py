@@ -22,6 +22,7 @@ from rich.table import Table as Grid
 
 from stepsize.cli import arguments, output, progress
 from stepsize.kernel.errors import BudgetError, SpecError
+from stepsize.kernel.length import LARGEST
 from stepsize.kernel.spec import Spec
 from stepsize.kernel.text import count, tell_apart
 from stepsize.policies import LR, Policy, recipe
@@ -101,7 +102,7 @@ recording_options = arguments.gather(
 @click.option("--schedules", type=arguments.Comma(), default=SCHEDULES, show_default=True,
               help="Ask about these: policies by name, at the peak of the runs; JSON files; logs of rates (CSV).",
               )  # fmt: skip
-@click.option("--steps", type=click.IntRange(min=1),
+@click.option("--steps", type=click.IntRange(1, LARGEST),
               help="Ask about trainings of so many updates. Default: as long as the runs.")  # fmt: skip
 @click.option("--laws", type=arguments.Comma(), help="Fit these: annealing, multi-power, functional. Default: all.")
 @click.option("--peak", type=float, help="Give the policies this peak rate. Default: that of the runs.")

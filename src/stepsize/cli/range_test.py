@@ -115,8 +115,9 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
 
     options = _with_group(Options(**given))
     rule = find_rule(options.rule)
-    check_name(given["of"], [*rule.hyperparameters, BATCH_SIZE], f"hyperparameter of {rule.title}")
-    _check_values(rule, given["of"], given["values"])
+    if not options.of.startswith(OF_GROUP):  # which groups there are the task says
+        check_name(options.of, [*rule.hyperparameters, BATCH_SIZE], f"hyperparameter of {rule.title}")
+    _check_values(rule, options.of, options.values)
     policy = None if options.policy is None else _policy(options.policy)
     searching = policy is not None and options.of == LR
     if searching:
@@ -168,7 +169,7 @@ def _check_values(rule: Rule, of: str, given: list[str] | None) -> None:
         for size, text in zip(tried, given, strict=True):
             if not (size >= 1 and size == size // 1):
                 raise ParameterError(f"a batch size is a whole number of at least 1, not {text!r}.")
-    else:
+    elif not of.startswith(OF_GROUP):
         variants([rule], of, tried)
 
 

@@ -31,7 +31,7 @@ def plain(text: str) -> str:
     r"""Return `text` with what a terminal would obey as escapes: it may be a stranger's. Line breaks stay.
 
     >>> plain("up" + chr(27) + "[2A")
-    'up\\\\x1b[2A'
+    'up\\x1b[2A'
     """
     return "".join(
         letter if letter.isprintable() or letter in "\n\u00a0\u202f" else ascii(letter)[1:-1] for letter in text

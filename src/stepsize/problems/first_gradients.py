@@ -19,7 +19,7 @@ another number of threads, leaves as they are."""
 ROUNDING = 2
 """Units of the last decimal by which two computations of one number may differ."""
 
-NUMBER = re.compile(r"-?\d\.\d+e[+-]\d+")
+NUMBER = re.compile(r"-?\d\.\d{2,}e[+-]\d+")
 MEASURED = re.compile(rf"((min|max) )?{NUMBER.pattern}([ ,]+{NUMBER.pattern})*")
 """A text that is nothing but measured numbers; one of settings, such as the `repr` of a rule, is compared as it is."""
 

@@ -76,6 +76,7 @@ def _by_class(parameters: Any, rule: TorchRule) -> torch.optim.Optimizer:
 def rule_of(optimizer: torch.optim.Optimizer) -> Rule | None:
     """Return the rule that `optimizer` is, with the numbers of its first group; None where it is none of ours.
 
+    >>> from stepsize import rules
     >>> rule_of(torch.optim.SGD([torch.zeros(1)], lr=0.2, momentum=0.8)) == rules.Momentum(lr=0.2, momentum=0.8)
     True
     """

@@ -52,7 +52,7 @@ def rates_between(steps: Floats, rates: Floats, total: int, warmup: int = 0) -> 
     if not 0 <= warmup < total:
         raise ParameterError(f"a warmup of {warmup} updates does not fit a run of {total}.")
     changes = np.abs(np.diff(rates, prepend=rates[0], append=rates[-1]))
-    beside = np.maximum(changes[:-2], changes[2:])
+    beside = np.maximum(changes[:-2], changes[2:]) if len(rates) > 2 else changes[1:-1]  # two rows make a line
     jumps = np.flatnonzero((changes[1:-1] > JUMP * beside) & (np.diff(steps) > 1)) + 1
     knots = np.concatenate([steps, steps[jumps] - 1])
     values = np.concatenate([rates, rates[jumps - 1]])

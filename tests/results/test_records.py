@@ -91,6 +91,7 @@ def test_an_interval_holds_its_ends(value, inside):
 def test_an_interval_and_an_estimate_print_as_a_person_writes_them():
     assert str(Interval(0.5, 0.25, 0.75)) == "0.5000 (0.2500 to 0.7500)"
     assert str(Estimate(0.012, 0.001, 0.1)) == "0.012 (0.001 to 0.1)"
+    assert str(Estimate.of(np.array([0.0032]))) == "0.0032"
 
 
 def test_an_estimate_is_the_median_with_the_range():

@@ -221,7 +221,8 @@ class Estimate(Spec):
         return Estimate(float(np.median(values)), float(values.min()), float(values.max()))
 
     def __str__(self) -> str:
-        return f"{self.value:.2g} ({self.low:.2g} to {self.high:.2g})"
+        value, low, high = (f"{each:.2g}" for each in (self.value, self.low, self.high))
+        return value if low == high else f"{value} ({low} to {high})"  # of one seed there is no range
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

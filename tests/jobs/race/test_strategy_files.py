@@ -176,3 +176,11 @@ def test_a_line_a_file_and_the_options_make_what_the_constructor_makes(tmp_path)
     entrants = Entrants(rules=["AdamW"], policies=["one_cycle", "cosine"], rates=[0.003, 0.01])
     combined = line_up(load_task("digits"), entrants).strategies
     assert read_strategies(line) == read_strategies(written(tmp_path, entries)) == list(combined) == made
+
+
+def test_a_file_of_another_ending_is_no_list_of_strategies(tmp_path):
+    file = tmp_path / "strategies.txt"
+    file.write_text("AdamW one_cycle 0.01")
+    with pytest.raises(FormatError, match=r"strategies\.txt is neither \.toml nor \.json"):
+        read_strategies(str(file))
+    assert len(read_strategies(", ".join(f"AdamW one_cycle {rate / 1000}" for rate in range(1, 40)))) == 39  # no name

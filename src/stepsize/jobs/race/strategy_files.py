@@ -54,9 +54,18 @@ def read_strategies(source: str) -> list[Strategy]:
     """
     if source.lower().endswith((".toml", ".json")):
         return _from_file(Path(source))
+    if _is_file(source):
+        raise FormatError(f"{source} is neither .toml nor .json; strategies come from one of these, or as a list.")
     lines = [split_outside(line, WHITE) for line in split_outside(source, ",")]
     written = [(repr(" ".join(tokens)), strategy) for tokens in lines for strategy in _from_line(tokens)]
     return _distinct(written)
+
+
+def _is_file(source: str) -> bool:
+    try:
+        return Path(source).is_file()
+    except OSError:  # a list may be longer than a name can be
+        return False
 
 
 def _from_file(file: Path) -> list[Strategy]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from stepsize import Policy, build_optimizer, drive, load_task
 from stepsize.adapters.torch import torch_arguments
@@ -361,3 +362,40 @@ def test_a_constant_policy_leaves_a_default_run_as_it_is(task):
             optimizer.step()
         losses.append(loss.item())
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("rate", [0.1, torch.tensor(0.1)], ids=["a number", "a tensor"])
+def test_a_group_that_is_added_has_its_ratio_to_the_default_as_it_was(rate):
+    """The tensor of the defaults is that of the group, which the driver moves."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=rate)
+    for step in drive(optimizer, Policy(lr=Linear(1.0, 0.0)), 10):
+        if step == 5:
+            optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))], "lr": 0.01})
+        if step == 6:
+            assert [float(group["lr"]) for group in optimizer.param_groups] == pytest.approx([0.4, 0.04])
+
+
+def test_an_optimizer_that_has_all_in_its_groups_is_driven_by_the_first():
+    """As Muon with an auxiliary Adam; torch's LambdaLR keeps the ratio of the groups too."""
+
+    class InGroups(torch.optim.Optimizer):
+        def __init__(self, groups):
+            super().__init__(groups, {})
+
+        def step(self, closure=None):
+            """Nothing."""
+
+    def groups(*rates):
+        return [{"params": [nn.Parameter(torch.ones(1))], "lr": rate} for rate in rates]
+
+    policy = Policy(lr=0.02 * Linear(1.0, 0.0))
+    ours, theirs = InGroups(groups(0.02, 3e-4)), InGroups(groups(0.02, 3e-4))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(theirs, lambda step: 1 - step / 4)
+    for _ in drive(ours, policy, 4):
+        assert [group["lr"] for group in ours.param_groups] == pytest.approx(
+            [each["lr"] for each in theirs.param_groups]
+        )
+        theirs.step()
+        scheduler.step()
+    with pytest.raises(DriveError, match=r"no hyperparameter 'lr' to schedule\. None of its groups has a number"):
+        drive(InGroups([{"params": [nn.Parameter(torch.ones(1))]}]), policy, 4)

@@ -331,3 +331,15 @@ def test_what_is_put_back_can_be_put_back_again():
         snapshot.put_back()
     assert len(set(drawn)) == 1
     snapshot.restore()
+
+
+def test_a_sparse_gradient_is_put_back():
+    """It is there between two updates, where nothing is set to zero at the end of one."""
+    table = torch.nn.Embedding(5, 2, sparse=True)
+    table(torch.tensor([1, 3, 1])).sum().backward()
+    before = table.weight.grad.to_dense().clone()
+    with Snapshot(table) as kept:
+        table.weight.grad = None
+        table(torch.tensor([2])).sum().backward()
+    assert torch.equal(table.weight.grad.to_dense(), before)
+    assert kept.bytes == table.weight.nbytes + 2 * (2 * 4 + 8)  # two rows of two floats, and their indices

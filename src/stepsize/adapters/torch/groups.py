@@ -50,22 +50,31 @@ def check_trained(optimizers: list[torch.optim.Optimizer]) -> list[torch.optim.O
     return optimizers
 
 
+def defaults_of(optimizer: torch.optim.Optimizer) -> Group:
+    """Return what groups have that say nothing else: what the optimizer has by default, else what its first group has.
+
+    An optimizer such as Muon with an auxiliary Adam has all its hyperparameters in its groups. Of tensors it is a copy:
+    a group that says nothing shares the tensor of the default, which a driver then moves.
+    """
+    own = {key: value for key, value in optimizer.param_groups[0].items() if key not in {"params", "initial_lr"}}
+    found = {**own, **optimizer.defaults}
+    return {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in found.items()}
+
+
 def applicable(optimizer: torch.optim.Optimizer, policy: Policy) -> Policy:
     """Return the part of `policy` that `optimizer` has hyperparameters for.
 
     Raises DriveError for a missing hyperparameter other than momentum; without momentum it warns.
     """
-    known = {str(key) for key in optimizer.defaults if key != BETAS} | (
-        {MOMENTUM, "beta2"} if BETAS in optimizer.defaults else set()
-    )
+    defaults = defaults_of(optimizer)
+    known = {str(key) for key in defaults if key != BETAS} | ({MOMENTUM, "beta2"} if BETAS in defaults else set())
     for name in policy:
         if name in known or (name == "epsilon" and "eps" in known):
             continue
         if name != MOMENTUM:
-            numeric = {key for key in known if isinstance(optimizer.defaults.get(key, 0.0), float | int)}
-            raise DriveError(
-                f"{type(optimizer).__name__} has no hyperparameter {name!r} to schedule. {suggestion(name, numeric)}"
-            )
+            numeric = {key for key in known if isinstance(defaults.get(key, 0.0), float | int)}
+            allowed = suggestion(name, numeric) if numeric else "None of its groups has a number to schedule."
+            raise DriveError(f"{type(optimizer).__name__} has no hyperparameter {name!r} to schedule. {allowed}")
         warnings.warn(
             f"{type(optimizer).__name__} has no momentum, so the policy's momentum is left out.", stacklevel=6
         )

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from stepsize.adapters.torch.groups import MOMENTUM, Group, applicable, read
+from stepsize.adapters.torch.groups import MOMENTUM, Group, applicable, defaults_of, read
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.policies import LR, Groups, Policy
 from stepsize.schedules import Constant
@@ -36,7 +36,7 @@ class Spread:
         self, optimizer: torch.optim.Optimizer, policy: Policy | Groups, start: int, known: Mapping[str, list[float]]
     ) -> None:
         self._declared = policy if isinstance(policy, Groups) else None
-        self._defaults: Mapping[str, Any] = optimizer.defaults
+        self._defaults: Mapping[str, Any] = defaults_of(optimizer)
         self.policy = applicable(optimizer, policy.policy if isinstance(policy, Groups) else policy)
         if self._declared is None:
             self.ratios: Ratios = {
@@ -86,14 +86,14 @@ def _own(
     if name == LR and all("initial_lr" in group for group in groups):
         # A scheduler of torch was here, now or in the checkpoint: it keeps the rate that each group began with,
         # whatever the rates are now.
-        own, whole = [float(group["initial_lr"]) for group in groups], read(optimizer.defaults, LR)
+        own, whole = [float(group["initial_lr"]) for group in groups], read(defaults_of(optimizer), LR)
     else:
         own = [read(group, name) for group in groups]
         if _explained(own, known):
             # A second driver of one optimizer: a training in two phases, or a notebook cell that is run again. The
             # values are where the first driver left them, and so no ratios to the default any more.
             return list(known)
-        if name != LR and _with_and_without(own, read(optimizer.defaults, name)):
+        if name != LR and _with_and_without(own, read(defaults_of(optimizer), name)):
             return [float(value > 0) for value in own]
         whole = _whole(optimizer, policy, start, name, own)
     return [1.0 if len(set(own)) == 1 else _ratio(value, whole, name) for value in own]
@@ -122,7 +122,7 @@ def _whole(optimizer: torch.optim.Optimizer, policy: Policy, start: int, name: s
 
     Raises DriveError where neither explains them.
     """
-    default, used = read(optimizer.defaults, name), _used(optimizer)
+    default, used = read(defaults_of(optimizer), name), _used(optimizer)
     # Groups that agree need no whole: their ratio is 1. But all of them at 0, below a default that is not, may be what
     # is left at the end of a decay, and then the ratios are lost.
     if len(set(own)) == 1 and (own[0] or not default or policy[name] == Constant(0.0)):

@@ -194,10 +194,11 @@ class Snapshot:
         alias = tensor.detach()
         written = _written(alias)
         kept = written.to(self._device or written.device, copy=True)
-        self.bytes += kept.nbytes
+        self.bytes += _size(kept)
+        plain = type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.layout is torch.strided
 
         def undo() -> None:
-            if type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.data_ptr() != alias.data_ptr():
+            if plain and tensor.data_ptr() != alias.data_ptr():
                 tensor.data = alias  # somebody has given it another storage
             written.copy_(kept)
 
@@ -212,6 +213,16 @@ def _written(tensor: torch.Tensor) -> torch.Tensor:
             if stride == 0 and tensor.shape[dimension] > 1:
                 tensor = tensor.narrow(dimension, 0, 1)
     return tensor
+
+
+def _size(tensor: torch.Tensor) -> int:
+    """Return how many bytes the numbers of a tensor take; of a sparse one, such as a gradient, those that it has."""
+    if tensor.layout is torch.strided:
+        return tensor.nbytes
+    if not tensor.is_sparse:
+        return tensor.values().nbytes
+    held = tensor.coalesce()
+    return held.values().nbytes + held.indices().nbytes
 
 
 def resumable(thing: Any) -> bool:

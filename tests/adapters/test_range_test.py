@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 from torch.nn.functional import cross_entropy
+from traces import same
 
 from stepsize import Policy, RangeTest, as_lr_scheduler, drive, suggest
 from stepsize.adapters.torch import climb
@@ -144,16 +145,6 @@ def swept(loop, **settings):
         for _ in test:
             loop.turn(test.tell)
     return test.record
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
 
 
 def trained(name, test_it, before=0, after=6):

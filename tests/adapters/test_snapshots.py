@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from traces import same
 
 from stepsize.adapters.torch import Snapshot
 from stepsize.kernel.errors import DriveError
@@ -54,16 +55,6 @@ def bits(value):
     if isinstance(value, torch.Generator):
         return value.get_state()
     return copy.copy(value) if isinstance(value, str | int | float | set | None) else id(value)
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
 
 
 def train(model, optimizer, scaler=None, steps=3):

@@ -1,28 +1,9 @@
 """`stepsize range-test --group`: what the rate of a parameter group is multiplied by."""
 
 import pytest
+from grouped import FILE
 
 from stepsize.results.io import loads
-
-FILE = """
-import torch
-from stepsize import Task
-
-x = torch.linspace(-1, 1, 96).reshape(48, 2)
-
-
-def model():
-    return torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
-
-
-def groups(model):
-    return [{"name": "body", "params": model[0].parameters()}, {"name": "head", "params": model[2].parameters()}]
-
-
-def task():
-    y = x.sum(1, keepdim=True)
-    return Task(model, torch.nn.functional.mse_loss, (x[:32], y[:32]), (x[32:], y[32:]), 8, steps=40, groups=groups)
-"""
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import functools
 import itertools
 import os
-import random
 from pathlib import Path
 
 import jax
@@ -23,6 +22,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning_loop import QUIET
 from torchmetrics.classification import MulticlassAccuracy
+from traces import drawn, same, seeded
 from transformers import TrainerCallback
 from transformers_loop import InfiniteTrainer, model, trainer_of
 
@@ -45,26 +45,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation"),  # how Keras on torch makes an array
 ]
 RANGE = {"low": 1e-4, "high": 1.0, "points": 25}
-
-
-def seeded():
-    for seed in (torch.manual_seed, random.seed, np.random.seed):
-        seed(0)
-
-
-def drawn():
-    """A number of each process-wide generator."""
-    return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: S311, NPY002  (these are put back)
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
 
 
 # Lightning

@@ -1,11 +1,9 @@
 """A training that finds its rate in a trainer's loop is then, bit by bit, one that is driven at it from the start."""
 
 import os
-import random
 from pathlib import Path
 
 import lightning.pytorch
-import numpy as np
 import processes
 import pytest
 import torch
@@ -14,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning_loop import QUIET
 from torchmetrics.classification import MulticlassAccuracy
+from traces import drawn, same, seeded
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
 
 from stepsize.adapters import lightning as for_lightning
@@ -33,26 +32,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:no pilot run did better"),
 ]
 STEPS, EPOCHS = 48, 6
-
-
-def seeded():
-    for seed in (torch.manual_seed, random.seed, np.random.seed):
-        seed(0)
-
-
-def drawn():
-    """A number of each process-wide generator."""
-    return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: S311, NPY002  (these are put back)
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
 
 
 # Lightning

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from grouped import FILE
 
 from stepsize import FunctionTask, Task
 from stepsize.engines import Ensemble, Loop
@@ -20,26 +21,6 @@ GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(96, 4, generator=GENERATOR)
 Y = X @ torch.randn(4, 1, generator=GENERATOR)
 STEPS = 24
-
-FILE = """
-import torch
-from stepsize import Task
-
-x = torch.linspace(-1, 1, 96).reshape(48, 2)
-
-
-def model():
-    return torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
-
-
-def groups(model):
-    return [{"name": "body", "params": model[0].parameters()}, {"name": "head", "params": model[2].parameters()}]
-
-
-def task():
-    y = x.sum(1, keepdim=True)
-    return Task(model, torch.nn.functional.mse_loss, (x[:32], y[:32]), (x[32:], y[32:]), 8, steps=24, groups=groups)
-"""
 
 
 def net():

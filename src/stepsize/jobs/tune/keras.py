@@ -17,6 +17,7 @@ from stepsize.adapters.keras.policy import PolicyCallback, updates_made
 from stepsize.adapters.keras.range_test import check, restored, updates
 from stepsize.adapters.range_test import Step
 from stepsize.jobs.advise.advise import LEAST_HORIZON
+from stepsize.jobs.tune.answered import Answered
 from stepsize.jobs.tune.family import Asked, named_rule
 from stepsize.jobs.tune.pilots import check_validate, share_of, warn_of_guess
 from stepsize.jobs.tune.tuned import find
@@ -26,7 +27,7 @@ from stepsize.results import Advice, load, save
 from stepsize.rules import SGD, AdamW, Momentum, Nesterov, Rule
 
 
-class TuneCallback(PolicyCallback):
+class TuneCallback(Answered, PolicyCallback):
     """Makes pilot runs when `fit` begins, puts everything back, and drives the learning rate at what they found.
 
     batches: what `train_on_batch` takes, as in `climb`: a callback does not see the data of `fit`. Each pilot run
@@ -67,23 +68,6 @@ class TuneCallback(PolicyCallback):
         check_validate(validate)
         self._batches, self._asked, self._rule, self._keep = batches, policy, rule, keep
         self._options: dict[str, Any] = {"share": share, "validate": validate}
-        self._answer: Advice | None = None
-        self._piloting = False
-
-    @property
-    def answer(self) -> Advice:
-        """What the pilot runs found: the strategy, its rate, where the best one lies, and every run; a result to save.
-
-        Raises DriveError until they are over.
-        """
-        if self._answer is None:
-            raise DriveError("there is no answer before the pilot runs are over, at the beginning of the training.")
-        return self._answer
-
-    @property
-    def piloting(self) -> bool:
-        """Whether this is a pilot run, after which everything is put back: then neither log nor save."""
-        return self._piloting
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Make the pilot runs, unless the model has been trained already, and bind the policy that they found."""

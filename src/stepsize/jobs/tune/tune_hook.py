@@ -11,6 +11,7 @@ import torch
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
 from stepsize.jobs.advise.advise import LEAST_HORIZON
+from stepsize.jobs.tune.answered import Answered
 from stepsize.jobs.tune.family import Asked, check_steps, family, rule_like, rule_of_name
 from stepsize.jobs.tune.pilots import check_validate, share_of
 from stepsize.jobs.tune.tune import tune
@@ -31,7 +32,7 @@ class Updates(Protocol):
         """Make one update of its batches, and tell their losses."""
 
 
-class TuneHook(TrainerHook):
+class TuneHook(Answered, TrainerHook):
     """Makes the pilot runs of a training that a trainer runs, and drives it at the rate found.
 
     The callback of a trainer is a subclass of this and of its PolicyCallback, in this order. When training begins anew
@@ -61,27 +62,11 @@ class TuneHook(TrainerHook):
             check_validate(validate)
         self._asked, self._rule, self._validate = policy, rule, validate
         self._options: dict[str, Any] = {"share": share, "device": device, "skip_frozen": skip_frozen}
-        self._piloting = False
         self.forget()
-
-    @property
-    def answer(self) -> Advice:
-        """What the pilot runs found: the strategy, its rate, where the best one lies, and every run; a result to save.
-
-        Raises DriveError until they are over.
-        """
-        if self._answer is None:
-            raise DriveError("there is no answer before the pilot runs are over, at the beginning of the training.")
-        return self._answer
-
-    @property
-    def piloting(self) -> bool:
-        """Whether this is a pilot run, after which everything is put back: then neither log nor save."""
-        return self._piloting
 
     def forget(self) -> None:
         """Forget the training before."""
-        self._answer: Advice | None = None
+        self._answer = None
         self._text = ""
 
     def check(self, optimizer: Any, steps: int) -> None:

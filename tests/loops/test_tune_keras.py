@@ -12,7 +12,7 @@ keras = pytest.importorskip("keras")
 
 from stepsize import load, rules  # noqa: E402  (once Keras has its backend)
 from stepsize.adapters.keras import PolicyCallback  # noqa: E402
-from stepsize.jobs.tune.keras import TuneCallback, rule_like  # noqa: E402
+from stepsize.callbacks.keras import TuneCallback, rule_like  # noqa: E402
 from stepsize.kernel.errors import DriveError, ParameterError, TaskError  # noqa: E402
 
 pytestmark = [

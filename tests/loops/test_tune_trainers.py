@@ -18,8 +18,8 @@ from transformers import BertConfig, BertForSequenceClassification, Trainer, Tra
 from stepsize.adapters import lightning as for_lightning
 from stepsize.adapters import transformers as for_transformers
 from stepsize.adapters.torch.groups import plain
-from stepsize.jobs.tune import lightning as tune_lightning
-from stepsize.jobs.tune import transformers as tune_transformers
+from stepsize.callbacks import lightning as tune_lightning
+from stepsize.callbacks import transformers as tune_transformers
 from stepsize.kernel.errors import DriveError, ParameterError, TaskError
 from stepsize.policies import wsd
 from stepsize.results.io import dumps

@@ -14,8 +14,8 @@ from transformers_loop import trainer_of
 
 from stepsize.adapters import lightning as for_lightning
 from stepsize.adapters import transformers as for_transformers
-from stepsize.jobs.tune import lightning as tune_lightning
-from stepsize.jobs.tune import transformers as tune_transformers
+from stepsize.callbacks import lightning as tune_lightning
+from stepsize.callbacks import transformers as tune_transformers
 
 
 def by_lightning(callback):

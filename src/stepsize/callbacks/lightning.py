@@ -11,8 +11,8 @@ import warnings
 from typing import Any
 
 from stepsize.adapters.lightning import PolicyCallback, Updates, aside, validated
+from stepsize.callbacks.hook import TuneHook, metric, only
 from stepsize.jobs.tune.family import Asked
-from stepsize.jobs.tune.tune_hook import TuneHook, metric, only
 
 
 class TuneCallback(TuneHook, PolicyCallback):

@@ -12,8 +12,8 @@ from typing import Any
 
 from stepsize.adapters.torch.groups import plain
 from stepsize.adapters.transformers import PolicyCallback, Updates, aside, checked, saved_state
+from stepsize.callbacks.hook import TuneHook, metric
 from stepsize.jobs.tune.family import Asked
-from stepsize.jobs.tune.tune_hook import TuneHook, metric
 from stepsize.kernel.errors import DriveError
 
 

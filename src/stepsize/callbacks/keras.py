@@ -16,8 +16,8 @@ from typing import Any
 from stepsize.adapters.keras.policy import PolicyCallback, updates_made
 from stepsize.adapters.keras.range_test import check, restored, updates
 from stepsize.adapters.range_test import Step
+from stepsize.callbacks.answered import Answered
 from stepsize.jobs.advise.advise import LEAST_HORIZON
-from stepsize.jobs.tune.answered import Answered
 from stepsize.jobs.tune.family import Asked, named_rule
 from stepsize.jobs.tune.pilots import check_validate, share_of, warn_of_guess
 from stepsize.jobs.tune.tuned import find

@@ -10,8 +10,8 @@ import torch
 
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
+from stepsize.callbacks.answered import Answered
 from stepsize.jobs.advise.advise import LEAST_HORIZON
-from stepsize.jobs.tune.answered import Answered
 from stepsize.jobs.tune.family import Asked, check_steps, family, rule_like, rule_of_name
 from stepsize.jobs.tune.pilots import check_validate, share_of
 from stepsize.jobs.tune.tune import tune

@@ -23,7 +23,7 @@ def test_the_mean_over_seeds_is_bold_and_each_seed_a_point():
     np.testing.assert_allclose(bold.get_ydata(), grid.held_out.mean(axis=1))
     points = [each for each in ax.lines if each.get_linestyle() == "None" and each.get_alpha()]
     assert len(points) == 3
-    assert ax.get_ylabel() == "validation score at the end"
+    assert ax.get_ylabel() == "validation loss at the end"
     assert ax.get_xscale() == "log"
 
 

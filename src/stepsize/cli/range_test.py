@@ -3,6 +3,8 @@
 ::
 
     stepsize range-test mytask.py                             the article's two bounds, from a range test
+    stepsize range-test mytask.py --held-out                  the same of the validation loss, and the gap
+    stepsize range-test mytask.py --momentum 0.95,0.85        with a momentum that falls meanwhile
     stepsize range-test mytask.py --for one_cycle              the peak to use with a policy, from whole runs
     stepsize range-test mytask.py --of momentum --lr 0.1      Smith's other tests: momentum, weight_decay, batch_size
     stepsize range-test mytask.py --group head=1,3,10         what the rate of a parameter group is multiplied by
@@ -48,6 +50,21 @@ BUDGET = "1"
 """What the search for a rate may cost when nothing is said, in full trainings."""
 
 
+class Ends(click.ParamType["tuple[float, float]"]):
+    """Where something begins and where it ends: two numbers with a comma between them."""
+
+    name = "from,to"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
+        """Return both numbers."""
+        numbers = (
+            value if isinstance(value, tuple) else arguments.parse_numbers(value.split(","), "a momentum is a number")
+        )
+        if len(numbers) != 2:
+            self.fail(f"{value!r} is not two numbers with a comma between them, such as 0.95,0.85.", param, ctx)
+        return numbers[0], numbers[1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What the command line asks for, but for where the answer goes."""
@@ -65,6 +82,14 @@ class Options:
     values: list[str] | None
     group: str | None
     lr: float | None
+    held_out: bool
+    metric: str | None
+    momentum: tuple[float, float] | None
+
+    @property
+    def watched(self) -> dict[str, Any]:
+        """What a range test watches and moves beside the rate."""
+        return {"held_out": self.held_out, "metric": self.metric, "momentum": self.momentum}
 
 
 @click.command("range-test")
@@ -104,6 +129,14 @@ class Options:
     "--group", metavar="NAME=A,B,...",
     help="Test what the rate of a parameter group of the task, by its name, is multiplied by, such as head=1,3,10.",
 )  # fmt: skip
+@click.option(
+    "--held-out", is_flag=True,
+    help="Read the bounds from the validation loss, and say what its gap to the training loss is a sign of.",
+)  # fmt: skip
+@click.option("--metric", metavar="NAME", help="Read them from this in its place: accuracy, or the task's own metric.")
+@click.option(
+    "--momentum", type=Ends(), help="From where to where the momentum goes while the rate climbs, such as 0.95,0.85."
+)
 @click.option("--lr", type=float, help="The peak rate that --of is tested at. Default: what a range test points to.")
 @arguments.json_option
 @arguments.plot_option
@@ -191,7 +224,7 @@ def _range_test(problem: Trainable, rule: Rule, options: Options) -> RangeTestRe
     with progress.show_progress(seeds * steps) as tell:
         return jobs.range_test(
             problem, rule, low=options.low, high=options.high, steps=steps, spacing=options.spacing,
-            seeds=range(seeds), progress=tell,
+            seeds=range(seeds), progress=tell, **options.watched,
         )  # fmt: skip
 
 
@@ -263,8 +296,12 @@ def _print(sweep: RangeTestRecord | HyperparameterSweep, found: Suggestion) -> N
     console = output.console()
     console.print(sketch(sweep, found, width=min(100, console.width), encoding=console.encoding), markup=False)
     rows = (
-        ("min_lr", found.min_lr, "just before the sharp drop"),
-        ("max_lr", found.max_lr, "just before the loss rises"),
+        (
+            "min_lr",
+            found.min_lr,
+            "just before it changes sharply" if sweep.is_negative else "just before the sharp drop",
+        ),
+        ("max_lr", found.max_lr, f"just before the {sweep.judged_name} {sweep.directions[1]}"),
         ("limit", found.limit, "the largest stable rate, by the curvature of the initial weights"),
         ("base", found.base, "of the cycle"),
         (sweep.swept, found.lr, "to use"),
@@ -273,6 +310,8 @@ def _print(sweep: RangeTestRecord | HyperparameterSweep, found: Suggestion) -> N
         if value is not None:
             console.print(f"{name:7} {value}   {meaning}", markup=False)
     console.print(f"{sweep.title} on {sweep.task}, {count(len(sweep.seeds), 'seed')}: {found.reason}.", markup=False)
+    if found.generalisation:
+        console.print(f"Held out: {found.generalisation}.", markup=False)
     for warning in found.warnings:
         console.print(f"Watch out: {warning}.", markup=False)
     if found.policy is not None:

@@ -66,6 +66,8 @@ USELESS: dict[str, tuple[Useless, ...]] = {
         Useless(("horizon",), lambda given: given["policy"] is None,
                 "is the length of a training with a policy, and none is named; add --for POLICY"),
         Useless(("values", "lr"), _plain, "is of a test of another hyperparameter; say which with --of"),
+        Useless(("held_out", "metric", "momentum"), lambda given: not _plain(given) or given["policy"] is not None,
+                "is of a range test, and other runs are asked for"),
         Useless(("low", "high", "spacing"), lambda given: not _plain(given) and given["lr"] is not None,
                 "is of the range test that finds the rate, and --lr says it"),
     ),

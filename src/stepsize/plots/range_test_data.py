@@ -73,12 +73,25 @@ def marks_of_grid(grid: RunGrid, suggestion: Suggestion | None) -> list[Mark]:
 def fit(record: RangeTestRecord, suggestion: Suggestion | None) -> tuple[Floats, Floats]:
     """Return the rates, (points,), and each seed's smoothed loss at them, (points, seeds); means without a suggestion.
 
-    NaN after divergence.
+    It is what decides (`judged_name`), with its own sign. NaN after divergence.
     """
+    sign = sign_of(record)
     if suggestion is not None and suggestion.smooth.shape == record.losses.shape:
         at = np.unique(np.linspace(0, len(record.rates) - 1, style.FINEST).round().astype(np.int64))
-        return floats(record.rates[at]), floats(suggestion.smooth[at])
-    steps, means = style.binned(record.losses, BINS)
+        return floats(record.rates[at]), sign * floats(suggestion.smooth[at])
+    if record.held_out is not None:
+        return floats(record.rates[record.taken]), sign * floats(record.held_out[record.taken])
+    return training_losses(record, BINS)
+
+
+def sign_of(record: RangeTestRecord) -> int:
+    """Return -1 where what decides was recorded as its negative, else 1."""
+    return -1 if record.is_negative else 1
+
+
+def training_losses(record: RangeTestRecord, bins: int) -> tuple[Floats, Floats]:
+    """Return the rates in the middle of at most `bins` bins, and each seed's mean training loss in them."""
+    steps, means = style.binned(record.losses, bins)
     return floats(record.rates[steps.round().astype(np.int64)]), means
 
 
@@ -96,14 +109,18 @@ def loss_before(grid: RunGrid) -> float | None:
 
 def loss_name(grid: RunGrid) -> str:
     """Return which loss the runs of a grid are compared by."""
-    return "training loss" if grid.by_training_loss else "validation score"
+    return "training loss" if grid.by_training_loss else grid.scored
 
 
-def losses_of_range_test(curve: Floats, raw: Floats) -> Window:
+def losses_of_range_test(curve: Floats, raw: Floats, sign: int = 1) -> Window:
     """Return the window around what a range test has learnt: from below the least loss to a little above the first.
 
-    curve: the bold one, (points,). raw: of any shape; it stands in where the curve has nothing.
+    curve: the bold one, (points,). raw: of any shape; it stands in where the curve has nothing. sign: -1 for what is to
+    be large, whose window is upside down.
     """
+    if sign < 0:
+        flipped = losses_of_range_test(-curve, -raw)
+        return Window(-flipped.high, -flipped.low, log=False)
     finite = curve[np.isfinite(curve)]
     if not len(finite):
         finite = raw[np.isfinite(raw)]

@@ -93,9 +93,9 @@ def _range_test(record: RangeTestRecord, suggestion: Suggestion | None) -> Sketc
     curve, marks = style.middle(losses, average="median"), range_test_data.marks(suggestion)
     note = "" if np.isfinite(curve).any() else "; no loss is finite"
     return Sketch(
-        title=f"{record.title} on {record.task}: loss while the rate climbs{note}",
+        title=f"{record.title} on {record.task}: {record.judged_name} while the rate climbs{note}",
         x=range_test_data.swept_values(record, marks),
-        y=range_test_data.losses_of_range_test(curve, floats(record.losses)),
+        y=range_test_data.losses_of_range_test(curve, floats(record.losses), range_test_data.sign_of(record)),
         curve=(rates, curve),
         marks=marks,
     )

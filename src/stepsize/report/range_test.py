@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stepsize.kernel.text import thousands
 from stepsize.plots import plot_rate_grid, plot_sweep
 from stepsize.plots.range_test_data import loss_name
@@ -17,7 +19,11 @@ def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
     """Return one range test, grid or sweep of another hyperparameter as an article."""
     sections = [] if suggestion is None else [Section("Why", _why(suggestion)), *_schedule(suggestion)]
     if isinstance(sweep, RangeTestRecord):
-        sections.append(Section("Loss against learning rate", (_picture_of_range_test(sweep, suggestion),)))
+        sections.append(
+            Section(
+                f"{sweep.judged_name.capitalize()} against learning rate", (_picture_of_range_test(sweep, suggestion),)
+            )
+        )
     if isinstance(sweep, RunGrid):
         sections.append(Section("Where whole runs end", (_picture_of_grid(sweep, suggestion),)))
     facts = Facts((*_answer(suggestion, sweep.swept), *_origin(sweep)))
@@ -98,14 +104,18 @@ def _schedule(suggestion: Suggestion) -> tuple[Section, ...]:
 def _why(suggestion: Suggestion) -> tuple[Block, ...]:
     """Return the reason, and the warnings apart."""
     reason = Points((formatting.sentence(suggestion.reason),), warning=not suggestion.clear)
+    if suggestion.generalisation:
+        reason = replace(reason, items=(*reason.items, formatting.sentence(suggestion.generalisation)))
     warnings = tuple(map(formatting.sentence, suggestion.warnings))
     return (reason, Points(warnings, warning=True)) if warnings else (reason,)
 
 
 def _picture_of_range_test(record: RangeTestRecord, suggestion: Suggestion | None) -> Picture:
     """Return a range test, drawn large, with what its curves are as the caption."""
-    many = f"The median of {len(record.seeds)} seeds" if len(record.seeds) > 1 else "The loss"
+    many = f"The {record.judged_name}" + f", the median of {len(record.seeds)} seeds" * (len(record.seeds) > 1)
     caption = f"{many}, smoothed, while the rate climbs. The shades are the spread over seeds."
+    if record.has_gap:
+        caption += " Between the two medians is the gap of validation to training loss."
     return draw(plot_sweep, record, suggestion, label=_label(record, suggestion), caption=caption)
 
 

@@ -25,6 +25,12 @@ from stepsize.policies import LR, Policy
 from stepsize.rules import Rule
 from stepsize.theory.range_test import LEAST_DROP
 
+LOSS = "validation loss"
+"""What a score is, where it is no metric."""
+
+NEGATIVE = "negative "
+"""Before the name of a metric that is to be large, which is minimised as its negative."""
+
 OF_GROUP = "rate of "
 """Before the name of a parameter group: what is tested is by how much its rate is multiplied."""
 
@@ -37,7 +43,8 @@ class Sweep(Spec, ABC):
     losses: of the training batches, (points, seeds) float32; NaN or inf once diverged.
     seeds: one a column. steps: how long one run was (optimizer updates). cost: updates of all runs together.
     seconds: wall time.
-    held_out: validation losses, (points, seeds) float64, NaN where none was taken; None when there are none at all.
+    held_out: scores on the validation data, lower is better, (points, seeds) float64, NaN where none was taken; None
+        when there are none at all. scored: what a score is, in words.
     horizon: how long one full training is (optimizer updates); None when not known.
     """
 
@@ -49,6 +56,7 @@ class Sweep(Spec, ABC):
     cost: int
     seconds: float = 0.0
     held_out: np.ndarray | None = field(repr=False, default=None)
+    scored: str = LOSS
     horizon: int | None = None
 
     @property
@@ -70,6 +78,31 @@ class Sweep(Spec, ABC):
     def judged(self) -> np.ndarray:
         """The losses that decide, (points, seeds): those held out where they were taken, else the batches'."""
         return self.losses if self.held_out is None else self.held_out
+
+    @property
+    def judged_name(self) -> str:
+        """What decides, in words, without the sign of a metric that is to be large: "loss", "validation accuracy"."""
+        return "loss" if self.held_out is None else self.scored.removeprefix(NEGATIVE)
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether `judged` is the negative of what `judged_name` says."""
+        return self.held_out is not None and self.scored.startswith(NEGATIVE)
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        """How `judged_name` goes when it gets better, and worse."""
+        return ("rises", "falls") if self.is_negative else ("falls", "rises")
+
+    @property
+    def taken(self) -> np.ndarray:
+        """At which points there is a score, (points,) of bool."""
+        return np.zeros(len(self.x), bool) if self.held_out is None else ~np.isnan(self.held_out).all(axis=1)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether what was held out is the loss that was trained on, so that the two can be compared."""
+        return self.held_out is not None and self.scored == LOSS
 
     def validate(self) -> None:
         """Check that the arrays fit each other."""
@@ -98,7 +131,8 @@ class RangeTestRecord(Sweep):
         a loss exploded; None where all were used.
     limits: the largest stable rate of each seed's initial weights, by their curvature, (seeds,); None when not
         measured. memory: bytes of the snapshot that was kept to put everything back; None when none was needed.
-    optimizer: its name, where `rule` is None.
+    optimizer: its name, where `rule` is None. momentum: from which one to which it went while the rate climbed, in
+        equal steps; None where it stood still.
     """
 
     noun: ClassVar[str] = "range test"
@@ -108,6 +142,7 @@ class RangeTestRecord(Sweep):
     limits: np.ndarray | None = field(repr=False, default=None)
     memory: int | None = None
     optimizer: str | None = None
+    momentum: tuple[float, float] | None = None
 
     @property
     def x(self) -> np.ndarray:
@@ -239,6 +274,7 @@ class Suggestion(Spec):
     base: the lower bound of a cycle up to `lr`. policy: what was asked for, at `lr`; bound to the horizon, where it is
         known.
     limit: the largest stable rate by the curvature of the initial weights. warnings: sentences.
+    generalisation: what the gap between the validation loss and the training loss is a sign of; "" where there is none.
     """
 
     clear: bool
@@ -251,3 +287,4 @@ class Suggestion(Spec):
     policy: Policy | None = None
     limit: Estimate | None = None
     warnings: tuple[str, ...] = ()
+    generalisation: str = ""

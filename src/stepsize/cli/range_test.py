@@ -50,7 +50,7 @@ BUDGET = "1"
 """What the search for a rate may cost when nothing is said, in full trainings."""
 
 
-class Ends(click.ParamType["tuple[float, float]"]):
+class FromTo(click.ParamType["tuple[float, float]"]):
     """Where something begins and where it ends: two numbers with a comma between them."""
 
     name = "from,to"
@@ -135,7 +135,7 @@ class Options:
 )  # fmt: skip
 @click.option("--metric", metavar="NAME", help="Read them from this in its place: accuracy, or the task's own metric.")
 @click.option(
-    "--momentum", type=Ends(), help="From where to where the momentum goes while the rate climbs, such as 0.95,0.85."
+    "--momentum", type=FromTo(), help="From where to where the momentum goes while the rate climbs, such as 0.95,0.85."
 )
 @click.option("--lr", type=float, help="The peak rate that --of is tested at. Default: what a range test points to.")
 @arguments.json_option

@@ -142,16 +142,16 @@ def _run(
     )  # fmt: skip
 
 
-def _momentum(rule: Rule, ends: tuple[float, float] | None) -> dict[str, Schedule]:
+def _momentum(rule: Rule, between: tuple[float, float] | None) -> dict[str, Schedule]:
     """Return the schedule of a momentum that goes from one to another, or none."""
-    if ends is None:
+    if between is None:
         return {}
     if "momentum" not in rule.hyperparameters:
         raise ParameterError(
-            f"{rule.title} has no momentum to go from {ends[0]:g} to {ends[1]:g}; test a rule that has one, such as "
-            "Momentum or AdamW, or leave the momentum out."
+            f"{rule.title} has no momentum to go from {between[0]:g} to {between[1]:g}; test a rule that has one, "
+            "such as Momentum or AdamW, or leave the momentum out."
         )
-    first, last = (rule.having(momentum=end).hyperparameters["momentum"] for end in ends)  # refuses what is none
+    first, last = (rule.having(momentum=end).hyperparameters["momentum"] for end in between)  # refuses what is none
     return {"momentum": Linear(first, last)}
 
 

@@ -46,6 +46,8 @@ def _names(rules: Sequence[Rule]) -> str:
               help="Try these batch sizes, each on as many samples and with an equal part of the budget.")  # fmt: skip
 @click.option("--code", "framework", type=click.Choice(list(FRAMEWORKS)), default="torch", show_default=True,
               help="Print the code to paste for this framework.")  # fmt: skip
+@click.option("--native", is_flag=True,
+              help="Print code that does without stepsize: the framework's own optimizer and schedule.")  # fmt: skip
 @arguments.json_option
 @arguments.report_option
 @arguments.save_option
@@ -54,7 +56,7 @@ def _names(rules: Sequence[Rule]) -> str:
 def advise(
     task: str, *, steps: int | str | None, budget: str | None, seed: int, rules: list[str] | None,
     policies: list[str] | None, baseline: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
-    framework: str, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
+    framework: str, native: bool, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
     execution: Execution,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK.
@@ -91,12 +93,12 @@ def advise(
             files = output.write_result(answers[0], save_to, report, framework=framework)
     except KeyboardInterrupt:
         if seen:  # printed here, as within the runner standard output is not the answer's
-            show_advice(seen[-1], framework)
+            show_advice(seen[-1], framework, native=native)
         raise
     if as_json:
         click.echo(dumps(answers[0]))
         return
-    show_advice(answers[0], framework)
+    show_advice(answers[0], framework, native=native)
     for other in answers[1:]:
         size = other.batch_size or with_data(problem).batch_size
         line = f"With batches of {size}: {other.strategy.name} for {other.steps} steps reaches {other.best_score:.4g}."

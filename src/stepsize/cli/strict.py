@@ -91,6 +91,7 @@ USELESS: dict[str, tuple[Useless, ...]] = {
     "advise": (
         Useless(("framework",), lambda given: given["as_json"] and given["report"] is None,
                 "is of code that is printed, and --json prints none"),
+        Useless(("native",), lambda given: given["as_json"], "is of code that is printed, and --json prints none"),
     ),
     "show": (
         Useless(("table",), lambda given: given["code"] or given["as_json"], "prints another form; ask for one"),

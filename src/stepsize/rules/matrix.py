@@ -38,7 +38,7 @@ class Muon(Rule):
 
     facts = Facts(
         scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=False,
-        euclidean=False, decoupled=True, threshold=None, torch=None, optax=None,
+        euclidean=False, decoupled=True, threshold=None, torch=None, optax=None, keras=None,
     )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
     per_tensor: ClassVar[bool] = True

@@ -151,8 +151,14 @@ def test_range_test_tests_something_else_at_a_given_rate(stepsize):
     done = stepsize(*RANGE[:2], "--rule", "Momentum", "--seeds", 2, "--of", "momentum", "--lr", 0.1, "--steps", 10)
     assert done.code == 0
     assert "runs of 10 steps end lowest at momentum" in done.out or "no clear answer" in done.out
-    done = stepsize(*RANGE, "--of", "batch_size", "--values", "8,16", "--lr", 0.1, "--steps", 20, "--json")
-    assert isinstance(loads(done.out), Suggestion)
+
+
+def test_range_test_compares_batch_sizes_and_finds_the_largest(stepsize):
+    done = stepsize(*RANGE, "--of", "batch_size", "--values", "8,16", "--steps", 20, "--save", "sizes.json")
+    assert "in the same running time" in done.out
+    assert load("sizes.json").values.tolist() == [8.0, 16.0]
+    done = stepsize("range-test", "../tiny.py", "--of", "batch_size", "--largest")
+    assert re.search(r"The largest batch of \S+ that fits, in a training with AdamW: \d+ samples; all of its", done.out)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -43,7 +43,7 @@ def _names(rules: Sequence[Rule]) -> str:
 @click.option("--weight-decay", type=arguments.Comma(), metavar="A,B,...",
               help="Try every rule at these weight decays.")  # fmt: skip
 @click.option("--batch-size", type=arguments.Comma(), metavar="A,B,...",
-              help="Try these batch sizes, each on as many samples and with an equal part of the budget.")  # fmt: skip
+              help="Try these batch sizes, each for the same time and with an equal part of the budget.")  # fmt: skip
 @click.option("--code", "framework", type=click.Choice(list(FRAMEWORKS)), default="torch", show_default=True,
               help="Print the code to paste for this framework.")  # fmt: skip
 @click.option("--native", is_flag=True,

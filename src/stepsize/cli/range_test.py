@@ -6,12 +6,14 @@
     stepsize range-test mytask.py --held-out                  the same of the validation loss, and the gap
     stepsize range-test mytask.py --momentum 0.95,0.85        with a momentum that falls meanwhile
     stepsize range-test mytask.py --for one_cycle              the peak to use with a policy, from whole runs
-    stepsize range-test mytask.py --of momentum --lr 0.1      Smith's other tests: momentum, weight_decay, batch_size
+    stepsize range-test mytask.py --of momentum --lr 0.1      Smith's other tests: momentum, weight_decay
+    stepsize range-test mytask.py --of batch_size             the same of batch sizes, at equal running time
     stepsize range-test mytask.py --group head=1,3,10         what the rate of a parameter group is multiplied by
 """
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,14 +23,13 @@ import click
 from click.core import ParameterSource
 
 from stepsize.cli import arguments, output, progress
+from stepsize.cli.range_test_display import show_answer, show_sweep
 from stepsize.kernel.errors import ParameterError, SpecError, check_name
 from stepsize.kernel.spec import Spec
-from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, recipe
-from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, Suggestion
-from stepsize.results import advice_text as text
+from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord
 from stepsize.results.io import dumps, load, save
-from stepsize.results.range_test import OF_GROUP
+from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
 from stepsize.rules import Rule
 from stepsize.search_space import variants
 from stepsize.strategy import Strategy, find_rule
@@ -36,9 +37,6 @@ from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_t
 
 if TYPE_CHECKING:
     from stepsize.problems import Trainable
-
-BATCH_SIZE = "batch_size"
-"""What --of may name beside the hyperparameters of the rule."""
 
 SEEDS = 4
 """Seeds when none are given, of a range test or of fixed values."""
@@ -85,6 +83,7 @@ class Options:
     held_out: bool
     metric: str | None
     momentum: tuple[float, float] | None
+    largest: bool
 
     @property
     def watched(self) -> dict[str, Any]:
@@ -124,6 +123,7 @@ class Options:
     help=f"How many seeds run, for the spread. Default: {SEEDS}. The search of --for has its own.",
 )  # fmt: skip
 @click.option("--of", default=LR, show_default=True, help="What is tested: lr, another hyperparameter, or batch_size.")
+@click.option("--largest", is_flag=True, help="With --of batch_size: only find the largest one that fits into memory.")
 @click.option("--values", type=arguments.Comma(), help="Which values of --of are tested. Default: Smith's.")
 @click.option(
     "--group", metavar="NAME=A,B,...",
@@ -162,11 +162,16 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     options = replace(options, steps=steps, horizon=horizon)
     if policy is not None and searching:
         answer = _search(problem, rule, policy, options)
-        output.present(answer, _print_answer, as_json=as_json, plot=plot, report=None, save_to=save_to)
+        output.present(answer, show_answer, as_json=as_json, plot=plot, report=None, save_to=save_to)
+        return
+    if options.largest:
+        _say_largest(problem, rule, as_json=as_json)
         return
     sweep: RangeTestRecord | HyperparameterSweep
     if options.of == LR:
         sweep = _range_test(problem, rule, options)
+    elif options.of == BATCH_SIZE:
+        sweep = _compare_sizes(problem, rule, policy or "constant", options)
     else:
         sweep = _sweep_values(problem, rule, policy or "constant", options)
     suggestion = jobs.suggest(sweep, policy, options.horizon)
@@ -177,7 +182,7 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     if as_json:
         click.echo(dumps(suggestion))
     else:
-        _print(sweep, suggestion)
+        show_sweep(sweep, suggestion)
 
 
 def _with_group(options: Options) -> Options:
@@ -241,6 +246,27 @@ def _search(problem: Trainable, rule: Rule, policy: str | Policy, options: Optio
         )  # fmt: skip
 
 
+def _say_largest(problem: Trainable, rule: Rule, *, as_json: bool) -> None:
+    from stepsize import jobs
+
+    size = jobs.largest_batch(problem, rule)
+    samples = getattr(problem, "samples_per_epoch", None)
+    why = "all of its training samples" if size == samples else "more run out of memory"
+    said = f"The largest batch of {problem.name} that fits, in a training with {rule.title}: {size} samples; {why}."
+    click.echo(json.dumps({BATCH_SIZE: size}) if as_json else said)
+
+
+def _compare_sizes(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> HyperparameterSweep:
+    from stepsize import jobs
+
+    sizes = [int(size) for size in arguments.parse_numbers(options.values or [], "a batch size is a number")]
+    with progress.show_progress(None) as tell:
+        return jobs.compare_batch_sizes(
+            problem, *([sizes] if sizes else []), policy=policy, rule=rule, steps=options.steps,
+            seeds=range(options.seeds or SEEDS), progress=tell,
+        )  # fmt: skip
+
+
 def _sweep_values(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> HyperparameterSweep:
     from stepsize import jobs
 
@@ -271,49 +297,3 @@ def _policy(name: str) -> str | Policy:
     if not isinstance(value, Policy):
         raise SpecError(f"{name} holds a {type(value).__name__}; --for takes a policy, a strategy or an advice.")
     return value
-
-
-def _print_answer(answer: Advice) -> None:
-    """Print what a search for one rate found."""
-    console, cost = output.console(), f"Cost: {text.trainings(answer.cost)}."
-    if not answer.learned:
-        console.print(f"No rate to use: {text.failure(answer)}. {cost}", markup=False, soft_wrap=True)
-        return
-    rate, low, high = (f"{each:.2g}" for each in (answer.strategy.peak, answer.belief.low, answer.belief.high))
-    lines = [
-        f"lr      {rate}   to use; the best one lies in {low} to {high} with 90 %",
-        f"{answer.strategy.name} for {count(answer.steps, 'step')} of {answer.task}: {text.expected_loss(answer)}.",
-        *(f"Watch out: {warning}" for warning in answer.warnings),
-        f"Use it as: {answer.policy!r}", cost,
-    ]  # fmt: skip
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _print(sweep: RangeTestRecord | HyperparameterSweep, found: Suggestion) -> None:
-    from stepsize.plots.terminal import sketch
-
-    console = output.console()
-    console.print(sketch(sweep, found, width=min(100, console.width), encoding=console.encoding), markup=False)
-    rows = (
-        (
-            "min_lr",
-            found.min_lr,
-            "just before it changes sharply" if sweep.is_negative else "just before the sharp drop",
-        ),
-        ("max_lr", found.max_lr, f"just before the {sweep.judged_name} {sweep.directions[1]}"),
-        ("limit", found.limit, "the largest stable rate, by the curvature of the initial weights"),
-        ("base", found.base, "of the cycle"),
-        (sweep.swept, found.lr, "to use"),
-    )
-    for name, value, meaning in rows:
-        if value is not None:
-            console.print(f"{name:7} {value}   {meaning}", markup=False)
-    console.print(f"{sweep.title} on {sweep.task}, {count(len(sweep.seeds), 'seed')}: {found.reason}.", markup=False)
-    if found.generalisation:
-        console.print(f"Held out: {found.generalisation}.", markup=False)
-    for warning in found.warnings:
-        console.print(f"Watch out: {warning}.", markup=False)
-    if found.policy is not None:
-        console.print(f"Use it as: {found.policy!r}", markup=False)
-    console.print(f"Cost: {sweep.cost / (sweep.horizon or sweep.steps):.1f} full trainings.", markup=False)

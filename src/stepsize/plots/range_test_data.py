@@ -11,6 +11,7 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.plots import style
 from stepsize.policies import LR
 from stepsize.results import Estimate, RangeTestRecord, RateGrid, RunGrid, Suggestion, Sweep
+from stepsize.results.range_test import EXACT
 
 BINS = 150
 """How fine a curve is when no suggestion brings a smoothed one."""
@@ -33,7 +34,7 @@ class Mark:
     @property
     def text(self) -> str:
         """The name and the number."""
-        return f"{self.name or self.kind} {style.rate(self.estimate.value, DIGITS)}"
+        return f"{self.name or self.kind} {style.rate(self.estimate.value, EXACT if self.name else DIGITS)}"
 
 
 @dataclass(frozen=True)

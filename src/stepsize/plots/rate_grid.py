@@ -11,6 +11,7 @@ from stepsize.plots import range_test_data, rate_markers, style
 from stepsize.plots.range_test_data import Window
 from stepsize.policies import LR
 from stepsize.results import RunGrid, Suggestion
+from stepsize.results.range_test import EXACT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,4 +89,5 @@ def _title(grid: RunGrid, suggestion: Suggestion | None) -> str:
     if suggestion.lr is None:
         return f"{grid.title}: no clear answer"
     what = "" if grid.swept == LR else f"{grid.swept.replace('_', ' ')} of "
-    return f"{grid.title}: use {what}{style.rate(suggestion.lr.value, range_test_data.DIGITS)}"
+    digits = range_test_data.DIGITS if grid.swept == LR else EXACT
+    return f"{grid.title}: use {what}{style.rate(suggestion.lr.value, digits)}"

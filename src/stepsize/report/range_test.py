@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from stepsize.kernel.text import thousands
 from stepsize.plots import plot_rate_grid, plot_sweep
-from stepsize.plots.range_test_data import loss_name
+from stepsize.plots.range_test_data import DIGITS, loss_name
 from stepsize.plots.style import rate
 from stepsize.policies import LR
 from stepsize.report import formatting
-from stepsize.report.parts import Article, Block, Code, Facts, Picture, Points, Section
+from stepsize.report.parts import Article, Block, Code, Facts, Picture, Points, Section, Table
 from stepsize.report.pictures import draw
-from stepsize.results import Estimate, RangeTestRecord, RunGrid, Suggestion, Sweep
+from stepsize.results import BatchSizeSweep, Estimate, RangeTestRecord, RunGrid, Suggestion, Sweep
+from stepsize.results.range_test import EXACT
 
 
 def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
@@ -26,8 +27,12 @@ def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
         )
     if isinstance(sweep, RunGrid):
         sections.append(Section("Where whole runs end", (_picture_of_grid(sweep, suggestion),)))
+    if isinstance(sweep, BatchSizeSweep):
+        head, *rows = sweep.table
+        table = Table("Each size at its own rate, the best of those tried", head, tuple(rows), text=frozenset())
+        sections.append(Section("In the same running time", (table,)))
     facts = Facts((*_answer(suggestion, sweep.swept), *_origin(sweep)))
-    above, title = f"{kind(sweep)} · task {sweep.task}", f"{sweep.title}: {verdict(suggestion)}"
+    above, title = f"{kind(sweep)} · task {sweep.task}", f"{sweep.title}: {verdict(suggestion, sweep.swept)}"
     return Article(above, title, facts, tuple(sections))
 
 
@@ -37,22 +42,26 @@ def suggestion_article(suggestion: Suggestion) -> Article:
     return Article("Suggestion", verdict(suggestion), Facts(_answer(suggestion, LR)), sections)
 
 
-def verdict(suggestion: Suggestion | None) -> str:
+def verdict(suggestion: Suggestion | None, swept: str = LR) -> str:
     """Return what a range test says, in short."""
     if suggestion is None:
         return "the losses of a range test"
     if not suggestion.clear:
         return "no clear answer"
     if suggestion.lr is not None:
-        return f"use {bound(suggestion.lr)}"
+        return f"use {bound(suggestion.lr, _digits(swept))}"
     return f"from {bound(suggestion.min_lr)} to {bound(suggestion.max_lr)}"
 
 
-def bound(estimate: Estimate | None) -> str:
+def _digits(swept: str) -> int:
+    return DIGITS if swept == LR else EXACT
+
+
+def bound(estimate: Estimate | None, digits: int = DIGITS) -> str:
     """Return a rate with its range over seeds, or a dash."""
     if estimate is None:
         return formatting.NONE
-    value, low, high = (rate(x, 2) for x in (estimate.value, estimate.low, estimate.high))
+    value, low, high = (rate(x, digits) for x in (estimate.value, estimate.low, estimate.high))
     return value if low == high else f"{value} ({low} to {high})"
 
 
@@ -77,7 +86,8 @@ def _answer(suggestion: Suggestion | None, swept: str) -> tuple[tuple[str, str],
         ("Largest stable rate, by curvature", suggestion.limit),
     )  # fmt: skip
     bounds = (("Least rate", bound(suggestion.min_lr)), ("Largest rate", bound(suggestion.max_lr))) * (swept == LR)
-    lr, *others = [(label, bound(estimate)) if estimate is not None else None for label, estimate in optional]
+    digits = _digits(swept)
+    lr, *others = [(label, bound(estimate, digits)) if estimate is not None else None for label, estimate in optional]
     return tuple(pair for pair in (lr, *bounds, *others) if pair is not None)
 
 
@@ -130,4 +140,4 @@ def _picture_of_grid(grid: RunGrid, suggestion: Suggestion | None) -> Picture:
 
 def _label(sweep: Sweep, suggestion: Suggestion | None) -> str:
     what = "where whole runs end, against the" if isinstance(sweep, RunGrid) else "loss against"
-    return f"Range test of {sweep.title}: {what} {_name(sweep)}; {verdict(suggestion)}"
+    return f"Range test of {sweep.title}: {what} {_name(sweep)}; {verdict(suggestion, sweep.swept)}"

@@ -19,6 +19,7 @@ from stepsize.results.race import Interval as Interval
 from stepsize.results.race import Race as Race
 from stepsize.results.race import Rung as Rung
 from stepsize.results.race import Standing as Standing
+from stepsize.results.range_test import BatchSizeSweep as BatchSizeSweep
 from stepsize.results.range_test import Estimate as Estimate
 from stepsize.results.range_test import HyperparameterSweep as HyperparameterSweep
 from stepsize.results.range_test import RangeTestRecord as RangeTestRecord

@@ -20,7 +20,14 @@ from stepsize.results.curves import Curves
 from stepsize.results.landscape import Descent, Outcome
 from stepsize.results.prediction import Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.race import Interval, Race, Rung, Standing
-from stepsize.results.range_test import Estimate, HyperparameterSweep, RangeTestRecord, RateGrid, Suggestion
+from stepsize.results.range_test import (
+    BatchSizeSweep,
+    Estimate,
+    HyperparameterSweep,
+    RangeTestRecord,
+    RateGrid,
+    Suggestion,
+)
 from stepsize.results.refinement import Refinement
 from stepsize.results.sensitivity import Sensitivity
 from stepsize.strategy import Strategy, Trial
@@ -45,7 +52,7 @@ CATALOGUE = Catalogue(
         *_concrete(landscapes, landscapes.Landscape),
         *_concrete(noise, noise.Noise),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
-        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, Estimate, Suggestion,
+        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, BatchSizeSweep, Estimate, Suggestion,
         Interval, Rung, Standing, Race, Sensitivity,
         Advice, SearchRun, RateBelief, Insurance, Baseline,
         Descent, Outcome, Sharpness,

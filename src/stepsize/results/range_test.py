@@ -21,6 +21,7 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Score, Spec
+from stepsize.kernel.text import thousands
 from stepsize.policies import LR, Policy
 from stepsize.rules import Rule
 from stepsize.theory.range_test import LEAST_DROP
@@ -30,6 +31,12 @@ LOSS = "validation loss"
 
 NEGATIVE = "negative "
 """Before the name of a metric that is to be large, which is minimised as its negative."""
+
+BATCH_SIZE = "batch_size"
+"""What is compared at equal running time."""
+
+EXACT = 6
+"""Digits of what was given, and not measured: a batch size, a momentum."""
 
 OF_GROUP = "rate of "
 """Before the name of a parameter group: what is tested is by how much its rate is multiplied."""
@@ -232,6 +239,31 @@ class HyperparameterSweep(RunGrid):
         return self.hyperparameter
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BatchSizeSweep(HyperparameterSweep):
+    """Runs with several batch sizes that all take the same time, each at its own rate, the best of those tried.
+
+    values: the sizes, in samples. rates: of each, the peak of its runs, (points,) float64. updates: how many each of
+        its runs makes, in the time that `steps` of the task's own size take. speeds: samples a second, (points,)
+        float64. policy: at a peak of 1.
+    """
+
+    rates: np.ndarray = field(repr=False)
+    updates: tuple[int, ...]
+    speeds: np.ndarray = field(repr=False)
+
+    @property
+    def table(self) -> tuple[tuple[str, ...], ...]:
+        """What each size does in the same time, as text: the heads of the columns, then a row for each size."""
+        head = ("batch size", "samples a second", "updates", "samples", "its rate", self.scored)
+        means = self.final_losses.mean(axis=1)
+        rows = zip(self.values, self.speeds, self.updates, self.rates, means, strict=True)
+        return head, *(
+            (f"{size:g}", *map(thousands, (round(speed), updates, round(updates * size))), f"{rate:.3g}", f"{mean:.4g}")
+            for size, speed, updates, rate, mean in rows
+        )
+
+
 def is_little(fall: float, start: float) -> bool:
     """Return whether a loss that began at `start` has fallen by less than counts as a drop."""
     return fall < LEAST_DROP * abs(start)
@@ -255,9 +287,13 @@ class Estimate(Spec):
         """Return the median of `values`, (seeds,), with their range."""
         return Estimate(float(np.median(values)), float(values.min()), float(values.max()))
 
+    def rounded(self, digits: int) -> str:
+        """Return it with so many digits; of one seed there is no range."""
+        value, low, high = (f"{each:.{digits}g}" for each in (self.value, self.low, self.high))
+        return value if low == high else f"{value} ({low} to {high})"
+
     def __str__(self) -> str:
-        value, low, high = (f"{each:.2g}" for each in (self.value, self.low, self.high))
-        return value if low == high else f"{value} ({low} to {high})"  # of one seed there is no range
+        return self.rounded(2)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stepsize.jobs.transfer import transfer as transfer
     from stepsize.jobs.tune.tune import tune as tune
     from stepsize.jobs.tune.tuned import tuned as tuned
+    from stepsize.kernel.version import __version__ as __version__
     from stepsize.policies import Policy as Policy
     from stepsize.problems import Task as Task
     from stepsize.problems import load_task as load_task
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from stepsize.strategy import Strategy as Strategy
 
 _LATER = {
+    "__version__": "kernel.version",
     "FunctionTask": "engines.function",
     "Policy": "policies",
     "RangeTest": "adapters.torch",
@@ -57,5 +59,7 @@ _LATER = {
     "write_report": "report",
 }
 """Where each name comes from."""
+
+__all__ = ("StepsizeError", *(name for name in _LATER if name != "__version__"))  # noqa: PLE0604  (all are strings)
 
 __getattr__, __dir__ = lazy(__name__, _LATER)

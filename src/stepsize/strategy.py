@@ -19,6 +19,7 @@ from stepsize import rules
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.calls import parse_call
 from stepsize.kernel.errors import LengthError, ParameterError, check_name, suggestion
+from stepsize.kernel.notebook import Shown
 from stepsize.kernel.spec import NonNegative, Spec, hints
 from stepsize.kernel.text import tell_apart
 from stepsize.policies import LR, Clock, Policy, in_updates, recipe
@@ -48,7 +49,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Strategy(Spec):
+class Strategy(Shown, Spec):
     """An update rule, and the policy that moves its hyperparameters.
 
     name: how reports call it; by default the rule, its recipe or the schedule of its rate, and the rate.
@@ -117,6 +118,9 @@ class Strategy(Spec):
         if not self.name:
             rate = f"{self.peak:.3g}" if self.rate is None else f"{self.rate:g}"
             object.__setattr__(self, "name", f"{self._stem} {rate}")
+
+    def __str__(self) -> str:
+        return self.name
 
     @property
     def _stem(self) -> str:

@@ -4,7 +4,7 @@ import builtins
 
 import pytest
 
-from stepsize.kernel import errors, optional
+from stepsize.kernel import errors, notebook, optional
 from stepsize.kernel.errors import MissingPackageError, brief, suggestion
 
 TREE = {
@@ -102,4 +102,4 @@ def test_installed_looks_without_importing():
 def test_a_picture_needs_matplotlib(monkeypatch):
     hidden(monkeypatch, "matplotlib")
     with pytest.raises(MissingPackageError, match=r"stepsize\[plot\]"):
-        optional.picture("plot_schedule")
+        notebook.picture("plot_schedule")

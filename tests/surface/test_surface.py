@@ -114,8 +114,10 @@ def test_what_is_public_has_a_docstring(file):
 
 
 def _public(tree, prefix=""):
-    """The public classes, functions and methods of a module or class, by dotted name."""
+    """The public classes, functions and methods of a module or class, by dotted name; overloads are only signatures."""
     for node in tree.body:
+        if any(isinstance(each, ast.Name) and each.id == "overload" for each in getattr(node, "decorator_list", ())):
+            continue
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
             yield f"{prefix}{node.name}", node
             if isinstance(node, ast.ClassDef):

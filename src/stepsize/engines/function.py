@@ -35,6 +35,8 @@ from stepsize.engines import base
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats, as_number
 from stepsize.kernel.errors import ParameterError, StepsizeError, TaskError, brief, said
+from stepsize.kernel.notebook import Shown
+from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, constant
 from stepsize.problems import Trainable
 from stepsize.problems.base import seeded
@@ -232,8 +234,8 @@ def _applied(policy: Policy, rule: Rule, base: Rule | None) -> Policy:
     return Policy(**dict(policy.schedules), **more)
 
 
-@dataclass(frozen=True, eq=False)
-class FunctionTask:
+@dataclass(frozen=True, eq=False, repr=False)
+class FunctionTask(Shown):
     """A training function as a task: it goes through the trial that it is given, and reports a loss in every step.
 
     train: `train(trial)`, see `FunctionTrial`. Python's, NumPy's and torch's global generators are seeded with the
@@ -249,6 +251,8 @@ class FunctionTask:
 
     Raises TaskError when `train` is no function.
     """
+
+    noun: ClassVar[str] = "task"
 
     train: Callable[[FunctionTrial], object]
     steps: int = 500
@@ -266,6 +270,10 @@ class FunctionTask:
         if self.rule is not None and not isinstance(self.rule, Rule):
             raise TaskError(f"FunctionTask.rule must be an update rule, such as AdamW(), not {self.rule!r}.")
         object.__setattr__(self, "name", self.name or getattr(self.train, "__name__", "training function"))
+
+    def __str__(self) -> str:
+        """Its name, how long it is, and what it is scored by."""
+        return f"{self.name}, {count(self.steps, 'step')} of a function of yours, scored by {self.scored}"
 
     def check(self, seed: int = 0) -> None:  # noqa: ARG002  (it is looked at with one seed, once)
         """Run the function for three updates; raise TaskError that says in what it does not keep to its part."""

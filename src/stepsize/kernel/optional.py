@@ -147,14 +147,3 @@ def _import_ours(module: str) -> Any:
         if isinstance(error, MissingPackageError) or extra_of(root) is None:
             raise
         raise _missing([root]) from error
-
-
-def picture(name: str) -> Callable[..., Any]:
-    """Return the drawing function `name` of `stepsize.plots`.
-
-    Values and results stand on floors below the plots, yet each has `.plot()`: this is the one place where a
-    lower floor reaches up, by name and only when called (docs/adr/0005).
-    """
-    need("matplotlib")
-    function: Callable[..., Any] = getattr(importlib.import_module("stepsize.plots"), name)
-    return function

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from stepsize.codegen import function_script, loop_script, native_script, script
-from stepsize.kernel.optional import picture
+from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.policies import Policy
 from stepsize.results.race import Interval, Race
@@ -87,8 +87,8 @@ class Baseline(Spec):
     share: Score
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Advice(Spec):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Advice(Shown, Spec):
     """A recommendation, and how far it can be trusted.
 
     task: its name, as `load_task` takes it. steps: the horizon (optimizer updates) that it holds for.

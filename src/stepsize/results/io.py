@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from stepsize import policies, rules, schedules
 from stepsize.kernel.errors import FormatError, SpecError
@@ -84,7 +84,15 @@ def save(value: Spec, path: str | os.PathLike[str]) -> Path:
     return write(path, dumps(value, indent=1) + "\n")
 
 
-def load(path: str | os.PathLike[str], family: type[S] = Spec) -> S:  # type: ignore[assignment]  # as in loads
+@overload
+def load(path: str | os.PathLike[str]) -> Any: ...
+
+
+@overload
+def load(path: str | os.PathLike[str], family: type[S]) -> S: ...
+
+
+def load(path: str | os.PathLike[str], family: type[Any] = Spec) -> Any:
     """Read a value that `save` wrote: a schedule, a policy, a strategy or a result.
 
     Raises FormatError when the file is missing, too large, or is not ours.

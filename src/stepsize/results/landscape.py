@@ -10,8 +10,10 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.optional import need, picture
+from stepsize.kernel.notebook import Shown, picture
+from stepsize.kernel.optional import need
 from stepsize.kernel.spec import NDArray, Spec
+from stepsize.kernel.text import count
 from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
 from stepsize.results.race import Interval
@@ -42,8 +44,8 @@ class Outcome(Spec):
     diverged: int
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Descent(Spec):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Descent(Shown, Spec):
     """The record of strategies that descended on a landscape from the same starts, under the same noise.
 
     noise: of the gradient; None for none. steps: how long (steps, optimizer updates). seed: of starts and noise.
@@ -85,6 +87,11 @@ class Descent(Spec):
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ParameterError(f"Descent.{name} must have the shape {shape}, not {getattr(self, name).shape}.")
+
+    def __str__(self) -> str:
+        """Who descended where, and from how many starts."""
+        names = ", ".join(strategy.name for strategy in self.strategies)
+        return f"{names} on {self.landscape}, {count(len(self.starts), 'start')}, {count(self.steps, 'step')}"
 
     @property
     def watched(self) -> int:

@@ -19,9 +19,9 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.optional import picture
+from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Score, Spec
-from stepsize.kernel.text import thousands
+from stepsize.kernel.text import count, thousands
 from stepsize.policies import LR, Policy
 from stepsize.rules import Rule
 from stepsize.theory.range_test import LEAST_DROP
@@ -42,8 +42,8 @@ OF_GROUP = "rate of "
 """Before the name of a parameter group: what is tested is by how much its rate is multiplied."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Sweep(Spec, ABC):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Sweep(Shown, Spec, ABC):
     """Losses against a number that was swept, once per seed: what the records below have in common.
 
     task: the name of the task. rule: the update rule that was tested; None where it is none of ours.
@@ -65,6 +65,12 @@ class Sweep(Spec, ABC):
     held_out: np.ndarray | None = field(repr=False, default=None)
     scored: str = LOSS
     horizon: int | None = None
+
+    def __str__(self) -> str:
+        """What was swept, from where to where."""
+        where = f"{self.title or 'an optimizer'}{f' on {self.task}' if self.task else ''}"
+        values = f"{count(len(self.x), 'value')} of {self.swept} from {self.x[0]:.3g} to {self.x[-1]:.3g}"
+        return f"{where}: the {self.judged_name} at {values}"
 
     @property
     @abstractmethod
@@ -128,7 +134,7 @@ class Sweep(Spec, ABC):
         return picture("plot_sweep")(self, suggestion, ax=ax)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RangeTestRecord(Sweep):
     """A range test: one run a seed, whose rate climbs from update to update, so that a point is an update.
 
@@ -162,7 +168,7 @@ class RangeTestRecord(Sweep):
         return self.optimizer or "" if self.rule is None else self.rule.title
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RunGrid(Sweep, ABC):
     """A run of its own for each point and each seed, so that a point is a run.
 
@@ -184,7 +190,7 @@ class RunGrid(Sweep, ABC):
         return _infinite(self.losses if self.held_out is None or self.by_training_loss else self.held_out)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RateGrid(RunGrid):
     """A grid of rates: a run of its own for every rate and every seed.
 
@@ -215,7 +221,7 @@ class RateGrid(RunGrid):
         return score < start and is_little(start - score, start) and not is_little(start - loss, start)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class HyperparameterSweep(RunGrid):
     """Runs at several values of a hyperparameter other than the rate, all else the same.
 
@@ -296,8 +302,8 @@ class Estimate(Spec):
         return self.rounded(2)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Suggestion(Spec):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Suggestion(Shown, Spec):
     """What a range test or a grid suggests, or why there is no clear answer.
 
     clear: whether what was asked for can be used. reason: which rule decided, or what stands in the way.
@@ -324,3 +330,10 @@ class Suggestion(Spec):
     limit: Estimate | None = None
     warnings: tuple[str, ...] = ()
     generalisation: str = ""
+
+    def __str__(self) -> str:
+        """The rates, or why there is no clear answer."""
+        if not self.clear:
+            return f"no clear answer: {self.reason}"
+        named = {"": self.lr, "from ": self.min_lr, "to ": self.max_lr}
+        return ", ".join(f"{word}{rate}" for word, rate in named.items() if rate is not None)

@@ -26,6 +26,7 @@ from stepsize.results import (
     Prediction,
     Race,
     RangeTestRecord,
+    RangeTests,
     RateBelief,
     RateGrid,
     Refinement,
@@ -89,6 +90,7 @@ CLEAR = Suggestion(
     min_lr=Estimate(1e-3, 1e-4, 1e-2), max_lr=Estimate(0.1, 0.05, math.inf), clear=True, reason="a", smooth=np.eye(2)
 )
 UNCLEAR = Suggestion(clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
+RANGE_TESTS = RangeTests(compared="rule", names=("a", "b"), tests=(RANGE_TEST, RANGE_TEST), found=(CLEAR, UNCLEAR))
 RUN = SearchRun(
     strategy=STRATEGIES[0],
     steps=10,
@@ -189,7 +191,7 @@ PREDICTED = Prediction(
 
 RESULTS = [
     REFINED, LOSSES, LAW, TOLD, PREDICTED,
-    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, RANGE_TEST, GRID, SWEEP, SIZES, CLEAR, UNCLEAR,
+    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, RANGE_TEST, GRID, SWEEP, SIZES, RANGE_TESTS, CLEAR, UNCLEAR,
     CLEAR.min_lr, ADVICE, replace(ADVICE, score=None, promise=None, baseline=None, final=None),
     RUN, BELIEF, *INSURANCES, BASELINE, *STRATEGIES, TRIALS[0],
     Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),

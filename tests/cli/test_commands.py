@@ -153,6 +153,24 @@ def test_range_test_tests_something_else_at_a_given_rate(stepsize):
     assert "runs of 10 steps end lowest at momentum" in done.out or "no clear answer" in done.out
 
 
+def test_range_test_takes_held_out_data_and_a_momentum_that_falls(stepsize):
+    done = stepsize(
+        *RANGE[:2], "--held-out", "--momentum", "0.95,0.85", "--seeds", 2, "--steps", 60, "--save", "a.json"
+    )
+    assert "validation loss while the rate climbs" in done.out
+    assert load("a.json").momentum == (0.95, 0.85)
+    assert load("a.json").taken.any()
+
+
+def test_range_tests_are_compared_in_one_picture(stepsize, folder):
+    rules = "rule=SGD,AdamW(weight_decay=0.1)"
+    done = stepsize(*RANGE[:2], "--compare", rules, "--seeds", 2, "--steps", 60, "--save", "a.json", "--plot", "a.png")
+    assert load("a.json").names == ("SGD", "AdamW(weight_decay=0.1)")
+    assert re.search(r"rule +from +to +seeds +best loss", done.out)
+    assert stepsize("report", "a.json", "--out", "a.html").code == 0
+    assert "Range tests" in (folder / "a.html").read_text()
+
+
 def test_range_test_compares_batch_sizes_and_finds_the_largest(stepsize):
     done = stepsize(*RANGE, "--of", "batch_size", "--values", "8,16", "--steps", 20, "--save", "sizes.json")
     assert "in the same running time" in done.out

@@ -5,6 +5,7 @@
     stepsize range-test mytask.py                             the article's two bounds, from a range test
     stepsize range-test mytask.py --held-out                  the same of the validation loss, and the gap
     stepsize range-test mytask.py --momentum 0.95,0.85        with a momentum that falls meanwhile
+    stepsize range-test mytask.py --compare momentum=0.8,0.9  several range tests in one picture
     stepsize range-test mytask.py --for one_cycle              the peak to use with a policy, from whole runs
     stepsize range-test mytask.py --of momentum --lr 0.1      Smith's other tests: momentum, weight_decay
     stepsize range-test mytask.py --of batch_size             the same of batch sizes, at equal running time
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,11 +25,11 @@ import click
 from click.core import ParameterSource
 
 from stepsize.cli import arguments, output, progress
-from stepsize.cli.range_test_display import show_answer, show_sweep
+from stepsize.cli.range_test_display import show_answer, show_sweep, show_tests
 from stepsize.kernel.errors import ParameterError, SpecError, check_name
 from stepsize.kernel.spec import Spec
 from stepsize.policies import LR, Policy, recipe
-from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord
+from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, RangeTests
 from stepsize.results.io import dumps, load, save
 from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
 from stepsize.rules import Rule
@@ -37,6 +39,9 @@ from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_t
 
 if TYPE_CHECKING:
     from stepsize.problems import Trainable
+
+RULE = "rule"
+"""What --compare may name beside hyperparameters and the batch size."""
 
 SEEDS = 4
 """Seeds when none are given, of a range test or of fixed values."""
@@ -63,6 +68,22 @@ class FromTo(click.ParamType["tuple[float, float]"]):
         return numbers[0], numbers[1]
 
 
+class Compared(click.ParamType["tuple[str, list[Any]]"]):
+    """What is compared, and its values, such as weight_decay=0,1e-4: numbers, or rules."""
+
+    name = "name=a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, list[Any]]:
+        """Return the name and the values."""
+        if isinstance(value, tuple):
+            return value
+        name, _, values = value.partition("=")
+        given = arguments.Comma().convert(values, param, ctx)
+        if name == RULE:
+            return name, given
+        return name, arguments.parse_numbers(given, f"a {name} is a number")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What the command line asks for, but for where the answer goes."""
@@ -84,6 +105,7 @@ class Options:
     metric: str | None
     momentum: tuple[float, float] | None
     largest: bool
+    compare: tuple[str, list[Any]] | None
 
     @property
     def watched(self) -> dict[str, Any]:
@@ -137,6 +159,11 @@ class Options:
 @click.option(
     "--momentum", type=FromTo(), help="From where to where the momentum goes while the rate climbs, such as 0.95,0.85."
 )
+@click.option(
+    "--compare", type=Compared(), multiple=False,
+    help="A range test for each of several values of a hyperparameter, batch_size or rule, in one picture: "
+    "weight_decay=0,1e-4,1e-3.",
+)  # fmt: skip
 @click.option("--lr", type=float, help="The peak rate that --of is tested at. Default: what a range test points to.")
 @arguments.json_option
 @arguments.plot_option
@@ -148,8 +175,6 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
 
     options = _with_group(Options(**given))
     rule = find_rule(options.rule)
-    if not options.of.startswith(OF_GROUP):  # which groups there are the task says
-        check_name(options.of, [*rule.hyperparameters, BATCH_SIZE], f"hyperparameter of {rule.title}")
     _check_values(rule, options.of, options.values)
     policy = None if options.policy is None else _policy(options.policy)
     searching = policy is not None and options.of == LR
@@ -160,20 +185,17 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     problem = output.load_task(task)
     steps, horizon = (None if each is None else updates_of(problem, each) for each in (options.steps, options.horizon))
     options = replace(options, steps=steps, horizon=horizon)
-    if policy is not None and searching:
-        answer = _search(problem, rule, policy, options)
-        output.present(answer, show_answer, as_json=as_json, plot=plot, report=None, save_to=save_to)
-        return
+    present = partial(output.present, as_json=as_json, plot=plot, report=None, save_to=save_to)
     if options.largest:
         _say_largest(problem, rule, as_json=as_json)
         return
-    sweep: RangeTestRecord | HyperparameterSweep
-    if options.of == LR:
-        sweep = _range_test(problem, rule, options)
-    elif options.of == BATCH_SIZE:
-        sweep = _compare_sizes(problem, rule, policy or "constant", options)
-    else:
-        sweep = _sweep_values(problem, rule, policy or "constant", options)
+    if options.compare is not None:
+        present(_compare(problem, rule, options), show_tests)
+        return
+    if policy is not None and searching:
+        present(_search(problem, rule, policy, options), show_answer)
+        return
+    sweep = _sweep(problem, rule, policy, options)
     suggestion = jobs.suggest(sweep, policy, options.horizon)
     if save_to is not None:
         save(sweep, save_to)
@@ -183,6 +205,15 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
         click.echo(dumps(suggestion))
     else:
         show_sweep(sweep, suggestion)
+
+
+def _sweep(
+    problem: Trainable, rule: Rule, policy: str | Policy | None, options: Options
+) -> RangeTestRecord | HyperparameterSweep:
+    if options.of == LR:
+        return _range_test(problem, rule, options)
+    run = _compare_sizes if options.of == BATCH_SIZE else _sweep_values
+    return run(problem, rule, policy or "constant", options)
 
 
 def _with_group(options: Options) -> Options:
@@ -198,6 +229,8 @@ def _with_group(options: Options) -> Options:
 
 def _check_values(rule: Rule, of: str, given: list[str] | None) -> None:
     """Raise ParameterError for values that --of may not have, or for one alone, before the range test."""
+    if not of.startswith(OF_GROUP):  # which groups there are the task says
+        check_name(of, [*rule.hyperparameters, BATCH_SIZE], f"hyperparameter of {rule.title}")
     if given is None:
         return
     tried = arguments.parse_numbers(given, f"a {of} is a number")
@@ -229,6 +262,18 @@ def _range_test(problem: Trainable, rule: Rule, options: Options) -> RangeTestRe
     with progress.show_progress(seeds * steps) as tell:
         return jobs.range_test(
             problem, rule, low=options.low, high=options.high, steps=steps, spacing=options.spacing,
+            seeds=range(seeds), progress=tell, **options.watched,
+        )  # fmt: skip
+
+
+def _compare(problem: Trainable, rule: Rule, options: Options) -> RangeTests:
+    from stepsize import jobs
+
+    (compared, values), seeds = options.compare or ("", []), options.seeds or SEEDS
+    steps = options.steps or range_test_steps(options.low, options.high)
+    with progress.show_progress(seeds * steps * len(values)) as tell:
+        return jobs.compare_range_tests(
+            problem, compared, values, rule, low=options.low, high=options.high, steps=steps, spacing=options.spacing,
             seeds=range(seeds), progress=tell, **options.watched,
         )  # fmt: skip
 

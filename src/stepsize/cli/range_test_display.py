@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.markup import escape
 from rich.table import Table
 
 from stepsize.cli import output
 from stepsize.kernel.text import count
 from stepsize.policies import LR
-from stepsize.results import Advice, BatchSizeSweep, Estimate, HyperparameterSweep, RangeTestRecord, Suggestion
+from stepsize.results import (
+    Advice,
+    BatchSizeSweep,
+    Estimate,
+    HyperparameterSweep,
+    RangeTestRecord,
+    RangeTests,
+    Suggestion,
+)
 from stepsize.results import advice_text as text
 from stepsize.results.range_test import EXACT
 
@@ -37,7 +47,7 @@ def show_sweep(sweep: RangeTestRecord | HyperparameterSweep, found: Suggestion) 
     console = output.console()
     console.print(sketch(sweep, found, width=min(100, console.width), encoding=console.encoding), markup=False)
     if isinstance(sweep, BatchSizeSweep):
-        console.print(sizes_table(sweep))
+        console.print(_table("in the same running time", sweep.table))
     for name, value, meaning in _rows(sweep, found):
         if value is not None:
             digits = 2 if sweep.swept == LR else EXACT
@@ -50,6 +60,17 @@ def show_sweep(sweep: RangeTestRecord | HyperparameterSweep, found: Suggestion) 
     if found.policy is not None:
         console.print(f"Use it as: {found.policy!r}", markup=False)
     console.print(f"Cost: {sweep.cost / (sweep.horizon or sweep.steps):.1f} full trainings.", markup=False)
+
+
+def show_tests(tests: RangeTests) -> None:
+    """Print several range tests, a row each."""
+    console, first = output.console(), tests.tests[0]
+    console.print(_table(f"range tests on {first.task}, {count(len(first.seeds), 'seed')}", tests.table, text=(0, 3)))
+    for name, found in zip(tests.names, tests.found, strict=True):
+        if found.generalisation:
+            console.print(f"Held out, {name}: {found.generalisation}.", markup=False)
+    horizon = first.horizon or first.steps
+    console.print(f"Cost: {tests.cost / horizon:.1f} full trainings.", markup=False)
 
 
 def _rows(
@@ -66,12 +87,11 @@ def _rows(
     )
 
 
-def sizes_table(sweep: BatchSizeSweep) -> Table:
-    """Return what each batch size does in the same time."""
-    table = Table(title="in the same running time", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    head, *rows = sweep.table
-    for heading in head:
-        table.add_column(escape(heading), justify="right")
-    for row in rows:
-        table.add_row(*row)
+def _table(title: str, rows: Sequence[Sequence[str]], text: Sequence[int] = ()) -> Table:
+    """Return rows under their head, the columns in `text` to the left."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column, heading in enumerate(rows[0]):
+        table.add_column(escape(heading), justify="left" if column in text else "right")
+    for row in rows[1:]:
+        table.add_row(*map(escape, row))
     return table

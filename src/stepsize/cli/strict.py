@@ -61,6 +61,8 @@ def _plain(given: Given) -> bool:
 
 USELESS: dict[str, tuple[Useless, ...]] = {
     "range-test": (
+        Useless(("of", "values", "lr", "group", "policy", "largest"), lambda given: given["compare"] is not None,
+                "is of other runs than the range tests that --compare asks for"),
         Useless(("budget",), lambda given: given["policy"] is None or not _plain(given),
                 "is what a search may cost, and there is none; add --for POLICY"),
         Useless(("horizon",), lambda given: given["policy"] is None,

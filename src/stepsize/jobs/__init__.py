@@ -19,6 +19,7 @@ from stepsize.jobs.race.rungs import halving as halving
 from stepsize.jobs.race.rungs import screening as screening
 from stepsize.jobs.race.strategy_files import read_strategies as read_strategies
 from stepsize.jobs.range_test.batch_sizes import compare_batch_sizes as compare_batch_sizes
+from stepsize.jobs.range_test.comparison import compare_range_tests as compare_range_tests
 from stepsize.jobs.range_test.hyperparameter_sweep import sweep_hyperparameter as sweep_hyperparameter
 from stepsize.jobs.range_test.largest_batch import largest_batch as largest_batch
 from stepsize.jobs.range_test.range_test import estimate_rate as estimate_rate

@@ -15,6 +15,7 @@ from stepsize.plots.loss_laws import plot_refinement as plot_refinement
 from stepsize.plots.race import plot_race as plot_race
 from stepsize.plots.race import plot_sensitivity as plot_sensitivity
 from stepsize.plots.range_test import plot_sweep as plot_sweep
+from stepsize.plots.range_tests import plot_range_tests as plot_range_tests
 from stepsize.plots.rate_grid import plot_rate_grid as plot_rate_grid
 from stepsize.plots.routes import plot_coordinates as plot_coordinates
 from stepsize.plots.routes import plot_profile as plot_profile

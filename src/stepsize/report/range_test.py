@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stepsize.kernel.text import thousands
-from stepsize.plots import plot_rate_grid, plot_sweep
+from stepsize.plots import plot_range_tests, plot_rate_grid, plot_sweep
 from stepsize.plots.range_test_data import DIGITS, loss_name
 from stepsize.plots.style import rate
 from stepsize.policies import LR
 from stepsize.report import formatting
 from stepsize.report.parts import Article, Block, Code, Facts, Picture, Points, Section, Table
 from stepsize.report.pictures import draw
-from stepsize.results import BatchSizeSweep, Estimate, RangeTestRecord, RunGrid, Suggestion, Sweep
+from stepsize.results import BatchSizeSweep, Estimate, RangeTestRecord, RangeTests, RunGrid, Suggestion, Sweep
 from stepsize.results.range_test import EXACT
 
 
@@ -34,6 +34,24 @@ def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
     facts = Facts((*_answer(suggestion, sweep.swept), *_origin(sweep)))
     above, title = f"{kind(sweep)} · task {sweep.task}", f"{sweep.title}: {verdict(suggestion, sweep.swept)}"
     return Article(above, title, facts, tuple(sections))
+
+
+def comparison_article(tests: RangeTests) -> Article:
+    """Return several range tests over one axis, with a row for each."""
+    what, first = tests.compared.replace("_", " "), tests.tests[0]
+    head, *rows = tests.table
+    title = f"{first.judged_name.capitalize()} while the rate climbs, by {what}"
+    picture = draw(
+        plot_range_tests, tests, label=title, caption="The median over seeds of each, with its largest rate."
+    )
+    table = Table("The two bounds of each, over its seeds", head, tuple(rows), text=frozenset({0, 3}))
+    whys = [f"{name}: {found.reason}" for name, found in zip(tests.names, tests.found, strict=True)]
+    facts = Facts((("Seeds", ", ".join(map(str, first.seeds))), ("Cost", formatting.count(tests.cost, "update"))))
+    sections = (
+        Section("Loss against learning rate", (picture, table)),
+        Section("Why", (Points(tuple(map(formatting.sentence, whys))),)),
+    )
+    return Article(f"Range tests · task {first.task}", title, facts, sections)
 
 
 def suggestion_article(suggestion: Suggestion) -> Article:

@@ -27,5 +27,6 @@ from stepsize.results.range_test import RateGrid as RateGrid
 from stepsize.results.range_test import RunGrid as RunGrid
 from stepsize.results.range_test import Suggestion as Suggestion
 from stepsize.results.range_test import Sweep as Sweep
+from stepsize.results.range_tests import RangeTests as RangeTests
 from stepsize.results.refinement import Refinement as Refinement
 from stepsize.results.sensitivity import Sensitivity as Sensitivity

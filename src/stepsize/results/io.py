@@ -28,6 +28,7 @@ from stepsize.results.range_test import (
     RateGrid,
     Suggestion,
 )
+from stepsize.results.range_tests import RangeTests
 from stepsize.results.refinement import Refinement
 from stepsize.results.sensitivity import Sensitivity
 from stepsize.strategy import Strategy, Trial
@@ -52,7 +53,7 @@ CATALOGUE = Catalogue(
         *_concrete(landscapes, landscapes.Landscape),
         *_concrete(noise, noise.Noise),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
-        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, BatchSizeSweep, Estimate, Suggestion,
+        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, BatchSizeSweep, RangeTests, Estimate, Suggestion,
         Interval, Rung, Standing, Race, Sensitivity,
         Advice, SearchRun, RateBelief, Insurance, Baseline,
         Descent, Outcome, Sharpness,

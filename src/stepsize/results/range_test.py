@@ -245,7 +245,7 @@ class HyperparameterSweep(RunGrid):
         return self.hyperparameter
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class BatchSizeSweep(HyperparameterSweep):
     """Runs with several batch sizes that all take the same time, each at its own rate, the best of those tried.
 
@@ -334,6 +334,6 @@ class Suggestion(Shown, Spec):
     def __str__(self) -> str:
         """The rates, or why there is no clear answer."""
         if not self.clear:
-            return f"no clear answer: {self.reason}"
+            return self.reason
         named = {"": self.lr, "from ": self.min_lr, "to ": self.max_lr}
         return ", ".join(f"{word}{rate}" for word, rate in named.items() if rate is not None)

@@ -8,14 +8,15 @@ import torch
 from teacher import teacher
 
 from stepsize import Task
-from stepsize.engines import Ensemble
-from stepsize.jobs import estimate_rate, range_test, rate_grid, suggest, sweep_hyperparameter
+from stepsize.engines import Ensemble, Loop
+from stepsize.jobs import Runner, estimate_rate, range_test, rate_grid, suggest, sweep_hyperparameter
 from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import constant, one_cycle
 from stepsize.problems import load_task
 from stepsize.rules import SGD, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp
 from stepsize.strategy import Strategy, Trial
+from stepsize.theory import middle_exponent
 
 TINY = "tests/problems/tiny.py"
 
@@ -130,6 +131,26 @@ def test_runs_at_fixed_values_differ_in_the_value_alone(task):
     expected = [Trial(Strategy(Momentum(momentum=value), rates), 1) for value in (0.5, 0.9)]
     np.testing.assert_allclose(sweep.held_out[:, 1], Ensemble().run(task, expected, 20).final, rtol=1e-4)
     assert (sweep.hyperparameter, sweep.values.tolist()) == ("momentum", [0.5, 0.9])
+
+
+def test_weight_decay_is_bisected_in_the_exponent_around_the_best_of_smiths_values(task):
+    runner = Runner(task, engine=Loop())
+    sweep = sweep_hyperparameter(
+        task, "weight_decay", policy=constant(0.1), rule=Momentum(), steps=20, seeds=(0, 1), runner=runner
+    )
+    first = [0.0, 1e-5, 1e-4, 1e-3]
+    assert set(first) <= set(sweep.values)
+    assert (np.diff(sweep.values) > 0).all()
+    assert runner.updates == sweep.cost == len(sweep.values) * 2 * 20
+    means = dict(zip(sweep.values.tolist(), sweep.held_out.mean(axis=1).tolist(), strict=True))
+    third = middle_exponent(np.array(first), np.array([means[value] for value in first]))
+    if third is not None:
+        assert float(f"{third:.3g}") in means
+    for row, value in enumerate(sweep.values.tolist()):
+        alone = Loop().run(task, [Trial(Strategy(Momentum(weight_decay=value), constant(0.1)), 1)], 20)
+        assert sweep.held_out[row, 1] == pytest.approx(alone.final[0], rel=1e-6)
+    named = sweep_hyperparameter(task, "weight_decay", first, policy=constant(0.1), steps=8, seeds=(0,))
+    assert named.values.tolist() == first
 
 
 def test_the_best_value_is_named_with_those_that_do_as_well(task):

@@ -21,6 +21,9 @@ from stepsize.theory.range_test import LEAST_DROP, first_losses
 
 Tensor = Any
 
+MARGIN = 0.3
+"""Rates above this share of the largest one that no seed diverged at are not asked for signs of overfitting."""
+
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the share of targets, whole numbers, that are the largest output, `(outputs.argmax(1) == targets).mean()`.
@@ -72,7 +75,7 @@ def gap(record: RangeTestRecord) -> tuple[Floats, Floats, Floats]:
 def describe_gap(record: RangeTestRecord, bounds: Bounds) -> str:
     """Return what the gap is a sign of, as a sentence; "" where no validation loss was taken, or nothing is learned.
 
-    Overfitting: beyond its lowest point the validation loss rises while the training loss goes on falling.
+    Overfitting: the validation loss rises while the training loss goes on falling, mostly at small rates.
     Underfitting: at its lowest point it is still as low as the training loss. Medians over the seeds.
 
     Source: [smith2018disciplined, sec. 3].
@@ -85,15 +88,15 @@ def describe_gap(record: RangeTestRecord, bounds: Bounds) -> str:
         return ""
     rates, training = rates[alive], np.median(training[alive], axis=1)
     held_out = np.median(bounds.smooth[record.taken][alive], axis=1)
+    calm = slice(None) if alive.all() else rates < MARGIN * rates[-1]  # before a divergence losses are high anyway
+    rise, start, end = _worst_rise(training[calm], held_out[calm])
+    if rise > LEAST_DROP:
+        return (
+            f"signs of overfitting: from {rates[start]:.2g} to {rates[end]:.2g} the training loss goes on falling, "
+            f"while the validation loss rises by {rise:.0%}; regularise more, or give more data"
+        )
     low = int(np.abs(np.log(rates / np.median(bounds.highs))).argmin())
     at, size = f"{rates[low]:.2g}", abs(float(held_out[low])) or 1.0
-    after = low + int(training[low:].argmin())
-    rise, fall = float(held_out[after] - held_out[low]), float(training[low] - training[after])
-    if rise > LEAST_DROP * size and fall > LEAST_DROP * abs(float(training[low])):
-        return (
-            f"signs of overfitting: up to {rates[after]:.2g} the training loss goes on falling, while the validation "
-            f"loss rises by {rise / size:.0%} from its lowest point at {at}; regularise more, or give more data"
-        )
     between = float(held_out[low] - training[low]) / size
     if between <= LEAST_DROP:
         return (
@@ -104,3 +107,17 @@ def describe_gap(record: RangeTestRecord, bounds: Bounds) -> str:
         f"the gap to the training loss is {between:.0%} of the validation loss at {at}, where that is lowest: no sign "
         "of under- or overfitting"
     )
+
+
+def _worst_rise(training: Floats, held_out: Floats) -> tuple[float, int, int]:
+    """Return by which share the validation loss rises most from a lowest point, where, while the training loss falls.
+
+    training, held_out: smoothed, (scores,). The share, and between which scores; 0 where it does not.
+    """
+    worst = (0.0, 0, 0)
+    for end in range(len(held_out)):
+        start = int(held_out[: end + 1].argmin())
+        rise = float(held_out[end] - held_out[start]) / (abs(float(held_out[start])) or 1.0)
+        falls = training[start] - training[end] > LEAST_DROP * abs(float(training[start]))
+        worst = max(worst, (rise, start, end)) if falls else worst
+    return worst

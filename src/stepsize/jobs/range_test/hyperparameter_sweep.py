@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -27,13 +28,17 @@ from stepsize.problems.base import with_data
 from stepsize.results import BatchSizeSweep, Curves, Estimate, HyperparameterSweep, Suggestion
 from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
 from stepsize.rules import AdamW, Rule
-from stepsize.strategy import Strategy, Trial
+from stepsize.strategy import Strategy, Trial, round_rate
+from stepsize.theory import middle_exponent
 from stepsize.theory.range_test import LEAST_RUN
 
 VALUES: dict[str, tuple[float, ...]] = {
     "momentum": (0.9, 0.95, 0.97, 0.99), "weight_decay": (0.0, 1e-5, 1e-4, 1e-3),
 }  # fmt: skip
 """What is tried when no values are given: Smith's own."""
+
+BISECTED, BISECTIONS = ("weight_decay",), 2
+"""What is bisected around the best of Smith's values, in the exponent, and how often."""
 
 GROUP_VALUES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """What is tried of the rate of a parameter group."""
@@ -55,7 +60,8 @@ def sweep_hyperparameter(
     """Return where short runs of `task` end with different values of one hyperparameter, all else the same.
 
     hyperparameter: one of the rule's, or "rate of head": what the rate of the parameter group that
-        `Task.groups` calls "head" is multiplied by. values: of it; Smith's when not given, or a tenth to ten times.
+        `Task.groups` calls "head" is multiplied by. values: of it; Smith's when not given, or a tenth to ten times. His
+        weight decays, 0, 1e-5, 1e-4 and 1e-3, are then bisected in the exponent, twice, around the best one.
         policy: what every run follows, with its rate; what it says of the hyperparameter in question is left out.
         rule: AdamW with its defaults when not given. steps: how long each run is (optimizer updates); a quarter of the
         task's own when not given.
@@ -84,15 +90,35 @@ def sweep_hyperparameter(
         trials = [Trial(Strategy(rule, shape, rule.title), seed) for seed in seeds]
         runs = _run_groups(runner, trials, length, hyperparameter, tried)
     else:
-        strategies = [
-            Strategy(rule.having(**{hyperparameter: value}), shape, f"{hyperparameter} {value:g}") for value in tried
-        ]
-        trials = [Trial(strategy, seed) for strategy in strategies for seed in seeds]
-        runs = [runner.run(f"test of {hyperparameter}: {len(tried)} values", trials, length)]
+        run = partial(_run_values, runner, Strategy(rule, shape), hyperparameter, steps=length, seeds=seeds)
+        runs = [run(tried)]
+        for _ in range(BISECTIONS if hyperparameter in BISECTED and not values else 0):
+            middle = _middle(tried, runs)
+            if middle is not None and middle not in tried:
+                tried, runs = [*tried, middle], [*runs, run([middle])]
+    order, fields = np.argsort(tried), run_fields(task, seeds, runs)
+    fields |= {name: fields[name][order] for name in ("losses", "held_out")}
     return HyperparameterSweep(
-        task=task.source or task.name, rule=rule, hyperparameter=hyperparameter, values=floats(tried), policy=shape,
-        steps=length, horizon=task.steps, **run_fields(task, seeds, runs), cost=len(tried) * len(seeds) * length,
+        task=task.source or task.name, rule=rule, hyperparameter=hyperparameter, values=floats(tried)[order],
+        policy=shape, steps=length, horizon=task.steps, cost=len(tried) * len(seeds) * length, **fields,
     )  # fmt: skip
+
+
+def _run_values(
+    runner: Runner, like: Strategy, of: str, values: Sequence[float], *, steps: int, seeds: Sequence[int]
+) -> Curves:
+    """Return the runs of each value, seed by seed."""
+    strategies = [Strategy(like.rule.having(**{of: value}), like.policy, f"{of} {value:g}") for value in values]
+    trials = [Trial(strategy, seed) for strategy in strategies for seed in seeds]
+    return runner.run(f"test of {of}: {count(len(values), 'value')}", trials, steps)
+
+
+def _middle(values: Sequence[float], runs: Sequence[Curves]) -> float | None:
+    """Return the value to try next, between the exponents where the runs end lowest, to three digits."""
+    means = np.concatenate([curves.final for curves in runs]).reshape(len(values), -1).mean(axis=1)
+    order = np.argsort(values)
+    middle = middle_exponent(floats(values)[order], floats(means)[order])
+    return None if middle is None else round_rate(middle)
 
 
 def suggest_value(sweep: HyperparameterSweep) -> Suggestion:

@@ -26,16 +26,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from stepsize.adapters.torch import Driver, build_optimizer, drive
 from stepsize.engines import base
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats, as_number
 from stepsize.kernel.errors import ParameterError, StepsizeError, TaskError, brief, said
 from stepsize.kernel.notebook import Shown
+from stepsize.kernel.optional import need
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, constant
 from stepsize.problems import Trainable
@@ -45,6 +45,9 @@ from stepsize.problems.random_state import RandomState
 from stepsize.results.curves import Curves
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, Trial
+
+if TYPE_CHECKING:
+    from stepsize.adapters.torch import Driver
 
 REHEARSAL = 3
 """Updates of the run that shows, before all others, whether the function keeps to its part."""
@@ -123,7 +126,7 @@ class FunctionTrial:
 
         Raises DriveError for a rule that torch does not have.
         """
-        self._optimizers.append(build_optimizer(parameters, self.rule))
+        self._optimizers.append(need("stepsize.adapters.torch").build_optimizer(parameters, self.rule))
         return self._optimizers[-1]
 
     def apply(self, optimizer: Any) -> None:
@@ -139,7 +142,7 @@ class FunctionTrial:
         self.read_at = self.step
         driver = next((driver for known, driver in self._drivers if known is optimizer), None)
         if driver is None:
-            driver = drive(optimizer, self._policy, self.steps, max(0, self.step))
+            driver = need("stepsize.adapters.torch").drive(optimizer, self._policy, self.steps, max(0, self.step))
             self._drivers.append((optimizer, driver))
         driver.set(max(0, self.step))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from stepsize.engines import Engine, EngineChoice, choose
+from stepsize import engines
+from stepsize.engines import Engine, EngineChoice
 from stepsize.execution.dispatch import Deadline, Dispatch
 from stepsize.execution.executor import BatchRun, Executor
 from stepsize.execution.journal import Journal
@@ -82,8 +83,8 @@ class Runner:
     def _chosen(self) -> EngineChoice:
         """Choose an engine, the one that the journal began with if there is one: its trials are of that engine."""
         if self._journal is None:
-            return choose(self.task)
-        choice = choose(self.task, self._journal.engine(self._fingerprint))
+            return engines.choose(self.task)
+        choice = engines.choose(self.task, self._journal.engine(self._fingerprint))
         self._journal.keep_engine(self._fingerprint, choice.engine.label, choice.reason)
         return choice
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stepsize.engines import Loop
+from stepsize import engines
 from stepsize.engines.base import with_two_validation_samples
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import constant
@@ -36,7 +36,7 @@ def seconds_per_update(task: Task, rule: Rule, *, clock: Callable[[], float] = t
     marks: list[float] = []
     trial = Trial(Strategy(rule, constant(rule.lr)), 0)
     small = with_two_validation_samples(task)
-    Loop().run(small, [trial], UPDATES + 2, progress=lambda _: marks.append(clock()))
+    engines.Loop().run(small, [trial], UPDATES + 2, progress=lambda _: marks.append(clock()))
     return float(np.median(np.diff(marks[:-1])))  # the first is warm, and the last has a score
 
 

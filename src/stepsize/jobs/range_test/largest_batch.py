@@ -6,12 +6,11 @@ import gc
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
-
-from stepsize.engines import Loop
+from stepsize import engines
 from stepsize.engines.base import with_two_validation_samples
 from stepsize.jobs.running_time import check_batch_sizes
 from stepsize.kernel.errors import TaskError
+from stepsize.kernel.optional import need
 from stepsize.policies import constant
 from stepsize.problems import Task, Trainable
 from stepsize.problems.checks import out_of_memory
@@ -68,9 +67,9 @@ def _fits(task: Task, rule: Rule, attempt: Callable[[Task, Rule], object]) -> bo
     else:
         return True
     gc.collect()  # what the attempt held, before the next one asks for memory
-    torch.cuda.empty_cache()
+    need("torch").cuda.empty_cache()
     return False
 
 
 def _train(task: Task, rule: Rule) -> None:
-    Loop().run(with_two_validation_samples(task), [Trial(Strategy(rule, constant(rule.lr)), 0)], UPDATES)
+    engines.Loop().run(with_two_validation_samples(task), [Trial(Strategy(rule, constant(rule.lr)), 0)], UPDATES)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stepsize.adapters.torch import as_lr_scheduler as as_lr_scheduler
     from stepsize.adapters.torch import build_optimizer as build_optimizer
     from stepsize.adapters.torch import drive as drive
+    from stepsize.catalogue import register as register
     from stepsize.engines.function import FunctionTask as FunctionTask
     from stepsize.jobs import suggest as suggest
     from stepsize.jobs.advise.advise import advise as advise
@@ -49,6 +50,7 @@ _LATER = {
     "load_task": "problems",
     "race": "jobs.race.race",
     "ramp": "adapters.range_test",
+    "register": "catalogue",
     "range_test": "jobs.range_test.range_test",
     "save": "results",
     "search": "jobs.advise.advise",

@@ -21,6 +21,7 @@ TREE = {
     "BudgetError": ("StepsizeError", "ValueError"),
     "DriveError": ("StepsizeError", "ValueError"),
     "PoolError": ("StepsizeError", "RuntimeError"),
+    "PluginError": ("StepsizeError", "ImportError"),
     "JournalError": ("StepsizeError", "OSError"),
     "MissingPackageError": ("StepsizeError", "ImportError"),
 }

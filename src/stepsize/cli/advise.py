@@ -68,11 +68,11 @@ def advise(
     from stepsize.jobs.lengths import updates_of
     from stepsize.problems.base import with_data
 
-    chosen = None if rules is None else list(map(find_rule, rules))
     decays = None if weight_decay is None else _at_least_0("--weight-decay", weight_decay)
     sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
     output.check_writable(report, save_to, read=(task,))
     problem = output.load_task(task)
+    chosen = None if rules is None else list(map(find_rule, rules))  # a task's file may register rules of its own
     horizon = updates_of(problem, steps or problem.steps)
     tried = list(usual_rules(problem)) if chosen is None else chosen
     tried = tried if decays is None else list(variants(tried, "weight_decay", decays))

@@ -174,15 +174,15 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     from stepsize.jobs.lengths import updates_of
 
     options = _with_group(Options(**given))
+    output.check_writable(save_to, read=(task,))
+    output.check_drawable(plot)
+    problem = output.load_task(task)  # whose file may register rules of its own
     rule = find_rule(options.rule)
     _check_values(rule, options.of, options.values)
     policy = None if options.policy is None else _policy(options.policy)
     searching = policy is not None and options.of == LR
     if searching:
         _refuse(OF_RANGE_TEST)
-    output.check_writable(save_to, read=(task,))
-    output.check_drawable(plot)
-    problem = output.load_task(task)
     steps, horizon = (None if each is None else updates_of(problem, each) for each in (options.steps, options.horizon))
     options = replace(options, steps=steps, horizon=horizon)
     present = partial(output.present, as_json=as_json, plot=plot, report=None, save_to=save_to)

@@ -114,6 +114,8 @@ class Advice(Shown, Spec):
     untried_rules, untried_policies: of the default search space, those of which no family ran.
     """
 
+    is_record: ClassVar[bool] = True
+
     former: ClassVar[tuple[str, ...]] = ("code", "sweeps", "suggestions", "search")
 
     task: str

@@ -27,6 +27,8 @@ class Curves(Shown, Spec):
     seconds: wall time. engine: which engine ran it, in one line.
     """
 
+    is_record: ClassVar[bool] = True
+
     noun: ClassVar[str] = "record"
 
     trials: tuple[Trial, ...]

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from stepsize import policies, rules, schedules
+from stepsize.catalogue import RULES, SCHEDULES, concrete
+from stepsize.kernel.catalogue import Catalogue
 from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.files import read_text
 from stepsize.kernel.json_text import parse_json
 from stepsize.kernel.output_files import write
-from stepsize.kernel.spec import Catalogue, Spec, envelope
+from stepsize.kernel.spec import Spec, envelope
 from stepsize.problems import landscapes, noise
 from stepsize.results.advice import Advice, Baseline, Insurance, RateBelief, SearchRun
 from stepsize.results.curvature import Sharpness
 from stepsize.results.curves import Curves
 from stepsize.results.landscape import Descent, Outcome
+from stepsize.results.missing import MissingRule, MissingSchedule
 from stepsize.results.prediction import Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.race import Interval, Race, Rung, Standing
 from stepsize.results.range_test import (
@@ -31,6 +34,7 @@ from stepsize.results.range_test import (
 from stepsize.results.range_tests import RangeTests
 from stepsize.results.refinement import Refinement
 from stepsize.results.sensitivity import Sensitivity
+from stepsize.rules import Rule
 from stepsize.strategy import Strategy, Trial
 
 S = TypeVar("S", bound=Spec)
@@ -39,26 +43,20 @@ LARGEST = 1 << 30
 """The largest file that is read, in bytes."""
 
 
-def _concrete(namespace: object, family: type[Spec]) -> list[type[Spec]]:
-    """Return the concrete classes of `family` that a package exports: its import line is the registration."""
-    found = [value for value in vars(namespace).values() if isinstance(value, type) and issubclass(value, family)]
-    return [cls for cls in found if not getattr(cls, "__abstractmethods__", None)]
-
-
 CATALOGUE = Catalogue(
     [
-        *_concrete(schedules, schedules.Schedule),
-        *_concrete(schedules, schedules.Feedback),
-        *_concrete(rules, rules.Rule),
-        *_concrete(landscapes, landscapes.Landscape),
-        *_concrete(noise, noise.Noise),
+        *SCHEDULES.own.values(), *concrete(rules, Rule).values(),
+        *concrete(schedules, schedules.Feedback).values(),
+        *concrete(landscapes, landscapes.Landscape).values(),
+        *concrete(noise, noise.Noise).values(),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
         Curves, RangeTestRecord, RateGrid, HyperparameterSweep, BatchSizeSweep, RangeTests, Estimate, Suggestion,
         Interval, Rung, Standing, Race, Sensitivity,
         Advice, SearchRun, RateBelief, Insurance, Baseline,
         Descent, Outcome, Sharpness,
         Refinement, LossCurve, LawFit, Forecast, Prediction,
-    ]
+    ],
+    more=(SCHEDULES, RULES), missing={schedules.Schedule: MissingSchedule.of, Rule: MissingRule.of},
 )  # fmt: skip
 """Every kind that a file may hold."""
 

@@ -98,6 +98,8 @@ class Prediction(Shown, Spec):
     verdict: which schedule is best, or why none is. warnings: sentences.
     """
 
+    is_record: ClassVar[bool] = True
+
     name: str
     steps: int
     runs: tuple[LossCurve, ...] = field(repr=False)

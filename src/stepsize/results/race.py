@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -104,6 +104,8 @@ class Race(Shown, Spec):
     extensions: how often more seeds were added until the leaders separated.
     scored: what a score is: the validation loss, or a metric of the task, negative where it is to be large.
     """
+
+    is_record: ClassVar[bool] = True
 
     task: str
     steps: int

@@ -55,6 +55,8 @@ class Sweep(Shown, Spec, ABC):
     horizon: how long one full training is (optimizer updates); None when not known.
     """
 
+    is_record: ClassVar[bool] = True
+
     task: str
     rule: Rule | None
     losses: np.ndarray = field(repr=False)  # any dtype; the shape is in the docstring
@@ -318,6 +320,8 @@ class Suggestion(Shown, Spec):
     limit: the largest stable rate by the curvature of the initial weights. warnings: sentences.
     generalisation: what the gap between the validation loss and the training loss is a sign of; "" where there is none.
     """
+
+    is_record: ClassVar[bool] = True
 
     clear: bool
     reason: str

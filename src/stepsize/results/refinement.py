@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class Refinement(Shown, Spec):
         peaks; None when they were not raced.
     warnings: sentences.
     """
+
+    is_record: ClassVar[bool] = True
 
     name: str
     steps: int

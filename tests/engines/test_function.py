@@ -354,7 +354,7 @@ def test_what_needs_a_model_says_that_there_is_none():
         Loop().run(task(), [Trial(field(0.1)[0], 0)], 3)
     with pytest.raises(TaskError, match="'fine' is no training function"):
         Function().run(REFERENCE, [Trial(field(0.1)[0], 0)], 3)
-    with pytest.raises(TaskError, match="cannot be looked at"):
+    with pytest.raises(ParameterError, match="its training function's own affair"):
         advise_batches(task(), [8, 16])
     assert isinstance(choose(task()).engine, Function)
 

@@ -18,7 +18,7 @@ import click
 
 from stepsize.cli import output
 from stepsize.cli.advise import advise
-from stepsize.cli.endings import CLOSED, EndedBySignal, answering_signals, reader_is_gone
+from stepsize.cli.endings import CLOSED, EndedBySignal, answering_signals, noticing_exits, reader_is_gone
 from stepsize.cli.figures import figures
 from stepsize.cli.landscape import landscape
 from stepsize.cli.listing import listing
@@ -86,7 +86,7 @@ def main() -> None:
     output.keep_for_the_answer()
     warnings.showwarning = _note  # type: ignore[assignment]  # the last three arguments are handed on as they come
     try:
-        with answering_signals():
+        with answering_signals(), noticing_exits():
             cli.main(prog_name="stepsize", standalone_mode=False, obj=asked)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)

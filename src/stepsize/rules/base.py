@@ -287,7 +287,9 @@ class PerTensor(Rule):
 
 
 def _row(pieces: Sequence[Array], xp: Any) -> Array:
-    return xp.concat([xp.reshape(piece, (piece.shape[0], -1)) for piece in pieces], axis=1)
+    concat = xp.concat if hasattr(xp, "concat") else xp.concatenate  # NumPy has concat since 2.0
+    joined: Array = concat([xp.reshape(piece, (piece.shape[0], -1)) for piece in pieces], axis=1)
+    return joined
 
 
 def shaped(column: Array, piece: Array, xp: Any) -> Array:

@@ -17,6 +17,7 @@ from stepsize.results import (
     Descent,
     Estimate,
     Forecast,
+    FourSteps,
     HyperparameterSweep,
     Insurance,
     Interval,
@@ -36,6 +37,7 @@ from stepsize.results import (
     Sharpness,
     Standing,
     Suggestion,
+    TakenStep,
 )
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import SGD, AdamW
@@ -91,6 +93,8 @@ CLEAR = Suggestion(
 )
 UNCLEAR = Suggestion(clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
 RANGE_TESTS = RangeTests(compared="rule", names=("a", "b"), tests=(RANGE_TEST, RANGE_TEST), found=(CLEAR, UNCLEAR))
+TAKEN = TakenStep(name="momentum", why="so", sweep=SWEEP, found=UNCLEAR, kept="momentum 0.9")
+FOUR_STEPS = FourSteps(task="digits", steps=40, batch_size=64, strategy=STRATEGIES[0], parts=(TAKEN,), seconds=2.0)
 RUN = SearchRun(
     strategy=STRATEGIES[0],
     steps=10,
@@ -191,7 +195,8 @@ PREDICTED = Prediction(
 
 RESULTS = [
     REFINED, LOSSES, LAW, TOLD, PREDICTED,
-    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, RANGE_TEST, GRID, SWEEP, SIZES, RANGE_TESTS, CLEAR, UNCLEAR,
+    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, RANGE_TEST, GRID, SWEEP, SIZES, RANGE_TESTS, TAKEN, FOUR_STEPS,
+    CLEAR, UNCLEAR,
     CLEAR.min_lr, ADVICE, replace(ADVICE, score=None, promise=None, baseline=None, final=None),
     RUN, BELIEF, *INSURANCES, BASELINE, *STRATEGIES, TRIALS[0],
     Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),

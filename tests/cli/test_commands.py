@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import samples
 
 from stepsize import load
 from stepsize.policies import RECIPES, Policy, one_cycle
@@ -169,6 +170,20 @@ def test_range_tests_are_compared_in_one_picture(stepsize, folder):
     assert re.search(r"rule +from +to +seeds +best loss", done.out)
     assert stepsize("report", "a.json", "--out", "a.html").code == 0
     assert "Range tests" in (folder / "a.html").read_text()
+
+
+def test_four_steps_explains_each_and_says_what_they_come_to(stepsize, folder, monkeypatch):
+    asked = {}
+    monkeypatch.setattr("stepsize.jobs.four_steps", lambda *_, **options: asked.update(options) or samples.four_steps())
+    done = stepsize(
+        "four-steps", "../tiny.py", "--sizes", "8,16", "--seeds", 1, "--save", "a.json", "--report", "a.html"
+    )
+    assert (asked["sizes"], asked["seeds"], asked["policy"]) == ([8, 16], range(1), "one_cycle")
+    assert [line[:2] for line in done.out.splitlines() if line[:1].isdigit()] == ["1.", "2."]
+    assert "   Held out: signs of underfitting." in done.out
+    assert "Use AdamW one_cycle 0.01 with batches of 64, for 400 steps." in done.out
+    assert load("a.json").batch_size == 64
+    assert "2. Momentum" in (folder / "a.html").read_text()
 
 
 def test_range_test_compares_batch_sizes_and_finds_the_largest(stepsize):

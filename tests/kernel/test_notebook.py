@@ -44,6 +44,7 @@ def shown(monkeypatch):
 
     ipython, screen = ModuleType("IPython"), ModuleType("IPython.display")
     ipython.get_ipython = lambda: SimpleNamespace(kernel=object())
+    ipython.version_info = (9, 0)  # matplotlib asks for it
     screen.display, screen.HTML = display, lambda markup: markup
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", screen)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import samples
 
-from stepsize.plots import plot_range_tests, plot_sweep
+from stepsize.plots import plot_four_steps, plot_range_tests, plot_sweep
 from stepsize.results import RangeTests
 
 
@@ -47,3 +47,11 @@ def test_the_gap_is_shaded_between_validation_and_training_loss():
     ax = plot_sweep(replace(one, held_out=scores), samples.suggestion(one))
     labels = {text.get_text() for text in ax.get_legend().get_texts()}
     assert {"gap", "validation loss, median", "training loss, median", "training loss, each seed"} <= labels
+
+
+def test_the_four_steps_have_a_panel_each():
+    steps = samples.four_steps()
+    titles = [ax.get_title(loc="left") for ax in plot_four_steps(steps).figure.axes]
+    assert titles == ["1. AdamW learns from 0.00042 to 0.17", "2. AdamW: no clear answer for the momentum"]
+    alone = plot_sweep(steps.parts[0].sweep)
+    assert plot_four_steps(steps, ax=alone) is alone

@@ -20,6 +20,7 @@ from stepsize.cli import output
 from stepsize.cli.advise import advise
 from stepsize.cli.endings import CLOSED, EndedBySignal, answering_signals, noticing_exits, reader_is_gone
 from stepsize.cli.figures import figures
+from stepsize.cli.four_steps import four_steps
 from stepsize.cli.landscape import landscape
 from stepsize.cli.listing import listing
 from stepsize.cli.predict import predict
@@ -74,7 +75,7 @@ def cli() -> None:
 
 cli.params.append(_debug_option())
 for command in (
-    advise, race, watch, range_test, transfer, refine, predict, landscape, show, listing, report, figures,
+    advise, race, watch, range_test, four_steps, transfer, refine, predict, landscape, show, listing, report, figures,
 ):  # fmt: skip
     command.params.append(_debug_option())
     cli.add_command(strict(command))

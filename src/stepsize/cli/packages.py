@@ -14,6 +14,7 @@ TORCH, PAGE = ("torch", "scipy"), ("jinja2", "matplotlib")
 
 OF_COMMAND: dict[str, tuple[str, ...]] = {
     "advise": ("scipy",), "race": ("scipy",), "range-test": ("scipy",), "refine": ("scipy",), "predict": ("scipy",),
+    "four-steps": ("scipy",),
     "landscape": TORCH, "figures": (*TORCH, "matplotlib"), "report": (*PAGE, "scipy"),
 }  # fmt: skip
 """What a command needs, whatever its options. The file of a task imports its own framework, and is read at once."""

@@ -40,6 +40,8 @@ from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_t
 if TYPE_CHECKING:
     from stepsize.problems import Trainable
 
+WHOLE = "a batch size is a whole number"
+
 RULE = "rule"
 """What --compare may name beside hyperparameters and the batch size."""
 
@@ -237,9 +239,7 @@ def _check_values(rule: Rule, of: str, given: list[str] | None) -> None:
     if len(set(tried)) < 2:
         raise ParameterError(f"a test of {of} needs at least two values to compare, not {','.join(given)!r}.")
     if of == BATCH_SIZE:
-        for size, text in zip(tried, given, strict=True):
-            if not (size >= 1 and size == size // 1):
-                raise ParameterError(f"a batch size is a whole number of at least 1, not {text!r}.")
+        arguments.parse_whole(given, WHOLE)
     elif not of.startswith(OF_GROUP):
         variants([rule], of, tried)
 
@@ -304,7 +304,7 @@ def _say_largest(problem: Trainable, rule: Rule, *, as_json: bool) -> None:
 def _compare_sizes(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> HyperparameterSweep:
     from stepsize import jobs
 
-    sizes = [int(size) for size in arguments.parse_numbers(options.values or [], "a batch size is a number")]
+    sizes = arguments.parse_whole(options.values or [], WHOLE)
     with progress.show_progress(None) as tell:
         return jobs.compare_batch_sizes(
             problem, *([sizes] if sizes else []), policy=policy, rule=rule, steps=options.steps,

@@ -4,6 +4,7 @@ from stepsize.plots.advice import plot_advice as plot_advice
 from stepsize.plots.advice import plot_search_course as plot_search_course
 from stepsize.plots.animations import animate as animate
 from stepsize.plots.curves import plot_curves as plot_curves
+from stepsize.plots.four_steps import plot_four_steps as plot_four_steps
 from stepsize.plots.landscape import plot_arrivals as plot_arrivals
 from stepsize.plots.landscape import plot_basins as plot_basins
 from stepsize.plots.landscape import plot_paths as plot_paths

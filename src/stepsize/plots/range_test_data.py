@@ -39,15 +39,25 @@ class Mark:
 
 @dataclass(frozen=True)
 class Window:
-    """The part of an axis that is drawn: its ends, and whether it is logarithmic."""
+    """The part of an axis that is drawn: its ends, whether it is logarithmic, and where 0 then is, if anywhere."""
 
     low: float
     high: float
     log: bool
+    zero: float | None = None
+
+    def at(self, values: Floats | float) -> Floats:
+        """Return where on the axis values are drawn: where they are, and 0 where it has its place."""
+        numbers = np.asarray(values, dtype=np.float64)
+        return floats(numbers if self.zero is None else np.where(numbers == 0, self.zero, numbers))
+
+    def name(self, value: float) -> str:
+        """Return how a number on the axis is written."""
+        return "0" if self.zero is not None and math.isclose(value, self.zero) else style.rate(value)
 
     def share(self, values: Floats | float) -> Floats:
         """Return where values lie between the ends, 0 to 1, of any shape; NaN for what the axis does not have."""
-        edges, numbers = np.array([self.low, self.high]), np.asarray(values, dtype=np.float64)
+        edges, numbers = np.array([self.low, self.high]), self.at(values)
         if self.log:
             with np.errstate(divide="ignore", invalid="ignore"):
                 edges, numbers = np.log(edges), np.where(numbers > 0, np.log(numbers), np.nan)
@@ -154,9 +164,15 @@ def losses_of_grid(grid: RunGrid) -> Window:
 def swept_values(sweep: Sweep, shown: list[Mark]) -> Window:
     """Return the window over what was swept, and over the marks up to a decade beyond it.
 
-    Logarithmic for learning rates, and for other numbers above 0 that span more than a decade.
+    Logarithmic for learning rates, and for other numbers that span more than a decade; 0 then is a decade below the
+    least of the others.
     """
     low, high = float(sweep.x.min()), float(sweep.x.max())
+    above = floats(sweep.x[sweep.x > 0])
+    if low == 0 and len(above) and high / above.min() > DECADE:
+        zero = float(above.min()) / DECADE
+        room = (high / zero) ** 0.03
+        return Window(zero / room, high * room, log=True, zero=zero)
     if low > 0 and (sweep.swept == LR or high / low > DECADE):
         at = [mark.estimate.value for mark in shown if low / DECADE <= mark.estimate.value <= high * DECADE]
         low, high = min([low, *at]), max([high, *at])

@@ -18,7 +18,15 @@ from stepsize.results.range_test import EXACT
 
 def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
     """Return one range test, grid or sweep of another hyperparameter as an article."""
-    sections = [] if suggestion is None else [Section("Why", _why(suggestion)), *_schedule(suggestion)]
+    because = [] if suggestion is None else [Section("Why", why(suggestion)), *_schedule(suggestion)]
+    facts = Facts((*_answer(suggestion, sweep.swept), *_origin(sweep)))
+    above, title = f"{kind(sweep)} · task {sweep.task}", f"{sweep.title}: {verdict(suggestion, sweep.swept)}"
+    return Article(above, title, facts, (*because, *sweep_sections(sweep, suggestion)))
+
+
+def sweep_sections(sweep: Sweep, suggestion: Suggestion | None) -> list[Section]:
+    """Return the pictures and tables of a range test, grid or sweep of another hyperparameter."""
+    sections = []
     if isinstance(sweep, RangeTestRecord):
         sections.append(
             Section(
@@ -31,9 +39,7 @@ def sweep_article(sweep: Sweep, suggestion: Suggestion | None) -> Article:
         head, *rows = sweep.table
         table = Table("Each size at its own rate, the best of those tried", head, tuple(rows), text=frozenset())
         sections.append(Section("In the same running time", (table,)))
-    facts = Facts((*_answer(suggestion, sweep.swept), *_origin(sweep)))
-    above, title = f"{kind(sweep)} · task {sweep.task}", f"{sweep.title}: {verdict(suggestion, sweep.swept)}"
-    return Article(above, title, facts, tuple(sections))
+    return sections
 
 
 def comparison_article(tests: RangeTests) -> Article:
@@ -56,7 +62,7 @@ def comparison_article(tests: RangeTests) -> Article:
 
 def suggestion_article(suggestion: Suggestion) -> Article:
     """Return a suggestion without its range test."""
-    sections = (Section("Why", _why(suggestion)), *_schedule(suggestion))
+    sections = (Section("Why", why(suggestion)), *_schedule(suggestion))
     return Article("Suggestion", verdict(suggestion), Facts(_answer(suggestion, LR)), sections)
 
 
@@ -118,7 +124,8 @@ def _origin(sweep: Sweep) -> tuple[tuple[str, str], ...]:
     if isinstance(sweep, RangeTestRecord):
         pairs.append(("Steps of the range test", thousands(sweep.steps)))
     else:
-        pairs.append(("Runs of each seed", f"{len(sweep.x)} of {formatting.count(sweep.steps, 'step')}"))
+        length = sweep.lasting if isinstance(sweep, RunGrid) else formatting.count(sweep.steps, "step")
+        pairs.append(("Runs of each seed", f"{len(sweep.x)} of {length}"))
     pairs += [("Cost, all seeds together", cost), ("Wall time", formatting.duration(sweep.seconds))]
     if isinstance(sweep, RangeTestRecord) and sweep.memory:
         pairs.append(("Snapshot kept in memory", formatting.size(sweep.memory)))
@@ -129,7 +136,7 @@ def _schedule(suggestion: Suggestion) -> tuple[Section, ...]:
     return () if suggestion.policy is None else (Section("The schedule", (Code(repr(suggestion.policy)),)),)
 
 
-def _why(suggestion: Suggestion) -> tuple[Block, ...]:
+def why(suggestion: Suggestion) -> tuple[Block, ...]:
     """Return the reason, and the warnings apart."""
     reason = Points((formatting.sentence(suggestion.reason),), warning=not suggestion.clear)
     if suggestion.generalisation:

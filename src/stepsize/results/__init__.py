@@ -7,6 +7,8 @@ from stepsize.results.advice import RateBelief as RateBelief
 from stepsize.results.advice import SearchRun as SearchRun
 from stepsize.results.curvature import Sharpness as Sharpness
 from stepsize.results.curves import Curves as Curves
+from stepsize.results.four_steps import FourSteps as FourSteps
+from stepsize.results.four_steps import TakenStep as TakenStep
 from stepsize.results.io import load as load
 from stepsize.results.io import save as save
 from stepsize.results.landscape import Descent as Descent

@@ -19,6 +19,7 @@ from stepsize.problems import landscapes, noise
 from stepsize.results.advice import Advice, Baseline, Insurance, RateBelief, SearchRun
 from stepsize.results.curvature import Sharpness
 from stepsize.results.curves import Curves
+from stepsize.results.four_steps import FourSteps, TakenStep
 from stepsize.results.landscape import Descent, Outcome
 from stepsize.results.missing import MissingRule, MissingSchedule
 from stepsize.results.prediction import Forecast, LawFit, LossCurve, Prediction
@@ -50,7 +51,8 @@ CATALOGUE = Catalogue(
         *concrete(landscapes, landscapes.Landscape).values(),
         *concrete(noise, noise.Noise).values(),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
-        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, BatchSizeSweep, RangeTests, Estimate, Suggestion,
+        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, BatchSizeSweep, Estimate, Suggestion,
+        RangeTests, FourSteps, TakenStep,
         Interval, Rung, Standing, Race, Sensitivity,
         Advice, SearchRun, RateBelief, Insurance, Baseline,
         Descent, Outcome, Sharpness,

@@ -187,6 +187,11 @@ class RunGrid(Sweep, ABC):
         return self.held_out is None
 
     @property
+    def lasting(self) -> str:
+        """How long the runs are, in words."""
+        return count(self.steps, "step", thin=True)
+
+    @property
     def final_losses(self) -> Floats:
         """The loss that each run ended with and is compared by, (points, seeds) float64; inf where it diverged."""
         return _infinite(self.losses if self.held_out is None or self.by_training_loss else self.held_out)
@@ -259,6 +264,11 @@ class BatchSizeSweep(HyperparameterSweep):
     rates: np.ndarray = field(repr=False)
     updates: tuple[int, ...]
     speeds: np.ndarray = field(repr=False)
+
+    @property
+    def lasting(self) -> str:
+        """How long the runs are, in words."""
+        return "equal running time"
 
     @property
     def table(self) -> tuple[tuple[str, ...], ...]:

@@ -24,6 +24,7 @@ class RangeTests(Shown, Spec):
     """
 
     noun: ClassVar[str] = "comparison of range tests"
+    is_record: ClassVar[bool] = True
 
     compared: str
     names: tuple[str, ...]

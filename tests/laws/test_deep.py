@@ -11,6 +11,7 @@ from dataclasses import fields
 
 import pytest
 
+from stepsize.kernel.errors import ParameterError
 from stepsize.policies import Clock, Policy, in_updates
 from stepsize.results.io import CATALOGUE, dumps, loads
 from stepsize.schedules import (
@@ -99,3 +100,32 @@ def test_sixty_deep_costs_sixty_times_one(kind, number, leaf):
         with few_calls():
             use(bound)
     assert loads(dumps(bound)) == bound == copy.deepcopy(bound)
+
+
+TWICE = {
+    "sum": lambda s: s + s,
+    "product": lambda s: s * s,
+    "chain": lambda s: s >> s,
+    "scaled": lambda s: 0.5 * (s + s),
+    "repeated": lambda s: Repeat(s + s, steps=100),
+    "clipped": lambda s: Clipped(s * s, low=0.01),
+}
+
+
+@pytest.mark.parametrize("twice", TWICE)
+def test_a_schedule_that_is_in_itself_many_times_is_refused_before_it_costs_anything(twice):
+    def build():
+        schedule = Linear(0.1, 0.0, 10)
+        for _ in range(DEEP):
+            schedule = TWICE[twice](schedule)
+
+    with few_calls(), pytest.raises(ParameterError, match=r"would hold \d+ schedules.*at most 5000"):
+        build()
+
+
+def test_what_is_just_small_enough_is_as_good_as_any():
+    schedule = Linear(0.1, 0.0, 10)
+    for _ in range(9):
+        schedule = schedule + schedule
+    assert schedule(5) == pytest.approx(0.05 * 2**9)
+    assert copy.deepcopy(schedule) == schedule

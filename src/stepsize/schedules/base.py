@@ -19,7 +19,7 @@ from __future__ import annotations
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -28,11 +28,14 @@ from stepsize.kernel import arrays, length
 from stepsize.kernel.arrays import Array, Floats
 from stepsize.kernel.errors import ParameterError, UnboundError, brief
 from stepsize.kernel.length import REST
-from stepsize.kernel.notebook import Shown, picture
+from stepsize.kernel.optional import picture
 from stepsize.kernel.spec import Bound, NonNegative, Spec, Steps, hints
 
 BLOCK = 1 << 14
 """Steps per block of a table: small enough to stay in the cache, bit-equal for every size."""
+
+MOST = 5_000
+"""Schedules that one may hold, each counted wherever it stands: what `s = s + s` passes at its twelfth time."""
 
 MSG_UNBOUND = (
     "{schedule} has no value yet: its {field} is {given!r} of a run whose length it does not know. "
@@ -40,13 +43,26 @@ MSG_UNBOUND = (
 )
 
 
-class Schedule(Shown, Spec, ABC):
+class Schedule(Spec, ABC):
     """A hyperparameter as a pure function of the step."""
 
     __array_ufunc__: ClassVar[None] = (
         None  # so that `np.float32(0.1) * schedule` asks __rmul__ and makes no object array
     )
     steps: Steps
+
+    def __post_init__(self) -> None:
+        """Refuse a tree of schedules that nobody could work out, before it is asked for anything."""
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]  # all are dataclasses
+        size = 1 + sum(getattr(part, "_size", 1) for name in names for part in _schedules(getattr(self, name)))
+        if size > MOST:
+            raise ParameterError(
+                f"this {type(self).__name__} would hold {size} schedules, those inside of others counted each time; "
+                f"at most {MOST} are allowed. A schedule added to itself is 2 * schedule; one again and again is "
+                "Repeat(schedule)."
+            )
+        object.__setattr__(self, "_size", size)
+        super().__post_init__()
 
     @abstractmethod
     def value(self, t: Array, xp: Any) -> Array:
@@ -334,6 +350,12 @@ class Product(Pair):
         wide = Chain | Sum | Scaled | Product
         parts = [f"({part!r})" if isinstance(part, wide) else repr(part) for part in (self.first, self.second)]
         return " * ".join(parts)
+
+
+def _schedules(value: Any) -> list[Schedule]:
+    """Return the schedules that the value of a field is, or is a sequence of."""
+    held = value if isinstance(value, tuple | list) else (value,)
+    return [part for part in held if isinstance(part, Schedule)]
 
 
 def laps(t: Array, period: float, xp: Any) -> Array:

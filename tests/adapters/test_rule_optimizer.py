@@ -219,8 +219,18 @@ def test_what_it_cannot_step_is_refused():
     saved = torch.optim.SGD([weight], lr=0.1).state_dict()
     with pytest.raises(DriveError, match="saved by another optimizer than Lion: it has no beta2"):
         RuleOptimizer([weight], rules.Lion()).load_state_dict(saved)
-    table = torch.nn.Embedding(3, 2, sparse=True)
-    optimizer = RuleOptimizer(table.parameters(), rules.Lion())
-    table(torch.tensor([1])).sum().backward()
-    with pytest.raises(DriveError, match="a gradient is sparse"):
-        optimizer.step()
+    with pytest.raises(DriveError, match=r"are complex .*view_as_real"):
+        RuleOptimizer([torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))], rules.Lion())
+
+
+def test_a_sparse_gradient_makes_the_update_of_the_dense_one():
+    tables = [
+        torch.nn.Embedding.from_pretrained(torch.ones(3, 2), freeze=False, sparse=sparse) for sparse in (False, True)
+    ]
+    for table in tables:
+        optimizer = RuleOptimizer(table.parameters(), rules.AdamW(weight_decay=0.1))
+        for _ in range(3):
+            optimizer.zero_grad()
+            table(torch.tensor([1, 1])).sum().backward()
+            optimizer.step()
+    assert torch.equal(tables[0].weight, tables[1].weight)

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.dropout import _DropoutNd
 
-from stepsize.adapters.torch.flat_parameters import FlatParameters
+from stepsize.adapters.torch.flat_parameters import FlatParameters, make_dense
 from stepsize.kernel.errors import TaskError
 from stepsize.problems import Columns
 from stepsize.problems.base import seeded
@@ -76,12 +76,15 @@ def untouched(model: torch.nn.Module, *, batch_statistics: bool = False) -> Iter
     modes = [(module, module.training) for module in model.modules()]
     for module, _ in modes:
         module.training = batch_statistics and not isinstance(module, _DropoutNd)
+    sparse = make_dense(model)
     try:
         with seeded(0), sdpa_kernel(SDPBackend.MATH):  # fused attention can be neither mapped nor derived twice
             yield
     finally:
         for module, training in modes:
             module.training = training
+        for module in sparse:
+            module.sparse = True  # type: ignore[assignment]  # a flag of Embedding, and Module has none
 
 
 def _read(batches: Batches, device: torch.device) -> list[tuple[Any, torch.Tensor]]:

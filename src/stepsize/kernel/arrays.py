@@ -83,7 +83,7 @@ def _widest(array: Array, xp: Any) -> Any:
 
 def values_at(values: Sequence[float], t: Array, xp: Any) -> Array:
     """Return `values[t]` for whole numbers `t`, floating, any shape; the last value beyond them."""
-    xp = xp if hasattr(xp, "astype") else namespace(t)  # NumPy itself has it since 2.1
+    xp = xp if hasattr(xp, "take") else namespace(t)
     index = xp.astype(xp.minimum(t, float(len(values) - 1)), xp.int32)
     where = {"device": compat.device(t)} if compat.is_torch_array(t) else {}
     column = xp.asarray(values, dtype=t.dtype, **where)
@@ -118,3 +118,8 @@ def as_number(value: Any, noun: str) -> float:
             f"a {noun} is one number, not {kind}{more}: give a float, or an array of one element in any framework, "
             "outside of compiled code; take its mean."
         ) from None
+
+
+def dense(gradient: Any) -> Any:
+    """Return a tensor of torch with every number of it; a sparse gradient, as of an embedding, lacks the zeros."""
+    return gradient.to_dense() if gradient.is_sparse else gradient

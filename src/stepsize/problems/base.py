@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stepsize.kernel import seeds, text
+from stepsize.kernel import seeds
 from stepsize.kernel.errors import LengthError, StepsizeError, TaskError, brief
 from stepsize.kernel.length import amount, parse
-from stepsize.kernel.notebook import Shown
 from stepsize.kernel.optional import need
 from stepsize.problems import checks, fingerprint, sources, trial_batches
 from stepsize.problems.columns import joined
@@ -44,8 +43,8 @@ SOME = 16
 """Updates of a loader that stand for its data."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Task(Shown):
+@dataclass(frozen=True, eq=False)
+class Task:
     """A model, a loss and data.
 
     model: returns a new `torch.nn.Module`; called once per seed, with torch's generator seeded.
@@ -78,8 +77,6 @@ class Task(Shown):
     Raises TaskError when the data cannot be read, or is smaller than a batch.
     """
 
-    noun: ClassVar[str] = "task"
-
     model: Callable[[], Module]
     loss: Any  # a function, or None, which is replaced by one that takes what the model computed
     train: Any
@@ -108,12 +105,6 @@ class Task(Shown):
         self._read(size)
         self._check_size()
         object.__setattr__(self, "steps", self.updates_of(self.steps))
-
-    def __str__(self) -> str:
-        """Its name, how long it is, and what it is scored by."""
-        return (
-            f"{self.name}, {text.count(self.steps, 'step')} in batches of {self.update_size}, scored by {self.scored}"
-        )
 
     def _check_functions(self) -> None:
         for part in ("model", "loss", "metric", "groups"):
@@ -324,6 +315,12 @@ class Task(Shown):
                 raise TaskError(f"Task.model of {self.name!r} fails: {where}") from error
         if not isinstance(model, torch.nn.Module):
             raise TaskError(f"Task.model must return a torch.nn.Module, not {type(model).__name__}.")
+        if found := [name for name, parameter in model.named_parameters() if parameter.is_complex()]:
+            raise TaskError(
+                f"the engines train real parameters, and {len(found)} of this model are complex, first {found[0]!r}. "
+                "Keep its real view, torch.view_as_real(parameter), and make it complex in forward(); or give your "
+                "training as a FunctionTask (docs/how-to/function.md)."
+            )
         return model
 
     def score(self, model: Module) -> float:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from stepsize.kernel import seeds
+from stepsize.kernel.arrays import dense
 from stepsize.kernel.errors import StepsizeError, TaskError
 from stepsize.kernel.optional import need
 
@@ -90,8 +91,7 @@ def _norm_and_product(model: Any) -> tuple[float, float]:
     for number, parameter in enumerate(model.parameters()):
         if parameter.grad is None:
             continue
-        gradient = parameter.grad.detach()
-        gradient = gradient.to_dense() if gradient.is_sparse else gradient
+        gradient = dense(parameter.grad.detach())
         gradient = (torch.view_as_real(gradient) if gradient.is_complex() else gradient).double().cpu().flatten()
         direction = seeds.generator(number, "direction of a gradient").standard_normal(len(gradient), dtype="float32")
         squares += float(gradient @ gradient)

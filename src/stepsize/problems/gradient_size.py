@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from stepsize.kernel.arrays import dense
+
 
 @dataclass(frozen=True)
 class GradientSize:
@@ -41,7 +43,8 @@ def gradient_size(loss: float, parameters: Iterable[Any]) -> GradientSize | None
     for parameter in parameters:
         if parameter.grad is None:
             continue
-        gradient = parameter.grad.detach().double()
+        gradient = dense(parameter.grad.detach())
+        gradient = (gradient.abs() if gradient.is_complex() else gradient).double()
         absolute += float(gradient.abs().sum())
         squared += float((gradient**2).sum())
         inputs = math.prod(parameter.shape[1:]) if parameter.ndim > 1 else 1

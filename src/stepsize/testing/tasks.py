@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stepsize.kernel.arrays import dense
 from stepsize.kernel.errors import TaskError
 from stepsize.kernel.optional import need
 from stepsize.problems import Loader, Task
@@ -92,7 +93,7 @@ def _check_gradient(task: Task) -> None:
     model = task.build(0)
     inputs, targets = task.batch(0, 0)
     task.loss(model(inputs), targets).backward()
-    gradients = [p.grad for p in model.parameters() if p.requires_grad and p.grad is not None]
+    gradients = [dense(p.grad) for p in model.parameters() if p.requires_grad and p.grad is not None]
     law(gradients, f"{task.name}: the loss must have a gradient in the parameters.")
     finite = all(torch.isfinite(gradient).all() for gradient in gradients)
     law(finite, f"{task.name}: the gradient of the first batch must be finite.")

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from stepsize.kernel.arrays import dense
+
 Gradients = Sequence[torch.Tensor | None]
 """One for each tensor, None where the loss did not use it."""
 
@@ -38,9 +40,9 @@ class FlatParameters:
         return torch.cat([tensor.detach().reshape(-1) for tensor in self.tensors]).unsqueeze(0)
 
     def gradient(self, gradients: Gradients) -> torch.Tensor:
-        """Return gradients as a row; zeros where there is none."""
+        """Return gradients as a row; zeros where there is none, and where a sparse one has none."""
         pairs = zip(self.tensors, gradients, strict=True)
-        return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for p, g in pairs]).unsqueeze(0)
+        return torch.cat([(torch.zeros_like(p) if g is None else dense(g)).reshape(-1) for p, g in pairs]).unsqueeze(0)
 
     def views(self, rows: torch.Tensor) -> list[torch.Tensor]:
         """Return `rows`, (..., parameters), as views of the shapes of the tensors, each (..., *shape)."""
@@ -65,3 +67,14 @@ class FlatParameters:
         used = torch.cat([torch.full((p.numel(),), g is not None, device=p.device) for p, g in pairs])
         arrays = zip(before, after, strict=True)
         return [torch.where(used, new, old) if old.shape == before[0].shape else new for old, new in arrays]
+
+
+def make_dense(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """Have the embeddings of a model give dense gradients, and return those that gave sparse ones (`sparse=True`).
+
+    A row of parameters has no sparse gradient.
+    """
+    found = [module for module in model.modules() if getattr(module, "sparse", None) is True]
+    for module in found:
+        module.sparse = False  # type: ignore[assignment]  # a flag of Embedding, which Module does not know
+    return found

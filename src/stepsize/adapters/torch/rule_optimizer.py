@@ -23,13 +23,14 @@ class RuleOptimizer(torch.optim.Optimizer):
     parameters: what a torch optimizer takes. rule: any update rule, wrapped or not.
     The groups hold its hyperparameters under the rule's own names, so `drive` moves each of them. A step makes one row
     of the parameters of a group and takes the rule's step on it, as the engines do; a parameter without a gradient
-    stays as it is. The state is that of the row, and is kept with the first parameter of the group: how many steps were
-    taken, and the rule's slots. It is plain tensors, so a checkpoint holds all there is.
+    stays as it is, and a sparse gradient is made dense. The state is that of the row, and is kept with the first
+    parameter of the group: how many steps were taken, and the rule's slots. It is plain tensors, so a checkpoint holds
+    all there is.
 
     A rule that takes the loss (`Polyak`, `SPS`) gets it by a closure, as in `optimizer.step(lambda: loss)`.
 
-    Raises DriveError for parameters of one group in several dtypes or on several devices, which are no row; for a
-    sparse gradient; for a missing loss; for a state that another rule has saved.
+    Raises DriveError for parameters of one group in several dtypes or on several devices, which are no row, and for
+    complex ones; for a missing loss; for a state that another rule has saved.
 
     Watch out: a norm over all parameters (Prodigy, DoG, `ClipNorm`) is one over those of a group. Every step copies the
     parameters once there and back, so a twin of torch's is faster. It is not captured into a CUDA graph.
@@ -59,6 +60,12 @@ class RuleOptimizer(torch.optim.Optimizer):
             raise DriveError(
                 f"a rule steps the parameters of a group as one row, and these are {', '.join(kinds)}. Make a "
                 "parameter group of each kind."
+            )
+        if any(p.is_complex() for p in self.param_groups[-1]["params"]):
+            del self.param_groups[-1]
+            raise DriveError(
+                f"{self.rule.title} steps real numbers, and these parameters are complex ({', '.join(kinds)}). Make "
+                "parameters of their real view, torch.view_as_real(tensor), or take an optimizer of torch.optim."
             )
 
     @torch.no_grad()
@@ -121,7 +128,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _update(self, group: Group, loss: Any) -> None:
         """Take one step of the rule on the row of a group."""
         parameters: Tensors = group["params"]
-        gradients, flat = _dense_gradients(parameters), FlatParameters(parameters)
+        gradients, flat = [p.grad for p in parameters], FlatParameters(parameters)
         rule, row = self.rule.over(flat.shapes), flat.row()
         state = self.state[parameters[0]]
         if not state:
@@ -138,13 +145,3 @@ class RuleOptimizer(torch.optim.Optimizer):
             after = flat.keep_unused(gradients, [row, *before], after)
         flat.write(after[0])
         state["slots"] = after[1:]
-
-
-def _dense_gradients(parameters: Tensors) -> list[torch.Tensor | None]:
-    gradients = [p.grad for p in parameters]
-    if any(g is not None and g.layout != torch.strided for g in gradients):
-        raise DriveError(
-            "a rule steps the parameters of a group as one row, and a gradient is sparse. Make it dense: "
-            "torch.nn.Embedding(..., sparse=False)."
-        )
-    return gradients

@@ -12,7 +12,7 @@ import torch
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from stepsize.adapters.torch.flat_parameters import FlatParameters
+from stepsize.adapters.torch.flat_parameters import FlatParameters, make_dense
 from stepsize.engines.dropout import Dropout, Keys
 from stepsize.engines.vectorised.batches import Batch, batches_of
 from stepsize.problems import Task
@@ -38,6 +38,7 @@ class Replicas:
         models = {seed: task.build(seed).to(device=device, dtype=dtype) for seed in self._seeds}
         self._model = models[self._seeds[0]]
         self._model.train()
+        make_dense(self._model)
         self._groups = task.parameter_groups(self._model)
         self.names = [name for group in self._groups for name in group.names]
         self._tensors_of_one = self.flat_of(self._model)

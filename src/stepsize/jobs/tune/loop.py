@@ -100,10 +100,7 @@ class Loop:
         if self._updates:
             return
         scale = getattr(optimizer, "grad_scale", None)  # of a GradScaler, where a fused optimizer unscales by itself
-        try:
-            size = gradient_size(1.0, [p for group in optimizer.param_groups for p in group["params"]])
-        except RuntimeError:  # sparse gradients have no squares
-            size = None
+        size = gradient_size(1.0, [p for group in optimizer.param_groups for p in group["params"]])
         if size is not None and scale is not None:
             size = replace(size, absolute=size.absolute / float(scale), squared=size.squared / float(scale) ** 2)
         self.first_gradient = size

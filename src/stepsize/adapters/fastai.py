@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from stepsize.adapters.second_writer import same, second_writer
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.trainer_hook import TrainerHook
 from stepsize.kernel.errors import DriveError
@@ -32,6 +33,10 @@ THEIRS = {"momentum": "mom", "weight_decay": "wd", "beta2": "sqr_mom", "epsilon"
 """fastai's names, by ours, of the hyperparameters that it calls otherwise."""
 
 OURS = {theirs: ours for ours, theirs in THEIRS.items()}
+
+ONE_OF_TWO = (
+    "fit_one_cycle, fine_tune and ParamScheduler set them too: call learn.fit(n_epoch, cbs=PolicyCallback(...))."
+)
 
 SLACK = 1e-4
 """Steps by which a `pct_train`, a sum of many rounded parts, may fall short of its step."""
@@ -49,7 +54,8 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # looked up,
     the share k / n_epoch of the steps, and after `load_state_dict` at the step that was saved.
 
     Raises DriveError, when the fit begins, for an optimizer without a scheduled hyperparameter, for accumulation
-    without `steps`, and for a saved state of another policy or horizon.
+    without `steps`, and for a saved state of another policy or horizon; later on where another callback sets what the
+    policy does.
 
     Watch out: a fit begins the policy anew, as it does with fastai's schedulers. With skipped updates `start_epoch`
     alone would begin too late; save `state_dict()` beside the model.
@@ -84,11 +90,21 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # looked up,
 
     def before_step(self) -> None:
         """Set the values of this update."""
+        if any(self.hps.values()):
+            self._check()
         self.set()
         for name, history in self.hps.items():
             values = [group[OURS.get(name, name)] for group in self._seen.param_groups]
             self.learn.opt.set_hyper(name, values)
             history.append(values[-1])
+
+    def _check(self) -> None:
+        """Raise DriveError where a value is not what this has set for the update before."""
+        for left, found in zip(self._seen.param_groups, self.learn.opt.hypers, strict=False):
+            for name in self.hps:
+                ours = OURS.get(name, name)
+                if not same(left[ours], found[name]):
+                    raise second_writer(ours, left[ours], found[name], ONE_OF_TWO)
 
     def after_fit(self) -> None:
         """Leave the values to the recorder, for `learn.recorder.plot_sched()`."""

@@ -34,6 +34,7 @@ from stepsize.results import RangeTestRecord
 PACKAGE = "pytorch_lightning" if installed("pytorch_lightning") and not installed("lightning") else "lightning.pytorch"
 Callback: Any = need(PACKAGE).Callback
 DummyLogger: Any = need(f"{PACKAGE}.loggers.logger").DummyLogger
+Averaging: Any = need(f"{PACKAGE}.callbacks").StochasticWeightAveraging
 CombinedLoader: Any = need(f"{PACKAGE}.utilities.combined_loader").CombinedLoader
 
 
@@ -69,7 +70,8 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # the packag
     drivers: one for each optimizer of the last fit.
 
     Raises DriveError when the run has no end and no `steps`, the policies are not as many as the optimizers, the module
-    returns a scheduler too, or a checkpoint was saved with another policy or horizon, or without this callback.
+    returns a scheduler too or anything else sets what the policy does, such as StochasticWeightAveraging, or a
+    checkpoint was saved with another policy or horizon, or without this callback.
 
     Watch out: with a validation the monitored metric has to be one of the validation; one of the training is then an
     epoch old.
@@ -128,6 +130,13 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # the packag
             raise DriveError(
                 f"configure_optimizers returns a scheduler ({kinds}), which would undo what {type(self).__name__} "
                 "sets. Return the optimizers alone, or drop the callback."
+            )
+        if any(isinstance(callback, Averaging) for callback in trainer.callbacks):
+            raise DriveError(
+                f"StochasticWeightAveraging sets the rate of each epoch from its start on, {type(self).__name__} that "
+                "of each update. Return with_scheduler(...) from configure_optimizers, which it replaces when it "
+                "starts; or average by Lightning's WeightAveraging, which sets no rate, and let the policy end in one: "
+                "schedule >> Constant(0.05)."
             )
 
     def _lengths(self, trainer: Any) -> list[int]:

@@ -112,6 +112,11 @@ class TrainerHook:
         for driver in self.drivers:
             driver.hold()
 
+    def check_values(self) -> None:
+        """Raise DriveError where something else has set a hyperparameter since the drivers did."""
+        for driver in self.drivers:
+            driver.check()
+
     def notify(self, metrics: Mapping[str, Any], hint: str | None = None) -> bool:
         """Tell the feedback the metric that it listens to, and return whether `metrics` has it.
 

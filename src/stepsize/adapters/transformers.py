@@ -53,9 +53,10 @@ class PolicyCallback(TrainerHook, TrainerCallback):  # type: ignore[misc]  # the
     log: is called with each step and its values, by the first process alone.
     driver: that of the training that runs, else None.
 
-    Raises DriveError when the Trainer's scheduler listens to a metric or is one of ours, when nothing tells the groups
-    with and without weight decay from each other, when no evaluation has the metric that the feedback listens to, and
-    for a checkpoint of another policy or horizon, or one that was saved without this callback.
+    Raises DriveError when the Trainer's scheduler listens to a metric or is one of ours, when another callback sets
+    what the policy does, when nothing tells the groups with and without weight decay from each other, when no
+    evaluation has the metric that the feedback listens to, and for a checkpoint of another policy or horizon, or one
+    that was saved without this callback.
 
     Watch out: the Trainer counts an update that a GradScaler has skipped as a step, so where there are such, training
     ends before the policy does. Not tried with DeepSpeed.
@@ -88,12 +89,16 @@ class PolicyCallback(TrainerHook, TrainerCallback):  # type: ignore[misc]  # the
         """Set the values of the update to come, and let the Trainer log the rate that it has."""
         if self._others and not self._heard:
             self.notify(dict.fromkeys(self._others), "An evaluation has to return it: compute_metrics=.")
+        self.check_values()
         self.hold()
         rates = [group["lr"] for group in kwargs["optimizer"].param_groups]
         kwargs["lr_scheduler"]._last_lr = rates  # noqa: SLF001  (from there it is logged, right after the update)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002  (the Trainer's)
         """Put the driver's state where the Trainer's checkpoint has it: into trainer_state.json."""
+        rates = [float(group["lr"]) for group in kwargs["optimizer"].param_groups]
+        if rates != list(map(float, kwargs["lr_scheduler"].get_last_lr())):  # neither ours nor the Trainer's
+            self.check_values()
         self.hold()
         state.stateful_callbacks[KEY] = self.state_dict()
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.notebook import Shown, picture
-from stepsize.kernel.optional import need
+from stepsize.kernel.optional import need, picture
 from stepsize.kernel.spec import NDArray, Spec
-from stepsize.kernel.text import count
 from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
 from stepsize.results.race import Interval
@@ -44,8 +42,8 @@ class Outcome(Spec):
     diverged: int
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Descent(Shown, Spec):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Descent(Spec):
     """The record of strategies that descended on a landscape from the same starts, under the same noise.
 
     noise: of the gradient; None for none. steps: how long (steps, optimizer updates). seed: of starts and noise.
@@ -60,8 +58,6 @@ class Descent(Shown, Spec):
 
     A basin is the index of a minimum of the landscape, ELSEWHERE (-1) or UNKNOWN (-2); it is where gradient flow leads.
     """
-
-    is_record: ClassVar[bool] = True
 
     landscape: Landscape
     noise: Noise | None
@@ -89,11 +85,6 @@ class Descent(Shown, Spec):
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ParameterError(f"Descent.{name} must have the shape {shape}, not {getattr(self, name).shape}.")
-
-    def __str__(self) -> str:
-        """Who descended where, and from how many starts."""
-        names = ", ".join(strategy.name for strategy in self.strategies)
-        return f"{names} on {self.landscape}, {count(len(self.starts), 'start')}, {count(self.steps, 'step')}"
 
     @property
     def watched(self) -> int:

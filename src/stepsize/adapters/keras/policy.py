@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from stepsize.adapters.second_writer import same, second_writer
 from stepsize.kernel import arrays
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import DriveError, brief, suggestion
@@ -41,6 +42,10 @@ ATTRIBUTES = {
     "weight_decay": ("weight_decay",),
 }
 """What Keras's optimizers call a hyperparameter: the first that an optimizer has."""
+
+FROM_OUTSIDE = (
+    "Keras's ReduceLROnPlateau and LearningRateScheduler set the rate of an optimizer that no PolicyCallback drives."
+)
 
 
 @keras.saving.register_keras_serializable(package="stepsize")
@@ -209,7 +214,8 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
 
     Raises DriveError, as training begins, where it would have no effect: when the rate is a schedule; when batches are
     executed together; and when anything but the rate is to move and the step is compiled, since Keras burns the
-    numbers into it, as always on jax. KerasOptimizer can do all of it.
+    numbers into it, as always on jax. KerasOptimizer can do all of it. Later on where another callback, such as
+    ReduceLROnPlateau, sets the rate too.
 
     Watch out: on jax it fetches the state from the device before each batch; KerasSchedule does not.
     """
@@ -240,6 +246,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         steps = self.steps or self._horizon(optimizer)
         self.policy, self._end = self._unbound.over(steps), steps
         self._names = {name: _attribute(optimizer, name) for name in self.policy}
+        self._left: dict[str, float] = {}
         self._refuse_what_has_no_effect(optimizer)
         start = updates_made(optimizer)
         if start >= steps:
@@ -254,6 +261,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         self._sync()
         optimizer = self._optimizer
         step = updates_made(optimizer)
+        self._check()
         if step == self._end:
             warnings.warn(
                 f"training goes on behind the horizon of {step} updates; the schedules hold their last values. "
@@ -262,6 +270,14 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
             )
         for name, value in self.policy.at(step).items():
             setattr(optimizer, self._names[name], value)
+        self._left = self.values  # as Keras has rounded them
+
+    def _check(self) -> None:
+        """Raise DriveError where a value is not what this has set for the batch before."""
+        found = self.values if self._left else {}
+        for name, left in self._left.items():
+            if not same(left, found[name]):
+                raise second_writer(name, left, found[name], FROM_OUTSIDE)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write the values of the last update into the logs."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from stepsize.adapters.torch.groups import after_update, before_update, in_force, plain
+from stepsize.adapters.torch.groups import after_update, before_update, in_force, plain, unheard, written
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.torch.writer import Writer
 from stepsize.kernel.errors import DriveError, SpecError, brief
@@ -21,6 +21,9 @@ from stepsize.schedules.base import whole_step, whole_steps
 
 PATIENCE = 10_000
 """Turns of a loop without an update after which an attached driver says that none will come."""
+
+ENOUGH = 3
+"""Turns of a loop that change the parameters without an update after which it says that it hears of none."""
 
 
 class Driver:
@@ -53,6 +56,7 @@ class Driver:
         self._listener = Listener(feedback) if feedback is not None else None
         self._log = log
         self._hooks: tuple[Any, ...] = ()
+        self._heard = False
 
     def __iter__(self) -> Iterator[int]:
         if self._hooks:
@@ -74,7 +78,7 @@ class Driver:
 
         Behind the horizon the schedules hold their last values, and a warning says so once.
 
-        Raises DriveError when `step` goes backwards.
+        Raises DriveError when `step` goes backwards, or something else has set a value since this driver did.
         """
         if step < self.step - 1:
             raise DriveError(
@@ -92,6 +96,12 @@ class Driver:
         a GradScaler skips is none; a `step()` on behalf of accumulated micro-batches is one. Nothing is patched: these
         are hooks of torch's own, and `detach` removes them.
 
+        Of an optimizer that holds another one on its own groups, such as SAM, it follows that one's, so two calls
+        (climb, then step) are one update.
+
+        Raises DriveError where something else has set a value since, and, in a loop over this driver, where parameters
+        change and no `step()` is called.
+
         Watch out: a captured CUDA graph replays its update without the hooks; use `for step in driver` there.
         """
         if not self._hooks:
@@ -106,6 +116,11 @@ class Driver:
         """Set the values of `self.step` again, where a trainer's own scheduler or a checkpoint has overwritten them."""
         if self.step < self.steps:
             self._write.write(self.step, self._optimizer().param_groups)
+
+    def check(self) -> None:
+        """Raise DriveError where something else has set a value since this driver did, as long as its run is."""
+        if self.step < self.steps:
+            self._write.check(self._optimizer().param_groups)
 
     def detach(self) -> None:
         """Stop moving with the optimizer's updates; it keeps the values that it has."""
@@ -125,7 +140,7 @@ class Driver:
         multiplier = self._listener(loss)
         if multiplier != self._write.multiplier:
             self._write.multiply(multiplier)
-            if self._hooks:
+            if self._hooks and self.step < self.steps:
                 self._write(self.step, self._optimizer().param_groups)
         return multiplier
 
@@ -164,6 +179,21 @@ class Driver:
         self.step = whole_step(state_dict["step"])
         self.hold()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return everything but the hooks, with the optimizer; a copy goes on with a copy of that."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("_reference", "_hooks")}
+        return {**kept, "optimizer": self._optimizer(), "attached": bool(self._hooks)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on with the optimizer that was copied or pickled along, attached to it where this driver was."""
+        optimizer, attached = state.pop("optimizer"), state.pop("attached")
+        vars(self).update(state)
+        self._hooks, self._reference = (), lambda: optimizer
+        self._write.adopt(optimizer)
+        if attached:
+            self.attach()
+            self._reference = lambda: optimizer  # nobody else may hold the copy
+
     def _set(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         if step == self.steps:
             warnings.warn(
@@ -179,7 +209,8 @@ class Driver:
 
     def _turns(self) -> Iterator[int]:
         """Yield the step of each turn of a loop; the hooks move it on."""
-        before, turns = self.step, 0
+        before, turns, changes = self.step, 0, 0
+        writes: int | None = None
         while self.step < self.steps and self._hooks:
             turns = 0 if self.step != before else turns + 1
             before = self.step
@@ -188,18 +219,28 @@ class Driver:
                     f"{PATIENCE} turns of the loop have made no update at step {before}: either every gradient is "
                     "infinite, or this loop steps another optimizer, or a captured graph without the driver's hooks."
                 )
+            if not self._heard and (optimizer := self._reference()) is not None:
+                now = written(optimizer)
+                changes, writes = changes + (writes not in (None, now)), now
+                if changes == ENOUGH:
+                    raise unheard(optimizer)
             yield before
         self.detach()
 
     def _before(self, optimizer: torch.optim.Optimizer) -> None:
-        if not self._write.holds:  # this run is over, and the optimizer is in another
-            return
+        self._heard = True
+        if not self._write.holds or self._write.stilled(optimizer.param_groups):
+            return  # this run is over, and the optimizer is in another; or it only makes its state
         if self.step >= self.steps:
             self._set(optimizer, self.step)
         elif not self._write.knows(optimizer.param_groups):  # a checkpoint was loaded into it, or a group was added
             self._write.write(self.step, optimizer.param_groups)
+        else:
+            self._write.check(optimizer.param_groups)
 
     def _after(self, optimizer: torch.optim.Optimizer) -> None:
+        if self._write.stilled(optimizer.param_groups):
+            return
         if self.step < self.steps or self._write.holds:
             self._record(self.step)  # only now, as the loss or a loaded checkpoint may have changed what was set
             self.step += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -40,6 +41,23 @@ def plain(optimizer: Any) -> torch.optim.Optimizer:
             "several, make one driver for each."
         )
     return unwrapped
+
+
+def stepping(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Return the optimizer whose `step()` makes the updates: `optimizer`, or the one that it holds on its own groups.
+
+    SAM and its kind hold such a one, and where they are used by two calls (climb, then step), nobody calls their own
+    `step()`.
+    """
+    groups = {id(group) for group in optimizer.param_groups}
+    for held in vars(optimizer).values():
+        if (
+            isinstance(held, torch.optim.Optimizer)
+            and held is not optimizer
+            and groups <= {id(group) for group in held.param_groups}
+        ):
+            return stepping(held)
+    return optimizer
 
 
 def check_trained(optimizers: list[torch.optim.Optimizer]) -> list[torch.optim.Optimizer]:
@@ -82,9 +100,25 @@ def applicable(optimizer: torch.optim.Optimizer, policy: Policy) -> Policy:
     return policy
 
 
+def written(optimizer: torch.optim.Optimizer) -> int:
+    """Return how often the parameters were written to, by whomever."""
+    return sum(p._version for group in optimizer.param_groups for p in group["params"])  # noqa: SLF001  (torch's count of writes)
+
+
+def unheard(optimizer: torch.optim.Optimizer) -> DriveError:
+    """Return the error for parameters that change while nobody calls the optimizer's `step()`."""
+    name = type(optimizer).__name__
+    return DriveError(
+        f"the parameters of this {name} change, and nobody calls its step(), which is what an attached driver counts. "
+        "Attach a driver to the optimizer that is stepped, such as base_optimizer of a SAM; or say yourself when an "
+        "update is made: for step in drive(...) without attach(), driver.set(step), or "
+        'as_lr_scheduler(..., counts="calls").'
+    )
+
+
 def kind(group: Group, name: str) -> tuple[str, int]:
     """Return the key under which `group` has `name`, and what it has there."""
-    key, index = _slot(group, name)
+    key, index = slot(group, name)
     if index is not None:
         pair = index == 0 and len(group[BETAS]) == 2 and not isinstance(group[BETAS][0], torch.Tensor)
         return (BETAS, PAIR) if pair else (name, OTHER)
@@ -93,13 +127,13 @@ def kind(group: Group, name: str) -> tuple[str, int]:
 
 def read(group: Mapping[str, Any], name: str) -> float:
     """Return the value of `name` in a group, or in an optimizer's defaults."""
-    key, index = _slot(group, name)
+    key, index = slot(group, name)
     return float(group[key] if index is None else group[key][index])
 
 
 def write(group: Group, name: str, value: float) -> None:
     """Set `name` in a group; a tensor is filled in place, so a compiled or captured update sees the new value."""
-    key, index = _slot(group, name)
+    key, index = slot(group, name)
     held = group[key] if index is None else group[key][index]
     if isinstance(held, torch.Tensor):
         held.fill_(value)
@@ -118,7 +152,7 @@ def in_force(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, fl
     return {f"{name}/{label}": read(group, name) for name in names for label, group in zip(labels, groups, strict=True)}
 
 
-def _slot(group: Mapping[str, Any], name: str) -> tuple[str, int | None]:
+def slot(group: Mapping[str, Any], name: str) -> tuple[str, int | None]:
     """Return the key under which a group has `name`, and its index there, if it is one of the betas."""
     if BETAS in group and name in (MOMENTUM, "beta2"):
         return BETAS, int(name != MOMENTUM)
@@ -137,30 +171,32 @@ def paused(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
 
 
 def before_update(optimizer: torch.optim.Optimizer, notify: Callable[[torch.optim.Optimizer], None]) -> Any:
-    """Have `notify(optimizer)` called before each `optimizer.step()`; the handle's `remove()` ends it."""
+    """Have `notify` called with the optimizer that steps before each update; the handle's `remove()` ends it."""
+    given = weakref.ref(optimizer)  # the hook may belong to it, and a circle would keep both alive
 
-    def ready(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        if optimizer not in PAUSED:
-            notify(optimizer)
+    def ready(steps: torch.optim.Optimizer, *_: Any) -> None:
+        if given() not in PAUSED:
+            notify(steps)
 
-    return optimizer.register_step_pre_hook(_uncompiled(ready))
+    return stepping(optimizer).register_step_pre_hook(_uncompiled(ready))
 
 
 def after_update(
     optimizer: torch.optim.Optimizer, notify: Callable[[torch.optim.Optimizer], None], *, always: bool = False
 ) -> Any:
-    """Have `notify(optimizer)` called after each update; the handle's `remove()` ends it.
+    """Have `notify` called with the optimizer that steps after each update; the handle's `remove()` ends it.
 
     An update that a GradScaler skips is none: it does not call `step()`, or it tells a fused optimizer by `found_inf`
     to leave the weights as they are. always: also while the optimizer is paused.
     """
+    given = weakref.ref(optimizer)  # as above
 
-    def made(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        infinite = getattr(optimizer, "found_inf", None)
-        if (always or optimizer not in PAUSED) and (infinite is None or not infinite.item()):
-            notify(optimizer)
+    def made(steps: torch.optim.Optimizer, *_: Any) -> None:
+        infinite = getattr(given(), "found_inf", None)
+        if (always or given() not in PAUSED) and (infinite is None or not infinite.item()):
+            notify(steps)
 
-    return optimizer.register_step_post_hook(_uncompiled(made))
+    return stepping(optimizer).register_step_post_hook(_uncompiled(made))
 
 
 def _uncompiled(hook: Callable[..., None]) -> Any:

@@ -11,6 +11,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,18 @@ def csv_log(path: str | os.PathLike[str]) -> Log:
         raise DriveError(f"there is no folder {brief(str(file.parent))} for the log {file.name}; make it first.")
     _begin(file)
 
-    def log(step: int, values: dict[str, float]) -> None:
-        _append(file, ((step, name, value) for name, value in values.items()))
+    return CsvLog(file)
 
-    return log
+
+@dataclass(frozen=True)
+class CsvLog:
+    """Appends to a file; made by `csv_log`."""
+
+    file: Path
+
+    def __call__(self, step: int, values: dict[str, float]) -> None:
+        """Append a line for each value."""
+        _append(self.file, ((step, name, value) for name, value in values.items()))
 
 
 def _begin(file: Path) -> None:

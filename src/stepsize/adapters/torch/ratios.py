@@ -49,9 +49,15 @@ class Spread:
     def grow(self, groups: Sequence[Group]) -> None:
         """Take in the groups that were added to the optimizer since; a value of their own is a ratio to its default.
 
-        Raises DriveError for a group that a `Groups` does not declare, and where the default is 0.
+        Raises DriveError for a group that a `Groups` does not declare, where the default is 0, and where one is gone.
         """
         known = len(next(iter(self.ratios.values())))
+        if len(groups) < known:
+            raise DriveError(
+                f"the optimizer has {len(groups)} parameter groups, and had {known}: nothing says which of them is "
+                "gone, and whose ratio with it. After a group is taken away make a new driver, with start= the update "
+                "that comes next."
+            )
         for index, group in enumerate(groups[known:], known):
             added = self._ratios_of(index, group)
             for name, ratios in self.ratios.items():

@@ -43,10 +43,20 @@ class PolicyLR(LRScheduler):
         return [rate * ratio for ratio in self._write.ratios(LR)]
 
     def step(self, epoch: int | None = None) -> None:
-        """Move on by one update, or to update number `epoch`, and set every hyperparameter of the policy."""
+        """Move on by one update, or to update number `epoch`, and set every hyperparameter of the policy.
+
+        Raises DriveError, but on the way to an `epoch`, where something else has set a value since this scheduler did.
+        """
         self._step_count += 1
-        self.last_epoch = step = self.last_epoch + 1 if epoch is None else int(epoch)
+        if epoch is not None:
+            self._update_lr(int(epoch))
+            return
+        self.last_epoch = step = self.last_epoch + 1
         self._write(max(0, step), self.optimizer.param_groups)
+
+    def _initial_step(self) -> None:
+        """Set the first values again; torch's SequentialLR asks for this, after it has put back the optimizer's own."""
+        self._update_lr()
 
     @property
     def _last_lr(self) -> list[float | torch.Tensor]:  # type: ignore[override]  # torch keeps it after each step
@@ -76,6 +86,11 @@ class PolicyLR(LRScheduler):
         self._step_count = self.last_epoch + 1
         self._set()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on with the optimizer that was copied or pickled along."""
+        self.__dict__.update(state)
+        self._write.adopt(self.optimizer)
+
     def _set(self) -> None:
         self._write.write(max(0, self.last_epoch), self.optimizer.param_groups)
 
@@ -89,10 +104,19 @@ class AttachedLR(PolicyLR):
 
     def __init__(self, optimizer: Any, policy: Policy | Groups, last_epoch: int = -1) -> None:
         super().__init__(optimizer, policy, last_epoch)
+        self._listen()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on with the updates of the optimizer that was copied or pickled along."""
+        super().__setstate__(state)
+        self._listen()
+
+    def _listen(self) -> None:
         mine = weakref.ref(self)  # the hook belongs to the optimizer, and a circle would keep both alive
 
-        def made(_: torch.optim.Optimizer) -> None:
-            if (scheduler := mine()) is not None:
+        def made(optimizer: torch.optim.Optimizer) -> None:
+            scheduler = mine()
+            if scheduler is not None and not scheduler._write.stilled(optimizer.param_groups):  # noqa: SLF001  (it is this class)
                 PolicyLR.step(scheduler)
 
         after_update(self.optimizer, made)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 
-from stepsize.adapters.torch.groups import NUMBER, OTHER, PAIR, TENSOR, Group, kind, write
+from stepsize.adapters.second_writer import same, second_writer
+from stepsize.adapters.torch.groups import BETAS, MOMENTUM, NUMBER, OTHER, PAIR, TENSOR, Group, kind, read, slot, write
 from stepsize.adapters.torch.ratios import Ratios, Spread
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import LR, Groups, Policy
@@ -61,22 +64,72 @@ class Writer:
         known = CLAIMS[optimizer].ratios if optimizer in CLAIMS else {}
         self._spread = Spread(optimizer, policy, start, known)
         self._claim.ratios.update(self._spread.ratios)
-        self.rows: dict[str, list[float]] = {}
         self.policy, self.multiplier = self._spread.policy, 1.0
         self._end = min(
             (schedule.steps for _, schedule in self.policy.schedules if isinstance(schedule.steps, int)), default=0
         )
-        self._first, self._count, self._known = 0, 0, 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Know nothing of any group, and have no block of the table."""
+        self.rows: dict[str, list[float]] = {}
+        self._first, self._count, self._known, self._row = 0, 0, 0, 0
         self._seen: Any = None
+        self._wrote: Any = None
+        self._single: list[tuple[int, Group, str, list[float]]] = []
+        self._shared: list[tuple[int, list[Group], str, list[float] | None, list[float]]] = []
+        self._watched: list[tuple[Group, str]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs; `adopt` gives it an optimizer."""
+        return {name: getattr(self, name) for name in ("_spread", "policy", "multiplier", "_end")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Be a copy without an optimizer yet."""
+        self.__dict__.update(state)
+        self._claim = Claim()
+        self._forget()
+
+    def adopt(self, optimizer: torch.optim.Optimizer) -> None:
+        """Be the one that drives `optimizer`, which was copied or pickled along."""
+        self._claim = CLAIMS.setdefault(optimizer, Claim())
+        self._claim.ratios.update(self._spread.ratios)
+        self._claim.holder = self
 
     def __call__(self, step: int, groups: list[Group]) -> None:
         """Set every hyperparameter to its value at `step`, as the one that drives.
 
-        Raises DriveError when another driver has moved the optimizer in between.
+        Raises DriveError when another driver has moved the optimizer in between, and what `check` raises.
         """
         if self._claim.holder is not self:
             self._claim.take(self)
+        elif groups is self._wrote and self._touched():
+            self.check(groups)
         self.write(step, groups)
+
+    def check(self, groups: list[Group]) -> None:
+        """Raise DriveError where a value is no longer what was written last, since somebody else writes it too.
+
+        Groups that were loaded, added or taken away since then are not judged.
+        """
+        if groups is not self._wrote or len(groups) < self._known or not self._touched():
+            return
+        for group, name, written in self._written():
+            index = next((at for at, other in enumerate(groups) if other is group), None)
+            if index is not None and not same(written, found := read(group, name)):
+                raise second_writer(name if len(groups) == 1 else f"{name} of group {index}", written, found)
+        self._seen = None  # the same values in other objects, such as other tensors
+
+    def stilled(self, groups: list[Group]) -> bool:
+        """Whether somebody has set every rate to 0 for an update with no gradient but 0, which is none of training.
+
+        `torch.distributed.checkpoint.state_dict` makes such a one, so that a new optimizer has a state, and puts the
+        rates back.
+        """
+        if groups is not self._wrote or not self._touched() or any(map(_moves, groups)):
+            return False
+        gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+        return bool(gradients) and not any(gradient.is_sparse or gradient.any() for gradient in gradients)
 
     @property
     def holds(self) -> bool:
@@ -101,6 +154,9 @@ class Writer:
                 group[key].fill_(values[row])
         for what, shared, key, ratios, values in self._shared:
             self._write_all(what, shared, key, ratios, values[row])
+        self._row, self._wrote = row, groups
+        if self._watched:
+            self._left = self._held()
 
     def _write_all(self, what: int, groups: list[Group], key: str, ratios: list[float] | None, value: float) -> None:
         if ratios is None:
@@ -118,6 +174,41 @@ class Writer:
         else:
             for group, ratio in zip(groups, ratios, strict=False):
                 write(group, key, value * ratio)
+
+    def _touched(self) -> bool:
+        """Whether anything is not the very object that was left there; the same number written anew is one, too.
+
+        A tensor is not read, as that would wait for its device: torch counts how often it was written to.
+        """
+        row = self._row
+        for what, group, key, values in self._single:
+            if what == NUMBER:
+                if group[key] is not values[row]:
+                    return True
+            elif what == PAIR and group[key][0] is not values[row]:
+                return True
+        for what, groups, key, ratios, values in self._shared:
+            if what in (NUMBER, PAIR) and self._differ(what, groups, key, ratios, values[row]):
+                return True
+        return bool(self._watched) and self._held() != self._left
+
+    def _differ(self, what: int, groups: list[Group], key: str, ratios: list[float] | None, value: float) -> bool:
+        known = groups[: self._known]
+        there = [group[key] for group in known] if what == NUMBER else [group[key][0] for group in known]
+        return there != ([value] * self._known if ratios is None else [value * ratio for ratio in ratios])
+
+    def _held(self) -> tuple[list[Any], list[int]]:
+        """Return what stands in the slots that have tensors or are written in parts, and torch's counts of writes."""
+        versions = [tensor._version for tensor in self._filled]  # noqa: SLF001  (it has no public name)
+        return [group[key] for group, key in self._watched], versions
+
+    def _written(self) -> Iterator[tuple[Group, str, float]]:
+        """Yield each group, hyperparameter and value of the last write."""
+        for _, group, key, values in self._single:
+            yield group, _name(key), values[self._row]
+        for _, groups, key, ratios, values in self._shared:
+            for group, ratio in zip(groups[: self._known], ratios or repeat(1.0), strict=False):
+                yield group, _name(key), values[self._row] * ratio
 
     def row(self, step: int) -> int:
         """Return the index of `step` in `rows`, tabulated anew where it lies outside of the block."""
@@ -140,15 +231,44 @@ class Writer:
     def _prepare(self, step: int, groups: list[Group]) -> int:
         self._spread.grow(groups)
         row, self._seen, self._known = self.row(step), groups, len(groups)
-        self._single: list[tuple[int, Group, str, list[float]]] = []
-        self._shared: list[tuple[int, list[Group], str, list[float] | None, list[float]]] = []
+        self._single, self._shared, self._watched = [], [], []
         for name, values in self.rows.items():
             ratios = self.ratios(name)
             kinds = {kind(group, name) for group in groups}
             key, what = kinds.pop() if len(kinds) == 1 else (name, OTHER)
-            same = all(ratio == 1.0 for ratio in ratios)
+            alike = all(ratio == 1.0 for ratio in ratios)
+            if what == TENSOR and len(set(ratios)) > 1:
+                _part(groups, key)
             if len(groups) == 1 and what != OTHER:  # the common case, of which a step is one indexed write a name
-                self._single.append((what, groups[0], key, values if same else [v * ratios[0] for v in values]))
+                self._single.append((what, groups[0], key, values if alike else [v * ratios[0] for v in values]))
             else:
-                self._shared.append((what, groups, key, None if same and what == NUMBER else ratios, values))
+                self._shared.append((what, groups, key, None if alike and what == NUMBER else ratios, values))
+            if what in (TENSOR, OTHER):
+                self._watched += [(group, slot(group, name)[0]) for group in groups]
+        self._filled = [tensor for group, key in self._watched for tensor in _tensors(group[key])]
         return row
+
+
+def _name(key: str) -> str:
+    """Return the hyperparameter that is first in what a group has under `key`."""
+    return MOMENTUM if key == BETAS else key
+
+
+def _part(groups: list[Group], key: str) -> None:
+    """Give groups that share a tensor, such as that of the default, one of their own, as their values differ."""
+    seen = set()
+    for group in groups:
+        if id(group[key]) in seen:
+            group[key] = group[key].clone()
+        seen.add(id(group[key]))
+
+
+def _moves(group: Group) -> bool:
+    """Whether the rate of a group is not 0; a tensor on a device is not asked, as that would wait for it."""
+    rate = group.get(LR, 1.0)
+    return rate.device.type != "cpu" or bool(rate) if isinstance(rate, torch.Tensor) else bool(rate)
+
+
+def _tensors(held: Any) -> list[torch.Tensor]:
+    """Return the tensors in what a group has under a key."""
+    return [each for each in (held if isinstance(held, tuple | list) else (held,)) if isinstance(each, torch.Tensor)]

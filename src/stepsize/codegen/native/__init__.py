@@ -1,1 +1,0 @@
-"""Code that trains with a strategy and needs nothing of ours."""

@@ -5,21 +5,26 @@
 #   make test VENV=/path/to/folder     where the environment lies
 #   make test ARGS="tests/rules -x"    further arguments, for pytest or for stepsize advise
 #   make test WORKERS=0                tests one after the other, as the debugger wants them
+#   make lowest PYTHON=python3.11      the oldest versions need an older Python than the newest
 
 .POSIX:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help advise test slow fuzz check lint types floors format clean
+.PHONY: help advise test slow fuzz lowest newest check lint types floors format clean
 
 PYTHON ?=
 VENV = .venv
 ARGS =
 WORKERS = auto
+CONSTRAINTS = constraints.txt
+UPGRADE =
 
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt
+PIP = $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c $(CONSTRAINTS) $(UPGRADE)
 RUN = $(VENV)/.installed
 DEV = $(VENV)/.installed-dev
+# An old package beside a newer one that it needs is told that its calls are deprecated; nobody here can mend that.
+OLD_PEERS = -W ignore::DeprecationWarning -W ignore::FutureWarning
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +43,15 @@ fuzz: $(DEV)  ## Try 100000 hostile files (FUZZ="1000000 7": more, of another se
 	$(BIN)/python tests/fuzz/inputs.py $${FUZZ:-100000}
 	folder=$$(mktemp -d) && $(BIN)/python tests/faults/flips.py $$folder 500 1; rm -rf $$folder
 
+lowest:  ## Run the tests with the oldest versions that pyproject.toml allows, in .venv-lowest
+	@$(MAKE) .venv-lowest/bin/python VENV=.venv-lowest
+	.venv-lowest/bin/python scripts/lower_bounds.py >.venv-lowest/constraints.txt
+	@$(MAKE) test VENV=.venv-lowest CONSTRAINTS=.venv-lowest/constraints.txt ARGS="$(OLD_PEERS) $(ARGS)"
+
+newest:  ## Run the tests with the newest versions that there are, in .venv-newest
+	@mkdir -p .venv-newest && touch .venv-newest/constraints.txt
+	@$(MAKE) test VENV=.venv-newest CONSTRAINTS=.venv-newest/constraints.txt UPGRADE="--upgrade --upgrade-strategy eager"
+
 check: lint types floors  ## Hold the code to its lint, its types and its floors
 
 lint: $(DEV)
@@ -55,18 +69,18 @@ format: $(DEV)  ## Mend what ruff can mend by itself
 	$(BIN)/ruff format
 
 clean:  ## Remove .venv, the caches and report.html
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks dist report.html
+	rm -rf .venv .venv-lowest .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks dist report.html
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@python=$$(scripts/find-python "$(PYTHON)") && echo "Making $(VENV) with $$python" && "$$python" -m venv "$(VENV)"
 
-$(RUN): $(BIN)/python pyproject.toml constraints.txt
+$(RUN): $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	@echo "Installing stepsize and what it runs on (torch is large: this takes minutes) into $(VENV)"
 	@$(PIP) -e '.[torch,plot,examples]'
 	@touch $@
 
-$(DEV): $(BIN)/python pyproject.toml constraints.txt
+$(DEV): $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	@echo "Installing stepsize, what it runs on and what tests it (torch is large: this takes minutes) into $(VENV)"
 	@$(PIP) -e '.[torch,plot,examples,dev]'
 	@touch $(RUN) $@

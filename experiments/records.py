@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
+from stepsize.kernel.catalogue import Catalogue
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.spec import Catalogue, Score, Spec
+from stepsize.kernel.spec import Score, Spec
 from stepsize.results import Interval
 
 Answer = Literal["shown", "open", "contradicted"]

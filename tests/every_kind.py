@@ -12,10 +12,12 @@ from stepsize.problems.noise import Gaussian
 from stepsize.results import (
     Advice,
     Baseline,
+    BatchSizeSweep,
     Curves,
     Descent,
     Estimate,
     Forecast,
+    FourSteps,
     HyperparameterSweep,
     Insurance,
     Interval,
@@ -25,6 +27,7 @@ from stepsize.results import (
     Prediction,
     Race,
     RangeTestRecord,
+    RangeTests,
     RateBelief,
     RateGrid,
     Refinement,
@@ -34,6 +37,7 @@ from stepsize.results import (
     Sharpness,
     Standing,
     Suggestion,
+    TakenStep,
 )
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import SGD, AdamW
@@ -74,13 +78,23 @@ RUNS = {
     "task": "digits", "rule": SGD(), "losses": np.full((6, 2), np.nan, dtype=np.float32), "seeds": (1, 2),
     "seconds": 0.5, "steps": 6, "cost": 12,
 }  # fmt: skip
-RANGE_TEST = RangeTestRecord(rates=np.geomspace(1e-5, 10, 6), planned=9, memory=3, **RUNS)
+RANGE_TEST = RangeTestRecord(
+    rates=np.geomspace(1e-5, 10, 6), planned=9, memory=3, momentum=(0.95, 0.85),
+    scored="negative validation accuracy", **RUNS,
+)  # fmt: skip
 GRID = RateGrid(rates=np.geomspace(1e-5, 10, 6), policy=Policy(lr=1.0), **RUNS)
 SWEEP = HyperparameterSweep(hyperparameter="momentum", values=np.arange(6.0), policy=Policy(lr=1.0), **RUNS)
+SIZES = BatchSizeSweep(
+    hyperparameter="batch_size", values=2.0 ** np.arange(6), rates=np.geomspace(0.1, 0.2, 6),
+    updates=(6, 5, 4, 3, 2, 1), speeds=np.geomspace(1e3, 1e5, 6), policy=Policy(lr=1.0), **RUNS,
+)  # fmt: skip
 CLEAR = Suggestion(
     min_lr=Estimate(1e-3, 1e-4, 1e-2), max_lr=Estimate(0.1, 0.05, math.inf), clear=True, reason="a", smooth=np.eye(2)
 )
 UNCLEAR = Suggestion(clear=False, reason="it never fell", smooth=np.full((2, 1), np.nan))
+RANGE_TESTS = RangeTests(compared="rule", names=("a", "b"), tests=(RANGE_TEST, RANGE_TEST), found=(CLEAR, UNCLEAR))
+TAKEN = TakenStep(name="momentum", why="so", sweep=SWEEP, found=UNCLEAR, kept="momentum 0.9")
+FOUR_STEPS = FourSteps(task="digits", steps=40, batch_size=64, strategy=STRATEGIES[0], parts=(TAKEN,), seconds=2.0)
 RUN = SearchRun(
     strategy=STRATEGIES[0],
     steps=10,
@@ -181,7 +195,8 @@ PREDICTED = Prediction(
 
 RESULTS = [
     REFINED, LOSSES, LAW, TOLD, PREDICTED,
-    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, RANGE_TEST, GRID, SWEEP, CLEAR, UNCLEAR,
+    CURVES, INTERVAL, RUNG, *STANDINGS, RACE, RANGE_TEST, GRID, SWEEP, SIZES, RANGE_TESTS, TAKEN, FOUR_STEPS,
+    CLEAR, UNCLEAR,
     CLEAR.min_lr, ADVICE, replace(ADVICE, score=None, promise=None, baseline=None, final=None),
     RUN, BELIEF, *INSURANCES, BASELINE, *STRATEGIES, TRIALS[0],
     Sharpness(math.nan, math.inf, 8, 17, "double backward", converged=False),

@@ -18,6 +18,7 @@ from stepsize.results import (
     Baseline,
     Curves,
     Estimate,
+    FourSteps,
     HyperparameterSweep,
     Insurance,
     Interval,
@@ -29,6 +30,7 @@ from stepsize.results import (
     SearchRun,
     Standing,
     Suggestion,
+    TakenStep,
 )
 from stepsize.rules import AdamW, Momentum, RMSProp, Rule
 from stepsize.strategy import Strategy, Trial
@@ -217,6 +219,21 @@ def _runs(values: tuple[float, ...], best: float, steps: int, seeds: int, diverg
         "seconds": 4.0, "steps": steps, "policy": RECIPES["one_cycle"](1.0), "held_out": 1.2 * level,
         "before": np.full(seeds, 2.3), "horizon": STEPS, "cost": len(values) * seeds * steps,
     }  # fmt: skip
+
+
+def four_steps() -> FourSteps:
+    """Two of Smith's four steps, and what they come to."""
+    tested = range_test()
+    swept = hyperparameter_sweep(hyperparameter="momentum", values=(0.9, 0.95, 0.99), best=0.9)
+    parts = (
+        (tested, "lr", replace(suggestion(tested), generalisation="signs of underfitting")),
+        (swept, "momentum", Suggestion(clear=False, reason="no clear answer: so", smooth=swept.judged)),
+    )
+    return FourSteps(
+        task="digits", steps=STEPS, batch_size=64, strategy=strategy(AdamW(), "one_cycle", 0.01),
+        parts=tuple(TakenStep(name=name, why="it is so", sweep=sweep, found=found, kept="the best")
+                    for sweep, name, found in parts),
+    )  # fmt: skip
 
 
 def searched() -> tuple[RateGrid, Suggestion]:

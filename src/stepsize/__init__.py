@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stepsize.adapters.torch import as_lr_scheduler as as_lr_scheduler
     from stepsize.adapters.torch import build_optimizer as build_optimizer
     from stepsize.adapters.torch import drive as drive
+    from stepsize.catalogue import register as register
     from stepsize.engines.function import FunctionTask as FunctionTask
     from stepsize.jobs import suggest as suggest
     from stepsize.jobs.advise.advise import advise as advise
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from stepsize.jobs.transfer import transfer as transfer
     from stepsize.jobs.tune.tune import tune as tune
     from stepsize.jobs.tune.tuned import tuned as tuned
+    from stepsize.kernel.version import __version__ as __version__
     from stepsize.policies import Policy as Policy
     from stepsize.problems import Task as Task
     from stepsize.problems import load_task as load_task
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from stepsize.strategy import Strategy as Strategy
 
 _LATER = {
+    "__version__": "kernel.version",
     "FunctionTask": "engines.function",
     "Policy": "policies",
     "RangeTest": "adapters.torch",
@@ -47,6 +50,7 @@ _LATER = {
     "load_task": "problems",
     "race": "jobs.race.race",
     "ramp": "adapters.range_test",
+    "register": "catalogue",
     "range_test": "jobs.range_test.range_test",
     "save": "results",
     "search": "jobs.advise.advise",
@@ -57,5 +61,7 @@ _LATER = {
     "write_report": "report",
 }
 """Where each name comes from."""
+
+__all__ = ("StepsizeError", *(name for name in _LATER if name != "__version__"))  # noqa: PLE0604  (all are strings)
 
 __getattr__, __dir__ = lazy(__name__, _LATER)

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from stepsize import rules
+from stepsize.catalogue import RULES
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.calls import parse_call
 from stepsize.kernel.errors import LengthError, ParameterError, check_name, suggestion
+from stepsize.kernel.notebook import Shown
 from stepsize.kernel.spec import NonNegative, Spec, hints
 from stepsize.kernel.text import tell_apart
 from stepsize.policies import LR, Clock, Policy, in_updates, recipe
@@ -48,7 +49,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Strategy(Spec):
+class Strategy(Shown, Spec):
     """An update rule, and the policy that moves its hyperparameters.
 
     name: how reports call it; by default the rule, its recipe or the schedule of its rate, and the rate.
@@ -118,6 +119,9 @@ class Strategy(Spec):
             rate = f"{self.peak:.3g}" if self.rate is None else f"{self.rate:g}"
             object.__setattr__(self, "name", f"{self._stem} {rate}")
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def _stem(self) -> str:
         return f"{describe_rule(self.rule)} {self.recipe or self.policy[LR].outline}"
@@ -126,7 +130,7 @@ class Strategy(Spec):
     def family(self) -> Family:
         """What it shares with the strategies that differ from it in their peak rate alone."""
         rates = sample_rates(self.policy)
-        shares = np.rint(rates * (GRAIN / (rates.max() or 1.0))).astype(np.int64)
+        shares = np.rint(np.nan_to_num(rates) * (GRAIN / (np.nan_to_num(rates).max() or 1.0))).astype(np.int64)
         others = tuple((name, schedule) for name, schedule in self.policy.schedules if name != LR)
         return Family(self.rule.without_rate(), hashlib.sha256(shares.tobytes()).hexdigest(), others, self._stem)
 
@@ -177,9 +181,8 @@ def round_rate(rate: float) -> float:
 
 
 def known_rules() -> dict[str, type[Rule]]:
-    """Return the rules of the catalogue by name; each has defaults for all that it has."""
-    kinds = {kind: value for kind, value in vars(rules).items() if isinstance(value, type) and issubclass(value, Rule)}
-    return {kind: value for kind, value in kinds.items() if value.formula and not value.__abstractmethods__}
+    """Return the rules by name, those of others too; each has defaults for all that it has."""
+    return {name: kind for name, kind in RULES.items() if kind.formula}
 
 
 def find_rule(name: str) -> Rule:
@@ -197,11 +200,10 @@ def find_rule(name: str) -> Rule:
     kind, arguments = parse_call(name)
     if "." in kind:
         return TorchRule(kind, arguments)
-    known = known_rules()
-    check_name(kind, known, "rule")
+    check_name(kind, RULES, "rule")
     for argument in arguments:
-        check_name(argument, hints(known[kind]), f"argument of {kind}")
-    return known[kind](**arguments)
+        check_name(argument, hints(RULES[kind]), f"argument of {kind}")
+    return RULES[kind](**arguments)
 
 
 def describe_rule(rule: Rule) -> str:
@@ -218,8 +220,8 @@ def describe_rule(rule: Rule) -> str:
         return rule.title + (f"({given})" if given else "")
     usual, own = {each.name: each.default for each in fields(rule)}, rule.spec_fields()
     inner = own.pop("rule", None)
-    changed = [f"{name}={value}" for name, value in own.items() if name != LR and value != usual[name]]
-    title = type(rule).__name__ + (f"({','.join(changed)})".replace(" ", "") if changed else "")
+    changed = [f"{name}={value}" for name, value in own.items() if name != LR and value != usual.get(name)]
+    title = rule.title + (f"({','.join(changed)})".replace(" ", "") if changed else "")
     return title if inner is None else f"{title} {describe_rule(inner)}"
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import samples
 
 from stepsize import load
 from stepsize.policies import RECIPES, Policy, one_cycle
@@ -151,8 +152,46 @@ def test_range_test_tests_something_else_at_a_given_rate(stepsize):
     done = stepsize(*RANGE[:2], "--rule", "Momentum", "--seeds", 2, "--of", "momentum", "--lr", 0.1, "--steps", 10)
     assert done.code == 0
     assert "runs of 10 steps end lowest at momentum" in done.out or "no clear answer" in done.out
-    done = stepsize(*RANGE, "--of", "batch_size", "--values", "8,16", "--lr", 0.1, "--steps", 20, "--json")
-    assert isinstance(loads(done.out), Suggestion)
+
+
+def test_range_test_takes_held_out_data_and_a_momentum_that_falls(stepsize):
+    done = stepsize(
+        *RANGE[:2], "--held-out", "--momentum", "0.95,0.85", "--seeds", 2, "--steps", 60, "--save", "a.json"
+    )
+    assert "validation loss while the rate climbs" in done.out
+    assert load("a.json").momentum == (0.95, 0.85)
+    assert load("a.json").taken.any()
+
+
+def test_range_tests_are_compared_in_one_picture(stepsize, folder):
+    rules = "rule=SGD,AdamW(weight_decay=0.1)"
+    done = stepsize(*RANGE[:2], "--compare", rules, "--seeds", 2, "--steps", 60, "--save", "a.json", "--plot", "a.png")
+    assert load("a.json").names == ("SGD", "AdamW(weight_decay=0.1)")
+    assert re.search(r"rule +from +to +seeds +best loss", done.out)
+    assert stepsize("report", "a.json", "--out", "a.html").code == 0
+    assert "Range tests" in (folder / "a.html").read_text()
+
+
+def test_four_steps_explains_each_and_says_what_they_come_to(stepsize, folder, monkeypatch):
+    asked = {}
+    monkeypatch.setattr("stepsize.jobs.four_steps", lambda *_, **options: asked.update(options) or samples.four_steps())
+    done = stepsize(
+        "four-steps", "../tiny.py", "--sizes", "8,16", "--seeds", 1, "--save", "a.json", "--report", "a.html"
+    )
+    assert (asked["sizes"], asked["seeds"], asked["policy"]) == ([8, 16], range(1), "one_cycle")
+    assert [line[:2] for line in done.out.splitlines() if line[:1].isdigit()] == ["1.", "2."]
+    assert "   Held out: signs of underfitting." in done.out
+    assert "Use AdamW one_cycle 0.01 with batches of 64, for 400 steps." in done.out
+    assert load("a.json").batch_size == 64
+    assert "2. Momentum" in (folder / "a.html").read_text()
+
+
+def test_range_test_compares_batch_sizes_and_finds_the_largest(stepsize):
+    done = stepsize(*RANGE, "--of", "batch_size", "--values", "8,16", "--steps", 20, "--save", "sizes.json")
+    assert "in the same running time" in done.out
+    assert load("sizes.json").values.tolist() == [8.0, 16.0]
+    done = stepsize("range-test", "../tiny.py", "--of", "batch_size", "--largest")
+    assert re.search(r"The largest batch of \S+ that fits, in a training with AdamW: \d+ samples; all of its", done.out)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import HUNG
 
 from stepsize.cli.endings import CLOSED, EndedBySignal
 from stepsize.cli.output import slug
@@ -37,6 +38,7 @@ def task():
 """
 MISBEHAVE = {
     "sys.exit(0)": "SystemExit: 0",
+    "os._exit(0)": "SystemExit: os._exit(0)",
     "raise GeneratorExit('far')": "GeneratorExit: far",
     "raise asyncio.CancelledError('far')": "CancelledError: far",
     "raise EOFError('far')": "EOFError: far",
@@ -78,6 +80,30 @@ def test_in_a_worker_even_the_end_of_the_process_is_a_trial_that_fails(stepsize,
                     "--time-limit", "600")  # fmt: skip
     assert done.code == 0, done.err
     assert "its worker ended with exit code 0" in " ".join(stepsize("watch", "kept").out.split())
+
+
+LEAVES = """
+import os, threading
+from stepsize.cli.endings import noticing_exits
+
+before = os._exit
+with noticing_exits():
+    if not os.fork():
+        os._exit(7)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+print(os._exit is before, flush=True)
+with noticing_exits():
+    thread = threading.Thread(target=os._exit, args=(0,))
+    thread.start()
+    thread.join()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no fork")
+def test_a_forked_child_ends_as_ever_and_a_thread_never_with_0():
+    done = subprocess.run([sys.executable, "-c", LEAVES], capture_output=True, text=True, check=False, timeout=HUNG)
+    assert (done.returncode, done.stdout) == (1, "7\nTrue\n")
+    assert done.stderr == "Error: a thread of the task ended this command by os._exit(0).\n"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from stepsize.results.io import save
 ARGUMENTS = {
     "advise": ("../tiny.py",), "race": ("../tiny.py",), "range-test": ("../tiny.py",), "refine": ("../tiny.py",),
     "predict": ("log.csv",), "landscape": ("Rastrigin",), "show": ("one_cycle",), "transfer": ("policy.json",),
-    "watch": (".",), "report": ("policy.json",), "figures": (), "list": (),
+    "watch": (".",), "report": ("policy.json",), "figures": (), "list": (), "four-steps": ("../tiny.py",),
 }  # fmt: skip
 """What each command takes, so that an option alone can be wrong."""
 
@@ -53,6 +53,13 @@ WRITTEN = [
     ("race", "../tiny.py", "--rungs", "none", "--view", "prefix"),
     *(("range-test", "../tiny.py", "--of", "momentum", "--values", text) for text in ("nan,inf", "0.5,2", "0.9,0.90")),
     *(("range-test", "../tiny.py", "--of", "batch_size", "--values", text) for text in ("1.5,2", "inf,4", "0,8")),
+    *(("range-test", "../tiny.py", "--compare", text) for text in ("=", "rule=", "lr=1,2", "momentum=1", "rule=a,b")),
+    *(("range-test", "../tiny.py", "--momentum", text) for text in ("1", "a,b", "nan,inf", "0.9,2")),
+    *(("four-steps", "../tiny.py", "--sizes", text) for text in ("8", "8,0", "8,1.5", "8,999999", "a,b")),
+    ("four-steps", "../tiny.py", "--policy", "nope"), ("four-steps", "../tiny.py", "--rule", "nope"),
+    ("range-test", "../tiny.py", "--metric", "nope"), ("range-test", "../tiny.py", "--largest"),
+    ("range-test", "../tiny.py", "--of", "batch_size", "--lr", "0.1"),
+    ("range-test", "../tiny.py", "--of", "momentum", "--held-out"),
     ("range-test", "../tiny.py", "--of", "nope"), ("range-test", "../tiny.py", "--budget", "3"),
     ("range-test", "../tiny.py", "--horizon", "30"), ("range-test", "../tiny.py", "--values", "1,2"),
     ("range-test", "../tiny.py", "--lr", "0.1"),

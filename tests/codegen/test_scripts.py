@@ -156,7 +156,7 @@ def test_the_strategy_in_a_script_is_the_strategy(kind):
     strategy = Strategy(rule, Policy(lr=lr), 'a "name"\n').over(40)
     code = script("torch", "digits", strategy, 40, 0)
     imports = "\n".join(line for line in code.splitlines() if line.startswith("from "))
-    assert run(f"{imports}\n{strategy_code(strategy)}")["strategy"] == strategy
+    assert run(f"{imports}\n{strategy_code(strategy, 40)}")["strategy"] == strategy
 
 
 def refuses(make, strategy):

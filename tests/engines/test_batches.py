@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stepsize import load_task
-from stepsize.engines import Ensemble, Loop, base, choice, choose, dropout
+from stepsize.engines import Ensemble, Loop, base, choice, choose, dropout, refusal
 from stepsize.engines.vectorised import ensemble as module
 from stepsize.engines.vectorised import memory
 from stepsize.engines.vectorised.replicas import Replicas
@@ -286,6 +286,6 @@ def test_a_gradient_that_is_wrong_under_vmap_is_found_out(monkeypatch):
     """torch 2.13 lets a gradient into the padding of every replica's embedding but the first."""
 
     task = task_of("embedded")
-    assert choice.refusal(task) is None
+    assert refusal(task) is None
     monkeypatch.delitem(dropout.STAND_INS, torch.nn.functional.embedding)
-    assert "its gradient as a replica is off" in choice.refusal(task)
+    assert "its gradient as a replica is off" in refusal(task)

@@ -11,7 +11,7 @@ from torch import nn
 from stepsize import FunctionTask, Strategy, Task, advise, load, load_task, race, ramp, range_test, save
 from stepsize.engines import Function, Loop, choose
 from stepsize.engines.function import FunctionTrial
-from stepsize.jobs import Journal, Runner, advise_batches, rate_grid, sweep_hyperparameter
+from stepsize.jobs import Journal, Runner, advise_batches, compare_batch_sizes, rate_grid, sweep_hyperparameter
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import JournalError, ParameterError, TaskError
 from stepsize.policies import Policy, constant, cosine, one_cycle
@@ -267,7 +267,7 @@ def test_a_test_of_values_reaches_the_optimizer_and_one_of_batch_sizes_is_refuse
     sweep = sweep_hyperparameter(fine, "momentum", [0.0, 0.9], policy=constant(0.02), rule=Momentum(), seeds=(0,))
     assert sweep.held_out[0, 0] != sweep.held_out[1, 0]
     with pytest.raises(ParameterError, match="its training function's own affair"):
-        sweep_hyperparameter(fine, "batch_size", [8, 16], policy=constant(0.02), rule=Momentum())
+        compare_batch_sizes(fine, [8, 16], policy=constant(0.02), rule=Momentum())
 
 
 def test_a_bad_trial_is_left_out_and_the_others_go_on():
@@ -354,7 +354,7 @@ def test_what_needs_a_model_says_that_there_is_none():
         Loop().run(task(), [Trial(field(0.1)[0], 0)], 3)
     with pytest.raises(TaskError, match="'fine' is no training function"):
         Function().run(REFERENCE, [Trial(field(0.1)[0], 0)], 3)
-    with pytest.raises(TaskError, match="cannot be looked at"):
+    with pytest.raises(ParameterError, match="its training function's own affair"):
         advise_batches(task(), [8, 16])
     assert isinstance(choose(task()).engine, Function)
 

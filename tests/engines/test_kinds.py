@@ -9,8 +9,8 @@ import torch
 from stepsize import build_optimizer, drive, load_task
 from stepsize.adapters.torch.optimizers import TWINS
 from stepsize.engines import Ensemble, Loop
-from stepsize.engines.choice import refusal
 from stepsize.engines.dropout import Dropout, Keys
+from stepsize.engines.vectorised.refusal import refusal
 from stepsize.policies import one_cycle
 from stepsize.rules import SGD, Adadelta, Adagrad, AdamW, RMSProp, RMSPropMomentum
 from stepsize.strategy import Strategy, Trial

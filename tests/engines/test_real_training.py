@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from stepsize import Task
 from stepsize.adapters.torch import drive
 from stepsize.engines import Ensemble, Loop
-from stepsize.engines.choice import refusal
 from stepsize.engines.group_update import clip
+from stepsize.engines.vectorised.refusal import refusal
 from stepsize.execution.task_fingerprint import difference
 from stepsize.kernel.errors import TaskError
 from stepsize.policies import Policy, one_cycle

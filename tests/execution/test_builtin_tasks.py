@@ -27,6 +27,6 @@ def local_task():
 
 @pytest.mark.parametrize("asked", [{"workers": 2}, {"time_limit": 60.0}, {"memory_limit": 4e9}])
 def test_a_task_that_cannot_be_sent_is_refused_before_anything_runs(asked, monkeypatch):
-    monkeypatch.setattr("stepsize.execution.runner.choose", lambda *_: pytest.fail("an engine was timed"))
+    monkeypatch.setattr("stepsize.engines.choice.choose", lambda *_: pytest.fail("an engine was timed"))
     with pytest.raises(TaskError, match=r"'local' cannot be sent to worker processes .* use workers=1"):
         Runner(local_task(), **asked)

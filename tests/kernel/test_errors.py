@@ -1,11 +1,15 @@
 """The exception tree, the near misses, and what a missing package says."""
 
 import builtins
+import tomllib
+from pathlib import Path
 
 import pytest
 
-from stepsize.kernel import errors, optional
+from stepsize.kernel import errors, notebook, optional
 from stepsize.kernel.errors import MissingPackageError, brief, suggestion
+
+ROOT = Path(__file__).parents[2]
 
 TREE = {
     "ParameterError": ("StepsizeError", "ValueError"),
@@ -17,6 +21,7 @@ TREE = {
     "BudgetError": ("StepsizeError", "ValueError"),
     "DriveError": ("StepsizeError", "ValueError"),
     "PoolError": ("StepsizeError", "RuntimeError"),
+    "PluginError": ("StepsizeError", "ImportError"),
     "JournalError": ("StepsizeError", "OSError"),
     "MissingPackageError": ("StepsizeError", "ImportError"),
 }
@@ -70,10 +75,18 @@ def _import(name, names, real):
     return real(name)
 
 
+@pytest.fixture(autouse=True)
+def _extras_of_pyproject(monkeypatch):
+    """The extras as they are written, whatever was installed last."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    lines = [f"{line}; extra == '{extra}'" for extra, lines in extras.items() for line in lines]
+    monkeypatch.setattr(optional.metadata, "requires", lambda _: lines)
+
+
 @pytest.mark.parametrize(
     ("package", "extra"),
     [
-        ("torch", "torch"), ("scipy.stats", "torch"), ("matplotlib.pyplot", "plot"), ("jinja2", "plot"),
+        ("torch", "torch"), ("scipy.stats", "report"), ("matplotlib.pyplot", "plot"), ("jinja2", "plot"),
         ("sklearn.datasets", "examples"), ("jax", "jax"), ("optax", "jax"), ("keras", "keras"), ("ray", "ray"),
     ],
 )  # fmt: skip
@@ -82,6 +95,27 @@ def test_a_missing_package_says_which_extra_brings_it(monkeypatch, package, extr
     hidden(monkeypatch, root)
     with pytest.raises(MissingPackageError, match=rf"the package '{root}', .* pip install 'stepsize\[{extra}\]'"):
         optional.need(package)
+
+
+@pytest.mark.parametrize(
+    ("packages", "command"),
+    [
+        (["torch", "scipy"], "'stepsize[torch]'"), (["jinja2", "matplotlib", "scipy"], "'stepsize[report]'"),
+        (["torch", "scipy", "jinja2", "matplotlib"], "'stepsize[report,torch]'"), (["PIL"], "pillow"),
+        (["scipy", "ray"], "'stepsize[ray,report]'"), (["sklearn", "pandas"], "'stepsize[examples]' pandas"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_installed_by_the_fewest_extras(packages, command):
+    assert optional.installs(packages) == f"pip install {command}"
+
+
+def test_a_module_of_ours_that_lacks_a_package_says_which(monkeypatch):
+    def lacking(name):
+        raise ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
+
+    monkeypatch.setattr(optional.importlib, "import_module", lacking)
+    with pytest.raises(MissingPackageError, match=r"the package 'torch', .* pip install 'stepsize\[torch\]'"):
+        optional.need("stepsize.problems.own_loss")
 
 
 def test_a_package_that_is_there_but_lacks_its_own_is_not_called_missing(monkeypatch):
@@ -102,4 +136,4 @@ def test_installed_looks_without_importing():
 def test_a_picture_needs_matplotlib(monkeypatch):
     hidden(monkeypatch, "matplotlib")
     with pytest.raises(MissingPackageError, match=r"stepsize\[plot\]"):
-        optional.picture("plot_schedule")
+        notebook.picture("plot_schedule")

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stepsize.kernel.catalogue import Catalogue
 from stepsize.kernel.errors import FormatError, LengthError, ParameterError, SpecError, StepsizeError
-from stepsize.kernel.spec import Catalogue, Spec, encode, envelope
+from stepsize.kernel.spec import Spec, encode, envelope
 from stepsize.policies import Policy, one_cycle
 from stepsize.results import Curves, Interval
 from stepsize.results.io import CATALOGUE, dumps, loads

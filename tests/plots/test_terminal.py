@@ -104,7 +104,7 @@ def test_the_numbers_of_the_y_axis_are_those_of_the_curve():
 
 def test_a_grid_has_its_own_mark_and_says_what_its_signs_are():
     text = sketch(*samples.searched())
-    assert "validation score at the end of runs, over the peak rate" in text
+    assert "validation loss at the end of runs, over the peak rate" in text
     assert "● 200 steps  ┈ before training  ✗ diverged  ▲ lr 0.024" in text
     assert "min" not in text
 

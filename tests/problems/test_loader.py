@@ -30,7 +30,7 @@ from torch.utils.data import (
 
 from stepsize import Task, race
 from stepsize.engines import Ensemble, Loop
-from stepsize.engines.choice import refusal
+from stepsize.engines.vectorised.refusal import refusal
 from stepsize.jobs import Journal, Runner
 from stepsize.kernel import seeds
 from stepsize.kernel.errors import TaskError

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from stepsize import load, load_task
 from stepsize.cli.main import cli
 from stepsize.engines import Ensemble, Loop
-from stepsize.engines.choice import refusal
+from stepsize.engines.vectorised.refusal import refusal
 from stepsize.policies import constant
 from stepsize.problems import data_warnings
 from stepsize.rules import AdamW

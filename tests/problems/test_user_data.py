@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from stepsize import FunctionTask, Task
 from stepsize.engines import Ensemble, Loop
-from stepsize.engines.choice import refusal
+from stepsize.engines.vectorised.refusal import refusal
 from stepsize.execution.task_fingerprint import difference
 from stepsize.jobs import Journal, Runner
 from stepsize.kernel.errors import TaskError

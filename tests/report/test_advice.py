@@ -94,7 +94,14 @@ def test_the_sections_stand_in_the_order_in_which_one_asks(advice):
     shown = [each.title for each in advice_article(advice).sections if not each.folded]
     assert shown == ["What makes it safe", "Why", "How it was found", "Code to paste", "Watch out"]
     folded = [each.title for each in advice_article(advice).sections if each.folded]
-    assert folded == ["All 14 runs", "Finalists", "Learning curves", "What was not tried", "How to repeat it"]
+    assert folded == [
+        "The same without stepsize",
+        "All 14 runs",
+        "Finalists",
+        "Learning curves",
+        "What was not tried",
+        "How to repeat it",
+    ]
 
 
 def test_every_insurance_says_whether_it_was_bought(advice):

@@ -90,8 +90,8 @@ def test_everything_the_advice_rests_on_is_there(page, advice):
     assert html.escape(advice.code(), quote=False) in page.replace("&#34;", '"')
     titles = re.findall(r"<h2>(.*?)</h2>", page)
     assert titles == [
-        "What makes it safe", "Why", "How it was found", "Code to paste", "Watch out", "All 14 runs", "Finalists",
-        "Learning curves", "What was not tried", "How to repeat it",
+        "What makes it safe", "Why", "How it was found", "Code to paste", "Watch out", "The same without stepsize",
+        "All 14 runs", "Finalists", "Learning curves", "What was not tried", "How to repeat it",
     ]  # fmt: skip
     assert found.tags.count("svg") == 2 + 2 + 1 + 1
     assert found.tags.count("figcaption") == found.tags.count("svg") == page.count('role="img" aria-label="')
@@ -108,7 +108,10 @@ def test_everything_the_advice_rests_on_is_there(page, advice):
 def test_the_sections_that_few_read_are_folded_and_can_be_linked_to(page):
     """A link into a closed part opens it, without script."""
     folded = re.findall(r'<section><details><summary><h2>(.*?)</h2></summary>\n<div id="(.*?)">', page)
-    titles = ["All 14 runs", "Finalists", "Learning curves", "What was not tried", "How to repeat it"]
+    titles = [
+        "The same without stepsize", "All 14 runs", "Finalists", "Learning curves", "What was not tried",
+        "How to repeat it",
+    ]  # fmt: skip
     assert folded == [(title, f"s1-{number}") for number, title in enumerate(titles, start=6)]
     assert all(f'<a href="#{link}">{title}</a>' in page for title, link in folded)
     assert "<details open" not in page

@@ -25,7 +25,7 @@ from stepsize.testing import check_rule
 class Tenfold(SGD):
     """Gradient descent at ten times the rate: all that is known of it follows from SGD."""
 
-    facts = replace(SGD.facts, threshold=lambda _: 0.2, torch=None, optax=None)
+    facts = replace(SGD.facts, threshold=lambda _: 0.2, torch=None, optax=None, keras=None)
 
     def step(self, p, g, slots, c, xp):
         return super().step(p, g, slots, {**c, "lr": 10 * c["lr"]}, xp)
@@ -35,7 +35,7 @@ class Tenfold(SGD):
 class Signs(SGD):
     """The sign of the gradient, times the rate."""
 
-    facts = replace(Lion.facts, decoupled=False)
+    facts = replace(Lion.facts, decoupled=False, keras=None)
 
     def step(self, p, g, slots, c, xp):
         return p - c["lr"] * xp.sign(g + c["weight_decay"] * p), ()

@@ -29,7 +29,20 @@ HEAVY = (
     "lightning",
     "transformers",
 )
-LIGHT = ["import stepsize", "from stepsize.results import load", "import stepsize.testing", "import stepsize.theory"]
+JOBS = """
+import stepsize.jobs.refine, stepsize.jobs.race.race, stepsize.jobs.transfer
+from stepsize import jobs
+for name in ("advise", "race", "range_test", "refine", "transfer"):
+    assert callable(getattr(jobs, name)), f"{name} is the module, and not the job of that name"
+"""
+
+LIGHT = [
+    "import stepsize",
+    "from stepsize.results import load",
+    "import stepsize.testing",
+    "import stepsize.theory",
+    JOBS,
+]
 
 
 @pytest.mark.parametrize("statement", LIGHT)
@@ -62,7 +75,10 @@ def test_imports_go_down_the_floors():
     assert "0 broken" in done.stdout
 
 
-LAZY = [importlib.import_module(name) for name in ("stepsize", "stepsize.adapters.torch")]
+LAZY = [
+    importlib.import_module(name)
+    for name in ("stepsize", "stepsize.adapters.torch", "stepsize.engines", "stepsize.diagnostics")
+]
 
 
 @pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
@@ -114,8 +130,10 @@ def test_what_is_public_has_a_docstring(file):
 
 
 def _public(tree, prefix=""):
-    """The public classes, functions and methods of a module or class, by dotted name."""
+    """The public classes, functions and methods of a module or class, by dotted name; overloads are only signatures."""
     for node in tree.body:
+        if any(isinstance(each, ast.Name) and each.id == "overload" for each in getattr(node, "decorator_list", ())):
+            continue
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
             yield f"{prefix}{node.name}", node
             if isinstance(node, ast.ClassDef):

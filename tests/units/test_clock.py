@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stepsize.kernel.catalogue import Catalogue
 from stepsize.kernel.errors import LengthError, ParameterError, SpecError
-from stepsize.kernel.spec import Catalogue, envelope
+from stepsize.kernel.spec import envelope
 from stepsize.policies import Policy, inverse_sqrt, one_cycle, warm
 from stepsize.policies.groups import Groups
 from stepsize.policies.units import Clock, in_updates

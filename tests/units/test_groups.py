@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stepsize.kernel.catalogue import Catalogue
 from stepsize.kernel.errors import ParameterError, SpecError
-from stepsize.kernel.spec import Catalogue, envelope
+from stepsize.kernel.spec import envelope
 from stepsize.policies import RECIPES, Policy
 from stepsize.policies.groups import Groups
 from stepsize.schedules import Constant, Cosine, Linear

@@ -24,11 +24,11 @@ SIGNS = {True: "[x]", False: "[ ]", None: "[-]"}
 """What stands before an insurance that holds, one that does not, and one that says nothing here."""
 
 
-def show_advice(answer: Advice, framework: str = "torch") -> None:
+def show_advice(answer: Advice, framework: str = "torch", *, native: bool = False) -> None:
     """Print the recommendation, what makes it safe, why, what repeats it, and the code to paste.
 
-    framework: whose code, as `Advice.code` takes it; where there is none, why. Where nothing has learned there is no
-    recommendation and no code.
+    framework, native: whose code, as `Advice.code` takes them; where there is none, why. Where nothing has learned
+    there is no recommendation and no code.
     """
     console = output.console()
     if answer.learned:
@@ -47,7 +47,7 @@ def show_advice(answer: Advice, framework: str = "torch") -> None:
         console.print("\nThe command that repeats it:\n")
         click.echo(answer.command)
     if answer.learned:
-        _print_code(console, answer, framework)
+        _print_code(console, answer, framework, native=native)
 
 
 def panel_lines(answer: Advice) -> tuple[str, ...]:
@@ -101,9 +101,9 @@ def _print_careful(console: Console, sentence: str) -> None:
     console.print(f"[yellow]careful:[/yellow] {escape(sentence)}", soft_wrap=True)
 
 
-def _print_code(console: Console, answer: Advice, framework: str) -> None:
+def _print_code(console: Console, answer: Advice, framework: str, *, native: bool) -> None:
     try:
-        code = answer.code(framework)
+        code = answer.code(framework, native=native)
     except ParameterError as error:  # the answer has been paid for, and one that cannot be pasted is still one
         console.print()
         _print_careful(console, str(error))

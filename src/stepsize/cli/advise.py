@@ -43,9 +43,11 @@ def _names(rules: Sequence[Rule]) -> str:
 @click.option("--weight-decay", type=arguments.Comma(), metavar="A,B,...",
               help="Try every rule at these weight decays.")  # fmt: skip
 @click.option("--batch-size", type=arguments.Comma(), metavar="A,B,...",
-              help="Try these batch sizes, each on as many samples and with an equal part of the budget.")  # fmt: skip
+              help="Try these batch sizes, each for the same time and with an equal part of the budget.")  # fmt: skip
 @click.option("--code", "framework", type=click.Choice(list(FRAMEWORKS)), default="torch", show_default=True,
               help="Print the code to paste for this framework.")  # fmt: skip
+@click.option("--native", is_flag=True,
+              help="Print code that does without stepsize: the framework's own optimizer and schedule.")  # fmt: skip
 @arguments.json_option
 @arguments.report_option
 @arguments.save_option
@@ -54,7 +56,7 @@ def _names(rules: Sequence[Rule]) -> str:
 def advise(
     task: str, *, steps: int | str | None, budget: str | None, seed: int, rules: list[str] | None,
     policies: list[str] | None, baseline: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
-    framework: str, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
+    framework: str, native: bool, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
     execution: Execution,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK.
@@ -66,11 +68,11 @@ def advise(
     from stepsize.jobs.lengths import updates_of
     from stepsize.problems.base import with_data
 
-    chosen = None if rules is None else list(map(find_rule, rules))
     decays = None if weight_decay is None else _at_least_0("--weight-decay", weight_decay)
     sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
     output.check_writable(report, save_to, read=(task,))
     problem = output.load_task(task)
+    chosen = None if rules is None else list(map(find_rule, rules))  # a task's file may register rules of its own
     horizon = updates_of(problem, steps or problem.steps)
     tried = list(usual_rules(problem)) if chosen is None else chosen
     tried = tried if decays is None else list(variants(tried, "weight_decay", decays))
@@ -91,12 +93,12 @@ def advise(
             files = output.write_result(answers[0], save_to, report, framework=framework)
     except KeyboardInterrupt:
         if seen:  # printed here, as within the runner standard output is not the answer's
-            show_advice(seen[-1], framework)
+            show_advice(seen[-1], framework, native=native)
         raise
     if as_json:
         click.echo(dumps(answers[0]))
         return
-    show_advice(answers[0], framework)
+    show_advice(answers[0], framework, native=native)
     for other in answers[1:]:
         size = other.batch_size or with_data(problem).batch_size
         line = f"With batches of {size}: {other.strategy.name} for {other.steps} steps reaches {other.best_score:.4g}."

@@ -165,6 +165,15 @@ def parse_rates(texts: Sequence[str]) -> list[float]:
     return rates
 
 
+def parse_whole(texts: Sequence[str], allowed: str) -> list[int]:
+    """Return the whole numbers of at least 1 in a comma list; `allowed` says in the error what each is."""
+    numbers = parse_numbers(texts, allowed)
+    for number, text in zip(numbers, texts, strict=True):
+        if not (1 <= number < math.inf and number == int(number)):
+            raise ParameterError(f"{allowed} of at least 1, not {text!r}.")
+    return [int(number) for number in numbers]
+
+
 def parse_numbers(texts: Sequence[str], allowed: str) -> list[float]:
     """Return the numbers in a comma list; `allowed` says in the error what each is."""
     numbers = []

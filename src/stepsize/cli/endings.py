@@ -1,4 +1,4 @@
-"""Ends that come from outside: signals other than Ctrl-C, and a reader that goes away."""
+"""Ends that are no end of a command: signals other than Ctrl-C, a task that leaves, and a reader that goes away."""
 
 from __future__ import annotations
 
@@ -40,6 +40,30 @@ def answering_signals() -> Iterator[None]:
     finally:
         for each in ours:
             signal.signal(each, signal.SIG_DFL)
+
+
+@contextmanager
+def noticing_exits() -> Iterator[None]:
+    """Let `os._exit` raise as `sys.exit` does, so that no task of a user's ends a command with 0 and without a result.
+
+    A forked child still ends at once; and so does this process by another thread, but never with 0.
+    """
+    own, end = os.getpid(), os._exit
+
+    def leave(status: int) -> NoReturn:
+        if os.getpid() != own:
+            end(status)
+        if not _in_main_thread():
+            sys.stderr.write(f"Error: a thread of the task ended this command by os._exit({status}).\n")
+            sys.stderr.flush()
+            end(status or 1)
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = leave
+    try:
+        yield
+    finally:
+        os._exit = end
 
 
 def _in_main_thread() -> bool:

@@ -15,7 +15,6 @@ import click
 
 from stepsize.cli import arguments, output, progress
 from stepsize.kernel.errors import check_name
-from stepsize.kernel.optional import need
 from stepsize.kernel.output_files import write
 
 
@@ -27,8 +26,6 @@ from stepsize.kernel.output_files import write
               help="Write files of this format.")  # fmt: skip
 def figures(*, out: Path, only: tuple[list[str], ...], ending: str) -> None:
     """Draw the figures of the article that this library starts from; docs/article.md tells what they show."""
-    for package in ("matplotlib", "torch"):
-        need(package)
     from stepsize.figures import FIGURES, draw_figure
 
     names = list(dict.fromkeys(name for group in only for name in group)) or list(FIGURES)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn, cast
+from pathlib import Path
+from typing import Any, NoReturn, cast
 
 import click
 
 from stepsize.cli import output
 from stepsize.cli.advise import advise
-from stepsize.cli.endings import CLOSED, EndedBySignal, answering_signals, reader_is_gone
+from stepsize.cli.endings import CLOSED, EndedBySignal, answering_signals, noticing_exits, reader_is_gone
 from stepsize.cli.figures import figures
+from stepsize.cli.four_steps import four_steps
 from stepsize.cli.landscape import landscape
 from stepsize.cli.listing import listing
 from stepsize.cli.predict import predict
@@ -33,6 +36,9 @@ from stepsize.kernel.errors import StepsizeError
 from stepsize.kernel.text import plain
 
 UNEXPECTED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+
+OURS = Path(__file__).parent.parent
+"""Where our modules lie."""
 
 MOST = 2000
 """The most characters of an error; what was typed may be longer."""
@@ -69,7 +75,7 @@ def cli() -> None:
 
 cli.params.append(_debug_option())
 for command in (
-    advise, race, watch, range_test, transfer, refine, predict, landscape, show, listing, report, figures,
+    advise, race, watch, range_test, four_steps, transfer, refine, predict, landscape, show, listing, report, figures,
 ):  # fmt: skip
     command.params.append(_debug_option())
     cli.add_command(strict(command))
@@ -79,8 +85,9 @@ def main() -> None:
     """Run the command line, and turn every error into one line: what is wrong with the input, or that we failed."""
     asked = Asked()
     output.keep_for_the_answer()
+    warnings.showwarning = _note  # type: ignore[assignment]  # the last three arguments are handed on as they come
     try:
-        with answering_signals():
+        with answering_signals(), noticing_exits():
             cli.main(prog_name="stepsize", standalone_mode=False, obj=asked)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
@@ -97,6 +104,14 @@ def main() -> None:
             sys.stderr.close()
             sys.exit(CLOSED)
         _end(pipe if isinstance(pipe, BrokenPipeError) else error, asked)
+
+
+def _note(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
+    """Say a warning of ours in a line, and those of others as Python does; what `warnings.showwarning` is given."""
+    if Path(filename).is_relative_to(OURS):
+        click.echo(f"Note: {printable(str(message))}", err=True)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, rest[0]))
 
 
 def _ended(by: EndedBySignal) -> NoReturn:

@@ -3,15 +3,21 @@
 ::
 
     stepsize range-test mytask.py                             the article's two bounds, from a range test
+    stepsize range-test mytask.py --held-out                  the same of the validation loss, and the gap
+    stepsize range-test mytask.py --momentum 0.95,0.85        with a momentum that falls meanwhile
+    stepsize range-test mytask.py --compare momentum=0.8,0.9  several range tests in one picture
     stepsize range-test mytask.py --for one_cycle              the peak to use with a policy, from whole runs
-    stepsize range-test mytask.py --of momentum --lr 0.1      Smith's other tests: momentum, weight_decay, batch_size
+    stepsize range-test mytask.py --of momentum --lr 0.1      Smith's other tests: momentum, weight_decay
+    stepsize range-test mytask.py --of batch_size             the same of batch sizes, at equal running time
     stepsize range-test mytask.py --group head=1,3,10         what the rate of a parameter group is multiplied by
 """
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,14 +25,13 @@ import click
 from click.core import ParameterSource
 
 from stepsize.cli import arguments, output, progress
+from stepsize.cli.range_test_display import show_answer, show_sweep, show_tests
 from stepsize.kernel.errors import ParameterError, SpecError, check_name
 from stepsize.kernel.spec import Spec
-from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, recipe
-from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, Suggestion
-from stepsize.results import advice_text as text
+from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, RangeTests
 from stepsize.results.io import dumps, load, save
-from stepsize.results.range_test import OF_GROUP
+from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
 from stepsize.rules import Rule
 from stepsize.search_space import variants
 from stepsize.strategy import Strategy, find_rule
@@ -35,8 +40,10 @@ from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_t
 if TYPE_CHECKING:
     from stepsize.problems import Trainable
 
-BATCH_SIZE = "batch_size"
-"""What --of may name beside the hyperparameters of the rule."""
+WHOLE = "a batch size is a whole number"
+
+RULE = "rule"
+"""What --compare may name beside hyperparameters and the batch size."""
 
 SEEDS = 4
 """Seeds when none are given, of a range test or of fixed values."""
@@ -46,6 +53,37 @@ OF_RANGE_TEST = ("low", "high", "steps", "spacing", "seeds")
 
 BUDGET = "1"
 """What the search for a rate may cost when nothing is said, in full trainings."""
+
+
+class FromTo(click.ParamType["tuple[float, float]"]):
+    """Where something begins and where it ends: two numbers with a comma between them."""
+
+    name = "from,to"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
+        """Return both numbers."""
+        numbers = (
+            value if isinstance(value, tuple) else arguments.parse_numbers(value.split(","), "a momentum is a number")
+        )
+        if len(numbers) != 2:
+            self.fail(f"{value!r} is not two numbers with a comma between them, such as 0.95,0.85.", param, ctx)
+        return numbers[0], numbers[1]
+
+
+class Compared(click.ParamType["tuple[str, list[Any]]"]):
+    """What is compared, and its values, such as weight_decay=0,1e-4: numbers, or rules."""
+
+    name = "name=a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, list[Any]]:
+        """Return the name and the values."""
+        if isinstance(value, tuple):
+            return value
+        name, _, values = value.partition("=")
+        given = arguments.Comma().convert(values, param, ctx)
+        if name == RULE:
+            return name, given
+        return name, arguments.parse_numbers(given, f"a {name} is a number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +103,16 @@ class Options:
     values: list[str] | None
     group: str | None
     lr: float | None
+    held_out: bool
+    metric: str | None
+    momentum: tuple[float, float] | None
+    largest: bool
+    compare: tuple[str, list[Any]] | None
+
+    @property
+    def watched(self) -> dict[str, Any]:
+        """What a range test watches and moves beside the rate."""
+        return {"held_out": self.held_out, "metric": self.metric, "momentum": self.momentum}
 
 
 @click.command("range-test")
@@ -99,10 +147,24 @@ class Options:
     help=f"How many seeds run, for the spread. Default: {SEEDS}. The search of --for has its own.",
 )  # fmt: skip
 @click.option("--of", default=LR, show_default=True, help="What is tested: lr, another hyperparameter, or batch_size.")
+@click.option("--largest", is_flag=True, help="With --of batch_size: only find the largest one that fits into memory.")
 @click.option("--values", type=arguments.Comma(), help="Which values of --of are tested. Default: Smith's.")
 @click.option(
     "--group", metavar="NAME=A,B,...",
     help="Test what the rate of a parameter group of the task, by its name, is multiplied by, such as head=1,3,10.",
+)  # fmt: skip
+@click.option(
+    "--held-out", is_flag=True,
+    help="Read the bounds from the validation loss, and say what its gap to the training loss is a sign of.",
+)  # fmt: skip
+@click.option("--metric", metavar="NAME", help="Read them from this in its place: accuracy, or the task's own metric.")
+@click.option(
+    "--momentum", type=FromTo(), help="From where to where the momentum goes while the rate climbs, such as 0.95,0.85."
+)
+@click.option(
+    "--compare", type=Compared(), multiple=False,
+    help="A range test for each of several values of a hyperparameter, batch_size or rule, in one picture: "
+    "weight_decay=0,1e-4,1e-3.",
 )  # fmt: skip
 @click.option("--lr", type=float, help="The peak rate that --of is tested at. Default: what a range test points to.")
 @arguments.json_option
@@ -114,28 +176,28 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     from stepsize.jobs.lengths import updates_of
 
     options = _with_group(Options(**given))
+    output.check_writable(save_to, read=(task,))
+    output.check_drawable(plot)
+    problem = output.load_task(task)  # whose file may register rules of its own
     rule = find_rule(options.rule)
-    if not options.of.startswith(OF_GROUP):  # which groups there are the task says
-        check_name(options.of, [*rule.hyperparameters, BATCH_SIZE], f"hyperparameter of {rule.title}")
     _check_values(rule, options.of, options.values)
     policy = None if options.policy is None else _policy(options.policy)
     searching = policy is not None and options.of == LR
     if searching:
         _refuse(OF_RANGE_TEST)
-    output.check_writable(save_to, read=(task,))
-    output.check_drawable(plot)
-    problem = output.load_task(task)
     steps, horizon = (None if each is None else updates_of(problem, each) for each in (options.steps, options.horizon))
     options = replace(options, steps=steps, horizon=horizon)
-    if policy is not None and searching:
-        answer = _search(problem, rule, policy, options)
-        output.present(answer, _print_answer, as_json=as_json, plot=plot, report=None, save_to=save_to)
+    present = partial(output.present, as_json=as_json, plot=plot, report=None, save_to=save_to)
+    if options.largest:
+        _say_largest(problem, rule, as_json=as_json)
         return
-    sweep: RangeTestRecord | HyperparameterSweep
-    if options.of == LR:
-        sweep = _range_test(problem, rule, options)
-    else:
-        sweep = _sweep_values(problem, rule, policy or "constant", options)
+    if options.compare is not None:
+        present(_compare(problem, rule, options), show_tests)
+        return
+    if policy is not None and searching:
+        present(_search(problem, rule, policy, options), show_answer)
+        return
+    sweep = _sweep(problem, rule, policy, options)
     suggestion = jobs.suggest(sweep, policy, options.horizon)
     if save_to is not None:
         save(sweep, save_to)
@@ -144,7 +206,16 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     if as_json:
         click.echo(dumps(suggestion))
     else:
-        _print(sweep, suggestion)
+        show_sweep(sweep, suggestion)
+
+
+def _sweep(
+    problem: Trainable, rule: Rule, policy: str | Policy | None, options: Options
+) -> RangeTestRecord | HyperparameterSweep:
+    if options.of == LR:
+        return _range_test(problem, rule, options)
+    run = _compare_sizes if options.of == BATCH_SIZE else _sweep_values
+    return run(problem, rule, policy or "constant", options)
 
 
 def _with_group(options: Options) -> Options:
@@ -160,15 +231,15 @@ def _with_group(options: Options) -> Options:
 
 def _check_values(rule: Rule, of: str, given: list[str] | None) -> None:
     """Raise ParameterError for values that --of may not have, or for one alone, before the range test."""
+    if not of.startswith(OF_GROUP):  # which groups there are the task says
+        check_name(of, [*rule.hyperparameters, BATCH_SIZE], f"hyperparameter of {rule.title}")
     if given is None:
         return
     tried = arguments.parse_numbers(given, f"a {of} is a number")
     if len(set(tried)) < 2:
         raise ParameterError(f"a test of {of} needs at least two values to compare, not {','.join(given)!r}.")
     if of == BATCH_SIZE:
-        for size, text in zip(tried, given, strict=True):
-            if not (size >= 1 and size == size // 1):
-                raise ParameterError(f"a batch size is a whole number of at least 1, not {text!r}.")
+        arguments.parse_whole(given, WHOLE)
     elif not of.startswith(OF_GROUP):
         variants([rule], of, tried)
 
@@ -191,7 +262,19 @@ def _range_test(problem: Trainable, rule: Rule, options: Options) -> RangeTestRe
     with progress.show_progress(seeds * steps) as tell:
         return jobs.range_test(
             problem, rule, low=options.low, high=options.high, steps=steps, spacing=options.spacing,
-            seeds=range(seeds), progress=tell,
+            seeds=range(seeds), progress=tell, **options.watched,
+        )  # fmt: skip
+
+
+def _compare(problem: Trainable, rule: Rule, options: Options) -> RangeTests:
+    from stepsize import jobs
+
+    (compared, values), seeds = options.compare or ("", []), options.seeds or SEEDS
+    steps = options.steps or range_test_steps(options.low, options.high)
+    with progress.show_progress(seeds * steps * len(values)) as tell:
+        return jobs.compare_range_tests(
+            problem, compared, values, rule, low=options.low, high=options.high, steps=steps, spacing=options.spacing,
+            seeds=range(seeds), progress=tell, **options.watched,
         )  # fmt: skip
 
 
@@ -205,6 +288,27 @@ def _search(problem: Trainable, rule: Rule, policy: str | Policy, options: Optio
     with progress.show_progress(total or None) as tell, closing(jobs.Runner(problem, progress=tell)) as runner:
         return jobs.advise(
             problem, rules=[rule], policies=[wanted], steps=options.horizon, budget=budget, runner=runner
+        )  # fmt: skip
+
+
+def _say_largest(problem: Trainable, rule: Rule, *, as_json: bool) -> None:
+    from stepsize import jobs
+
+    size = jobs.largest_batch(problem, rule)
+    samples = getattr(problem, "samples_per_epoch", None)
+    why = "all of its training samples" if size == samples else "more run out of memory"
+    said = f"The largest batch of {problem.name} that fits, in a training with {rule.title}: {size} samples; {why}."
+    click.echo(json.dumps({BATCH_SIZE: size}) if as_json else said)
+
+
+def _compare_sizes(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> HyperparameterSweep:
+    from stepsize import jobs
+
+    sizes = arguments.parse_whole(options.values or [], WHOLE)
+    with progress.show_progress(None) as tell:
+        return jobs.compare_batch_sizes(
+            problem, *([sizes] if sizes else []), policy=policy, rule=rule, steps=options.steps,
+            seeds=range(options.seeds or SEEDS), progress=tell,
         )  # fmt: skip
 
 
@@ -238,43 +342,3 @@ def _policy(name: str) -> str | Policy:
     if not isinstance(value, Policy):
         raise SpecError(f"{name} holds a {type(value).__name__}; --for takes a policy, a strategy or an advice.")
     return value
-
-
-def _print_answer(answer: Advice) -> None:
-    """Print what a search for one rate found."""
-    console, cost = output.console(), f"Cost: {text.trainings(answer.cost)}."
-    if not answer.learned:
-        console.print(f"No rate to use: {text.failure(answer)}. {cost}", markup=False, soft_wrap=True)
-        return
-    rate, low, high = (f"{each:.2g}" for each in (answer.strategy.peak, answer.belief.low, answer.belief.high))
-    lines = [
-        f"lr      {rate}   to use; the best one lies in {low} to {high} with 90 %",
-        f"{answer.strategy.name} for {count(answer.steps, 'step')} of {answer.task}: {text.expected_loss(answer)}.",
-        *(f"Watch out: {warning}" for warning in answer.warnings),
-        f"Use it as: {answer.policy!r}", cost,
-    ]  # fmt: skip
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _print(sweep: RangeTestRecord | HyperparameterSweep, found: Suggestion) -> None:
-    from stepsize.plots.terminal import sketch
-
-    console = output.console()
-    console.print(sketch(sweep, found, width=min(100, console.width), encoding=console.encoding), markup=False)
-    rows = (
-        ("min_lr", found.min_lr, "just before the sharp drop"),
-        ("max_lr", found.max_lr, "just before the loss rises"),
-        ("limit", found.limit, "the largest stable rate, by the curvature of the initial weights"),
-        ("base", found.base, "of the cycle"),
-        (sweep.swept, found.lr, "to use"),
-    )
-    for name, value, meaning in rows:
-        if value is not None:
-            console.print(f"{name:7} {value}   {meaning}", markup=False)
-    console.print(f"{sweep.title} on {sweep.task}, {count(len(sweep.seeds), 'seed')}: {found.reason}.", markup=False)
-    for warning in found.warnings:
-        console.print(f"Watch out: {warning}.", markup=False)
-    if found.policy is not None:
-        console.print(f"Use it as: {found.policy!r}", markup=False)
-    console.print(f"Cost: {sweep.cost / (sweep.horizon or sweep.steps):.1f} full trainings.", markup=False)

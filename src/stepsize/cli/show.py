@@ -24,7 +24,7 @@ from rich.table import Table
 from stepsize.cli import arguments, output
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, SpecError, check_name, suggestion
-from stepsize.kernel.optional import picture
+from stepsize.kernel.notebook import picture
 from stepsize.kernel.spec import Spec, hints
 from stepsize.policies import LR, RECIPES, Policy
 from stepsize.results import Advice

@@ -61,11 +61,20 @@ def _plain(given: Given) -> bool:
 
 USELESS: dict[str, tuple[Useless, ...]] = {
     "range-test": (
+        Useless(("of", "values", "lr", "group", "policy", "largest"), lambda given: given["compare"] is not None,
+                "is of other runs than the range tests that --compare asks for"),
         Useless(("budget",), lambda given: given["policy"] is None or not _plain(given),
                 "is what a search may cost, and there is none; add --for POLICY"),
         Useless(("horizon",), lambda given: given["policy"] is None,
                 "is the length of a training with a policy, and none is named; add --for POLICY"),
         Useless(("values", "lr"), _plain, "is of a test of another hyperparameter; say which with --of"),
+        Useless(("held_out", "metric", "momentum"), lambda given: not _plain(given) or given["policy"] is not None,
+                "is of a range test, and other runs are asked for"),
+        Useless(("lr", "low", "high", "spacing"), lambda given: given["of"] == "batch_size",
+                "says at which rate values are tested, and each batch size has its own"),
+        Useless(("largest",), lambda given: given["of"] != "batch_size", "is of the batch size; add --of batch_size"),
+        Useless(("values", "steps", "seeds", "plot", "save_to", "policy"), lambda given: given["largest"],
+                "is of a comparison, and --largest only looks at memory"),
         Useless(("low", "high", "spacing"), lambda given: not _plain(given) and given["lr"] is not None,
                 "is of the range test that finds the rate, and --lr says it"),
     ),
@@ -89,6 +98,7 @@ USELESS: dict[str, tuple[Useless, ...]] = {
     "advise": (
         Useless(("framework",), lambda given: given["as_json"] and given["report"] is None,
                 "is of code that is printed, and --json prints none"),
+        Useless(("native",), lambda given: given["as_json"], "is of code that is printed, and --json prints none"),
     ),
     "show": (
         Useless(("table",), lambda given: given["code"] or given["as_json"], "prints another form; ask for one"),

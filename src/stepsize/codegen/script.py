@@ -6,16 +6,22 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from stepsize import rules, schedules
 from stepsize.codegen import by_class
 from stepsize.kernel.spec import Spec
 from stepsize.problems import TASKS
 from stepsize.rules import Rule, TorchRule
-from stepsize.schedules import Schedule
+from stepsize.schedules import Chain, Constant, Cycle, Scaled, Schedule, Segment
 from stepsize.strategy import Strategy
 
 PUBLIC = (("stepsize.rules", rules), ("stepsize.schedules", schedules))
 """Where our rules and schedules are imported from."""
+
+
+LEVELS = {"start", "end", "level", "base", "peak"}
+"""The fields that are values of a schedule, so that a factor multiplies them."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +52,30 @@ class Framework:
         known = loadable(task)
         loaded = f"load_task({quoted(task)})"
         return self.template.format(
-            imports="\n".join(self._imports(strategy, known=known, resized=known and batch_size > 0)),
-            **self._made(strategy),
+            imports="\n".join(self._imports(strategy, steps, known=known, resized=known and batch_size > 0)),
+            **self._made(strategy, steps),
             task=f"replace({loaded}, batch_size={batch_size})" if known and batch_size else loaded if known else "...",
             steps=steps,
             seed=seed,
             report=report(strategy.rule, self.model, self.optimizer),
         )
 
-    def _made(self, strategy: Strategy) -> dict[str, str]:
+    def _made(self, strategy: Strategy, steps: int) -> dict[str, str]:
         """Return the code of a strategy, and what is made of it: of a rule of ours, or of a class in plain torch."""
         if isinstance(strategy.rule, TorchRule):
             return by_class.made(strategy, strategy.rule, self.builds)
         return {
-            "strategy": strategy_code(strategy),
+            "strategy": strategy_code(strategy, steps),
             "policy": "strategy.policy",
             "built": f"build_optimizer({self.builds}, strategy)",
             "step": "optimizer.step(lambda: loss)" if strategy.rule.core.takes_loss else "optimizer.step()",
         }
 
-    def _imports(self, strategy: Strategy, *, known: bool, resized: bool) -> Iterator[str]:
+    def _imports(self, strategy: Strategy, steps: int, *, known: bool, resized: bool) -> Iterator[str]:
         if resized:
             yield "from dataclasses import replace\n"
-        names = {"Policy", "Strategy", *self.names, *(["load_task"] if known else [])}
+        by_recipe = is_recipe(strategy, steps) and strategy.rule.formula
+        names = {"Strategy", *self.names, *([] if by_recipe else ["Policy"]), *(["load_task"] if known else [])}
         if isinstance(strategy.rule, TorchRule):
             names -= {"Strategy", "build_optimizer"}
             line = f"import {strategy.rule.package}\n"
@@ -78,7 +85,7 @@ class Framework:
         if self.adapter:
             yield self.adapter
         found: dict[str, set[str]] = defaultdict(set)
-        for kind in kinds(strategy):
+        for kind in kinds(strategy.rule if by_recipe else strategy):
             found[module_of(kind)].add(kind.__name__)
         for module, inside in sorted(found.items()):
             yield f"from {module} import {', '.join(sorted(inside))}"
@@ -89,18 +96,50 @@ def loadable(task: str) -> bool:
     return task in TASKS or task.endswith(".py") or task.rpartition(":")[0].endswith(".py")
 
 
-def strategy_code(strategy: Strategy) -> str:
-    """Return the statement that makes `strategy`."""
-    moves = "\n".join(f"        {name}={schedule!r}," for name, schedule in strategy.policy.schedules)
+def strategy_code(strategy: Strategy, steps: int) -> str:
+    """Return the statement that makes `strategy`: by its recipe where that gives its values in a run of `steps`."""
+    if is_recipe(strategy, steps):
+        plain = Strategy.of(strategy.rule, strategy.recipe or "", strategy.rate)
+        name = "" if plain.name == strategy.name else f", name={quoted(strategy.name)}"
+        return f"strategy = Strategy.of({strategy.rule!r}, {quoted(strategy.recipe or '')}, {strategy.rate!r}{name})"
+    moves = "\n".join(f"        {name}={folded(schedule)!r}," for name, schedule in strategy.policy.schedules)
     return (
         f"strategy = Strategy(\n    {strategy.rule!r},\n    Policy(\n{moves}\n    ),\n    {quoted(strategy.name)},\n)"
     )
 
 
-def kinds(strategy: Strategy) -> set[type[Spec]]:
-    """Return the classes that the code of a strategy names; raise SpecError for a `Custom` schedule, a function."""
-    values: list[object] = [schedule for _, schedule in strategy.policy.schedules]
-    values += [strategy.rule] if strategy.rule.formula else []
+def is_recipe(strategy: Strategy, steps: int) -> bool:
+    """Whether the recipe of a strategy, at its rate, gives what its policy gives in a run of `steps`."""
+    if strategy.recipe is None or strategy.rate is None:
+        return False
+    plain = Strategy.of(strategy.rule, strategy.recipe, strategy.rate).over(steps).policy.table(0, steps)
+    own = strategy.bound_to(steps).policy.table(0, steps)
+    return plain.keys() == own.keys() and all(np.allclose(plain[n], own[n], rtol=1e-12, atol=0) for n in own)
+
+
+def folded(schedule: Schedule) -> Schedule:
+    """Return a schedule whose factors are multiplied into its values, each rounded as a decimal is written.
+
+    >>> from stepsize.schedules import Cosine
+    >>> folded(0.3 * Cosine(0.1, 0.01))
+    Cosine(start=0.03, end=0.003, steps='rest')
+    """
+    if isinstance(schedule, Chain):
+        return Chain(tuple(map(folded, schedule.parts)))
+    if not isinstance(schedule, Scaled):
+        return schedule
+    inner, factor = folded(schedule.schedule), schedule.factor
+    if not isinstance(inner, Segment | Constant | Cycle):
+        return schedule
+    values = inner.spec_fields()
+    return type(inner)(**values | {name: float(f"{values[name] * factor:.12g}") for name in LEVELS & values.keys()})
+
+
+def kinds(made: Strategy | Rule) -> set[type[Spec]]:
+    """Return the classes that code names; raise SpecError for a `Custom` schedule, a function."""
+    rule = made.rule if isinstance(made, Strategy) else made
+    values: list[object] = [folded(each) for _, each in made.policy.schedules] if isinstance(made, Strategy) else []
+    values += [rule] if rule.formula else []
     return {kind for value in values for kind in _inside(value)}
 
 

@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -42,6 +43,14 @@ class Engine(ABC):
     def label(self) -> str:
         """What runs, in a few words."""
 
+    @property
+    def alone(self) -> Engine:
+        """What one trial by itself runs in quickest; itself, unless a subclass knows better.
+
+        Watch out: where it is another engine its numbers are its own, so a trial must always run by itself, or never.
+        """
+        return self
+
     def split(self, trials: Sequence[Trial]) -> list[list[int]]:
         """Return the trials, by index, in batches that run at once; a batch is what an interruption can lose.
 
@@ -67,6 +76,18 @@ class Engine(ABC):
     @abstractmethod
     def train(self, task: Trainable, trials: Sequence[Trial], points: list[int], progress: Progress) -> Curves:
         """Run `trials`, scoring after `points` updates, of which the last is the length of the run."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine, and why it runs: a part of a sentence, "" where there was no choice."""
+
+    engine: Engine
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return both in one line."""
+        return f"{self.engine.label}: {self.reason}" if self.reason else self.engine.label
 
 
 def coefficients(

@@ -26,15 +26,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from stepsize.adapters.torch import Driver, build_optimizer, drive
 from stepsize.engines import base
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats, as_number
 from stepsize.kernel.errors import ParameterError, StepsizeError, TaskError, brief, said
+from stepsize.kernel.notebook import Shown
+from stepsize.kernel.optional import need
+from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, constant
 from stepsize.problems import Trainable
 from stepsize.problems.base import seeded
@@ -43,6 +45,9 @@ from stepsize.problems.random_state import RandomState
 from stepsize.results.curves import Curves
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, Trial
+
+if TYPE_CHECKING:
+    from stepsize.adapters.torch import Driver
 
 REHEARSAL = 3
 """Updates of the run that shows, before all others, whether the function keeps to its part."""
@@ -121,7 +126,7 @@ class FunctionTrial:
 
         Raises DriveError for a rule that torch does not have.
         """
-        self._optimizers.append(build_optimizer(parameters, self.rule))
+        self._optimizers.append(need("stepsize.adapters.torch").build_optimizer(parameters, self.rule))
         return self._optimizers[-1]
 
     def apply(self, optimizer: Any) -> None:
@@ -137,7 +142,7 @@ class FunctionTrial:
         self.read_at = self.step
         driver = next((driver for known, driver in self._drivers if known is optimizer), None)
         if driver is None:
-            driver = drive(optimizer, self._policy, self.steps, max(0, self.step))
+            driver = need("stepsize.adapters.torch").drive(optimizer, self._policy, self.steps, max(0, self.step))
             self._drivers.append((optimizer, driver))
         driver.set(max(0, self.step))
 
@@ -232,8 +237,8 @@ def _applied(policy: Policy, rule: Rule, base: Rule | None) -> Policy:
     return Policy(**dict(policy.schedules), **more)
 
 
-@dataclass(frozen=True, eq=False)
-class FunctionTask:
+@dataclass(frozen=True, eq=False, repr=False)
+class FunctionTask(Shown):
     """A training function as a task: it goes through the trial that it is given, and reports a loss in every step.
 
     train: `train(trial)`, see `FunctionTrial`. Python's, NumPy's and torch's global generators are seeded with the
@@ -249,6 +254,8 @@ class FunctionTask:
 
     Raises TaskError when `train` is no function.
     """
+
+    noun: ClassVar[str] = "task"
 
     train: Callable[[FunctionTrial], object]
     steps: int = 500
@@ -266,6 +273,10 @@ class FunctionTask:
         if self.rule is not None and not isinstance(self.rule, Rule):
             raise TaskError(f"FunctionTask.rule must be an update rule, such as AdamW(), not {self.rule!r}.")
         object.__setattr__(self, "name", self.name or getattr(self.train, "__name__", "training function"))
+
+    def __str__(self) -> str:
+        """Its name, how long it is, and what it is scored by."""
+        return f"{self.name}, {count(self.steps, 'step')} of a function of yours, scored by {self.scored}"
 
     def check(self, seed: int = 0) -> None:  # noqa: ARG002  (it is looked at with one seed, once)
         """Run the function for three updates; raise TaskError that says in what it does not keep to its part."""

@@ -17,7 +17,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Self
 from warnings import warn
@@ -27,6 +26,7 @@ import numpy as np
 from stepsize.execution.journal_store import KnownTask, Store
 from stepsize.execution.task_fingerprint import difference, fingerprint
 from stepsize.kernel.errors import JournalError
+from stepsize.kernel.optional import versions_of
 from stepsize.kernel.spec import encode
 from stepsize.kernel.text import count
 from stepsize.problems import Trainable
@@ -156,4 +156,4 @@ def trial_key(task: str, trial: Trial, steps: int, score_every: int | None, engi
 
 @cache
 def _versions() -> dict[str, str]:
-    return {f"version of {package}": metadata.version(package) for package in ("stepsize", "torch")}
+    return {f"version of {package}": version for package, version in versions_of("stepsize", "torch").items()}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from stepsize.engines import Engine, EngineChoice, choose
+from stepsize import engines
+from stepsize.engines import Engine, EngineChoice
 from stepsize.execution.dispatch import Deadline, Dispatch
 from stepsize.execution.executor import BatchRun, Executor
 from stepsize.execution.journal import Journal
 from stepsize.execution.run_record import Progress as Progress
 from stepsize.execution.run_record import RunRecord
 from stepsize.execution.workers import SharedExecutor, Workers
+from stepsize.kernel.notebook import notebook_progress
 from stepsize.problems import Trainable
 from stepsize.results import Curves
 from stepsize.strategy import Trial
@@ -35,6 +37,8 @@ class Runner:
         the finished ones took. memory_limit: bytes of RAM that a worker may grow to, see `Processes`. With either of
         them batches run in worker processes, in one where none were asked for, as nothing can end a batch in this one.
 
+    progress: called with the stage and the replica-steps since the last call; in a notebook, by default, a line in the
+        cell says how far it is.
     updates: replica-steps asked for so far, whether they were run now or read from the journal. replayed: the seconds
         that those in the journal took.
     failures: what went wrong with each trial that failed. Its losses are NaN and its scores inf, and the others go on;
@@ -61,7 +65,7 @@ class Runner:
     ) -> None:
         limited = time_limit is not None or memory_limit is not None
         self._shared = SharedExecutor(workers, executor, isolated=limited, memory=memory_limit)
-        self._journal, self._progress = journal, progress
+        self._journal, self._progress = journal, progress or notebook_progress()
         self._begin(task, Deadline(time_limit))
         self._choice = self._chosen() if engine is None else EngineChoice(engine, "as asked")
 
@@ -79,8 +83,8 @@ class Runner:
     def _chosen(self) -> EngineChoice:
         """Choose an engine, the one that the journal began with if there is one: its trials are of that engine."""
         if self._journal is None:
-            return choose(self.task)
-        choice = choose(self.task, self._journal.engine(self._fingerprint))
+            return engines.choose(self.task)
+        choice = engines.choose(self.task, self._journal.engine(self._fingerprint))
         self._journal.keep_engine(self._fingerprint, choice.engine.label, choice.reason)
         return choice
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from stepsize.diagnostics import record_norms
+from stepsize import diagnostics
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
 from stepsize.jobs.logs.rates import Rates
@@ -25,6 +25,7 @@ from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.suggest import suggest
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
+from stepsize.kernel.optional import need_all
 from stepsize.policies import LR, Policy
 from stepsize.problems import Trainable
 from stepsize.problems.base import with_data
@@ -141,13 +142,14 @@ def refine_task(
 
     Raises TaskError when the run diverges, and what `refine` raises. Watch out as there.
     """
+    need_all(["scipy"])
     run = task.steps if steps is None else steps
     runner = runner or Runner(task, engine=engine, progress=progress)
     if strategy is None:
         ramp = range_test(task, RULE, curvature=False, runner=runner)
         strategy = at_suggestion(RULE, POLICY, suggest(ramp, "constant", run), run)
     norm = norm_of(strategy.rule)
-    recorded = record_norms(
+    recorded = diagnostics.record_norms(
         with_data(task), Trial(strategy, seed), run, progress=lambda n: _report(progress, "recording", n)
     )
     norms = recorded.l2 if norm == "l2" else recorded.l1

@@ -13,6 +13,7 @@
     |-- DriveError         (ValueError)   an optimizer and a policy that do not fit
     |-- PoolError          (RuntimeError) workers that cannot be started or reached
     |-- JournalError       (OSError)      a journal that another process holds, or that cannot be written
+    |-- PluginError        (ImportError)  a package that adds a kind, and cannot be imported
     `-- MissingPackageError (ImportError) an optional package that is not installed
 
 Each also inherits the builtin that it refines, so `except ValueError` keeps working.
@@ -68,6 +69,10 @@ class PoolError(StepsizeError, RuntimeError):
 
 class JournalError(StepsizeError, OSError):
     """A journal that another process holds, or that cannot be written."""
+
+
+class PluginError(StepsizeError, ImportError):
+    """A package that adds a schedule, a rule or a policy, and cannot be imported, or has not what it says."""
 
 
 class MissingPackageError(StepsizeError, ImportError):

@@ -21,12 +21,12 @@ _INSTALLED_AS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
 
 def need(package: str) -> Any:
-    """Import `package` and return it, or raise MissingPackageError that says what to install."""
+    """Import `package`, or a module of ours that needs one, or raise MissingPackageError that says what to install."""
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        root = package.partition(".")[0]
-        if error.name is not None and error.name.partition(".")[0] != root:
+        root = (error.name or package).partition(".")[0]
+        if root != package.partition(".")[0] and extra_of(root) is None:
             raise
         raise _missing([root]) from error
 
@@ -39,16 +39,37 @@ def need_all(packages: Iterable[str]) -> None:
 
 
 def _missing(packages: list[str]) -> MissingPackageError:
-    extras = {package: extra_of(package) for package in packages}
-    ours = ",".join(sorted({extra for extra in extras.values() if extra}))
-    others = [_INSTALLED_AS.get(package, package) for package, extra in extras.items() if extra is None]
-    install = " ".join([f"'stepsize[{ours}]'"] * bool(ours) + others)
     several = len(packages) > 1
     named = ", ".join(map(repr, packages))
     return MissingPackageError(
         f"this needs the package{'s' * several} {named}, which {'are' if several else 'is'} not installed. "
-        f"Install {'them' if several else 'it'}: pip install {install}"
+        f"Install {'them' if several else 'it'}: {installs(packages)}"
     )
+
+
+def installs(packages: list[str]) -> str:
+    """Return the command that installs some import packages.
+
+    >>> installs(["sklearn", "pandas"])
+    "pip install 'stepsize[examples]' pandas"
+    """
+    extras, others = _cover(packages)
+    ours = [f"'stepsize[{','.join(sorted(extras))}]'"] * bool(extras)
+    return " ".join(["pip install", *ours, *(_INSTALLED_AS.get(each, each) for each in others)])
+
+
+def _cover(packages: list[str]) -> tuple[list[str], list[str]]:
+    """Return the fewest extras that install some packages, and the packages that none of them installs."""
+    brings = {extra: {each for each in packages if _brings(each, names)} for extra, names in _extras().items()}
+    left, chosen = packages, []
+    while brings:
+        extra = max(brings, key=lambda each: len(brings[each].intersection(left)))
+        covered = brings.pop(extra).intersection(left)
+        if not covered:
+            break
+        chosen.append(extra)
+        left = [package for package in left if package not in covered]
+    return chosen, left
 
 
 def dotted(name: str) -> Any:
@@ -87,25 +108,32 @@ def _public(found: Any) -> list[str]:
 
 
 def extra_of(package: str) -> str | None:
-    """Return the extra of stepsize that installs an import package; None where none does.
-
-    The extras are those of pyproject.toml, as the installed metadata has them, without `dev`.
+    """Return the first extra of stepsize that installs an import package; None where none does.
 
     >>> extra_of("ignite"), extra_of("sklearn"), extra_of("pandas")
     ('ignite', 'examples', None)
     """
+    return next((extra for extra, names in _extras().items() if _brings(package, names)), None)
+
+
+def _brings(package: str, names: list[str]) -> bool:
+    """Whether an import package is of one of these distributions: "pytorch-ignite" is imported as "ignite"."""
+    wanted = _INSTALLED_AS.get(package, package)
+    return any(wanted in {name, *name.split("-")} for name in names)
+
+
+def _extras() -> dict[str, list[str]]:
+    """Return the extras of pyproject.toml, as the installed metadata has them, without `dev`: what each installs."""
     try:
         requirements = metadata.requires("stepsize") or []
     except metadata.PackageNotFoundError:  # a checkout on the path, never installed
-        return None
+        return {}
+    found: dict[str, list[str]] = {}
     for requirement in requirements:
         match = re.match(r"""(?P<name>[\w.-]+).*\bextra == ['"](?P<extra>[\w-]+)""", requirement)
-        # "pytorch-ignite" is imported as "ignite", and most others by their own name.
-        if match and match["extra"] != "dev" and _INSTALLED_AS.get(package, package) in {
-            match["name"], *match["name"].split("-")
-        }:  # fmt: skip
-            return match["extra"]
-    return None
+        if match and match["extra"] != "dev":
+            found.setdefault(match["extra"], []).append(match["name"])
+    return found
 
 
 def installed(package: str) -> bool:
@@ -116,6 +144,11 @@ def installed(package: str) -> bool:
         return False
 
 
+def versions_of(*packages: str) -> dict[str, str]:
+    """Return the versions of those of some packages that are installed."""
+    return {package: metadata.version(package) for package in packages if installed(package)}
+
+
 def lazy(package: str, later: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the `__getattr__` and `__dir__` of a package whose names are imported when they are first asked for.
 
@@ -124,7 +157,7 @@ def lazy(package: str, later: Mapping[str, str]) -> tuple[Callable[[str], Any], 
 
     def __getattr__(name: str) -> Any:  # noqa: N807  (it is one)
         if name in later:
-            value = getattr(_import_ours(f"{package}.{later[name]}"), name)
+            value = getattr(need(f"{package}.{later[name]}"), name)
         elif not name.startswith("_") and importlib.util.find_spec(f"{package}.{name}") is not None:
             value = importlib.import_module(f"{package}.{name}")
         else:
@@ -136,25 +169,3 @@ def lazy(package: str, later: Mapping[str, str]) -> tuple[Callable[[str], Any], 
         return sorted((here - {"TYPE_CHECKING", "lazy"}) | set(later))
 
     return __getattr__, __dir__
-
-
-def _import_ours(module: str) -> Any:
-    """Import a module of ours, or say in one line which optional package it needs and what installs that."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        root = (error.name or "").partition(".")[0]
-        if isinstance(error, MissingPackageError) or extra_of(root) is None:
-            raise
-        raise _missing([root]) from error
-
-
-def picture(name: str) -> Callable[..., Any]:
-    """Return the drawing function `name` of `stepsize.plots`.
-
-    Values and results stand on floors below the plots, yet each has `.plot()`: this is the one place where a
-    lower floor reaches up, by name and only when called (docs/adr/0005).
-    """
-    need("matplotlib")
-    function: Callable[..., Any] = getattr(importlib.import_module("stepsize.plots"), name)
-    return function

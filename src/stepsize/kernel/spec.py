@@ -12,9 +12,7 @@ from JSON. So a class is its fields and its formula, and nothing is written twic
         end: NonNegative
         steps: Steps = REST
 
-`encode` makes `{"kind": "Linear", "start": 0.1, ...}`; a `Catalogue` is the explicit list of kinds that `decode` may
-make. Nothing is ever imported, evaluated or unpickled on the way in, and an error carries its path:
-`at $.policy.lr.parts[1]: no schedule is called 'Linar'. Did you mean 'Linear'?`
+`encode` makes `{"kind": "Linear", "start": 0.1, ...}`; `kernel/catalogue.py` reads it back.
 """
 
 from __future__ import annotations
@@ -25,23 +23,19 @@ import math
 import numbers
 import re
 import types
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
 from stepsize.kernel import length
 from stepsize.kernel.errors import (
-    FormatError,
     LengthError,
     ParameterError,
     SpecError,
-    StepsizeError,
     brief,
-    check_name,
-    said,
     suggestion,
 )
 
@@ -125,6 +119,8 @@ class Spec:
     """What errors call it: the name of the class right under `Spec`, in words, unless that says another."""
     former: ClassVar[tuple[str, ...]] = ()
     """Fields that an earlier version wrote, which `decode` leaves out."""
+    is_record: ClassVar[bool] = False
+    """Whether it is what was measured, which is read even where what was measured is not there."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Name the families, the classes right under this one; what inherits from them is of their noun."""
@@ -141,6 +137,11 @@ class Spec:
 
     def validate(self) -> None:
         """Check what no single annotation can say; called once, at the end of construction."""
+
+    @property
+    def spec_kind(self) -> str:
+        """The kind that `encode` writes."""
+        return type(self).__name__
 
     def spec_fields(self) -> dict[str, Any]:
         """Return the fields that `encode` writes."""
@@ -240,7 +241,7 @@ def encode(value: Any, depth: int = 0) -> Any:
         if depth > DEEPEST:
             raise SpecError(f"a {type(value).__name__} {MSG_DEEP}")
         named = {name: encode(item, depth + 1) for name, item in value.spec_fields().items()}
-        return {"kind": type(value).__name__} | named
+        return {"kind": value.spec_kind} | named
     if isinstance(value, np.ndarray):
         return _encode_array(value)
     if isinstance(value, list | tuple):
@@ -266,13 +267,6 @@ def _encode_array(array: NDArray) -> dict[str, str]:
     return {"npy": base64.b64encode(npy_bytes(array)).decode("ascii")}
 
 
-def _decode_array(data: Any, path: str) -> NDArray:
-    try:
-        return npy_array(base64.b64decode(data["npy"], validate=True))
-    except Exception as error:  # noqa: BLE001  (NumPy reads a header as Python, which fails in many ways)
-        raise SpecError(f"at {path}: this is not an array that stepsize wrote ({said(error)}).") from None
-
-
 def npy_array(raw: bytes) -> NDArray:
     """Return the array of numbers in .npy format; unlike np.load, it never unpickles, unzips or trusts a shape.
 
@@ -286,92 +280,3 @@ def npy_array(raw: bytes) -> NDArray:
         raise ValueError(f"it holds {dtype} in the shape {shape}, not numbers in a shape")
     flat = np.frombuffer(raw, dtype, offset=stream.tell())
     return flat.reshape(shape, order="F" if fortran else "C").copy()
-
-
-class Catalogue:
-    """The explicit list of kinds that may be made from data.
-
-    kinds: the classes; two of one name raise, since names are the format.
-    """
-
-    def __init__(self, kinds: Iterable[type[Spec]]) -> None:
-        self._kinds: dict[str, type[Spec]] = {}
-        for kind in kinds:
-            if self._kinds.setdefault(kind.__name__, kind) is not kind:
-                raise SpecError(f"two kinds are called {kind.__name__!r}; a kind's name is its format, so rename one.")
-
-    def of(self, family: type[T]) -> dict[str, type[T]]:
-        """Return the kinds that belong to `family` by name, in order of their names."""
-        return {name: kind for name, kind in sorted(self._kinds.items()) if issubclass(kind, family)}
-
-    def kind(self, name: object, family: type[T], path: str = "$") -> type[T]:
-        """Return the kind of `family` called `name`, or raise SpecError with the near miss."""
-        allowed = self.of(family)
-        check_name(name, allowed, getattr(family, "noun", "value"), at=f"at {path}: ", error=SpecError)
-        return allowed[str(name)]
-
-    def open(self, data: Any, family: type[T]) -> T:
-        """Decode `data` out of its envelope, as a value of `family`."""
-        if not isinstance(data, Mapping) or "stepsize" not in data or "value" not in data:
-            raise FormatError('at $: this is not a stepsize file; one is {"stepsize": 1, "value": {"kind": ...}}.')
-        version = data["stepsize"]
-        if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
-            raise FormatError(
-                f"at $.stepsize: format {brief(version)} is not one that this version reads (1 to {FORMAT}). "
-                "Update stepsize, or write the file with this version."
-            )
-        return self.decode(data["value"], family, "$.value")
-
-    def decode(self, data: Any, family: type[T], path: str = "$") -> T:
-        """Return the value of `family` that `data` describes; raise SpecError with the path where it does not."""
-        if path.count(".") + path.count("[") > DEEPEST:
-            raise SpecError(f"at {path[:60]}...: a value {MSG_DEEP}")
-        if not isinstance(data, Mapping):
-            noun = getattr(family, "noun", "value")
-            raise SpecError(f'at {path}: a {noun} is written {{"kind": ...}}, not {brief(data)}.')
-        cls = self.kind(data.get("kind"), family, path)
-        former = cast("type[Spec]", cls).former
-        given = {str(name): item for name, item in data.items() if name != "kind" and name not in former}
-        wanted = cast("type[Spec]", cls).spec_hints(given)
-        _refuse_unknown(given, wanted, cls, path)
-        arguments = {name: self._field(item, wanted[name], f"{path}.{name}") for name, item in given.items()}
-        try:
-            return cls(**arguments)
-        except StepsizeError as error:
-            raise SpecError(f"at {path}: {error}") from None
-
-    def _field(self, data: Any, hint: Any, path: str) -> Any:
-        origin, arguments = get_origin(hint), get_args(hint)
-        if origin is Annotated:
-            return _number(data)
-        if origin in (Union, types.UnionType):
-            return None if data is None else self._union(data, arguments, path)
-        if origin is tuple and isinstance(data, list):
-            each = [arguments[0]] * len(data) if arguments[-1] is Ellipsis else list(arguments)
-            return tuple(self._field(item, each[min(i, len(each) - 1)], f"{path}[{i}]") for i, item in enumerate(data))
-        if origin is np.ndarray or hint is np.ndarray:
-            return _decode_array(data, path)
-        if isinstance(hint, type) and issubclass(hint, Spec):
-            return self.decode(data, hint, path)
-        return data
-
-    def _union(self, data: Any, choices: tuple[Any, ...], path: str) -> Any:
-        specs = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, Spec)]
-        if specs and isinstance(data, Mapping):
-            return self.decode(data, specs[0], path)
-        plain = [choice for choice in choices if choice is not type(None)]
-        return self._field(data, plain[0], path) if len(plain) == 1 else data
-
-
-def _refuse_unknown(given: Mapping[str, Any], wanted: Mapping[str, Any], cls: type, path: str) -> None:
-    for name in given:
-        if name not in wanted:
-            raise SpecError(f"at {path}: {cls.__name__} has no field {brief(name)}. {suggestion(name, wanted)}")
-    required = [field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING]
-    missing = [name for name in required if name in wanted and name not in given]
-    if missing:
-        raise SpecError(f"at {path}: {cls.__name__} needs the field {missing[0]!r}, which is not there.")
-
-
-def _number(data: Any) -> Any:
-    return float(data) if data in ("nan", "inf", "-inf") else data

@@ -4,6 +4,7 @@ from stepsize.plots.advice import plot_advice as plot_advice
 from stepsize.plots.advice import plot_search_course as plot_search_course
 from stepsize.plots.animations import animate as animate
 from stepsize.plots.curves import plot_curves as plot_curves
+from stepsize.plots.four_steps import plot_four_steps as plot_four_steps
 from stepsize.plots.landscape import plot_arrivals as plot_arrivals
 from stepsize.plots.landscape import plot_basins as plot_basins
 from stepsize.plots.landscape import plot_paths as plot_paths
@@ -15,6 +16,7 @@ from stepsize.plots.loss_laws import plot_refinement as plot_refinement
 from stepsize.plots.race import plot_race as plot_race
 from stepsize.plots.race import plot_sensitivity as plot_sensitivity
 from stepsize.plots.range_test import plot_sweep as plot_sweep
+from stepsize.plots.range_tests import plot_range_tests as plot_range_tests
 from stepsize.plots.rate_grid import plot_rate_grid as plot_rate_grid
 from stepsize.plots.routes import plot_coordinates as plot_coordinates
 from stepsize.plots.routes import plot_profile as plot_profile

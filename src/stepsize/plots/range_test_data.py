@@ -11,6 +11,7 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.plots import style
 from stepsize.policies import LR
 from stepsize.results import Estimate, RangeTestRecord, RateGrid, RunGrid, Suggestion, Sweep
+from stepsize.results.range_test import EXACT
 
 BINS = 150
 """How fine a curve is when no suggestion brings a smoothed one."""
@@ -33,20 +34,30 @@ class Mark:
     @property
     def text(self) -> str:
         """The name and the number."""
-        return f"{self.name or self.kind} {style.rate(self.estimate.value, DIGITS)}"
+        return f"{self.name or self.kind} {style.rate(self.estimate.value, EXACT if self.name else DIGITS)}"
 
 
 @dataclass(frozen=True)
 class Window:
-    """The part of an axis that is drawn: its ends, and whether it is logarithmic."""
+    """The part of an axis that is drawn: its ends, whether it is logarithmic, and where 0 then is, if anywhere."""
 
     low: float
     high: float
     log: bool
+    zero: float | None = None
+
+    def at(self, values: Floats | float) -> Floats:
+        """Return where on the axis values are drawn: where they are, and 0 where it has its place."""
+        numbers = np.asarray(values, dtype=np.float64)
+        return floats(numbers if self.zero is None else np.where(numbers == 0, self.zero, numbers))
+
+    def name(self, value: float) -> str:
+        """Return how a number on the axis is written."""
+        return "0" if self.zero is not None and math.isclose(value, self.zero) else style.rate(value)
 
     def share(self, values: Floats | float) -> Floats:
         """Return where values lie between the ends, 0 to 1, of any shape; NaN for what the axis does not have."""
-        edges, numbers = np.array([self.low, self.high]), np.asarray(values, dtype=np.float64)
+        edges, numbers = np.array([self.low, self.high]), self.at(values)
         if self.log:
             with np.errstate(divide="ignore", invalid="ignore"):
                 edges, numbers = np.log(edges), np.where(numbers > 0, np.log(numbers), np.nan)
@@ -73,12 +84,25 @@ def marks_of_grid(grid: RunGrid, suggestion: Suggestion | None) -> list[Mark]:
 def fit(record: RangeTestRecord, suggestion: Suggestion | None) -> tuple[Floats, Floats]:
     """Return the rates, (points,), and each seed's smoothed loss at them, (points, seeds); means without a suggestion.
 
-    NaN after divergence.
+    It is what decides (`judged_name`), with its own sign. NaN after divergence.
     """
+    sign = sign_of(record)
     if suggestion is not None and suggestion.smooth.shape == record.losses.shape:
         at = np.unique(np.linspace(0, len(record.rates) - 1, style.FINEST).round().astype(np.int64))
-        return floats(record.rates[at]), floats(suggestion.smooth[at])
-    steps, means = style.binned(record.losses, BINS)
+        return floats(record.rates[at]), sign * floats(suggestion.smooth[at])
+    if record.held_out is not None:
+        return floats(record.rates[record.taken]), sign * floats(record.held_out[record.taken])
+    return training_losses(record, BINS)
+
+
+def sign_of(record: RangeTestRecord) -> int:
+    """Return -1 where what decides was recorded as its negative, else 1."""
+    return -1 if record.is_negative else 1
+
+
+def training_losses(record: RangeTestRecord, bins: int) -> tuple[Floats, Floats]:
+    """Return the rates in the middle of at most `bins` bins, and each seed's mean training loss in them."""
+    steps, means = style.binned(record.losses, bins)
     return floats(record.rates[steps.round().astype(np.int64)]), means
 
 
@@ -96,14 +120,18 @@ def loss_before(grid: RunGrid) -> float | None:
 
 def loss_name(grid: RunGrid) -> str:
     """Return which loss the runs of a grid are compared by."""
-    return "training loss" if grid.by_training_loss else "validation score"
+    return "training loss" if grid.by_training_loss else grid.scored
 
 
-def losses_of_range_test(curve: Floats, raw: Floats) -> Window:
+def losses_of_range_test(curve: Floats, raw: Floats, sign: int = 1) -> Window:
     """Return the window around what a range test has learnt: from below the least loss to a little above the first.
 
-    curve: the bold one, (points,). raw: of any shape; it stands in where the curve has nothing.
+    curve: the bold one, (points,). raw: of any shape; it stands in where the curve has nothing. sign: -1 for what is to
+    be large, whose window is upside down.
     """
+    if sign < 0:
+        flipped = losses_of_range_test(-curve, -raw)
+        return Window(-flipped.high, -flipped.low, log=False)
     finite = curve[np.isfinite(curve)]
     if not len(finite):
         finite = raw[np.isfinite(raw)]
@@ -136,9 +164,15 @@ def losses_of_grid(grid: RunGrid) -> Window:
 def swept_values(sweep: Sweep, shown: list[Mark]) -> Window:
     """Return the window over what was swept, and over the marks up to a decade beyond it.
 
-    Logarithmic for learning rates, and for other numbers above 0 that span more than a decade.
+    Logarithmic for learning rates, and for other numbers that span more than a decade; 0 then is a decade below the
+    least of the others.
     """
     low, high = float(sweep.x.min()), float(sweep.x.max())
+    above = floats(sweep.x[sweep.x > 0])
+    if low == 0 and len(above) and high / above.min() > DECADE:
+        zero = float(above.min()) / DECADE
+        room = (high / zero) ** 0.03
+        return Window(zero / room, high * room, log=True, zero=zero)
     if low > 0 and (sweep.swept == LR or high / low > DECADE):
         at = [mark.estimate.value for mark in shown if low / DECADE <= mark.estimate.value <= high * DECADE]
         low, high = min([low, *at]), max([high, *at])

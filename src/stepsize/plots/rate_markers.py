@@ -34,8 +34,10 @@ def draw_rates(ax: Axes, marks: Sequence[Mark], window: Window) -> None:
     for mark in marks:
         line, share = LINES[mark.kind], float(window.share(mark.estimate.value))
         if 0 <= share <= 1:
-            ax.axvline(mark.estimate.value, label=mark.text, zorder=2.5, **line)
-            low, high = mark.estimate.low, mark.estimate.high
+            value, low, high = (
+                float(window.at(each)) for each in (mark.estimate.value, mark.estimate.low, mark.estimate.high)
+            )
+            ax.axvline(value, label=mark.text, zorder=2.5, **line)
             if mark.kind in SHADED and np.isfinite([low, high]).all() and (low > 0 or not window.log):
                 ax.axvspan(low, high, color=line["color"], alpha=0.13, linewidth=0)
         elif np.isfinite(share):

@@ -105,4 +105,4 @@ def _samples(schedule: Schedule, steps: int | None) -> tuple[Floats, Floats]:
 
 
 def _top(values: Floats) -> float:
-    return 1.05 * float(values.max()) or 1.0
+    return 1.05 * float(np.nan_to_num(values).max()) or 1.0

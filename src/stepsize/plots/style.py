@@ -7,6 +7,7 @@ of its own, which no window and no registry knows, so it leaves nothing behind a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
@@ -91,15 +92,18 @@ def inks(count: int) -> list[tuple[str, str]]:
     return list(islice(cycle((color, dash) for dash in DASHES for color in PALETTE), count))
 
 
-def log_rates(ax: Axes) -> None:
-    """Put learning rates on a logarithmic x axis, with plain numbers at the decades, in a short one also inside."""
+def log_rates(ax: Axes, name: Callable[[float], str] | None = None) -> None:
+    """Put learning rates on a logarithmic x axis, with plain numbers at the decades, in a short one also inside.
+
+    name: how a number is written; as `rate` does, when not given.
+    """
     ticker = need("matplotlib.ticker")
     ax.set_xscale("log")
     low, high = ax.get_xlim()
     few = math.log10(high / low) < 2.0
     most = 9 if few or ax.figure.bbox.width > 5 * ax.figure.dpi else 5  # numbers of a small picture would touch
     ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=most))
-    ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: rate(value)))
+    ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: (name or rate)(value)))
     ax.xaxis.set_minor_formatter(ticker.NullFormatter())
 
 

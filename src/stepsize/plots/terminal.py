@@ -12,7 +12,6 @@ import numpy as np
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.optional import installed, need
-from stepsize.kernel.text import thousands
 from stepsize.plots import range_test_data, style
 from stepsize.plots.range_test_data import Mark, Window
 from stepsize.policies import LR
@@ -93,9 +92,9 @@ def _range_test(record: RangeTestRecord, suggestion: Suggestion | None) -> Sketc
     curve, marks = style.middle(losses, average="median"), range_test_data.marks(suggestion)
     note = "" if np.isfinite(curve).any() else "; no loss is finite"
     return Sketch(
-        title=f"{record.title} on {record.task}: loss while the rate climbs{note}",
+        title=f"{record.title} on {record.task}: {record.judged_name} while the rate climbs{note}",
         x=range_test_data.swept_values(record, marks),
-        y=range_test_data.losses_of_range_test(curve, floats(record.losses)),
+        y=range_test_data.losses_of_range_test(curve, floats(record.losses), range_test_data.sign_of(record)),
         curve=(rates, curve),
         marks=marks,
     )
@@ -111,7 +110,7 @@ def _grid(grid: RunGrid, suggestion: Suggestion | None) -> Sketch:
         curve=(floats(grid.x), range_test_data.mean_final_losses(grid)),
         marks=marks,
         level=math.nan if before is None else before,
-        runs=f"{thousands(grid.steps)} steps",
+        runs=grid.lasting,
         crosses=floats(grid.x[~np.isfinite(grid.final_losses).all(axis=1)]),
     )
 
@@ -136,7 +135,7 @@ def _picture(shown: Sketch, width: int, height: int) -> str:
     for axis, window in (("x", shown.x), ("y", shown.y)):
         values = ticks(window)
         figure.ruler(axis).lim(0, 1)
-        figure.ruler(axis).ticks([float(window.share(value)) for value in values], list(map(style.rate, values)))
+        figure.ruler(axis).ticks([float(window.share(value)) for value in values], list(map(window.name, values)))
     if 0 <= (level := float(shown.y.share(shown.level))) <= 1:
         figure.line(level, "horizontal", style="dotted")
     x, y = shown.x.share(shown.curve[0]), shown.y.share(shown.curve[1])

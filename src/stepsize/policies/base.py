@@ -12,7 +12,7 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import LengthError, ParameterError, brief, suggestion
-from stepsize.kernel.optional import picture
+from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Spec
 from stepsize.schedules import Constant, Schedule
 from stepsize.schedules.base import whole_steps
@@ -25,7 +25,7 @@ MOST_SAMPLES = 1_000_000
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Policy(Spec):
+class Policy(Shown, Spec):
     """How the hyperparameters move during training: `Policy(lr=Cosine(0.1, 0.0), momentum=0.9)`.
 
     schedules: name and schedule of each hyperparameter, in order of the names; a number is a Constant. `momentum` means

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stepsize.kernel.errors import check_name
+from stepsize.kernel.extensions import Open
 from stepsize.policies.base import Policy
 from stepsize.policies.cycles import (
     exp_range,
@@ -76,15 +77,15 @@ def _warm(peak: float, rest: Schedule, warmup: int | str | None, start: float = 
 
 Recipe = Callable[..., Policy]
 
-RECIPES: dict[str, Recipe] = {
+RECIPES: Open[Recipe] = Open("policies", {
     recipe.__name__: recipe
     for recipe in (
         constant, step_decay, exponential_decay, polynomial_decay, linear_to_zero, cosine, warmup_cosine, warmup_linear,
         triangular, triangular2, exp_range, exp_range_paper, welch, hann, restarts, one_cycle, smith_one_cycle, wsd,
         inverse_sqrt, inverse_time, noam, power,
     )
-}  # fmt: skip
-"""The policies by name, each a function of its peak rate alone."""
+})  # fmt: skip
+"""The policies by name, each a function of its peak rate alone; also those that were registered."""
 
 
 def recipe(name: str) -> Recipe:

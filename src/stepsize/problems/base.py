@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from stepsize.kernel import seeds
+from stepsize.kernel import seeds, text
 from stepsize.kernel.errors import LengthError, StepsizeError, TaskError, brief
 from stepsize.kernel.length import amount, parse
+from stepsize.kernel.notebook import Shown
 from stepsize.kernel.optional import need
 from stepsize.problems import checks, fingerprint, sources, trial_batches
 from stepsize.problems.columns import joined
@@ -43,8 +44,8 @@ SOME = 16
 """Updates of a loader that stand for its data."""
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
+@dataclass(frozen=True, eq=False, repr=False)
+class Task(Shown):
     """A model, a loss and data.
 
     model: returns a new `torch.nn.Module`; called once per seed, with torch's generator seeded.
@@ -77,6 +78,8 @@ class Task:
     Raises TaskError when the data cannot be read, or is smaller than a batch.
     """
 
+    noun: ClassVar[str] = "task"
+
     model: Callable[[], Module]
     loss: Any  # a function, or None, which is replaced by one that takes what the model computed
     train: Any
@@ -105,6 +108,12 @@ class Task:
         self._read(size)
         self._check_size()
         object.__setattr__(self, "steps", self.updates_of(self.steps))
+
+    def __str__(self) -> str:
+        """Its name, how long it is, and what it is scored by."""
+        return (
+            f"{self.name}, {text.count(self.steps, 'step')} in batches of {self.update_size}, scored by {self.scored}"
+        )
 
     def _check_functions(self) -> None:
         for part in ("model", "loss", "metric", "groups"):

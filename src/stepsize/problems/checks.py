@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stepsize.kernel.errors import said
-from stepsize.kernel.optional import need
+from stepsize.kernel.optional import extra_of, installed, installs, need
 from stepsize.problems.columns import Columns
 
 Tensor = Any
@@ -16,8 +16,10 @@ Pair = tuple[Any, Any]
 
 
 def describe(error: BaseException) -> str:
-    """Return an error of the user's model, loss or data in one line, with what helps when memory has run out."""
+    """Return an error of the user's model, loss or data in one line, with what helps against it where that is known."""
     text = said(error)
+    if isinstance(error, ModuleNotFoundError) and extra_of(error.name or "") is not None:
+        return f"{text}; {installs([error.name or ''])} brings it"
     if not out_of_memory(error):
         return text
     return (
@@ -37,8 +39,9 @@ def located(error: BaseException, path: Path) -> str:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory has run out, of a device or of the machine."""
-    lacks = isinstance(error, MemoryError | need("torch").OutOfMemoryError)
-    return lacks or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+    if isinstance(error, RuntimeError) and "allocate memory" in str(error):
+        return True
+    return isinstance(error, MemoryError) or (installed("torch") and isinstance(error, need("torch").OutOfMemoryError))
 
 
 def hint(error: BaseException, batch: Pair, outputs: Any) -> str:

@@ -12,12 +12,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from stepsize.kernel.optional import need
+from stepsize.kernel.optional import installed, need
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generators for a while, and leave them as they were, those of the GPUs too."""
+    """Seed torch's global generators for a while, and leave them as they were, those of the GPUs too.
+
+    Where torch is not installed there are none.
+    """
+    if not installed("torch"):
+        yield
+        return
     torch = need("torch")
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
@@ -34,7 +40,7 @@ class Source:
 
 
 class RandomState:
-    """A state of the global generators of Python, NumPy and torch, and of others, in force inside of a `with`.
+    """A state of the global generators of Python, NumPy and torch (if it is there), in force inside of a `with`.
 
     It begins as they are seeded with `seed`. When it is entered again it goes on where it was left, and outside the
     generators are as they were: so a stream of random numbers may be interrupted by any other.
@@ -85,7 +91,7 @@ class RandomState:
 
 def source_of(value: object) -> Source | None:
     """Return a generator as a source, None for anything else."""
-    if isinstance(value, need("torch").Generator):
+    if installed("torch") and isinstance(value, need("torch").Generator):
         return _of_torch(value)
     if isinstance(value, random.Random):
         return Source(value.seed, value.getstate, value.setstate)
@@ -118,5 +124,5 @@ def _global_sources() -> list[Source]:
             np.random.get_state,
             np.random.set_state,
         ),
-        _of_torch(need("torch").default_generator),
+        *([_of_torch(need("torch").default_generator)] if installed("torch") else []),
     ]

@@ -42,7 +42,7 @@ def advice_article(advice: Advice, framework: str = "torch") -> Article:
     else:
         title, lead, facts = "Nothing has learned", _failed(advice), _spent(advice)
         sections = (careful, Section("What ran", (Gallery((_belief(advice),)), *_points(_onward(advice)))))
-    shown = tuple(each for each in (*sections, *_folded(advice)) if each.blocks)
+    shown = tuple(each for each in (*sections, *_folded(advice, framework)) if each.blocks)
     return Article(above, title, facts, shown, lead)
 
 
@@ -56,9 +56,10 @@ def _found(advice: Advice) -> tuple[Section, ...]:
     )
 
 
-def _folded(advice: Advice) -> tuple[Section, ...]:
+def _folded(advice: Advice, framework: str) -> tuple[Section, ...]:
     """Return what an advice rests on, to be seen at a click."""
     parts = (
+        ("The same without stepsize", (_code(advice, framework, native=True),) if advice.learned else ()),
         (f"All {formatting.count(len(advice.runs), 'run')}", _runs(advice)),
         *_final(advice),
         ("What was not tried", _untried(advice)),
@@ -143,10 +144,10 @@ def _course(advice: Advice) -> Picture:
     )  # fmt: skip
 
 
-def _code(advice: Advice, framework: str) -> Block:
+def _code(advice: Advice, framework: str, *, native: bool = False) -> Block:
     """Return the code for a framework; what is in the way of it where there is none."""
     try:
-        return Code(advice.code(framework))
+        return Code(advice.code(framework, native=native))
     except ParameterError as error:
         return Points((str(error),), warning=True)
 

@@ -11,9 +11,21 @@ from stepsize.plots.style import rate
 from stepsize.policies import Policy
 from stepsize.report import formatting, landscape, loss_laws, race, range_test
 from stepsize.report.advice import advice_article
+from stepsize.report.four_steps import four_steps_article
 from stepsize.report.parts import Article, Code, Facts, Section
 from stepsize.report.pictures import draw
-from stepsize.results import Advice, Curves, Descent, Prediction, Race, Refinement, Suggestion, Sweep
+from stepsize.results import (
+    Advice,
+    Curves,
+    Descent,
+    FourSteps,
+    Prediction,
+    Race,
+    RangeTests,
+    Refinement,
+    Suggestion,
+    Sweep,
+)
 from stepsize.results.io import dumps
 from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy
@@ -70,6 +82,8 @@ def _moves(value: Policy | Schedule) -> Article:
 
 WRITERS: dict[type[Spec], Callable[[Any], Article]] = {
     Race: race.race_article,
+    FourSteps: four_steps_article,
+    RangeTests: range_test.comparison_article,
     Suggestion: range_test.suggestion_article,
     Descent: landscape.descent_article,
     Refinement: loss_laws.refinement_article,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.optional import need
+from stepsize.kernel.optional import need, need_all
 from stepsize.kernel.output_files import write
 from stepsize.kernel.spec import Spec
 from stepsize.report.articles import articles
@@ -40,6 +40,7 @@ def render(*results: Spec, framework: str = "torch") -> str:
     """
     if not results:
         raise ParameterError("a report needs at least one result: render(advice).")
+    need_all(["jinja2", "matplotlib"])
     found = articles(results, framework)
     title = found[0].title if len(found) == 1 else f"{len(found)} results"
     template = _environment().get_template("page.html.jinja")

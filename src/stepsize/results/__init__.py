@@ -7,6 +7,8 @@ from stepsize.results.advice import RateBelief as RateBelief
 from stepsize.results.advice import SearchRun as SearchRun
 from stepsize.results.curvature import Sharpness as Sharpness
 from stepsize.results.curves import Curves as Curves
+from stepsize.results.four_steps import FourSteps as FourSteps
+from stepsize.results.four_steps import TakenStep as TakenStep
 from stepsize.results.io import load as load
 from stepsize.results.io import save as save
 from stepsize.results.landscape import Descent as Descent
@@ -19,6 +21,7 @@ from stepsize.results.race import Interval as Interval
 from stepsize.results.race import Race as Race
 from stepsize.results.race import Rung as Rung
 from stepsize.results.race import Standing as Standing
+from stepsize.results.range_test import BatchSizeSweep as BatchSizeSweep
 from stepsize.results.range_test import Estimate as Estimate
 from stepsize.results.range_test import HyperparameterSweep as HyperparameterSweep
 from stepsize.results.range_test import RangeTestRecord as RangeTestRecord
@@ -26,5 +29,6 @@ from stepsize.results.range_test import RateGrid as RateGrid
 from stepsize.results.range_test import RunGrid as RunGrid
 from stepsize.results.range_test import Suggestion as Suggestion
 from stepsize.results.range_test import Sweep as Sweep
+from stepsize.results.range_tests import RangeTests as RangeTests
 from stepsize.results.refinement import Refinement as Refinement
 from stepsize.results.sensitivity import Sensitivity as Sensitivity

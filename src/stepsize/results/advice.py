@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stepsize.codegen import function_script, loop_script, script
-from stepsize.kernel.optional import picture
+from stepsize.codegen import function_script, loop_script, native_script, script
+from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.policies import Policy
 from stepsize.results.race import Interval, Race
@@ -87,8 +87,8 @@ class Baseline(Spec):
     share: Score
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Advice(Spec):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Advice(Shown, Spec):
     """A recommendation, and how far it can be trusted.
 
     task: its name, as `load_task` takes it. steps: the horizon (optimizer updates) that it holds for.
@@ -113,6 +113,8 @@ class Advice(Spec):
     batch_size: that it holds for, where that is not the task's own; None where it is.
     untried_rules, untried_policies: of the default search space, those of which no family ran.
     """
+
+    is_record: ClassVar[bool] = True
 
     former: ClassVar[tuple[str, ...]] = ("code", "sweeps", "suggestions", "search")
 
@@ -187,18 +189,22 @@ class Advice(Spec):
         """Of the indistinguishable ones the one with the fewest pieces: slots of the rule, parts of the schedules."""
         return min(self.indistinguishable, key=_pieces)
 
-    def code(self, framework: str = "torch") -> str:
+    def code(self, framework: str = "torch", *, native: bool = False) -> str:
         """Return the script to paste: a training of the task with the strategy, which prints its validation loss.
 
         framework: "torch", "lightning", "transformers", "optax" or "keras"; a training function of yours has its own,
             and so has a loop, for the trainers among them the callback.
             The seed is one that the search has not seen.
+        native: without stepsize: the framework's own optimizer and schedule, or a plain function of the step, around a
+            model and data of yours.
 
         Raises ParameterError for a rule that the framework has no equal of; it names those that have.
 
         Watch out: in optax and keras a perceptron stands where your model belongs, so the promise holds for that model
         in plain torch, lightning and transformers alone.
         """
+        if native:
+            return native_script(framework, self.strategy, self.steps)
         seen = [run.seed for run in self.runs] + ([] if self.final is None else list(self.final.rungs[-1].seeds))
         fresh = max((*seen, *self.scored_on), default=self.seed) + 1
         if self.loop:

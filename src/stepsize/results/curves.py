@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.optional import picture
+from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import NDArray, Spec
+from stepsize.kernel.text import count
 from stepsize.strategy import Trial
 
 
-@dataclass(frozen=True, eq=False)
-class Curves(Spec):
+@dataclass(frozen=True, eq=False, repr=False)
+class Curves(Shown, Spec):
     """The record of some trials on a task.
 
     trials: what was run; the last axis of every array below.
@@ -26,6 +27,8 @@ class Curves(Spec):
     seconds: wall time. engine: which engine ran it, in one line.
     """
 
+    is_record: ClassVar[bool] = True
+
     noun: ClassVar[str] = "record"
 
     trials: tuple[Trial, ...]
@@ -35,6 +38,10 @@ class Curves(Spec):
     scores: np.ndarray = field(repr=False)
     seconds: float = 0.0
     engine: str = ""
+
+    def __str__(self) -> str:
+        """How many trials, and how long."""
+        return f"{count(len(self.trials), 'trial')} of {count(self.steps, 'step')}"
 
     @property
     def died_at(self) -> NDArray:

@@ -5,24 +5,37 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from stepsize import policies, rules, schedules
+from stepsize.catalogue import RULES, SCHEDULES, concrete
+from stepsize.kernel.catalogue import Catalogue
 from stepsize.kernel.errors import FormatError, SpecError
 from stepsize.kernel.files import read_text
 from stepsize.kernel.json_text import parse_json
 from stepsize.kernel.output_files import write
-from stepsize.kernel.spec import Catalogue, Spec, envelope
+from stepsize.kernel.spec import Spec, envelope
 from stepsize.problems import landscapes, noise
 from stepsize.results.advice import Advice, Baseline, Insurance, RateBelief, SearchRun
 from stepsize.results.curvature import Sharpness
 from stepsize.results.curves import Curves
+from stepsize.results.four_steps import FourSteps, TakenStep
 from stepsize.results.landscape import Descent, Outcome
+from stepsize.results.missing import MissingRule, MissingSchedule
 from stepsize.results.prediction import Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.race import Interval, Race, Rung, Standing
-from stepsize.results.range_test import Estimate, HyperparameterSweep, RangeTestRecord, RateGrid, Suggestion
+from stepsize.results.range_test import (
+    BatchSizeSweep,
+    Estimate,
+    HyperparameterSweep,
+    RangeTestRecord,
+    RateGrid,
+    Suggestion,
+)
+from stepsize.results.range_tests import RangeTests
 from stepsize.results.refinement import Refinement
 from stepsize.results.sensitivity import Sensitivity
+from stepsize.rules import Rule
 from stepsize.strategy import Strategy, Trial
 
 S = TypeVar("S", bound=Spec)
@@ -31,26 +44,21 @@ LARGEST = 1 << 30
 """The largest file that is read, in bytes."""
 
 
-def _concrete(namespace: object, family: type[Spec]) -> list[type[Spec]]:
-    """Return the concrete classes of `family` that a package exports: its import line is the registration."""
-    found = [value for value in vars(namespace).values() if isinstance(value, type) and issubclass(value, family)]
-    return [cls for cls in found if not getattr(cls, "__abstractmethods__", None)]
-
-
 CATALOGUE = Catalogue(
     [
-        *_concrete(schedules, schedules.Schedule),
-        *_concrete(schedules, schedules.Feedback),
-        *_concrete(rules, rules.Rule),
-        *_concrete(landscapes, landscapes.Landscape),
-        *_concrete(noise, noise.Noise),
+        *SCHEDULES.own.values(), *concrete(rules, Rule).values(),
+        *concrete(schedules, schedules.Feedback).values(),
+        *concrete(landscapes, landscapes.Landscape).values(),
+        *concrete(noise, noise.Noise).values(),
         policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
-        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, Estimate, Suggestion,
+        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, BatchSizeSweep, Estimate, Suggestion,
+        RangeTests, FourSteps, TakenStep,
         Interval, Rung, Standing, Race, Sensitivity,
         Advice, SearchRun, RateBelief, Insurance, Baseline,
         Descent, Outcome, Sharpness,
         Refinement, LossCurve, LawFit, Forecast, Prediction,
-    ]
+    ],
+    more=(SCHEDULES, RULES), missing={schedules.Schedule: MissingSchedule.of, Rule: MissingRule.of},
 )  # fmt: skip
 """Every kind that a file may hold."""
 
@@ -77,7 +85,15 @@ def save(value: Spec, path: str | os.PathLike[str]) -> Path:
     return write(path, dumps(value, indent=1) + "\n")
 
 
-def load(path: str | os.PathLike[str], family: type[S] = Spec) -> S:  # type: ignore[assignment]  # as in loads
+@overload
+def load(path: str | os.PathLike[str]) -> Any: ...
+
+
+@overload
+def load(path: str | os.PathLike[str], family: type[S]) -> S: ...
+
+
+def load(path: str | os.PathLike[str], family: type[Any] = Spec) -> Any:
     """Read a value that `save` wrote: a schedule, a policy, a strategy or a result.
 
     Raises FormatError when the file is missing, too large, or is not ours.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.optional import need, picture
+from stepsize.kernel.notebook import Shown, picture
+from stepsize.kernel.optional import need
 from stepsize.kernel.spec import NDArray, Spec
+from stepsize.kernel.text import count
 from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
 from stepsize.results.race import Interval
@@ -42,8 +44,8 @@ class Outcome(Spec):
     diverged: int
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Descent(Spec):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Descent(Shown, Spec):
     """The record of strategies that descended on a landscape from the same starts, under the same noise.
 
     noise: of the gradient; None for none. steps: how long (steps, optimizer updates). seed: of starts and noise.
@@ -58,6 +60,8 @@ class Descent(Spec):
 
     A basin is the index of a minimum of the landscape, ELSEWHERE (-1) or UNKNOWN (-2); it is where gradient flow leads.
     """
+
+    is_record: ClassVar[bool] = True
 
     landscape: Landscape
     noise: Noise | None
@@ -85,6 +89,11 @@ class Descent(Spec):
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ParameterError(f"Descent.{name} must have the shape {shape}, not {getattr(self, name).shape}.")
+
+    def __str__(self) -> str:
+        """Who descended where, and from how many starts."""
+        names = ", ".join(strategy.name for strategy in self.strategies)
+        return f"{names} on {self.landscape}, {count(len(self.starts), 'start')}, {count(self.steps, 'step')}"
 
     @property
     def watched(self) -> int:

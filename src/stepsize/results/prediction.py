@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.optional import picture
+from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.policies import LR, Policy
 from stepsize.results.range_test import Estimate
@@ -86,8 +86,8 @@ class Forecast(Spec):
     tied: bool
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Prediction(Spec):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Prediction(Shown, Spec):
     """Predicted loss curves.
 
     name: of the logs or the task. steps: the horizon (steps, optimizer updates).
@@ -98,6 +98,8 @@ class Prediction(Spec):
     verdict: which schedule is best, or why none is. warnings: sentences.
     """
 
+    is_record: ClassVar[bool] = True
+
     name: str
     steps: int
     runs: tuple[LossCurve, ...] = field(repr=False)
@@ -107,6 +109,10 @@ class Prediction(Spec):
     error: Score
     verdict: str
     warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """What is predicted."""
+        return self.verdict
 
     def measured(self, forecast: Forecast) -> LossCurve | None:
         """Return the recorded run that followed the schedule of a forecast, or None where there is none."""

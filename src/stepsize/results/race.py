@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.optional import need, picture
+from stepsize.kernel.notebook import Shown, picture
+from stepsize.kernel.optional import need
 from stepsize.kernel.spec import Score, Spec
+from stepsize.kernel.text import count
 from stepsize.results.curves import Curves
 from stepsize.results.race_text import sentences
 from stepsize.results.sensitivity import Sensitivity, rates_a_family, sensitivities
@@ -86,8 +88,8 @@ class Standing(Spec):
     decay: Score = 0.0
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Race(Spec):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Race(Shown, Spec):
     """The record of a race.
 
     task: its name. steps: the full horizon. rungs: in order, the last at the full horizon.
@@ -102,6 +104,8 @@ class Race(Spec):
     extensions: how often more seeds were added until the leaders separated.
     scored: what a score is: the validation loss, or a metric of the task, negative where it is to be large.
     """
+
+    is_record: ClassVar[bool] = True
 
     task: str
     steps: int
@@ -118,6 +122,13 @@ class Race(Spec):
     extensions: int = 0
     scored: str = "validation loss"
     executor: str = ""
+
+    def __str__(self) -> str:
+        """Who is best, and of how many."""
+        tied = len(self.indistinguishable) - 1
+        beside = f"; {count(tied, 'other')} cannot be separated from it" if tied else ""
+        run = f"{count(self.steps, 'step')} of {self.task}"
+        return f"{self.best.name} is best of {len(self.standings)} after {run}{beside}"
 
     @property
     def computed_by(self) -> str:

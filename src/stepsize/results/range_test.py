@@ -19,27 +19,43 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.optional import picture
+from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Score, Spec
+from stepsize.kernel.text import count, thousands
 from stepsize.policies import LR, Policy
 from stepsize.rules import Rule
 from stepsize.theory.range_test import LEAST_DROP
+
+LOSS = "validation loss"
+"""What a score is, where it is no metric."""
+
+NEGATIVE = "negative "
+"""Before the name of a metric that is to be large, which is minimised as its negative."""
+
+BATCH_SIZE = "batch_size"
+"""What is compared at equal running time."""
+
+EXACT = 6
+"""Digits of what was given, and not measured: a batch size, a momentum."""
 
 OF_GROUP = "rate of "
 """Before the name of a parameter group: what is tested is by how much its rate is multiplied."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Sweep(Spec, ABC):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Sweep(Shown, Spec, ABC):
     """Losses against a number that was swept, once per seed: what the records below have in common.
 
     task: the name of the task. rule: the update rule that was tested; None where it is none of ours.
     losses: of the training batches, (points, seeds) float32; NaN or inf once diverged.
     seeds: one a column. steps: how long one run was (optimizer updates). cost: updates of all runs together.
     seconds: wall time.
-    held_out: validation losses, (points, seeds) float64, NaN where none was taken; None when there are none at all.
+    held_out: scores on the validation data, lower is better, (points, seeds) float64, NaN where none was taken; None
+        when there are none at all. scored: what a score is, in words.
     horizon: how long one full training is (optimizer updates); None when not known.
     """
+
+    is_record: ClassVar[bool] = True
 
     task: str
     rule: Rule | None
@@ -49,7 +65,14 @@ class Sweep(Spec, ABC):
     cost: int
     seconds: float = 0.0
     held_out: np.ndarray | None = field(repr=False, default=None)
+    scored: str = LOSS
     horizon: int | None = None
+
+    def __str__(self) -> str:
+        """What was swept, from where to where."""
+        where = f"{self.title or 'an optimizer'}{f' on {self.task}' if self.task else ''}"
+        values = f"{count(len(self.x), 'value')} of {self.swept} from {self.x[0]:.3g} to {self.x[-1]:.3g}"
+        return f"{where}: the {self.judged_name} at {values}"
 
     @property
     @abstractmethod
@@ -71,6 +94,31 @@ class Sweep(Spec, ABC):
         """The losses that decide, (points, seeds): those held out where they were taken, else the batches'."""
         return self.losses if self.held_out is None else self.held_out
 
+    @property
+    def judged_name(self) -> str:
+        """What decides, in words, without the sign of a metric that is to be large: "loss", "validation accuracy"."""
+        return "loss" if self.held_out is None else self.scored.removeprefix(NEGATIVE)
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether `judged` is the negative of what `judged_name` says."""
+        return self.held_out is not None and self.scored.startswith(NEGATIVE)
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        """How `judged_name` goes when it gets better, and worse."""
+        return ("rises", "falls") if self.is_negative else ("falls", "rises")
+
+    @property
+    def taken(self) -> np.ndarray:
+        """At which points there is a score, (points,) of bool."""
+        return np.zeros(len(self.x), bool) if self.held_out is None else ~np.isnan(self.held_out).all(axis=1)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether what was held out is the loss that was trained on, so that the two can be compared."""
+        return self.held_out is not None and self.scored == LOSS
+
     def validate(self) -> None:
         """Check that the arrays fit each other."""
         points, seeds = len(self.x), len(self.seeds)
@@ -88,7 +136,7 @@ class Sweep(Spec, ABC):
         return picture("plot_sweep")(self, suggestion, ax=ax)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RangeTestRecord(Sweep):
     """A range test: one run a seed, whose rate climbs from update to update, so that a point is an update.
 
@@ -98,7 +146,8 @@ class RangeTestRecord(Sweep):
         a loss exploded; None where all were used.
     limits: the largest stable rate of each seed's initial weights, by their curvature, (seeds,); None when not
         measured. memory: bytes of the snapshot that was kept to put everything back; None when none was needed.
-    optimizer: its name, where `rule` is None.
+    optimizer: its name, where `rule` is None. momentum: from which one to which it went while the rate climbed, in
+        equal steps; None where it stood still.
     """
 
     noun: ClassVar[str] = "range test"
@@ -108,6 +157,7 @@ class RangeTestRecord(Sweep):
     limits: np.ndarray | None = field(repr=False, default=None)
     memory: int | None = None
     optimizer: str | None = None
+    momentum: tuple[float, float] | None = None
 
     @property
     def x(self) -> np.ndarray:
@@ -120,7 +170,7 @@ class RangeTestRecord(Sweep):
         return self.optimizer or "" if self.rule is None else self.rule.title
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RunGrid(Sweep, ABC):
     """A run of its own for each point and each seed, so that a point is a run.
 
@@ -137,12 +187,17 @@ class RunGrid(Sweep, ABC):
         return self.held_out is None
 
     @property
+    def lasting(self) -> str:
+        """How long the runs are, in words."""
+        return count(self.steps, "step", thin=True)
+
+    @property
     def final_losses(self) -> Floats:
         """The loss that each run ended with and is compared by, (points, seeds) float64; inf where it diverged."""
         return _infinite(self.losses if self.held_out is None or self.by_training_loss else self.held_out)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class RateGrid(RunGrid):
     """A grid of rates: a run of its own for every rate and every seed.
 
@@ -173,7 +228,7 @@ class RateGrid(RunGrid):
         return score < start and is_little(start - score, start) and not is_little(start - loss, start)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class HyperparameterSweep(RunGrid):
     """Runs at several values of a hyperparameter other than the rate, all else the same.
 
@@ -195,6 +250,36 @@ class HyperparameterSweep(RunGrid):
     def swept(self) -> str:
         """The name of the hyperparameter."""
         return self.hyperparameter
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class BatchSizeSweep(HyperparameterSweep):
+    """Runs with several batch sizes that all take the same time, each at its own rate, the best of those tried.
+
+    values: the sizes, in samples. rates: of each, the peak of its runs, (points,) float64. updates: how many each of
+        its runs makes, in the time that `steps` of the task's own size take. speeds: samples a second, (points,)
+        float64. policy: at a peak of 1.
+    """
+
+    rates: np.ndarray = field(repr=False)
+    updates: tuple[int, ...]
+    speeds: np.ndarray = field(repr=False)
+
+    @property
+    def lasting(self) -> str:
+        """How long the runs are, in words."""
+        return "equal running time"
+
+    @property
+    def table(self) -> tuple[tuple[str, ...], ...]:
+        """What each size does in the same time, as text: the heads of the columns, then a row for each size."""
+        head = ("batch size", "samples a second", "updates", "samples", "its rate", self.scored)
+        means = self.final_losses.mean(axis=1)
+        rows = zip(self.values, self.speeds, self.updates, self.rates, means, strict=True)
+        return head, *(
+            (f"{size:g}", *map(thousands, (round(speed), updates, round(updates * size))), f"{rate:.3g}", f"{mean:.4g}")
+            for size, speed, updates, rate, mean in rows
+        )
 
 
 def is_little(fall: float, start: float) -> bool:
@@ -220,13 +305,17 @@ class Estimate(Spec):
         """Return the median of `values`, (seeds,), with their range."""
         return Estimate(float(np.median(values)), float(values.min()), float(values.max()))
 
+    def rounded(self, digits: int) -> str:
+        """Return it with so many digits; of one seed there is no range."""
+        value, low, high = (f"{each:.{digits}g}" for each in (self.value, self.low, self.high))
+        return value if low == high else f"{value} ({low} to {high})"
+
     def __str__(self) -> str:
-        value, low, high = (f"{each:.2g}" for each in (self.value, self.low, self.high))
-        return value if low == high else f"{value} ({low} to {high})"  # of one seed there is no range
+        return self.rounded(2)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Suggestion(Spec):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Suggestion(Shown, Spec):
     """What a range test or a grid suggests, or why there is no clear answer.
 
     clear: whether what was asked for can be used. reason: which rule decided, or what stands in the way.
@@ -239,7 +328,10 @@ class Suggestion(Spec):
     base: the lower bound of a cycle up to `lr`. policy: what was asked for, at `lr`; bound to the horizon, where it is
         known.
     limit: the largest stable rate by the curvature of the initial weights. warnings: sentences.
+    generalisation: what the gap between the validation loss and the training loss is a sign of; "" where there is none.
     """
+
+    is_record: ClassVar[bool] = True
 
     clear: bool
     reason: str
@@ -251,3 +343,11 @@ class Suggestion(Spec):
     policy: Policy | None = None
     limit: Estimate | None = None
     warnings: tuple[str, ...] = ()
+    generalisation: str = ""
+
+    def __str__(self) -> str:
+        """The rates, or why there is no clear answer."""
+        if not self.clear:
+            return self.reason
+        named = {"": self.lr, "from ": self.min_lr, "to ": self.max_lr}
+        return ", ".join(f"{word}{rate}" for word, rate in named.items() if rate is not None)

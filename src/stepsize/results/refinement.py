@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.optional import picture
+from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Score, Spec
+from stepsize.kernel.text import count
 from stepsize.policies import Policy
 from stepsize.results.race import Race
 from stepsize.strategy import Strategy
@@ -17,8 +18,8 @@ from stepsize.strategy import Strategy
 Norm = Literal["l2", "l1"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Refinement(Spec):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Refinement(Shown, Spec):
     """The schedule that the gradient norms of a run ask for.
 
     name: of the log or the task. steps: how long the run was (steps, optimizer updates).
@@ -33,6 +34,8 @@ class Refinement(Spec):
         peaks; None when they were not raced.
     warnings: sentences.
     """
+
+    is_record: ClassVar[bool] = True
 
     name: str
     steps: int
@@ -56,6 +59,10 @@ class Refinement(Spec):
                 "Refinement needs as many norms as recorded steps, and a smooth norm for each rate of its shape, not "
                 f"{', '.join(str(each.shape) for pair in pairs for each in pair)}."
             )
+
+    def __str__(self) -> str:
+        """What was refined, and the worth of it."""
+        return f"{self.name}, {count(self.steps, 'step')}: a bound of {self.gain:.3g} of that of linear decay"
 
     @property
     def warmup(self) -> int:

@@ -68,7 +68,7 @@ class Adam(Moments):
     facts = Facts(
         scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=False,
         euclidean=False, decoupled=False, threshold=lambda h: (2 + 2 * h["momentum"]) / (1 - h["momentum"]),
-        torch=Twin("Adam", BETAS), optax=Twin("scale_by_adam", BETAS),
+        torch=Twin("Adam", BETAS), optax=Twin("scale_by_adam", BETAS), keras=Twin("Adam", BETAS),
     )  # fmt: skip
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
@@ -88,7 +88,7 @@ class AdamW(Adam):
     `sum(lr) * weight_decay`.
     """
 
-    facts = replace(Adam.facts, decoupled=True, torch=Twin("AdamW", BETAS))
+    facts = replace(Adam.facts, decoupled=True, torch=Twin("AdamW", BETAS), keras=Twin("AdamW", BETAS))
 
     weight_decay: NonNegative = 1e-2
 
@@ -107,7 +107,10 @@ class AMSGrad(Moments):
     Watch out: one huge gradient makes all later steps short, for ever.
     """
 
-    facts = replace(Adam.facts, threshold=None, torch=Twin("Adam", BETAS, {"amsgrad": True}), optax=None)
+    facts = replace(
+        Adam.facts, threshold=None, torch=Twin("Adam", BETAS, {"amsgrad": True}), optax=None,
+        keras=Twin("Adam", BETAS, {"amsgrad": True}),
+    )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("m", "v", "u")
 
     corrected: bool = False
@@ -131,7 +134,7 @@ class AdaMax(Betas):
     Watch out: one outlier sets the step of a coordinate for about `1 / (1 - b2)` steps.
     """
 
-    facts = replace(Adam.facts, threshold=None, torch=Twin("Adamax", BETAS), optax=None)
+    facts = replace(Adam.facts, threshold=None, torch=Twin("Adamax", BETAS), optax=None, keras=Twin("Adamax", BETAS))
     slots: ClassVar[tuple[str, ...]] = ("m", "u")
 
     lr: NonNegative = 2e-3
@@ -164,7 +167,7 @@ class NAdam(Moments):
     Watch out: three libraries have three rules of this name, which differ in psi; say which.
     """
 
-    facts = replace(Adam.facts, threshold=None, torch=Twin("NAdam", (*BETAS, "momentum_decay")), optax=None)
+    facts = replace(Adam.facts, threshold=None, torch=Twin("NAdam", (*BETAS, "momentum_decay")), optax=None, keras=None)
 
     lr: NonNegative = 2e-3
     momentum_decay: NonNegative = 4e-3
@@ -198,7 +201,7 @@ class RAdam(Moments):
     large they overshoot, and where it is small nothing moves.
     """
 
-    facts = replace(Adam.facts, threshold=None, torch=Twin("RAdam", BETAS), optax=None)
+    facts = replace(Adam.facts, threshold=None, torch=Twin("RAdam", BETAS), optax=None, keras=None)
 
     epsilon_hat: bool = True
 

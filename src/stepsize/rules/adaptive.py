@@ -27,6 +27,7 @@ class Adagrad(Rule):
         scale_free=True, parameter_free=False, accumulates=True, same_size=False, schedule_free=False,
         euclidean=False, decoupled=False, threshold=None,
         torch=Twin("Adagrad", ("lr_decay", "epsilon", "initial")), optax=None,
+        keras=Twin("Adagrad", ("epsilon", "initial")),
     )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("s",)
 
@@ -63,7 +64,10 @@ class Adadelta(Rule):
     Watch out: it begins with steps of about `sqrt(epsilon)`, so epsilon is its first learning rate.
     """
 
-    facts = replace(Adagrad.facts, scale_free=False, accumulates=False, torch=Twin("Adadelta", ("rho", "epsilon")))
+    facts = replace(
+        Adagrad.facts, scale_free=False, accumulates=False, torch=Twin("Adadelta", ("rho", "epsilon")),
+        keras=Twin("Adadelta", ("rho", "epsilon")),
+    )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("s", "a")
 
     lr: NonNegative = 1.0
@@ -138,6 +142,7 @@ class RMSProp(MeanSquare):
         euclidean=False, decoupled=False, threshold=lambda _: 2.0,
         torch=Twin("RMSprop", ("alpha", "epsilon", "centered")),
         optax=Twin("scale_by_rms", ("alpha", "epsilon"), {"initial_scale": 0.0, "eps_in_sqrt": False}),
+        keras=Twin("RMSprop", ("alpha", "epsilon", "centered")),
     )  # fmt: skip
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
@@ -157,7 +162,11 @@ class RMSPropMomentum(MeanSquare):
     """
 
     facts = replace(
-        RMSProp.facts, threshold=None, torch=Twin("RMSprop", ("momentum", "alpha", "epsilon", "centered")), optax=None
+        RMSProp.facts,
+        threshold=None,
+        torch=Twin("RMSprop", ("momentum", "alpha", "epsilon", "centered")),
+        optax=None,
+        keras=Twin("RMSprop", ("momentum", "alpha", "epsilon", "centered")),
     )
 
     momentum: MomentumRange = 0.9

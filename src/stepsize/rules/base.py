@@ -40,7 +40,7 @@ FIXED = "fixed"
 class Twin:
     """What is a rule in another library, by name: so that no framework is imported here.
 
-    name: of a class in `torch.optim`, or of a function in `optax`.
+    name: of a class in `torch.optim`, a function in `optax`, or a class in `keras.optimizers`.
     fields: the fields of the rule that it has too, besides `lr` and `weight_decay`; for optax in its own order.
     more: the other arguments that make it this rule.
     """
@@ -64,7 +64,7 @@ class Facts:
     decoupled: whether weight decay multiplies the parameters by `1 - lr * weight_decay`, beside the step.
     threshold: from its hyperparameters, below what `lr * curvature` has to stay on a quadratic
         (`stepsize.theory.stability`); None where it is not worked out.
-    torch, optax: its twins there; None where there is none.
+    torch, optax, keras: its twins there; None where there is none.
 
     A fact is None where it is not known, as of an optimizer of somebody else's: it then counts as one that does not
     hold, and what is believed of the rule is as much less sure.
@@ -80,6 +80,7 @@ class Facts:
     threshold: Callable[[Mapping[str, float]], float] | None
     torch: Twin | None
     optax: Twin | None
+    keras: Twin | None
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,9 @@ class PerTensor(Rule):
 
 
 def _row(pieces: Sequence[Array], xp: Any) -> Array:
-    return xp.concat([xp.reshape(piece, (piece.shape[0], -1)) for piece in pieces], axis=1)
+    concat = xp.concat if hasattr(xp, "concat") else xp.concatenate  # NumPy has concat since 2.0
+    joined: Array = concat([xp.reshape(piece, (piece.shape[0], -1)) for piece in pieces], axis=1)
+    return joined
 
 
 def shaped(column: Array, piece: Array, xp: Any) -> Array:

@@ -38,7 +38,7 @@ class Muon(Rule):
 
     facts = Facts(
         scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=False,
-        euclidean=False, decoupled=True, threshold=None, torch=None, optax=None,
+        euclidean=False, decoupled=True, threshold=None, torch=None, optax=None, keras=None,
     )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
     per_tensor: ClassVar[bool] = True
@@ -80,12 +80,16 @@ def orthogonal(u: Array, iterations: int, xp: Any) -> Array:
     """Return `U V^T` of each matrix `U S V^T`, roughly: `x = a*x + (b*A + c*A@A) @ x` with `A = x @ x^T`."""
     a, b, c = QUINTIC
     tall = u.shape[-2] > u.shape[-1]
-    x = u.mT if tall else u
+    x = _transposed(u) if tall else u
     x = x / xp.clip(xp.sqrt(xp.sum(x * x, axis=(-2, -1), keepdims=True)), 1e-7, None)
     for _ in range(iterations):
-        gram = x @ x.mT
+        gram = x @ _transposed(x)
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return x.mT if tall else x
+    return _transposed(x) if tall else x
+
+
+def _transposed(matrices: Array) -> Array:
+    return matrices.mT if hasattr(matrices, "mT") else matrices.swapaxes(-2, -1)  # NumPy has mT since 2.0
 
 
 @dataclass(frozen=True)

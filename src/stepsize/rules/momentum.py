@@ -26,6 +26,7 @@ class SGD(Rule):
     facts = Facts(
         scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=False,
         euclidean=True, decoupled=False, threshold=lambda _: 2.0, torch=Twin("SGD"), optax=Twin("identity"),
+        keras=Twin("SGD"),
     )  # fmt: skip
 
     lr: NonNegative = 0.1
@@ -55,7 +56,7 @@ class Momentum(Rule):
 
     facts = replace(
         SGD.facts, threshold=_heavy_ball, torch=Twin("SGD", ("momentum", "dampening")),
-        optax=Twin("trace", ("momentum",)),
+        optax=Twin("trace", ("momentum",)), keras=Twin("SGD", ("momentum",)),
     )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("v",)
 
@@ -91,6 +92,7 @@ class Nesterov(Rule):
     facts = replace(
         SGD.facts, threshold=lambda h: (2 + 2 * h["momentum"]) / (1 + 2 * h["momentum"]),
         torch=Twin("SGD", ("momentum",), {"nesterov": True}), optax=Twin("trace", ("momentum",), {"nesterov": True}),
+        keras=Twin("SGD", ("momentum",), {"nesterov": True}),
     )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("v",)
 

@@ -28,7 +28,7 @@ class DAdaptSGD(Rule):
 
     facts = Facts(
         scale_free=True, parameter_free=True, accumulates=False, same_size=False, schedule_free=False,
-        euclidean=False, decoupled=False, threshold=None, torch=None, optax=None,
+        euclidean=False, decoupled=False, threshold=None, torch=None, optax=None, keras=None,
     )  # fmt: skip
     anchored: ClassVar[bool] = True
 

@@ -23,7 +23,7 @@ class Polyak(Rule):
 
     facts = Facts(
         scale_free=True, parameter_free=True, accumulates=False, same_size=False, schedule_free=False,
-        euclidean=False, decoupled=False, threshold=None, torch=None, optax=None,
+        euclidean=False, decoupled=False, threshold=None, torch=None, optax=None, keras=None,
     )  # fmt: skip
     takes_loss: ClassVar[bool] = True
 

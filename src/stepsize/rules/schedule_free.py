@@ -29,7 +29,7 @@ class ScheduleFreeSGD(Rule):
 
     facts = Facts(
         scale_free=False, parameter_free=False, accumulates=False, same_size=False, schedule_free=True,
-        euclidean=True, decoupled=False, threshold=None, torch=None, optax=None,
+        euclidean=True, decoupled=False, threshold=None, torch=None, optax=None, keras=None,
     )  # fmt: skip
     anchored: ClassVar[bool] = True
 

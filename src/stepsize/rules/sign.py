@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.kernel.spec import NonNegative
-from stepsize.rules.base import Facts, Rule, Scalars, Slots
+from stepsize.rules.base import Facts, Rule, Scalars, Slots, Twin
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Lion(Rule):
     facts = Facts(
         scale_free=False, parameter_free=False, accumulates=False, same_size=True, schedule_free=False,
         euclidean=False, decoupled=True, threshold=None, torch=None, optax=None,
+        keras=Twin("Lion", ("momentum", "beta2")),
     )  # fmt: skip
     slots: ClassVar[tuple[str, ...]] = ("m",)
 

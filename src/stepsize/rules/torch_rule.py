@@ -23,7 +23,7 @@ from stepsize.rules.twins import BETAS, PAIR, twin_rule
 
 UNKNOWN = Facts(
     scale_free=None, parameter_free=None, accumulates=None, same_size=None, schedule_free=None, euclidean=None,
-    decoupled=None, threshold=None, torch=None, optax=None,
+    decoupled=None, threshold=None, torch=None, optax=None, keras=None,
 )  # fmt: skip
 """What is known of an optimizer that is none of ours: nothing."""
 
@@ -133,7 +133,7 @@ class TorchRule(Rule):
     def facts(self) -> Facts:
         """Those of the rule of ours that it is, which other libraries may have; else none is known."""
         known = self.known
-        return UNKNOWN if known is self else replace(known.facts, torch=None, optax=None)
+        return UNKNOWN if known is self else replace(known.facts, torch=None, optax=None, keras=None)
 
     @property
     def form(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Which rule of ours a class of `torch.optim` is, by its name and what it has in a parameter group."""
+"""Which class of `torch.optim` a rule is, and which rule a class is, by its name and what its parameter groups have."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from stepsize.kernel.errors import DriveError
 from stepsize.rules.base import Facts, Rule, Twin
 
 BETAS = "betas"
@@ -51,6 +52,30 @@ def _is(twin: Twin, group: Mapping[str, Any]) -> bool:
     """Whether a group has the arguments that make torch's class this rule, and none that make it another."""
     foreign = SWITCHES - {*twin.fields, *twin.more} - ITSELF.get(twin.name, set())
     return all(group.get(key) == value for key, value in twin.more.items()) and not any(map(group.get, foreign))
+
+
+def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
+    """Return the class in `torch.optim` that is `rule`, and its arguments.
+
+    Raises DriveError for a rule, or a switch of one, that torch does not have.
+    """
+    if not rule.formula:
+        raise DriveError(f"{rule.title} is a class itself; build_optimizer makes one of it.")
+    twin = rule.facts.torch
+    if rule.core is not rule or twin is None:
+        raise DriveError(f"torch.optim has no {rule.title}; build_optimizer makes one of it.")
+    fields = ("lr", "weight_decay", *twin.fields)
+    usual = type(rule)()
+    for field, value in rule.spec_fields().items():
+        if field not in fields and value != getattr(usual, field):
+            raise DriveError(
+                f"torch.optim.{twin.name} has no {field}={value!r} of {rule!r}: its convention is {field}="
+                f"{getattr(usual, field)!r}. build_optimizer makes one of the rule as it is."
+            )
+    arguments = {NAMES.get(field, field): getattr(rule, field) for field in fields}
+    if set(PAIR) <= set(arguments):
+        arguments = {BETAS: tuple(arguments.pop(field) for field in PAIR), **arguments}
+    return twin.name, {**arguments, **twin.more}
 
 
 def _value(group: Mapping[str, Any], field: str) -> Any:

@@ -147,7 +147,7 @@ def _check_facts(rule: Rule, name: str) -> None:
     itself = facts.parameter_free or facts.accumulates
     law(facts.scale_free or not itself, f"{name}: a rule that is parameter_free, or accumulates, is scale_free too.")
     law(rule.averages or not facts.schedule_free, f"{name}: a rule that is schedule_free evaluates at an average.")
-    for twin in (facts.torch, facts.optax):
+    for twin in (facts.torch, facts.optax, facts.keras):
         missing = set(twin.fields) - set(rule.spec_fields()) if twin else set()
         law(not missing, f"{name}: a twin cannot share the fields {missing}, which the rule does not have.")
     _check_sizes(rule, name)

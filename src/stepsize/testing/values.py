@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import FrozenInstanceError
 from typing import Any
 
+from stepsize.kernel.catalogue import Catalogue
 from stepsize.kernel.errors import StepsizeError
-from stepsize.kernel.spec import Catalogue, Spec, envelope
+from stepsize.kernel.spec import Spec, envelope
 
 
 def law(holds: object, message: str) -> None:

@@ -17,6 +17,9 @@ PER_DECADE = 40
 LEAST_STEPS = 20
 """The shortest range test whose curve can be smoothed."""
 
+SCORES = 70
+"""How often a range test looks at the validation data at most, however long it is: ten times a decade."""
+
 LEAST_RUN = 8
 """The shortest run of a grid that can be compared with others, optimizer updates."""
 

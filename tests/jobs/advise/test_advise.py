@@ -321,10 +321,14 @@ def test_a_runner_is_shared(task):
     assert runner.updates == sum(run.steps for run in found.runs)
 
 
-def test_batch_sizes_train_on_as_many_samples_and_share_the_budget(task):
+def proportional(task, rule):
+    return 1e-3 * task.batch_size
+
+
+def test_batch_sizes_train_for_as_long_and_share_the_budget(task):
     asked = {"rules": (AdamW(),), "policies": ("constant", "cosine")}
     size = task.batch_size
-    found = advise_batches(task, (size, size // 2), steps=64, budget=6, **asked)
+    found = advise_batches(task, (size, size // 2), steps=64, budget=6, seconds_of=proportional, **asked)
     assert sorted(each.steps for each in found) == [64, 128]
     assert found[0].best_score <= found[1].best_score
     alone = advise(task, steps=64, budget=3, **asked)
@@ -345,7 +349,7 @@ def test_batch_sizes_train_on_as_many_samples_and_share_the_budget(task):
 )
 def test_batch_sizes_that_cannot_be_compared_are_refused(task, sizes, error, message):
     with pytest.raises(error, match=message):
-        advise_batches(task, sizes, steps=40)
+        advise_batches(task, sizes, steps=40, seconds_of=proportional)
 
 
 def test_the_baseline_of_a_training_function_is_of_its_rule():

@@ -12,10 +12,11 @@ from stepsize.engines import Ensemble, Loop
 from stepsize.jobs import Runner, estimate_rate, range_test, rate_grid, suggest, sweep_hyperparameter
 from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.kernel.errors import BudgetError, ParameterError
-from stepsize.policies import constant, one_cycle, step_decay
+from stepsize.policies import constant, one_cycle
 from stepsize.problems import load_task
 from stepsize.rules import SGD, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp
 from stepsize.strategy import Strategy, Trial
+from stepsize.theory import middle_exponent
 
 TINY = "tests/problems/tiny.py"
 
@@ -132,14 +133,24 @@ def test_runs_at_fixed_values_differ_in_the_value_alone(task):
     assert (sweep.hyperparameter, sweep.values.tolist()) == ("momentum", [0.5, 0.9])
 
 
-def test_batches_of_other_sizes_see_as_many_samples(task):
+def test_weight_decay_is_bisected_in_the_exponent_around_the_best_of_smiths_values(task):
     runner = Runner(task, engine=Loop())
     sweep = sweep_hyperparameter(
-        task, "batch_size", (8, 32), policy=constant(0.1), rule=SGD(), steps=40, seeds=(0,), runner=runner
+        task, "weight_decay", policy=constant(0.1), rule=Momentum(), steps=20, seeds=(0, 1), runner=runner
     )
-    assert runner.updates == 80 + 20
-    small = Loop().run(replace(task, batch_size=8), [Trial(Strategy(SGD(), constant(0.1)), 0)], 80)
-    assert sweep.held_out[0, 0] == pytest.approx(small.final[0], rel=1e-5)
+    first = [0.0, 1e-5, 1e-4, 1e-3]
+    assert set(first) <= set(sweep.values)
+    assert (np.diff(sweep.values) > 0).all()
+    assert runner.updates == sweep.cost == len(sweep.values) * 2 * 20
+    means = dict(zip(sweep.values.tolist(), sweep.held_out.mean(axis=1).tolist(), strict=True))
+    third = middle_exponent(np.array(first), np.array([means[value] for value in first]))
+    if third is not None:
+        assert float(f"{third:.3g}") in means
+    for row, value in enumerate(sweep.values.tolist()):
+        alone = Loop().run(task, [Trial(Strategy(Momentum(weight_decay=value), constant(0.1)), 1)], 20)
+        assert sweep.held_out[row, 1] == pytest.approx(alone.final[0], rel=1e-6)
+    named = sweep_hyperparameter(task, "weight_decay", first, policy=constant(0.1), steps=8, seeds=(0,))
+    assert named.values.tolist() == first
 
 
 def test_the_best_value_is_named_with_those_that_do_as_well(task):
@@ -164,14 +175,9 @@ def test_the_best_value_is_named_with_those_that_do_as_well(task):
         ("mometum", (0.1, 0.2), "no hyperparameter of SGD. Did you mean 'momentum'|no hyperparameter of SGD"),
         ("weight_decay", (0.1,), "at least two values"),
         ("weight_decay", (0.1, -1.0), "at least 0"),
-        ("batch_size", (16, 24.5), "whole number"),
+        ("batch_size", (16, 24), "'batch_size' is compared by compare_batch_sizes"),
     ],
 )
 def test_a_test_of_nothing_is_refused(task, of, values, message):
     with pytest.raises(ParameterError, match=message):
         sweep_hyperparameter(task, of, values, policy=constant(0.1), rule=SGD())
-
-
-def test_a_batch_too_large_for_the_steps_is_refused(task):
-    with pytest.raises(BudgetError, match="raise the steps to 64 or more"):
-        sweep_hyperparameter(task, "batch_size", (16, 128), policy=step_decay(0.1), rule=SGD(), steps=20)

@@ -11,35 +11,12 @@ from stepsize.adapters.torch.rule_optimizer import RuleOptimizer
 from stepsize.kernel.errors import DriveError
 from stepsize.rules import Rule, TorchRule
 from stepsize.rules.optimizer_class import make
-from stepsize.rules.twins import BETAS, NAMES, PAIR, twin_rule, twins
+from stepsize.rules.twins import torch_arguments as torch_arguments
+from stepsize.rules.twins import twin_rule, twins
 from stepsize.strategy import Strategy
 
 TWINS = twins()
 """Our rules that `torch.optim` has, as their facts say."""
-
-
-def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
-    """Return the class in `torch.optim` that is `rule`, and its arguments.
-
-    Raises DriveError for a rule, or a switch of one, that torch does not have.
-    """
-    if not rule.formula:
-        raise DriveError(f"{rule.title} is a class itself; build_optimizer makes one of it.")
-    twin = rule.facts.torch
-    if rule.core is not rule or twin is None:
-        raise DriveError(f"torch.optim has no {rule.title}; build_optimizer makes one of it.")
-    fields = ("lr", "weight_decay", *twin.fields)
-    usual = type(rule)()
-    for field, value in rule.spec_fields().items():
-        if field not in fields and value != getattr(usual, field):
-            raise DriveError(
-                f"torch.optim.{twin.name} has no {field}={value!r} of {rule!r}: its convention is {field}="
-                f"{getattr(usual, field)!r}. build_optimizer makes one of the rule as it is."
-            )
-    arguments = {NAMES.get(field, field): getattr(rule, field) for field in fields}
-    if set(PAIR) <= set(arguments):
-        arguments = {BETAS: tuple(arguments.pop(field) for field in PAIR), **arguments}
-    return twin.name, {**arguments, **twin.more}
 
 
 def build_optimizer(parameters: Any, strategy: Strategy | Rule) -> torch.optim.Optimizer:

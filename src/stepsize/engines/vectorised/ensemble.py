@@ -69,6 +69,11 @@ class Ensemble(base.Engine):
         """What ran, in a few words; the size of its batches changes no result, and is no part of it."""
         return f"ensemble on {self.device.type}{base.precision(self.dtype)}"
 
+    @property
+    def alone(self) -> base.Engine:
+        """A plain loop, in place of an ensemble of one on a CPU."""
+        return Loop() if self.device.type == "cpu" and self.dtype == torch.float32 else self
+
     def split(self, trials: Sequence[Trial]) -> list[list[int]]:
         """Return groups of one form of rule, of at most `size` trials, as even as they can be."""
         groups = base.by_rule(trials)

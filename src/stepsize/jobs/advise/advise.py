@@ -12,7 +12,7 @@ from typing import ParamSpec
 
 import numpy as np
 
-from stepsize.engines import Engine, for_one_trial
+from stepsize.engines import Engine
 from stepsize.execution.journal import Journal
 from stepsize.execution.runner import Progress, Runner
 from stepsize.execution.workers import Workers
@@ -26,6 +26,7 @@ from stepsize.jobs.advise.stages import stages
 from stepsize.jobs.lengths import in_task_updates, updates_of
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.errors import BudgetError
+from stepsize.kernel.optional import need_all
 from stepsize.policies import Policy, recipe
 from stepsize.problems import Trainable
 from stepsize.results import Advice
@@ -69,8 +70,9 @@ def search(
     runner: to share an engine and a journal with other jobs.
 
     Raises BudgetError for a horizon that is too short, ParameterError for names that there are not, TaskError for a
-    task that cannot be trained: all before anything runs.
+    task that cannot be trained, MissingPackageError without scipy: all before anything runs.
     """
+    need_all(["scipy"])
     horizon = updates_of(task, task.steps if steps is None else steps)
     policies = [each if isinstance(each, str) else in_task_updates(each, task) for each in policies]
     rules = usual_rules(task) if rules is None else rules
@@ -130,7 +132,7 @@ def _answers(runner: Runner, asked: Asked) -> Iterator[Advice]:
 def _carry_out(search: Search, runner: Runner, proposal: Proposal) -> None:
     """Run what is proposed, and tell the search."""
     trials = [Trial(strategy, seed) for strategy, seed in zip(proposal.strategies, proposal.seeds, strict=True)]
-    engine = for_one_trial(runner.engine) if len(trials) == 1 else None
+    engine = runner.engine.alone if len(trials) == 1 else None
     before = runner.replayed
     curves = runner.run(proposal.stage, trials, proposal.steps, engine=engine)
     tail = np.asarray(curves.losses[-max(1, proposal.steps // 10) :], dtype=np.float64).mean(axis=0)

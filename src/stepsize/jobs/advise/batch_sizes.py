@@ -1,4 +1,4 @@
-"""Advice for several batch sizes, at equal numbers of samples."""
+"""Advice for several batch sizes, at equal running time [smith2018disciplined, sec. 4.2]."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stepsize.jobs.advise.advise import LEAST_HORIZON, advise
 from stepsize.jobs.advise.answer.command_line import command
 from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.race.budget import Budget
-from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.jobs.running_time import SecondsOf, check_batch_sizes, seconds_per_update, updates_at_equal_time
 from stepsize.problems import Trainable
-from stepsize.problems.base import with_data
 from stepsize.results import Advice
+from stepsize.rules import AdamW, Rule
 
 
 def advise_batches(
@@ -24,30 +24,28 @@ def advise_batches(
     steps: int | str | None = None,
     budget: Budget | float | str | None = None,
     runner: Runner | None = None,
+    seconds_of: SecondsOf = seconds_per_update,
     **asked: Any,
 ) -> tuple[Advice, ...]:
     """Return the advice for each batch size, the lowest expected score first.
 
-    sizes: in samples. Every one trains on as many samples as `steps` updates of the task's own batch size, so a size
-        twice as large has half the updates. budget: for all of them, in equal parts; a full training is one of each
-        size's own. runner: of `task`; its like runs every size. asked: what else `advise` takes.
+    sizes: in samples. Every one trains for the time that `steps` updates of the task's own batch size take here, so a
+        size that is twice as slow has half the updates. budget: for all of them, in equal parts; a full training is
+        one of each size's own. runner: of `task`; its like runs every size. seconds_of: measures an update,
+        `seconds_of(task, rule)`. asked: what else `advise` takes.
 
     Raises BudgetError when a size leaves too few updates, ParameterError for sizes that are none.
 
-    Watch out: equal samples are equal work only where a batch twice as large takes twice as long.
+    Watch out: the answer is this machine's, and of one update rule: the first of `rules`, or AdamW. On a busy machine
+    the lengths of the runs may come out otherwise, and a journal then has none of them.
+
+    Source: [smith2018disciplined, sec. 4.2].
     """
-    if not sizes or len(set(sizes)) < len(sizes) or min(sizes) < 1:
-        raise ParameterError(f"batch sizes are distinct whole numbers of at least 1, not {list(sizes)!r}.")
-    task = with_data(task)
+    task = check_batch_sizes(task, sizes)
     horizon = updates_of(task, task.steps if steps is None else steps)
     share = None if budget is None else _share(Budget.of(budget), len(sizes))
-    updates = {size: round(horizon * task.batch_size / size) for size in sizes}
-    short = next((size for size, count in updates.items() if count < LEAST_HORIZON), None)
-    if short is not None:
-        raise BudgetError(
-            f"with batches of {short}, {horizon} steps of {task.batch_size} samples make {updates[short]} updates, "
-            f"too few; raise the steps to {round(LEAST_HORIZON * short / task.batch_size)} or more."
-        )
+    timed = next((rule for rule in asked.get("rules") or () if isinstance(rule, Rule)), AdamW())
+    updates, _ = updates_at_equal_time(task, sizes, horizon, timed, least=LEAST_HORIZON, seconds_of=seconds_of)
     runner = runner or Runner(task)
     found = []
     for size in sizes:

@@ -12,6 +12,7 @@ from stepsize.jobs.loss_laws.predict import at_peak, predict
 from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.suggest import suggest
 from stepsize.kernel.errors import BudgetError, TaskError
+from stepsize.kernel.optional import need_all
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy
 from stepsize.problems import Trainable
@@ -70,6 +71,7 @@ def predict_task(
     Watch out: the loss is that of the training batches. A small task is learned by heart, and its loss then goes to 0
     in ways that no law here knows; look at the error.
     """
+    need_all(["scipy"])
     at_peak(schedules, 1.0)  # refuses a name that no recipe has before anything runs
     horizon = task.steps if steps is None else steps
     length = horizon if recorded is None else recorded

@@ -14,6 +14,7 @@ from stepsize.jobs.race.climb import Climb
 from stepsize.jobs.race.entrants import Entrants, Field, line_up
 from stepsize.jobs.race.rungs import ETA, LEAST_RUNG, RungPlan, checked, halving, screening
 from stepsize.kernel.errors import BudgetError, ParameterError, check_name
+from stepsize.kernel.optional import need_all
 from stepsize.problems import Trainable
 from stepsize.results.race import Selection, View
 from stepsize.strategy import Strategy
@@ -93,6 +94,7 @@ def plan_race(
     task: Trainable, entrants: Entrants | Iterable[Strategy] | str | None, steps: int | str | None, options: RaceOptions
 ) -> RacePlan:
     """Return what a race on `task` will run; the arguments and the errors are those of `race`."""
+    need_all(["scipy"])
     field = line_up(task, entrants)
     horizon = updates_of(task, task.steps if steps is None else steps)
     judging, tuning = _seeds(field, options)

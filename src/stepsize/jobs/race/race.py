@@ -66,7 +66,7 @@ def race(
 
     Raises BudgetError when there is nothing to compare, or the rungs alone cost more than the budget; ParameterError
     when the last rung is not the full horizon, or seeds choose and judge; LengthError for a schedule that a rung is too
-    short for.
+    short for; MissingPackageError without scipy.
 
     Watch out: the best of 20 checkpoints flatters noisy runs, all the more without a test set of its own. A budget in
     time is checked between rungs, so the first of them may overrun it; and another machine may stop elsewhere.

@@ -36,7 +36,8 @@ class Bounds:
     """The bounds that a range test or a grid shows.
 
     smooth: the smoothed losses, (points, seeds). lows, highs: the bounds of each seed, (seeds,).
-    drop: how far the log of the loss falls, the median over seeds.
+    drop: how far the log of the loss falls, the median over seeds; or the loss itself, where it is not above 0.
+    change: the same in words, such as "the loss falls by 70%".
     flaw: what keeps this from being a clear answer, by name; empty when it is one. trouble: the same as a sentence.
     """
 
@@ -44,13 +45,9 @@ class Bounds:
     lows: Floats
     highs: Floats
     drop: float
+    change: str = ""
     flaw: Flaw = ""
     trouble: str = ""
-
-    @property
-    def fall(self) -> float:
-        """The share of the loss that the drop takes away."""
-        return 1 - math.exp(-max(0.0, self.drop))
 
 
 def read_bounds(record: RangeTestRecord | RateGrid) -> Bounds:
@@ -61,22 +58,30 @@ def read_bounds(record: RangeTestRecord | RateGrid) -> Bounds:
     if not np.isfinite(smooth).any(axis=0).all():
         why = "a seed diverged before the range test could see anything: begin at a smaller rate"
         nothing = np.full(losses.shape[1], np.nan)
-        return Bounds(at_points, nothing, nothing, 0.0, "too fast", why)
+        return Bounds(at_points, nothing, nothing, 0.0, flaw="too fast", trouble=why)
     curves = [_bounds(x, column) for column in smooth.T]
     lows, highs, drops = (floats([curve[i] for curve in curves]) for i in range(3))
-    bounds = Bounds(at_points, 10**lows, 10**highs, float(np.median(drops)))
+    drop, logs = float(np.median(drops)), bool((smooth[np.isfinite(smooth)] > 0).all())
+    bounds = Bounds(at_points, 10**lows, 10**highs, drop, _change(record, drop, logs=logs))
     noise = _noise(losses, smooth)
-    if bounds.drop < max(LEAST_DROP, 2 * noise):
-        fall = f"the loss falls by {bounds.fall:.0%} over the whole range, not more than its noise ({noise:.0%})"
+    if drop < max(LEAST_DROP, 2 * noise):
+        size = f"{noise:.0%}" if logs else f"{noise:.2g}"
+        fall = f"{bounds.change} over the whole range, not more than its noise ({size})"
         return replace(bounds, flaw="no drop", trouble=f"no drop: {fall}")
     if not all(curve[3] for curve in curves):
-        why = f"no rise: the loss still falls at {rates[-1]:.2g}, the end of the range; widen it"
+        still = f"the {record.judged_name} still {record.directions[0]} at {rates[-1]:.2g}"
+        why = f"no rise: {still}, the end of the range; widen it"
         return replace(bounds, flaw="no rise", trouble=why)
     if np.ptp(highs) > WIDEST:
         spread = Estimate.of(bounds.highs)
         why = f"the seeds disagree: the maximum is between {spread.low:.2g} and {spread.high:.2g}"
         return replace(bounds, flaw="disagreement", trouble=why)
     return bounds
+
+
+def _change(record: RangeTestRecord | RateGrid, drop: float, *, logs: bool) -> str:
+    size = f"{1 - math.exp(-max(0.0, drop)):.0%}" if logs else f"{max(0.0, drop):.2g}"
+    return f"the {record.judged_name} {record.directions[0]} by {size}"
 
 
 def _curves(record: RangeTestRecord | RateGrid) -> tuple[Floats, Floats, Floats]:
@@ -86,8 +91,7 @@ def _curves(record: RangeTestRecord | RateGrid) -> tuple[Floats, Floats, Floats]
         return _grid_curves(record, x, losses)
     first = first_losses(record.planned or len(x))
     if record.held_out is not None:
-        taken = ~np.isnan(losses).all(axis=1)
-        x, losses = x[taken], losses[taken]
+        x, losses = x[record.taken], losses[record.taken]
         first = first_losses(len(x))
     return x, losses, np.column_stack([smooth_curve(x, column, first) for column in losses.T])
 

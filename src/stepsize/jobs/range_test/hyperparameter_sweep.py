@@ -1,4 +1,4 @@
-"""Smith's other tests: momentum, weight decay and batch size, by short runs at fixed values [smith2018disciplined].
+"""Smith's other tests: momentum and weight decay, by short runs at fixed values [smith2018disciplined].
 
 A rate can climb within a run, since a run forgets a rate that was too small. Momentum and weight decay cannot: letting
 momentum climb finds no optimum, and the best decay depends on the rate that it goes with [smith2018disciplined,
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -19,23 +20,25 @@ from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.jobs.range_test.rate_grid import run_fields
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy
 from stepsize.problems import Task, Trainable
 from stepsize.problems.base import with_data
-from stepsize.results import Curves, Estimate, HyperparameterSweep, Suggestion
-from stepsize.results.range_test import OF_GROUP
+from stepsize.results import BatchSizeSweep, Curves, Estimate, HyperparameterSweep, Suggestion
+from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
 from stepsize.rules import AdamW, Rule
-from stepsize.strategy import Strategy, Trial
+from stepsize.strategy import Strategy, Trial, round_rate
+from stepsize.theory import middle_exponent
 from stepsize.theory.range_test import LEAST_RUN
 
-BATCH_SIZE = "batch_size"
-
 VALUES: dict[str, tuple[float, ...]] = {
-    "momentum": (0.9, 0.95, 0.97, 0.99), "weight_decay": (0.0, 1e-5, 1e-4, 1e-3), BATCH_SIZE: (16, 32, 64, 128),
+    "momentum": (0.9, 0.95, 0.97, 0.99), "weight_decay": (0.0, 1e-5, 1e-4, 1e-3),
 }  # fmt: skip
-"""What is tried when no values are given: Smith's own, and of the batch size powers of two."""
+"""What is tried when no values are given: Smith's own."""
+
+BISECTED, BISECTIONS = ("weight_decay",), 2
+"""What is bisected around the best of Smith's values, in the exponent, and how often."""
 
 GROUP_VALUES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """What is tried of the rate of a parameter group."""
@@ -56,24 +59,25 @@ def sweep_hyperparameter(
 ) -> HyperparameterSweep:
     """Return where short runs of `task` end with different values of one hyperparameter, all else the same.
 
-    hyperparameter: one of the rule's, or "batch_size", or "rate of head": what the rate of the parameter group that
-        `Task.groups` calls "head" is multiplied by. values: of it; Smith's when not given, or a tenth to ten times.
+    hyperparameter: one of the rule's, or "rate of head": what the rate of the parameter group that
+        `Task.groups` calls "head" is multiplied by. values: of it; Smith's when not given, or a tenth to ten times. His
+        weight decays, 0, 1e-5, 1e-4 and 1e-3, are then bisected in the exponent, twice, around the best one.
         policy: what every run follows, with its rate; what it says of the hyperparameter in question is left out.
         rule: AdamW with its defaults when not given. steps: how long each run is (optimizer updates); a quarter of the
         task's own when not given.
-        Runs of other batch sizes see as many samples, so larger batches make fewer updates.
     seeds: paired.
 
     Raises ParameterError for a hyperparameter that the rule does not have, or a value that it may not have.
 
-    Watch out: the best weight decay and batch size go with the rate. Test again after moving it.
+    Watch out: the best weight decay goes with the rate. Test again after moving it.
 
     Source: [smith2018disciplined, sec. 4].
     """
     rule = AdamW() if rule is None else rule
-    known = {*rule.hyperparameters, BATCH_SIZE, *_of_groups(task, hyperparameter)}
+    known = {*rule.hyperparameters, *_of_groups(task, hyperparameter)}
     if hyperparameter not in known or hyperparameter == LR:
-        what = "is found by range_test" if hyperparameter == LR else f"is no hyperparameter of {rule.title}"
+        elsewhere = {LR: "is found by range_test", BATCH_SIZE: "is compared by compare_batch_sizes"}
+        what = elsewhere.get(hyperparameter, f"is no hyperparameter of {rule.title}")
         raise ParameterError(f"{hyperparameter!r} {what}. {suggestion(hyperparameter, known - {LR})}")
     usual = GROUP_VALUES if hyperparameter.startswith(OF_GROUP) else VALUES.get(hyperparameter, ())
     tried = sorted(set(values or usual))
@@ -82,21 +86,39 @@ def sweep_hyperparameter(
     length = max(LEAST_RUN, task.steps // 4) if steps is None else updates_of(task, steps)
     shape = policy.only((set(policy) & set(rule.hyperparameters)) - {hyperparameter})
     runner = runner or Runner(task, engine=engine, progress=progress)
-    if hyperparameter == BATCH_SIZE:
-        runs = _run_batch_sizes(runner, Strategy(rule, shape, rule.title), tried, length, seeds)
-    elif hyperparameter.startswith(OF_GROUP):
+    if hyperparameter.startswith(OF_GROUP):
         trials = [Trial(Strategy(rule, shape, rule.title), seed) for seed in seeds]
         runs = _run_groups(runner, trials, length, hyperparameter, tried)
     else:
-        strategies = [
-            Strategy(rule.having(**{hyperparameter: value}), shape, f"{hyperparameter} {value:g}") for value in tried
-        ]
-        trials = [Trial(strategy, seed) for strategy in strategies for seed in seeds]
-        runs = [runner.run(f"test of {hyperparameter}: {len(tried)} values", trials, length)]
+        run = partial(_run_values, runner, Strategy(rule, shape), hyperparameter, steps=length, seeds=seeds)
+        runs = [run(tried)]
+        for _ in range(BISECTIONS if hyperparameter in BISECTED and not values else 0):
+            middle = _middle(tried, runs)
+            if middle is not None and middle not in tried:
+                tried, runs = [*tried, middle], [*runs, run([middle])]
+    order, fields = np.argsort(tried), run_fields(task, seeds, runs)
+    fields |= {name: fields[name][order] for name in ("losses", "held_out")}
     return HyperparameterSweep(
-        task=task.source or task.name, rule=rule, hyperparameter=hyperparameter, values=floats(tried), policy=shape,
-        steps=length, horizon=task.steps, **run_fields(task, seeds, runs), cost=len(tried) * len(seeds) * length,
+        task=task.source or task.name, rule=rule, hyperparameter=hyperparameter, values=floats(tried)[order],
+        policy=shape, steps=length, horizon=task.steps, cost=len(tried) * len(seeds) * length, **fields,
     )  # fmt: skip
+
+
+def _run_values(
+    runner: Runner, like: Strategy, of: str, values: Sequence[float], *, steps: int, seeds: Sequence[int]
+) -> Curves:
+    """Return the runs of each value, seed by seed."""
+    strategies = [Strategy(like.rule.having(**{of: value}), like.policy, f"{of} {value:g}") for value in values]
+    trials = [Trial(strategy, seed) for strategy in strategies for seed in seeds]
+    return runner.run(f"test of {of}: {count(len(values), 'value')}", trials, steps)
+
+
+def _middle(values: Sequence[float], runs: Sequence[Curves]) -> float | None:
+    """Return the value to try next, between the exponents where the runs end lowest, to three digits."""
+    means = np.concatenate([curves.final for curves in runs]).reshape(len(values), -1).mean(axis=1)
+    order = np.argsort(values)
+    middle = middle_exponent(floats(values)[order], floats(means)[order])
+    return None if middle is None else round_rate(middle)
 
 
 def suggest_value(sweep: HyperparameterSweep) -> Suggestion:
@@ -114,7 +136,7 @@ def suggest_value(sweep: HyperparameterSweep) -> Suggestion:
         seeds = count(len(sweep.seeds), "seed")
         return _nothing(sweep, f"the values cannot be distinguished on {seeds}; give more seeds or steps")
     values, name = floats(sweep.values), sweep.hyperparameter
-    reason = f"runs of {sweep.steps} steps end lowest at {name} {values[best]:g}"
+    reason = _where_lowest(sweep, best)
     if ties:
         reason += f"; as good, as far as the seeds tell: {', '.join(f'{values[i]:g}' for i in ties)}"
     of_seeds = values[losses.argmin(axis=0)]
@@ -122,8 +144,18 @@ def suggest_value(sweep: HyperparameterSweep) -> Suggestion:
     return Suggestion(
         clear=True, reason=reason, smooth=losses,
         lr=Estimate(float(values[best]), float(of_seeds.min()), float(of_seeds.max())),
+        policy=sweep.policy.scaled(float(sweep.rates[best])) if isinstance(sweep, BatchSizeSweep) else None,
         warnings=(f"the best {name} is at the edge of the values; try some beyond it",) if edge else (),
     )  # fmt: skip
+
+
+def _where_lowest(sweep: HyperparameterSweep, best: int) -> str:
+    """Return which value is best, and what the runs have in common."""
+    value = f"{sweep.hyperparameter} {sweep.values[best]:g}"
+    if isinstance(sweep, BatchSizeSweep):
+        own = f"with a rate of {sweep.rates[best]:g}"
+        return f"runs of equal time, each size at its own rate, end lowest at {value}, {own}"
+    return f"runs of {sweep.steps} steps end lowest at {value}"
 
 
 def _ties(losses: Floats, best: Floats) -> bool:
@@ -133,28 +165,6 @@ def _ties(losses: Floats, best: Floats) -> bool:
 
 def _nothing(sweep: HyperparameterSweep, why: str) -> Suggestion:
     return Suggestion(clear=False, reason=f"no clear answer: {why}", smooth=floats(sweep.judged))
-
-
-def _run_batch_sizes(
-    runner: Runner, strategy: Strategy, sizes: Sequence[float], length: int, seeds: Sequence[int]
-) -> list[Curves]:
-    """Return the runs of each batch size, with as many samples."""
-    task, runs = runner.task, list[Curves]()
-    if not isinstance(task, Task):
-        raise ParameterError(f"the batch size of {task.name!r} is its training function's own affair; change it there.")
-    for size in sizes:
-        if size != int(size):
-            raise ParameterError(f"a batch size is a whole number, not {size!r}.")
-        steps = max(1, round(length * task.batch_size / size))
-        if steps < LEAST_RUN:
-            raise BudgetError(
-                f"with batches of {size:g}, {length} steps of {task.batch_size} samples make {steps} updates, too few; "
-                f"raise the steps to {round(LEAST_RUN * size / task.batch_size)} or more."
-            )
-        variant = replace(task, batch_size=int(size))
-        trials = [Trial(strategy, seed) for seed in seeds]
-        runs.append(_run_variant(runner, variant, f"test of batch size: {size:g}", trials, steps))
-    return runs
 
 
 def _of_groups(task: Trainable, asked: str) -> list[str]:

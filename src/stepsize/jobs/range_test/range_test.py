@@ -13,16 +13,19 @@ from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
 from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.range_test.bounds import read_bounds
+from stepsize.jobs.range_test.held_out import watched
+from stepsize.jobs.range_test.rate_grid import first_scores
 from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.jobs.range_test.suggest import suggest
+from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError
-from stepsize.policies import Policy
+from stepsize.policies import LR, Policy
 from stepsize.problems import Task, Trainable
-from stepsize.results import RangeTestRecord
+from stepsize.results import Curves, RangeTestRecord
 from stepsize.rules import AdamW, Rule
-from stepsize.schedules import Exponential, Linear
+from stepsize.schedules import Exponential, Linear, Schedule
 from stepsize.strategy import Strategy, Trial
-from stepsize.theory.range_test import HIGH, LEAST_STEPS, LOW, range_test_steps
+from stepsize.theory.range_test import HIGH, LEAST_STEPS, LOW, SCORES, range_test_steps
 
 WIDENINGS, WIDER = 3, 1e3
 """How often a range is widened, and by which factor."""
@@ -40,6 +43,9 @@ def range_test(
     steps: int | str | None = None,
     spacing: Literal["exponential", "linear"] = "exponential",
     seeds: Sequence[int] = (0, 1, 2, 3),
+    held_out: bool = False,
+    metric: str | None = None,
+    momentum: tuple[float, float] | None = None,
     widen: bool = True,
     curvature: bool = True,
     engine: Engine | None = None,
@@ -51,12 +57,21 @@ def range_test(
     rule: AdamW with its defaults when not given. low, high: the first and the last rate. steps: of each run, optimizer
         updates or "1 epoch"; 40 a decade when not given. spacing: how the rate climbs; Smith's own is linear, and shows
         little of the small rates. seeds: replicas with their own weights and batches, trained at once.
+    held_out: take the validation loss too, 70 times along the climb at most, each of which costs one pass over the
+        validation data of each seed; the bounds are then read from it, and the gap to the training loss
+        is [smith2018disciplined, sec. 3]. metric: take this in its place: "accuracy", as in the first paper, or the
+        name of the task's own metric.
+    momentum: from where to where the momentum goes meanwhile, in equal steps, such as (0.95, 0.85): with one that falls
+        the rate may climb further [smith2018disciplined, sec. 4].
     widen: run again over a wider range, up to 3 times, where the loss does not rise at the end or no rate is small
         enough. curvature: also measure the largest stable rate by the curvature of the initial weights, where
         they can be seen.
     runner: to share an engine and a journal with other jobs.
 
-    Raises ParameterError for an empty range, BudgetError for a test too short to be read.
+    Raises ParameterError for an empty range, a metric that the task does not have and a momentum that the rule does not
+    have, BudgetError for a test too short to be read, and TaskError where the validation data cannot be seen.
+
+    Watch out: the gap says little where the climb has seen its training data less than once.
     """
     if not 0 < low < high:
         raise ParameterError(f"a range test climbs from low to high, above 0, not from {low!r} to {high!r}.")
@@ -66,16 +81,22 @@ def range_test(
     if not seeds:
         raise BudgetError("a range test needs at least one seed; four show the spread.")
     rule = AdamW() if rule is None else rule
+    beside = _momentum(rule, momentum)
+    judged = watched(task, metric) if held_out or metric is not None else None
     runner = runner or Runner(task, engine=engine, progress=progress)
-    climb = Exponential if spacing == "exponential" else Linear
-    record = _run(runner, rule, climb(low, high), length, seeds)
+    if judged is not None and judged is not runner.task:
+        runner = runner.on(judged)
+    kind = Exponential if spacing == "exponential" else Linear
+    record = _run(runner, rule, {"lr": kind(low, high), **beside}, length, seeds, scored=judged is not None)
     for _ in range(WIDENINGS * widen):
         wider = _wider_range(record)
         if wider is None:
             break
         longer = round(length * math.log(wider[1] / wider[0]) / math.log(high / low))
-        again = _run(runner, rule, climb(*wider), longer, seeds)
+        again = _run(runner, rule, {"lr": kind(*wider), **beside}, longer, seeds, scored=judged is not None)
         record = replace(again, cost=record.cost + again.cost, seconds=record.seconds + again.seconds)
+    if momentum is not None:
+        record, rule = replace(record, momentum=momentum), rule.having(momentum=momentum[1])
     if not curvature or not isinstance(task, Task):
         return record
     return replace(record, limits=stable_rates(task, rule, seeds))
@@ -100,15 +121,51 @@ def estimate_rate(
     return float(f"{suggestion.lr.value:.2g}")
 
 
-def _run(runner: Runner, rule: Rule, climb: Exponential | Linear, length: int, seeds: Sequence[int]) -> RangeTestRecord:
-    strategy = Strategy(rule, Policy(lr=climb), f"{rule.title} ramp")
-    stage = f"range test of {rule.title} up to {climb.end:.2g}"
-    curves = runner.run(stage, [Trial(strategy, seed) for seed in seeds], length)
+def _run(
+    runner: Runner, rule: Rule, climb: dict[str, Schedule], length: int, seeds: Sequence[int], *, scored: bool
+) -> RangeTestRecord:
+    policy = Policy(**climb).over(length)
+    rates = policy[LR].table(0, length)
+    strategy = Strategy(rule, policy, f"{rule.title} ramp")
+    stage = f"range test of {rule.title} up to {rates[-1]:.2g}"
+    curves = runner.run(
+        stage,
+        [Trial(strategy, seed) for seed in seeds],
+        length,
+        score_every=math.ceil(length / SCORES) if scored else None,
+    )
     return RangeTestRecord(
-        task=runner.task.source or runner.task.name, rule=rule, rates=climb.over(length).table(0, length),
+        task=runner.task.source or runner.task.name, rule=rule, rates=rates,
         losses=curves.losses, seeds=tuple(seeds), steps=length, cost=length * len(seeds), seconds=curves.seconds,
-        horizon=runner.task.steps,
+        horizon=runner.task.steps, held_out=_scores(curves, runner.task) if scored else None,
+        scored=runner.task.scored,
     )  # fmt: skip
+
+
+def _momentum(rule: Rule, between: tuple[float, float] | None) -> dict[str, Schedule]:
+    """Return the schedule of a momentum that goes from one to another, or none."""
+    if between is None:
+        return {}
+    if "momentum" not in rule.hyperparameters:
+        raise ParameterError(
+            f"{rule.title} has no momentum to go from {between[0]:g} to {between[1]:g}; test a rule that has one, "
+            "such as Momentum or AdamW, or leave the momentum out."
+        )
+    first, last = (rule.having(momentum=end).hyperparameters["momentum"] for end in between)  # refuses what is none
+    return {"momentum": Linear(first, last)}
+
+
+def _scores(curves: Curves, task: Trainable) -> Floats:
+    """Return the scores before the updates that they were taken at, (steps, seeds): NaN elsewhere, inf of the diverged.
+
+    The one after the last update belongs to no rate.
+    """
+    scores = np.full(curves.losses.shape, np.nan)
+    scores[curves.score_steps[:-1]] = np.where(np.isfinite(curves.scores[:-1]), curves.scores[:-1], np.inf)
+    before = first_scores(task, [trial.seed for trial in curves.trials])
+    if before is not None:
+        scores[0] = before
+    return floats(scores)
 
 
 def _wider_range(record: RangeTestRecord) -> tuple[float, float] | None:

@@ -78,7 +78,8 @@ def run_fields(task: Trainable, seeds: Sequence[int], runs: Sequence[Curves]) ->
         "losses": np.concatenate([_last_losses(curves) for curves in runs]).reshape(-1, len(seeds)),
         "held_out": np.concatenate([curves.final for curves in runs]).reshape(-1, len(seeds)),
         # a task that is a training function of the user's own shows no loss before its first update
-        "before": _first_scores(task, seeds),
+        "before": first_scores(task, seeds),
+        "scored": task.scored,
         "seconds": sum(curves.seconds for curves in runs),
     }
 
@@ -90,6 +91,6 @@ def _last_losses(curves: Curves) -> Floats:
     return np.where(curves.died_at < 0, means, np.nan)
 
 
-def _first_scores(task: Trainable, seeds: Sequence[int]) -> Floats | None:
-    """Return the validation loss of the initial weights of each seed, (seeds,); None of a training function."""
+def first_scores(task: Trainable, seeds: Sequence[int]) -> Floats | None:
+    """Return the score of the initial weights of each seed, (seeds,); None of a training function."""
     return floats([task.score(task.build(seed)) for seed in seeds]) if isinstance(task, Task) else None

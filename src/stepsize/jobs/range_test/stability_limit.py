@@ -10,16 +10,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
-import torch
-
-from stepsize.diagnostics import sharpness
-from stepsize.diagnostics.objective import Objective, untouched
+from stepsize import diagnostics
 from stepsize.kernel.arrays import Floats, floats
+from stepsize.kernel.optional import need
 from stepsize.problems import Task
 from stepsize.problems.columns import joined
 from stepsize.rules import Rule
 from stepsize.theory import largest_stable_rate
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def _stable_rate(task: Task, rule: Rule, seed: int, precision: Precision) -> flo
     model = task.build(seed)
     some = list(islice(chain.from_iterable(task.updates(seed)), _within_epoch(task, precision.samples)))
     divisor = None if rule.facts.euclidean else _divisor(task, rule, model, seed, precision.batches)
-    curvature = sharpness(
+    curvature = diagnostics.sharpness(
         model, task.loss, [joined(some)],
         preconditioner=divisor, tolerance=precision.tolerance, seed=seed, batch_statistics=True,
     )  # fmt: skip
@@ -88,7 +90,8 @@ def _divisor(task: Task, rule: Rule, model: torch.nn.Module, seed: int, batches:
     """Return `sqrt(mean of g**2) + epsilon` over some batches, (parameters,)."""
     squares = []
     for pieces in islice(task.updates(seed), batches):
-        with untouched(model, batch_statistics=True):
-            batch = Objective(model, task.loss, [joined(pieces)])
+        with diagnostics.untouched(model, batch_statistics=True):
+            batch = diagnostics.Objective(model, task.loss, [joined(pieces)])
             squares.append(batch.gradient(batch.row) ** 2)
-    return torch.stack(squares).mean(0).sqrt() + rule.hyperparameters["epsilon"]
+    mean: torch.Tensor = need("torch").stack(squares).mean(0)
+    return mean.sqrt() + rule.hyperparameters["epsilon"]

@@ -14,6 +14,7 @@ import numpy as np
 
 from stepsize.jobs.range_test.bounds import Bounds, read_bounds
 from stepsize.jobs.range_test.final_losses import lowest_rates
+from stepsize.jobs.range_test.held_out import describe_gap
 from stepsize.jobs.range_test.hyperparameter_sweep import suggest_value
 from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon, rescale_to_shape
 from stepsize.kernel.arrays import Floats, floats
@@ -93,16 +94,21 @@ def suggest(
 def _suggest_bounds(tested: RangeTestRecord | RateGrid, bounds: Bounds) -> Suggestion:
     """Return the article's two bounds, with the curvature's opinion."""
     limit, warnings = _stability_limit(tested, bounds)
+    sign = describe_gap(tested, bounds) if isinstance(tested, RangeTestRecord) else ""
     if bounds.trouble:
-        return Suggestion(clear=False, reason=f"no clear answer: {bounds.trouble}", smooth=bounds.smooth, limit=limit)
+        return Suggestion(
+            clear=False, reason=f"no clear answer: {bounds.trouble}", smooth=bounds.smooth, limit=limit,
+            generalisation=sign,
+        )  # fmt: skip
     lows, highs = Estimate.of(bounds.lows), Estimate.of(bounds.highs)
     reason = (
-        f"the loss falls by {bounds.fall:.0%}, from {lows.value:.2g} on (a tenth of the drop) to its lowest point at "
-        f"{highs.value:.2g}, then rises"
+        f"{bounds.change}, from {lows.value:.2g} on (a tenth of the way) to its best at {highs.value:.2g}, then "
+        f"{tested.directions[1]}"
     )
     return Suggestion(
-        min_lr=lows, max_lr=highs, clear=True, reason=reason, smooth=bounds.smooth, limit=limit, warnings=warnings
-    )
+        min_lr=lows, max_lr=highs, clear=True, reason=reason, smooth=bounds.smooth, limit=limit,
+        warnings=warnings, generalisation=sign,
+    )  # fmt: skip
 
 
 def _stability_limit(tested: RangeTestRecord | RateGrid, bounds: Bounds) -> tuple[Estimate | None, tuple[str, ...]]:

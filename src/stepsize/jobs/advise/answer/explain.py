@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import platform
-from importlib import metadata
 
 from stepsize.jobs.advise.answer.baseline import USUAL
 from stepsize.jobs.advise.belief.worth import full_runs
@@ -13,6 +12,7 @@ from stepsize.jobs.advise.final import Final
 from stepsize.jobs.advise.locate import LIKELY
 from stepsize.jobs.advise.search import Search
 from stepsize.jobs.paired_statistics import t_interval
+from stepsize.kernel.optional import versions_of
 from stepsize.kernel.text import count
 from stepsize.results import Baseline, Insurance
 from stepsize.results.race_text import by_class
@@ -185,9 +185,12 @@ def nothing_learned(search: Search) -> tuple[str, ...]:
 
 def versions() -> tuple[tuple[str, str], ...]:
     """Return what the advice was measured with."""
-    found = [(name, metadata.version(name)) for name in ("stepsize", "numpy", "torch")]
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    return (("python", platform.python_version()), *found, ("machine", machine))
+    return (
+        ("python", platform.python_version()),
+        *versions_of("stepsize", "numpy", "torch").items(),
+        ("machine", machine),
+    )
 
 
 def untried_rules(search: Search) -> tuple[str, ...]:

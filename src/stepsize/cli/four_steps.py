@@ -1,0 +1,65 @@
+"""`stepsize four-steps TASK`: Smith's way to a rate, a batch size, a momentum and a weight decay, each explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stepsize.cli import arguments, output, progress
+from stepsize.kernel.text import count
+from stepsize.policies import recipe
+from stepsize.results import FourSteps
+from stepsize.strategy import find_rule
+
+SEEDS = 3
+"""Seeds of every step when none are given."""
+
+
+@click.command("four-steps")
+@arguments.task_argument
+@click.option("--rule", default="Momentum", show_default=True, help="The update rule, such as AdamW(beta2=0.99).")
+@click.option("--policy", default="one_cycle", show_default=True, help="What is trained with in the end.")
+@click.option("--sizes", type=arguments.Comma(), help="The batch sizes. Default: half, all and twice the task's own.")
+@arguments.length_option
+@click.option("--seeds", type=click.IntRange(1, 1000), default=SEEDS, show_default=True, help="How many seeds run.")
+@arguments.json_option
+@arguments.save_option
+@arguments.report_option
+@arguments.plot_option
+def four_steps(
+    task: str, *, rule: str, policy: str, sizes: list[str] | None, steps: int | str | None, seeds: int, as_json: bool,
+    save_to: Path | None, report: Path | None, plot: Path | None,
+) -> None:  # fmt: skip
+    """Find the rate, the batch size, the momentum and the weight decay for TASK, in Smith's four steps."""
+    from stepsize import jobs
+
+    wanted = arguments.parse_whole(sizes or [], "a batch size is a whole number")
+    output.check_writable(save_to, report, read=(task,))
+    output.check_drawable(plot)
+    problem = output.load_task(task)  # whose file may register rules of its own
+    chosen = find_rule(rule)
+    recipe(policy)
+    with progress.show_progress(None) as tell:
+        found = jobs.four_steps(
+            problem, chosen, policy=policy, sizes=wanted, steps=steps, seeds=range(seeds), progress=tell
+        )  # fmt: skip
+    output.present(found, _show, as_json=as_json, plot=plot, report=report, save_to=save_to)
+
+
+def _show(found: FourSteps) -> None:
+    """Print each step with its reason and what is kept of it, and what they come to."""
+    console = output.console()
+    for number, part in enumerate(found.parts, start=1):
+        lines = [f"{number}. {part.why}.", f"   {part.found.reason}.", f"   Kept: {part.kept}."]
+        lines += [f"   Held out: {part.found.generalisation}."] * bool(part.found.generalisation)
+        lines += [f"   Watch out: {warning}." for warning in part.found.warnings]
+        for line in lines:
+            console.print(line, markup=False, soft_wrap=True)
+    horizon = found.parts[0].sweep.horizon or found.steps
+    for line in (
+        f"Use {found.strategy.name} with batches of {found.batch_size}, for {count(found.steps, 'step')}.",
+        f"Use it as: {found.strategy.policy!r} with {found.strategy.rule!r}",
+        f"Cost: {found.cost / horizon:.1f} full trainings.",
+    ):
+        console.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Code that trains with a strategy and needs nothing of ours."""

@@ -28,7 +28,7 @@ from stepsize.kernel import arrays, length
 from stepsize.kernel.arrays import Array, Floats
 from stepsize.kernel.errors import ParameterError, UnboundError, brief
 from stepsize.kernel.length import REST
-from stepsize.kernel.optional import picture
+from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Bound, NonNegative, Spec, Steps, hints
 
 BLOCK = 1 << 14
@@ -43,7 +43,7 @@ MSG_UNBOUND = (
 )
 
 
-class Schedule(Spec, ABC):
+class Schedule(Shown, Spec, ABC):
     """A hyperparameter as a pure function of the step."""
 
     __array_ufunc__: ClassVar[None] = (

@@ -97,8 +97,9 @@ MUONS = [Muon(), Muon(match_rms=True, adam_ratio=0.3, beta2=0.95), Muon(nesterov
 
 @pytest.mark.parametrize("rule", MUONS, ids=["default", "match_rms", "no nesterov"])
 def test_muon_is_torchs_in_float64(rule, monkeypatch):
-    """With its bfloat16 taken for the precision that the parameters have."""
+    """With its bfloat16 taken for the precision that the parameters have, however it is asked for."""
     monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor.clone())
+    monkeypatch.setattr(torch, "bfloat16", torch.float64)
     np.testing.assert_allclose(run(rule), by_torch(muon(rule)), rtol=1e-11, atol=1e-12)
 
 

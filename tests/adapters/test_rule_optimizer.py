@@ -234,3 +234,20 @@ def test_a_sparse_gradient_makes_the_update_of_the_dense_one():
             table(torch.tensor([1, 1])).sum().backward()
             optimizer.step()
     assert torch.equal(tables[0].weight, tables[1].weight)
+
+
+def test_noise_of_the_gradient_comes_from_torchs_generator():
+    def moved(seed):
+        torch.manual_seed(seed)
+        weight = torch.nn.Parameter(torch.zeros(20_000))
+        optimizer = RuleOptimizer([weight], rules.GradientNoise(rules.SGD(lr=1.0), noise_variance=0.25))
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+        return weight.detach()
+
+    assert torch.equal(moved(0), moved(0))
+    assert not torch.equal(moved(0), moved(1))
+    assert (moved(0).mean().item(), moved(0).std().item()) == (
+        pytest.approx(-1, abs=0.02),
+        pytest.approx(0.5, rel=0.03),
+    )

@@ -23,6 +23,7 @@ from stepsize.rules import (
     DAdaptSGD,
     DecoupledDecay,
     DoG,
+    GradientNoise,
     Lion,
     Momentum,
     Muon,
@@ -49,6 +50,7 @@ def every():
     yield "wrapped Prodigy", EMA(ClipNorm(DecoupledDecay(Prodigy(weight_decay=0.1))), 0.9)
     yield "wrapped Lion", SWA(ClipValue(Lion(weight_decay=0.1)), 3, 2)
     yield "wrapped DoG", PolynomialAverage(ClipNorm(DoG()))
+    yield "noisy SPS", ClipNorm(GradientNoise(SPS()))
     yield "momentum 0", Adam(momentum=0.0)
     yield "decay", Momentum(weight_decay=0.1)
 
@@ -66,9 +68,10 @@ def table_of(rule, *, shared):
 
 
 def slope(p, rule, c):
-    """A gradient at p, and the coefficients with a loss where the rule wants one."""
+    """A gradient at p, and the coefficients with a loss and noise where the rule wants them."""
     g = torch.sin(3 * p) + p
-    return g, {**c, "loss": (g * g).sum(-1, keepdim=True)} if rule.core.takes_loss else c
+    loss = {"loss": (g * g).sum(-1, keepdim=True)} if rule.core.takes_loss else {}
+    return g, {**c, **loss, **({"noise": torch.cos(9 * p)} if rule.takes_noise else {})}
 
 
 def start(rule, dtype=torch.float64):
@@ -126,7 +129,8 @@ def test_without_fusion_a_step_in_place_is_the_formula_bit_for_bit(name, apart, 
 def test_only_rules_that_look_at_shapes_are_not_recorded(name):
     rule = EVERY[name].over([(SIZE,)])
     p, slots = start(rule)
-    kinds = {name: kind(values) for name, values in table_of(rule, shared=False).items()} | {"loss": "column"}
+    kinds = {name: kind(values) for name, values in table_of(rule, shared=False).items()}
+    kinds |= {"loss": "column", "noise": "row"}
     assert (tracing.record(rule, p, slots, kinds) is None) == (name in PLAIN)
 
 
@@ -148,7 +152,7 @@ def test_a_number_that_all_replicas_share_is_as_a_column_of_it(name, monkeypatch
     for few, many in zip(narrow, wide, strict=True):
         g, number = slope(one[0], rule, few)
         numbers(one[0], g, one[1], number)
-        columns(other[0], g, other[1], {**many, "loss": number["loss"]} if rule.core.takes_loss else many)
+        columns(other[0], g, other[1], {**number, **many})
     for mine, theirs in zip((one[0], *one[1]), (other[0], *other[1]), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-13, atol=1e-14)
 

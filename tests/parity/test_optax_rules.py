@@ -11,6 +11,7 @@ import pytest
 from sweep import PROBLEMS, SIZE, START, STEPS, distance, drawn, gradient, loss, moving, walk
 
 from stepsize.rules import (
+    EMA,
     SGD,
     SPS,
     Adadelta,
@@ -24,6 +25,7 @@ from stepsize.rules import (
     DAdaptAdam,
     DoG,
     DoWG,
+    GradientNoise,
     Lion,
     Momentum,
     Muon,
@@ -217,3 +219,29 @@ def test_difference_a_factor_of_polyaks_step_divides_it_in_optax():
         rule = Polyak(lr=factor)
         c = rule.coefficients(rule.hyperparameters, 1) | {"loss": np.array([[8.0]])}
         assert rule.step(p, g, (), c, np)[0].item() == ours
+
+
+@pytest.mark.parametrize(("eta", "gamma"), [(0.01, 0.55), (1.0, 0.0), (0.3, 1.5)])
+def test_the_noise_of_the_gradient_fades_as_optaxs(eta, gamma):
+    """Whatever optax draws, it draws the same for a variance of 1 that stays, so the quotient is the schedule."""
+    rule = GradientNoise(SGD(), eta, gamma)
+    with jax.enable_x64(True):
+        noisy, plain = (optax.add_noise(*numbers, 0) for numbers in ((eta, gamma), (1.0, 0.0)))
+        zero = jnp.zeros(3)
+        states = [noisy.init(zero), plain.init(zero)]
+        for k in range(1, 101):
+            (found, states[0]), (unit, states[1]) = noisy.update(zero, states[0]), plain.update(zero, states[1])
+            sigma = rule.coefficients(rule.hyperparameters, np.float64(k))["GradientNoise"]
+            np.testing.assert_allclose(found, sigma * np.asarray(unit), rtol=1e-12)
+
+
+def test_the_corrected_average_is_optaxs():
+    rule = EMA(SGD(lr=0.01), 0.9, corrected=True)
+    p, slots = START, rule.init(START, np)
+    with jax.enable_x64(True):
+        average = optax.ema(0.9, debias=True)
+        state = average.init(jnp.asarray(START))
+        for k in range(1, 51):
+            p, slots = rule.step(p, gradient(p), slots, rule.coefficients(rule.hyperparameters, k), np)
+            found, state = average.update(jnp.asarray(p), state)
+            np.testing.assert_allclose(rule.readout(p, slots, np), found, rtol=1e-12, atol=1e-13)

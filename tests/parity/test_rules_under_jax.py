@@ -25,6 +25,8 @@ def prepared(rule):
     h = {**rule.hyperparameters, "lr": min(rule.lr, 0.5)}
     table = coefficients(bound, [moving(h)], PROBLEMS)
     p, path, slopes, losses = START, [], [], []
+    if rule.takes_noise:
+        table["noise"] = np.random.default_rng(0).normal(size=(STEPS, *START.shape))
     slots = bound.init(p, np)
     for k in range(STEPS):
         c = {name: values[k] for name, values in table.items()}

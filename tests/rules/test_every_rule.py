@@ -47,6 +47,7 @@ def test_a_step_stays_on_the_device_of_the_parameters(name):
     p, g = torch.empty(4, 14, device="meta"), torch.empty(4, 14, device="meta")
     c = {key: torch.empty(4, 1, device="meta") for key in rule.coefficients(rule.hyperparameters, 1)}
     c |= {"loss": torch.empty(4, 1, device="meta")} if rule.core.takes_loss else {}
+    c |= {"noise": torch.empty(4, 14, device="meta")} if rule.takes_noise else {}
     slots = rule.init(p, torch)
     new, after = rule.step(p, g, slots, c, torch)
     out = (new, *after, rule.readout(new, after, torch))
@@ -101,7 +102,8 @@ def arrival(rule, h, later):
     for k in range(1, 9):
         c = rule.coefficients({**h, **(later if k > 2 else {})}, k)
         g = np.cos(3 * k * p) + p
-        p, slots = rule.step(p, g, slots, {**c, "loss": (g * g).sum(axis=-1, keepdims=True)}, np)
+        heard = {"loss": (g * g).sum(axis=-1, keepdims=True), "noise": np.sin(7 * k * p)}
+        p, slots = rule.step(p, g, slots, {**c, **heard}, np)
     return np.concatenate([p, rule.readout(p, slots, np)])
 
 

@@ -22,6 +22,7 @@ from stepsize.rules import (
     DAdaptSGD,
     DecoupledDecay,
     DoG,
+    GradientNoise,
     Momentum,
     Muon,
     NAdam,
@@ -176,6 +177,28 @@ def test_the_exponential_average_is_torchs(decay):
     expected = by_torch(lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9), observe=observe)
     np.testing.assert_allclose(readout, expected, rtol=1e-11, atol=1e-12)
     np.testing.assert_array_equal(steps, run(Momentum(lr=0.01))[0])
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.999])
+def test_the_corrected_exponential_average_is_that_of_the_paper_on_adam(decay):
+    """Sec. 7.2: an average that begins at 0, divided by `1 - decay**t`."""
+    path, readout = run(EMA(Momentum(lr=0.01), decay, corrected=True))
+    average = np.zeros_like(START)
+    for t, p in enumerate(path, 1):
+        average = decay * average + (1 - decay) * p
+        np.testing.assert_allclose(readout[t - 1], average / (1 - decay**t), rtol=1e-12, atol=1e-12)
+
+
+def test_gradient_noise_is_added_before_the_rule_and_fades_as_the_paper_says():
+    eta, gamma, noise = 0.3, 0.55, RNG.normal(size=(STEPS, *START.shape))
+    rule = GradientNoise(Momentum(lr=0.01), eta, gamma)
+    p, slots, q, v = START, rule.init(START, np), START, np.zeros_like(START)
+    for t in range(STEPS):
+        c = rule.coefficients(rule.hyperparameters, t + 1)
+        p, slots = rule.step(p, gradient(p), slots, {**c, "noise": noise[t]}, np)
+        v = 0.9 * v + gradient(q) + np.sqrt(eta / (1 + t) ** gamma) * noise[t]
+        q = q - 0.01 * v
+        np.testing.assert_allclose(p, q, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("start", "every"), [(1, 1), (20, 1), (20, 7), (59, 3), (80, 1)])

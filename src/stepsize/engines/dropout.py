@@ -30,10 +30,13 @@ PIECE = 1 << 16
 
 
 class Keys:
-    """The keys of the masks, step by step: (replicas, 2) int32, from the seeds of the replicas alone."""
+    """The keys of a stream of random numbers, step by step: (replicas, 2) int32, from the replicas' seeds alone.
 
-    def __init__(self, seeds: Sequence[int], device: torch.device | None = None) -> None:
-        self._seeds, self._device = seeds, device
+    stream: the masks of dropout, or another.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | None = None, stream: str = "draws") -> None:
+        self._seeds, self._device, self._stream = seeds, device, stream
         self._chunk = -1
         self._table = torch.empty(0)
 
@@ -42,7 +45,7 @@ class Keys:
         chunk, row = divmod(step, CHUNK)
         if chunk != self._chunk:
             low, high = -(1 << 31), 1 << 31
-            drawn = [seeds.generator(seed, "draws", chunk).integers(low, high, (CHUNK, 2)) for seed in self._seeds]
+            drawn = [seeds.generator(seed, self._stream, chunk).integers(low, high, (CHUNK, 2)) for seed in self._seeds]
             self._table = torch.from_numpy(np.stack(drawn, axis=1).astype(np.int32)).to(self._device)
             self._chunk = chunk
         return self._table[row]

@@ -8,6 +8,7 @@ import torch
 
 from stepsize.engines import base
 from stepsize.engines.inplace.program import Row, Update, rows
+from stepsize.engines.normals import Normals
 from stepsize.problems.parameter_groups import ParameterGroup
 from stepsize.rules import Rule
 from stepsize.rules.base import Shape, Slots
@@ -38,26 +39,36 @@ class GroupUpdate:
     """A rule on the rows of one parameter group: its slots, and its coefficients step by step.
 
     rule: of all groups. shapes: of the group's tensors. row: (replicas, parameters), the group's. slots: the rule's.
+    number: of the group among those of the task.
 
     Watch out: a rule with a norm over all parameters (Prodigy, LAMB over the whole) takes that of the group.
     """
 
-    def __init__(self, rule: Rule, group: ParameterGroup, shapes: Sequence[Shape], row: torch.Tensor) -> None:
-        self._rule, self._ratios = rule.over(shapes), group.ratios
+    def __init__(
+        self, rule: Rule, group: ParameterGroup, shapes: Sequence[Shape], row: torch.Tensor, number: int
+    ) -> None:
+        self._rule, self._ratios, self._number = rule.over(shapes), group.ratios, number
         self.slots: Slots = self._rule.init(row, torch)
         self._update = Update(self._rule)
         self._table: list[Row] = []
+        self._start = 0
+        self._noise: Normals | None = None
 
     def expect(self, trials: Sequence[Trial], start: int, stop: int, row: torch.Tensor) -> None:
         """Have the next steps be start..stop-1 of `trials`, which are bound to the run."""
         table = base.coefficients(trials, start, stop, self._ratios)
         self._update.expect(table, row, self.slots)
         self._table = rows(table, row)
+        self._start = start
+        if self._rule.takes_noise:
+            self._noise = Normals([trial.seed for trial in trials], row, self._number)
 
     def coefficients(self, index: int, loss: torch.Tensor) -> Row:
         """Return those of step number `index` of the expected ones; loss: of each replica, (replicas,)."""
         now = self._table[index]
-        return {**now, "loss": loss.unsqueeze(-1)} if self._rule.core.takes_loss else now
+        if self._rule.core.takes_loss:
+            now = {**now, "loss": loss.unsqueeze(-1)}
+        return now if self._noise is None else {**now, "noise": self._noise(self._start + index)}
 
     def step(self, row: torch.Tensor, gradient: torch.Tensor, slots: Slots, c: Row) -> None:
         """Write a step over the rows and the slots, which may be some of the replicas."""
@@ -76,6 +87,8 @@ class GroupUpdate:
     def of(self, kept: torch.Tensor) -> None:
         """Take the expected coefficients of some of the replicas."""
         self._table = [some(row, kept) for row in self._table]
+        if self._noise is not None:
+            self._noise.keep(kept)
 
 
 def some(row: Row, kept: torch.Tensor | slice) -> Row:

@@ -47,7 +47,7 @@ class Loop(base.Engine):
     def _trial(self, task: Task, trial: Trial, points: list[int], progress: base.Progress) -> Curves:
         began, steps = time.perf_counter(), points[-1]
         model = task.build(trial.seed).to(self.dtype).train()
-        weights, keys = _weights(task, model, trial.strategy.over(steps), steps), Keys([trial.seed])
+        weights, keys = _weights(task, model, base.bound([trial], steps)[0], steps), Keys([trial.seed])
         losses: list[float] = []
         scores: list[float] = []
         updates = task.updates(trial.seed)
@@ -103,25 +103,28 @@ class Loop(base.Engine):
         return total / samples
 
 
-def _weights(task: Task, model: torch.nn.Module, strategy: Strategy, steps: int) -> _Weights | ClassWeights:
-    return (_Weights if strategy.rule.formula else ClassWeights)(task, model, strategy, steps)
+def _weights(task: Task, model: torch.nn.Module, trial: Trial, steps: int) -> _Weights | ClassWeights:
+    if trial.strategy.rule.formula:
+        return _Weights(task, model, trial, steps)
+    return ClassWeights(task, model, trial.strategy, steps)
 
 
 class _Weights:
     """The parameters of one model as rows, one for each parameter group, with the rule that steps them and its slots.
 
-    strategy: bound to the run. parameters: in the order of the gradients that `update` takes.
+    trial: bound to the run. parameters: in the order of the gradients that `update` takes.
     """
 
-    def __init__(self, task: Task, model: torch.nn.Module, strategy: Strategy, steps: int) -> None:
+    def __init__(self, task: Task, model: torch.nn.Module, trial: Trial, steps: int) -> None:
         named = dict(model.named_parameters())
         self._most = task.clip_norm
         self._parts = [
-            _Part(strategy, group, [named[name] for name in group.names]) for group in task.parameter_groups(model)
+            _Part(trial.strategy, group, [named[name] for name in group.names], number)
+            for number, group in enumerate(task.parameter_groups(model))
         ]
         self.parameters = [tensor for part in self._parts for tensor in part.flat.tensors]
         for part in self._parts:
-            part.update.expect([Trial(strategy, 0)], 0, steps, part.row)
+            part.update.expect([trial], 0, steps, part.row)
 
     def update(self, step: int, gradients: Gradients, loss: torch.Tensor, again: Again) -> None:  # noqa: ARG002  (one gradient is enough)
         """Make update number `step`; what the loss did not use stays as it is, as in `torch.optim`."""
@@ -146,10 +149,10 @@ class _Weights:
 class _Part:
     """One parameter group of a model: its tensors, and their row."""
 
-    def __init__(self, strategy: Strategy, group: ParameterGroup, tensors: Sequence[torch.Tensor]) -> None:
+    def __init__(self, strategy: Strategy, group: ParameterGroup, tensors: Sequence[torch.Tensor], number: int) -> None:
         self.flat = FlatParameters(tensors)
         self.row = self.flat.row()
-        self.update = GroupUpdate(strategy.rule, group, self.flat.shapes, self.row)
+        self.update = GroupUpdate(strategy.rule, group, self.flat.shapes, self.row, number)
 
     def step(self, step: int, gradients: Gradients, slope: torch.Tensor, loss: torch.Tensor) -> None:
         """Step the row by its gradient, `slope`, and write it into the tensors."""

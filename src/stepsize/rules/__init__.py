@@ -34,4 +34,5 @@ from stepsize.rules.wrappers import SWA as SWA
 from stepsize.rules.wrappers import ClipNorm as ClipNorm
 from stepsize.rules.wrappers import ClipValue as ClipValue
 from stepsize.rules.wrappers import DecoupledDecay as DecoupledDecay
+from stepsize.rules.wrappers import GradientNoise as GradientNoise
 from stepsize.rules.wrappers import PolynomialAverage as PolynomialAverage

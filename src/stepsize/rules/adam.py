@@ -163,6 +163,8 @@ class NAdam(Moments):
     `mu_k = b1 * (1 - 0.5 * 0.96**(k*psi)); P_k = mu_1 * ... * mu_k`;
     `p -= lr * ((1-mu_k)*g/(1-P_k) + mu_(k+1)*m/(1-P_(k+1))) / (sqrt(v_hat) + epsilon)`.
     momentum_decay: psi: 0.004 in torch, 1 in Keras; from 1e5 on `mu_k` is b1 from the first step, which is optax's.
+    The form is Dozat's and torch's: the moment is corrected by the product up to the next step, `1 - b1**(k+1)` for a
+    constant momentum, where [ruder2016overview, sec. 4.8] prints `1 - b1**k`.
 
     Watch out: three libraries have three rules of this name, which differ in psi; say which.
     """

@@ -96,6 +96,7 @@ class Rule(Spec, ABC):
     per_tensor: whether the shapes of a model's tensors matter; see `over`.
     anchored: whether the next parameters come from the slots and not from p, so that nothing else may move p.
     formula: whether `step` is a formula of arrays, as here; `TorchRule` is a class of somebody else's instead.
+    takes_noise: whether `step` needs normal numbers, as "noise" among the coefficients, (replicas, parameters).
 
     A class of rules declares its `facts`; one that does not is refused when it is made, since a fact that is
     forgotten would be a wrong answer later on.
@@ -176,6 +177,11 @@ class Rule(Spec, ABC):
         row = np.zeros((2, 3))
         plain = self.core is self and not self.takes_loss and not self.per_tensor
         return plain and all(slot.shape == row.shape for slot in self.init(row, np))
+
+    @property
+    def takes_noise(self) -> bool:
+        """Whether a wrapper around it needs random numbers, which whoever calls `step` draws from the run's seed."""
+        return False
 
     @property
     def averages(self) -> bool:

@@ -61,6 +61,11 @@ class Wrapper(Rule):
         return self.rule.core
 
     @property
+    def takes_noise(self) -> bool:
+        """Whether the rule in it does."""
+        return self.rule.takes_noise
+
+    @property
     def averages(self) -> bool:
         """Whether the rule in it does."""
         return self.rule.averages
@@ -133,6 +138,40 @@ class ClipNorm(Wrapper):
         size = norm(g, xp)
         most = 0.0 * size + c["ClipNorm"]
         return self.rule.step(p, quotient(xp.minimum(size, most), size, xp) * g, slots, c, xp)
+
+
+@dataclass(frozen=True)
+class GradientNoise(Wrapper):
+    """Add noise to the gradient that fades, then the rule's step [neelakantan2015adding].
+
+    `g + sigma_t * z`, z normal, `sigma_t**2 = noise_variance / (1 + t)**noise_decay`, t counted from 0.
+    noise_variance: the paper's eta, in units of the squared gradient; it tries 0.01, 0.3 and 1.
+    noise_decay: the paper's gamma. As `optax.add_noise(eta, gamma, ...)`.
+
+    In an engine z is a function of the trial's seed, the update and the parameter, so that all strategies of a seed see
+    the same; in a torch optimizer it comes from torch's global generator.
+
+    Watch out: of a gradient whose numbers are small against the noise nothing is left at first; look at their size.
+    """
+
+    noise_variance: NonNegative = 0.01
+    noise_decay: NonNegative = 0.55
+
+    @property
+    def takes_noise(self) -> bool:
+        """It does."""
+        return True
+
+    def own(self, h: Scalars, k: Array) -> Array:
+        """Return the standard deviation."""
+        return (h["noise_variance"] / k ** h["noise_decay"]) ** 0.5
+
+    def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step along the noisy gradient."""
+        rest = {
+            name: value for name, value in c.items() if name != "noise"
+        }  # which a rule that sees tensors cannot cut
+        return self.rule.step(p, g + c[type(self).__name__] * c["noise"], slots, rest, xp)
 
 
 @dataclass(frozen=True)
@@ -211,15 +250,19 @@ class EMA(Average):
     """Evaluate at an exponential moving average: `a = decay*a + (1-decay)*p`, the first a being the first p.
 
     As `use_ema` of Keras (ema_momentum) and `get_ema_multi_avg_fn` of torch [polyak1992acceleration].
+    corrected: a begins at 0 instead and is divided by `1 - decay**k`, as Adam's moments are [kingma2015adam, sec. 7.2],
+    and as in `optax.ema(debias=True)`; so at first it is nearly the mean, and does not hold on to the first p.
 
     Watch out: it lags by about `1 / (1 - decay)` steps; take a decay that is short against the run.
     """
 
     decay: MomentumRange = 0.999
+    corrected: bool = False
 
     def own(self, h: Scalars, k: Array) -> Array:
         """Return how much the newest counts."""
-        return np.where(k > 1, 1 - h["decay"], 1.0)
+        fresh = 1 - h["decay"]
+        return fresh / (1 - h["decay"] ** k) if self.corrected else np.where(k > 1, fresh, 1.0)
 
 
 @dataclass(frozen=True)

@@ -92,10 +92,11 @@ def _columns(rule: Rule) -> list[dict[str, Floats]]:
     return [{key: c[k][:, None] for key, c in wide.items()} for k in range(STEPS)]
 
 
-def _heard(rule: Rule, rows: Sequence[Any], p: Array, xp: Any) -> list[Any]:
-    """Return the coefficients of each step with a loss for each replica, for a rule that needs one."""
-    loss = xp.zeros_like(p[:, :1]) + 2.0
-    return [{**row, "loss": loss} for row in rows] if rule.core.takes_loss else list(rows)
+def _heard(rule: Rule, rows: Sequence[Any], p: Array, xp: Any, noise: float = 1.0) -> list[Any]:
+    """Return the coefficients of each step with a loss for each replica, and noise, for a rule that needs them."""
+    given = {"loss": xp.zeros_like(p[:, :1]) + 2.0} if rule.core.takes_loss else {}
+    given |= {"noise": xp.zeros_like(p) + noise} if rule.takes_noise else {}
+    return [{**row, **given} for row in rows]
 
 
 def _check_coefficients(rule: Rule, name: str) -> None:
@@ -137,8 +138,8 @@ def _check_rest(rule: Rule, name: str) -> None:
     held = run(rule, p, gradients, _heard(rule, none, p, np), np)
     law(_equal(held, p), f"{name}: with lr = 0 the parameters must stay.")
     free = [_floats(rule, {**rule.hyperparameters, "weight_decay": 0.0}, k + 1) for k in range(STEPS)]
-    still = run(rule, p, [0.0 * p] * STEPS, _heard(rule, free, p, np), np)
-    law(_equal(still, p), f"{name}: with no gradient and no weight decay the parameters must stay.")
+    still = run(rule, p, [0.0 * p] * STEPS, _heard(rule, free, p, np, noise=0.0), np)
+    law(_equal(still, p), f"{name}: with no gradient, weight decay or noise the parameters must stay.")
 
 
 def _check_facts(rule: Rule, name: str) -> None:
@@ -223,7 +224,8 @@ def _check_descent(rule: Rule, name: str) -> None:
     p = np.full((1, SIZE), 3.0)
     slots = rule.init(p, np)
     for k in range(1, 51):
-        row = _floats(rule, {**rule.hyperparameters, "lr": 0.01, "weight_decay": 0.0}, k)
+        own = _floats(rule, {**rule.hyperparameters, "lr": 0.01, "weight_decay": 0.0}, k)
+        (row,) = _heard(rule, [own], p, np, noise=0.0)
         if rule.core.takes_loss:
             row["loss"] = 0.5 * (p * p).sum(axis=-1, keepdims=True)
         p, slots = rule.step(p, p, slots, row, np)

@@ -138,6 +138,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         c: dict[str, Any] = {name: float(v) for name, v in rule.coefficients(h, np.float64(state["step"])).items()}
         if rule.core.takes_loss:
             c["loss"] = torch.as_tensor(loss).detach().to(row).reshape(1, 1)
+        if rule.takes_noise:
+            c["noise"] = torch.randn_like(row)
         before = tuple(state["slots"])
         row_after, slots = rule.step(row, flat.gradient(gradients), before, c, torch)
         after = [row_after, *slots]

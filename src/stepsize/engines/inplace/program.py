@@ -21,7 +21,7 @@ from stepsize.rules import Rule
 from stepsize.rules.base import Slots
 
 Row = dict[str, Any]
-"""The coefficients of a step: floats, or columns (replicas, 1)."""
+"""The coefficients of a step: floats, or columns (replicas, 1); noise is like the parameters."""
 
 
 class Update:
@@ -40,6 +40,8 @@ class Update:
         kinds = {name: kind(values) for name, values in table.items()}
         if self._rule.core.takes_loss:
             kinds["loss"] = "column"
+        if self._rule.takes_noise:
+            kinds["noise"] = "row"
         key = tuple(kinds.items())
         if key not in self._programs:
             self._programs[key] = compiled(self._rule, p, slots, kinds, apart=self._apart)
@@ -50,7 +52,7 @@ class Update:
     ) -> None:
         """Write the new parameters over p, or into `into`, and the new slots over the old.
 
-        c: the coefficients in the order of the table, the loss last.
+        c: the coefficients in the order of the table, then the loss and the noise, where the rule takes them.
         """
         if self._program is not None:
             self._program.run(p, g, *slots, *c.values(), into, *self._program.arrays(p))

@@ -23,7 +23,7 @@ def _copy(value: torch.Tensor, *, out: torch.Tensor) -> None:
 
 
 Kinds = Mapping[str, Any]
-"""What each coefficient is: "column", "number", or 0.0 or 1.0 where it is that in every step."""
+"""What each coefficient is: "column", "row", "number", or 0.0 or 1.0 where it is that in every step."""
 
 WRITES: dict[Any, Callable[..., Any]] = {
     operator.add: torch.add, operator.sub: torch.sub, operator.mul: torch.mul, operator.truediv: torch.div,
@@ -58,7 +58,8 @@ def record(rule: Rule, p: torch.Tensor, slots: Slots, kinds: Kinds) -> fx.Graph 
 
     like = _empty(p)
     arrays = symbol("p", like), symbol("g", like), tuple(symbol("slot", _empty(slot)) for slot in slots)
-    c = {name: symbol(name, like[:, :1] if kind == "column" else None) for name, kind in kinds.items()}
+    shapes = {"column": like[:, :1], "row": like}
+    c = {name: symbol(name, shapes.get(kind)) for name, kind in kinds.items()}
     try:
         new, after = rule.step(*arrays, c, torch)
         graph.output(tuple(proxy.node for proxy in (new, *after)))

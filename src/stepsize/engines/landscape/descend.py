@@ -25,7 +25,7 @@ from stepsize.kernel.errors import ParameterError, brief
 from stepsize.kernel.spec import NDArray
 from stepsize.problems.landscapes import Landscape
 from stepsize.problems.landscapes.base import FEW
-from stepsize.problems.noise import Noise
+from stepsize.problems.noise import Gaussian, Noise
 from stepsize.results.landscape import UNKNOWN, Descent
 from stepsize.rules import Rule
 from stepsize.rules.base import Slots
@@ -212,6 +212,8 @@ class _Block:
             c = row
             if self._rule.core.takes_loss:
                 c = {**row, "loss": self._landscape.value(self.x, torch).unsqueeze(-1)}
+            if self._rule.takes_noise:
+                c = {**c, "noise": self._drawn(Gaussian(), seeds.child(self._seed, "gradient noise"), step)}
             self._update(self.x, self._gradient(step), self.slots, c, self._other)
             self._keep(step)
             self.x, self._other = self._other, self.x
@@ -222,8 +224,11 @@ class _Block:
         gradient: torch.Tensor = self._landscape.observed(self.x, torch, step, self._seed)
         if self._noise is None:
             return gradient
-        drawn = torch.from_numpy(self._noise.draw(self._seed, step, self._first, *self.x.shape))
+        drawn = self._drawn(self._noise, self._seed, step)
         return torch.addcmul(gradient, gradient, drawn) if self._noise.multiplies else gradient.add(drawn)
+
+    def _drawn(self, noise: Noise, seed: int, step: int) -> torch.Tensor:
+        return torch.from_numpy(noise.draw(seed, step, self._first, *self.x.shape))
 
     def _keep(self, step: int) -> None:
         """Hold the new points inside the walls, and put the last one that was finite where one is not."""

@@ -155,7 +155,8 @@ class _Batch:
         self._replicas = Replicas(task, [trial.seed for trial in trials], dtype, device)
         rule, flat = trials[0].strategy.rule, self._replicas.flat
         self._parts = [
-            (span, GroupUpdate(rule, group, shapes, flat[:, span])) for group, span, shapes in self._replicas.groups
+            (span, GroupUpdate(rule, group, shapes, flat[:, span], number))
+            for number, (group, span, shapes) in enumerate(self._replicas.groups)
         ]
         self._living: torch.Tensor | None = None
         self._dead = torch.zeros(len(trials), dtype=torch.bool, device=device)

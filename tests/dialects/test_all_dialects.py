@@ -70,6 +70,8 @@ EXAMPLES = {
     "timm.CosineLRScheduler": timm.CosineLRScheduler(0.3, 9, 0.01, 2.0, 0.9, 3, 5, k_decay=1.5),
     "timm.TanhLRScheduler": timm.TanhLRScheduler(0.3, 9, cycle_limit=3, warmup_t=5),
     "timm.StepLRScheduler": timm.StepLRScheduler(0.3, 9, 0.5, warmup_t=5, warmup_prefix=False),
+    "timm.MultiStepLRScheduler": timm.MultiStepLRScheduler(0.3, [4, 9], 0.5, warmup_t=5),
+    "timm.WSDLRScheduler": timm.WSDLRScheduler(0.3, 30, 9, 0.01, "rsqrt", decay_fn="exp", warmup_t=5),
     "timm.PolyLRScheduler": timm.PolyLRScheduler(0.3, 9, 0.5, cycle_limit=2, k_decay=2.0),
     "fastai.fit_one_cycle": fastai.fit_one_cycle(3, 0.3, n_iter=11),
     "fastai.fit_flat_cos": fastai.fit_flat_cos(3, 0.3, n_iter=11),

@@ -1,7 +1,7 @@
 """timm's schedulers by their own argument names, against its formulas, one step at a time in plain Python.
 
-timm is not installed here. What follows is its documentation's arithmetic written again, but for the cycle, which is
-found by adding up whole lengths where timm takes a logarithm.
+timm need not be installed. What follows is its documentation's arithmetic written again, but for the cycle, which is
+found by adding up whole lengths where timm takes a logarithm. Where it can be imported, its newest two are run too.
 """
 
 import math
@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -124,6 +125,83 @@ def test_step(lr, decay_t, decay_rate, warmup, start, prefix):  # noqa: PLR0917
     same(ours.StepLRScheduler(lr, decay_t, decay_rate, warmup, start, prefix), values)
 
 
+@few
+@given(
+    lr=rates,
+    moments=st.lists(st.integers(1, 60), max_size=5).map(sorted),
+    decay_rate=st.floats(0.3, 1.1),
+    warmup=st.integers(0, 20),
+    prefix=st.booleans(),
+)
+def test_multi_step(lr, moments, decay_rate, warmup, prefix):
+    def decayed(t):
+        return lr * decay_rate ** sum(moment <= t + 1 for moment in moments)
+
+    values = [t * lr / warmup if t < warmup else decayed(t - prefix * warmup) for t in range(STEPS)]
+    same(ours.MultiStepLRScheduler(lr, moments, decay_rate, warmup, warmup_prefix=prefix), values)
+    same(ours.MultiStepLRScheduler(lr, moments), [lr] * STEPS)
+
+
+DECAYS = {
+    "linear": lambda u, power, ratio: 1 - u,
+    "1-sqrt": lambda u, power, ratio: 1 - math.sqrt(u),
+    "cosine": lambda u, power, ratio: (1 + math.cos(math.pi * u)) / 2,
+    "power": lambda u, power, ratio: 1 - u**power,
+    "exp": lambda u, power, ratio: (ratio**u - ratio) / (1 - ratio),
+}
+
+
+@st.composite
+def stable_and_decay(draw):
+    """Arguments of WSDLRScheduler."""
+    steps = draw(st.integers(1, 80))
+    lr = draw(rates)
+    return {
+        "lr": lr, "t_initial": steps, "decay_t": draw(st.integers(1, steps)), "lr_min": lr * draw(st.just(0) | shares),
+        "stable_fn": draw(st.sampled_from(["constant", "rsqrt", "power"])),
+        "stable_timescale": draw(st.floats(0.5, 50)), "stable_power": draw(st.floats(0.1, 2)),
+        "decay_fn": draw(st.sampled_from(sorted(DECAYS))),
+        "decay_power": draw(st.floats(0.2, 3)), "decay_ratio": draw(st.floats(0.01, 0.9)),
+        "warmup_t": draw(st.integers(0, 20)), "warmup_lr_init": draw(shares),
+    }  # fmt: skip
+
+
+@few
+@given(drawn=stable_and_decay())
+def test_warmup_stable_decay(drawn):
+    exponent = {"constant": 0.0, "rsqrt": 0.5, "power": drawn["stable_power"]}[drawn["stable_fn"]]
+    warmup, first, low, falls = drawn["warmup_t"], drawn["warmup_lr_init"], drawn["lr_min"], drawn["decay_t"]
+
+    def value(t):
+        stable = max(drawn["lr"] * (1 + t / drawn["stable_timescale"]) ** -exponent, low)
+        u = min(max(t - (drawn["t_initial"] - falls), 0) / falls, 1)
+        return low + (stable - low) * DECAYS[drawn["decay_fn"]](u, drawn["decay_power"], drawn["decay_ratio"])
+
+    climb = [first + t * (drawn["lr"] - first) / warmup for t in range(warmup)]
+    same(ours.WSDLRScheduler(**drawn), [*climb, *(value(t) for t in range(STEPS - warmup))])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("MultiStepLRScheduler", {"decay_t": [1, 5, 5, 30], "decay_rate": 0.5, "warmup_t": 4}),
+        *(
+            ("WSDLRScheduler", {"t_initial": 60, "decay_t": 20, "lr_min": 0.01, "warmup_t": 9, **functions})
+            for functions in (
+                {}, {"stable_fn": "rsqrt", "decay_fn": "linear"}, {"stable_fn": "power", "decay_fn": "cosine"},
+                {"decay_fn": "power", "decay_power": 2.0}, {"stable_fn": "rsqrt", "decay_fn": "exp"},
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_the_newest_are_timms_own(name, arguments):
+    theirs = getattr(pytest.importorskip("timm.scheduler", reason="timm is not installed"), name, None)
+    if theirs is None:
+        pytest.skip(f"this timm has no {name}")
+    scheduler = theirs(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3), **arguments)
+    same(getattr(ours, name)(0.3, **arguments), [scheduler._get_lr(t)[0] for t in range(STEPS)])
+
+
 def test_every_default_is_timms():
     assert ours.CosineLRScheduler(0.3, 10) == ours.CosineLRScheduler(0.3, 10, 0.0, 1.0, 1.0, 1, 0, 0.0, False, 1.0)
     drawn = {"lr": 0.3, "t_initial": 20}
@@ -131,6 +209,13 @@ def test_every_default_is_timms():
     same(ours.TanhLRScheduler(**drawn), expected(lambda u: (1 - math.tanh(-7 + 10 * u)) / 2, drawn))
     same(ours.PolyLRScheduler(**drawn), expected(lambda u: (1 - u) ** 0.5, drawn))
     assert ours.StepLRScheduler(0.3, 5).table(0, 20)["lr"].tolist() == [0.3] * 20
+    wsd = {"t_initial": 20, "decay_t": 5, "stable_power": 0.5, "decay_power": 0.5, "decay_ratio": 0.1}
+    assert ours.WSDLRScheduler(0.3, 20, 5) == ours.WSDLRScheduler(
+        0.3, **wsd, lr_min=0.0, stable_fn="constant", decay_fn="1-sqrt", warmup_t=0, warmup_lr_init=0.0
+    )
+    assert ours.WSDLRScheduler(0.3, 20, 5, stable_fn="rsqrt", warmup_t=4) == ours.WSDLRScheduler(
+        0.3, **wsd, stable_fn="power", stable_timescale=4, warmup_t=4
+    )
 
 
 def test_a_warmup_that_replaces_jumps_down_and_one_before_does_not():
@@ -167,6 +252,13 @@ def test_policies_fit_a_run_that_is_longer():
         (lambda: ours.TanhLRScheduler(1.0, 5, cycle_mul=1.5), "cycle_mul is 1.5"),
         (lambda: ours.TanhLRScheduler(1.0, 5, lb=3.0, ub=-3.0), "must be below"),
         (lambda: ours.StepLRScheduler(1.0, 2.5), "decay_t is a whole number of steps, not 2.5"),
+        (lambda: ours.MultiStepLRScheduler(1.0, [0, 4]), "a moment of decay_t is 0, and must be at least 1"),
+        (lambda: ours.MultiStepLRScheduler(1.0, [5, 3]), "the boundaries must rise"),
+        (lambda: ours.WSDLRScheduler(1.0, 5, 6), "decay_t is 6, and must be at most t_initial, 5"),
+        (lambda: ours.WSDLRScheduler(1.0, 5, 2, stable_fn="rsqrt"), "stable_timescale is 0, and must be above 0"),
+        (lambda: ours.WSDLRScheduler(1.0, 5, 2, decay_fn="sqrt"), "'1-sqrt'"),
+        (lambda: ours.WSDLRScheduler(1.0, 5, 2, stable_fn="cosine"), "stable_fn"),
+        (lambda: ours.WSDLRScheduler(1.0, 5, 2, decay_fn="exp", decay_ratio=1.0), "must be below 1"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):

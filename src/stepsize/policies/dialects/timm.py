@@ -14,22 +14,26 @@ noise has no counterpart: a schedule is a function of the step.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.errors import LengthError, ParameterError, one_of
 from stepsize.policies.base import Policy
-from stepsize.policies.dialects.shared import chained, cut, jagged, ramp, rate, tabulated, whole
+from stepsize.policies.dialects.shared import chained, cut, jagged, level, ramp, rate, stairs, tabulated, whole
 from stepsize.schedules import (
+    Clipped,
     Constant,
     Cosine,
+    ExponentialToZero,
     KCosine,
     Linear,
     Polynomial,
+    PowerLaw,
     Repeat,
     Reversed,
     Schedule,
+    Sqrt,
     Staircase,
     Tanh,
 )
@@ -100,10 +104,79 @@ def StepLRScheduler(
     warmup_lr_init: float = 0.0,
     warmup_prefix: bool = True,
 ) -> Policy:
-    """`lr * decay_rate ** (t // decay_t)`: Staircase; by default it begins where the warmup ends."""
+    """`lr * decay_rate ** (t // decay_t)`: Staircase; by default it begins where the warmup ends.
+
+    With `decay_rate` 1, its default, it is what `create_scheduler_v2` of timm calls "constant".
+    """
     return rate(
         _warmed(Staircase(lr, decay_rate, whole(decay_t, "decay_t")), lr, warmup_t, warmup_lr_init, warmup_prefix)
     )
+
+
+def MultiStepLRScheduler(
+    lr: float,
+    decay_t: Sequence[int],
+    decay_rate: float = 1.0,
+    warmup_t: int = 0,
+    warmup_lr_init: float = 0.0,
+    warmup_prefix: bool = True,
+) -> Policy:
+    """`lr * decay_rate ** (how many of decay_t are <= t + 1)`: constants, each one step before torch's MultiStepLR.
+
+    decay_t: in rising order, from 1. By default t counts from where the warmup ends.
+    """
+    edges = [whole(moment, "a moment of decay_t") - 1 for moment in decay_t]
+    curve = stairs(edges, [lr * decay_rate**count for count in range(len(edges) + 1)])
+    return rate(_warmed(curve, lr, warmup_t, warmup_lr_init, warmup_prefix))
+
+
+def WSDLRScheduler(
+    lr: float,
+    t_initial: int,
+    decay_t: int,
+    lr_min: float = 0.0,
+    stable_fn: Literal["constant", "rsqrt", "power"] = "constant",
+    stable_timescale: float | None = None,
+    stable_power: float = 0.5,
+    decay_fn: Literal["linear", "1-sqrt", "cosine", "power", "exp"] = "1-sqrt",
+    decay_power: float = 0.5,
+    decay_ratio: float = 0.1,
+    warmup_t: int = 0,
+    warmup_lr_init: float = 0.0,
+) -> Policy:
+    """`lr_min + (max(lr * s(t), lr_min) - lr_min) * d(u)` after the warmup, u from 0 to 1 over the decay.
+
+    decay_t: the length of the decay, the last part. t_initial: that of the stable part and the decay together, after
+    the warmup; then the rate is `lr_min`. s(t): 1, or `(1 + t / stable_timescale) ** -stable_power`, where "rsqrt" is
+    the root; the timescale is `warmup_t` by default.
+    d(u): `1 - u`, `1 - sqrt(u)`, `(1 + cos(pi * u)) / 2`, `1 - u ** decay_power`, or an exponential to `decay_ratio`
+    that is stretched to 0. "rsqrt" of `create_scheduler_v2` is `stable_fn="rsqrt", decay_fn="linear"`.
+    """
+    falls, steps = whole(decay_t, "decay_t"), whole(t_initial, "t_initial")
+    if falls > steps:
+        raise LengthError(f"decay_t is {falls}, and must be at most t_initial, {steps}: it is the last part of it.")
+    shapes: dict[str, Callable[[float, float], Schedule]] = {
+        "linear": lambda top, low: Linear(top, low, falls),
+        "1-sqrt": lambda top, low: Sqrt(top, low, falls),
+        "cosine": lambda top, low: Cosine(top, low, falls),
+        "power": lambda top, low: Reversed(Polynomial(low, top, falls, power=decay_power)),
+        "exp": lambda top, low: ExponentialToZero(top, low, falls, left=decay_ratio),
+    }
+    shape, before = shapes[one_of(decay_fn, "decay_fn", shapes)], steps - falls
+    if one_of(stable_fn, "stable_fn", ("constant", "rsqrt", "power")) == "constant":
+        return rate(chained(ramp(warmup_lr_init, lr, warmup_t), level(lr, before), shape(lr, lr_min), Constant(lr_min)))
+    timescale = warmup_t if stable_timescale is None else stable_timescale
+    if not timescale > 0:
+        raise ParameterError(
+            f"stable_timescale is {timescale!r}, and must be above 0; without a warmup there is no default: give it."
+        )
+    stable = PowerLaw(lr, exponent=0.5 if stable_fn == "rsqrt" else stable_power, timescale=float(timescale))
+    share = chained(level(1.0, before), shape(1.0, 0.0), Constant(0.0))
+    curve: Schedule = share * stable
+    if lr_min:
+        low = chained(level(0.0, before), shape(0.0, 1.0), Constant(1.0))
+        curve = share * Clipped(stable, low=lr_min) + lr_min * low
+    return rate(chained(ramp(warmup_lr_init, lr, warmup_t), curve))
 
 
 def PolyLRScheduler(

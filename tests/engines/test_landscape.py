@@ -22,6 +22,7 @@ from stepsize.problems.landscapes import (
     Rastrigin,
     Reddi,
     Rosenbrock,
+    Saddle,
     SixHumpCamel,
 )
 from stepsize.problems.landscapes.base import cube, points
@@ -148,18 +149,50 @@ def test_every_recorded_step_is_asked_for_by_points():
     assert (all_.paths[:, few.path_steps] == few.paths).all()
 
 
+@dataclass(frozen=True)
+class Cubic(MonkeySaddle):
+    """It falls without bound, and leaving the saddle is no end."""
+
+    saddle = False
+    arrived = Landscape.arrived
+
+
 def test_a_diverged_trajectory_is_frozen_and_spoils_no_other():
     starts = np.array([[0.001, 0.0], [-1.9, 0.3], [0.0, 0.001]])
-    together = descend(MonkeySaddle(), [strategy(SGD(), rate=0.1)], starts=starts, steps=40)
-    alone = descend(MonkeySaddle(), [strategy(SGD(), rate=0.1)], starts=starts[:1], steps=40)
+    together = descend(Cubic(), [strategy(SGD(), rate=0.1)], starts=starts, steps=40)
+    alone = descend(Cubic(), [strategy(SGD(), rate=0.1)], starts=starts[:1], steps=40)
     assert together.died_at[0, 1] > 0
     assert (together.died_at[0, [0, 2]] == -1).all()
     assert (together.last[0, 0] == alone.last[0, 0]).all()
     assert np.isfinite(together.last).all()
     assert together.basins[0, 1] == UNKNOWN
-    until = descend(MonkeySaddle(), [strategy(SGD(), rate=0.1)], starts=starts, steps=int(together.died_at[0, 1]))
+    until = descend(Cubic(), [strategy(SGD(), rate=0.1)], starts=starts, steps=int(together.died_at[0, 1]))
     assert (until.last[0, 1] == together.last[0, 1]).all()
     assert until.died_at[0, 1] == -1
+
+
+def test_a_run_ends_where_it_leaves_a_saddle_and_says_after_how_many_steps():
+    """On `x**2 - y**2` plain descent multiplies y by 1 + 2 lr: from 0.001 it is beyond 1 after 73 steps of lr 0.05."""
+    starts = np.array([[0.0, 0.001], [0.5, -0.001], [0.5, 0.0]])
+    found = descend(Saddle(), [strategy(SGD(), rate=0.05)], starts=starts, steps=200)
+    assert found.entered.tolist() == [[73, 73, -1]]
+    assert found.last[0, 0] == pytest.approx([0.0, 0.001 * 1.1**73], rel=1e-12)
+    assert (found.outcomes[0].share.mean, found.outcomes[0].time.mean, found.outcomes[0].diverged) == (2 / 3, 73, 0)
+    assert found.outcomes[0].escape is None
+    np.testing.assert_array_equal(found.reached, [[True, True, False]])
+
+
+@pytest.mark.parametrize("surface", [Saddle(), MonkeySaddle()], ids=repr)
+def test_on_a_saddle_rules_are_compared_from_starts_near_it(surface):
+    found = descend(surface, usual(surface), starts=20, steps=60)
+    names = ["SGD", "Momentum", "Nesterov", "Adagrad", "RMSProp", "Adam", "Adadelta"]
+    assert [s.rule.title for s in found.strategies] == names
+    low, high = surface.start_box.T
+    assert ((found.starts >= low) & (found.starts <= high) & (np.abs(found.starts) < np.abs(surface.box[:, 0]))).all()
+    left = surface.value(found.last.reshape(-1, 2), np).reshape(len(names), -1) < -1
+    np.testing.assert_array_equal(left, found.entered >= 0)
+    times = {name: outcome.time.mean for name, outcome in zip(names, found.outcomes, strict=True)}
+    assert times["RMSProp"] < times["Adam"] < times["SGD"]
 
 
 def test_walls_hold():
@@ -244,7 +277,8 @@ def test_gradient_flow_agrees_with_an_integrator():
 def test_gradient_flow_follows_a_slope_that_underflows_and_stops_where_there_is_none():
     x = np.array([[5.0, 5.5], [-90.0, 40.0], [np.nan, 0.0]])
     assert basins(Easom(), x)[1:].tolist() == [ELSEWHERE, UNKNOWN]
-    assert basins(MonkeySaddle(), np.array([[1.0, 1.5], [0.0, 0.0]])).tolist() == [UNKNOWN, ELSEWHERE]
+    assert basins(Cubic(), np.array([[1.0, 1.5], [0.0, 0.0]])).tolist() == [UNKNOWN, ELSEWHERE]
+    assert basins(MonkeySaddle(), np.array([[1.0, 1.5], [0.0, 0.0]])).tolist() == [UNKNOWN, UNKNOWN]
 
 
 def test_the_curvature_is_that_of_a_quadratic():
@@ -252,7 +286,7 @@ def test_the_curvature_is_that_of_a_quadratic():
     assert curvature(Rastrigin()) == pytest.approx(2 + 40 * np.pi**2, rel=0.05)
 
 
-@pytest.mark.parametrize("surface", [Rastrigin(), Easom(), Reddi(), MonkeySaddle(), MatrixFactorisation()], ids=repr)
+@pytest.mark.parametrize("surface", [Rastrigin(), Easom(), Reddi(), Cubic(), MatrixFactorisation()], ids=repr)
 def test_the_usual_strategies_exist_for_every_landscape(surface):
     found = usual(surface)
     assert [s.name.split()[:2] for s in found] == [

@@ -3,6 +3,7 @@
 import html
 import re
 
+import numpy as np
 import pytest
 
 from stepsize.engines.landscape.descend import descend
@@ -80,7 +81,13 @@ def test_of_many_dimensions_there_is_no_map_of_basins():
 
 
 def test_where_nobody_arrives_the_page_says_so():
-    assert '<h1 class="answer">No strategy got to a global minimum</h1>' in render(record(MonkeySaddle()))
+    page = render(record(MonkeySaddle(), starts=np.zeros((3, 2))))
+    assert '<h1 class="answer">No strategy left the saddle</h1>' in page
+    assert re.findall(r"<h2>(.*?)</h2>", page) == [
+        "Who leaves the saddle", "When they leave", *(title for title in TITLES[2:] if title != "Basins")
+    ]  # fmt: skip
+    assert "Leaves the saddle 0.00 %" in text(page)
+    assert "global minimum" not in text(page)
 
 
 def test_where_nothing_is_to_be_escaped_from_there_is_a_dash():

@@ -72,6 +72,8 @@ def landscape(
 ) -> None:  # fmt: skip
     """Let thousands of starts descend on the landscape NAME, and count who gets to a global minimum.
 
+    On Saddle and MonkeySaddle, which have none, it counts who leaves the saddle, and after how many steps.
+
     `stepsize list` names the landscapes, the rules and the policies.
     """
     given = landscape_of(name, fields, dimensions)
@@ -188,7 +190,7 @@ def deliver(found: Descent, out: Path) -> list[Path]:
         "rates": lambda: plots.plot_rates(found),
         "arrivals": lambda: plots.plot_arrivals(found),
     }
-    if found.landscape.dimensions <= 2:
+    if found.landscape.dimensions <= 2 and not found.landscape.saddle:
         pictures["basins"] = lambda: plots.side_by_side(found, plots.plot_basins, flow=True)[0]
     for name, draw in pictures.items():
         output.write_picture(draw(), out / f"{name}.png")
@@ -204,18 +206,25 @@ def outcomes_table(found: Descent) -> Table:
     title = f"{name(found)}, {count(len(found.starts), 'start')}, {count(found.steps, 'step')}"
     table = Table(title=title, title_justify="left")
     table.add_column("strategy")
-    for heading in ("ends at a global minimum", "escapes from elsewhere", "median steps to come near", "diverged"):
+    elsewhere = () if found.landscape.saddle else ("escapes from elsewhere",)
+    for heading in (found.goal.does, *elsewhere, found.goal.steps, "diverged"):
         table.add_column(heading, justify="right")
     for outcome in found.outcomes:
         escape = "none to escape from" if outcome.escape is None else formatting.share(outcome.escape)
         steps = formatting.steps(outcome.time, found.steps)
         table.add_row(
-            escape_markup(outcome.strategy.name), formatting.share(outcome.share), escape, steps, str(outcome.diverged)
-        )
+            escape_markup(outcome.strategy.name), formatting.share(outcome.share), *(escape for _ in elsewhere), steps,
+            str(outcome.diverged),
+        )  # fmt: skip
     return table
 
 
 def _footnote(found: Descent) -> str:
+    if found.landscape.saddle:
+        return (
+            "95 % intervals. A run has left the saddle, and ends, when the value is more than 1 below that of the "
+            f"saddle. {found.seconds:.1f} s."
+        )
     trapped = int(found.trapped.sum())
     return (
         f"95 % intervals. Gradient flow leads {trapped} of the starts elsewhere than to a global minimum; the escape "

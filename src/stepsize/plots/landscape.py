@@ -131,21 +131,24 @@ def plot_rates(descent: Descent, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, min(1.12, max(1.18 * highest, 0.01)))
     ax.xaxis.set_major_formatter(need("matplotlib.ticker").PercentFormatter(1.0))
     starts, trapped = thousands(len(descent.starts)), thousands(int(descent.trapped.sum()))
+    bars = {f"of all {starts} starts": style.BLUE}
+    if not descent.landscape.saddle:
+        bars[f"escape: of the {trapped} that gradient flow leaves elsewhere"] = style.ORANGE
     patch = need("matplotlib.patches").Patch
     ax.legend(
-        [patch(color=style.BLUE), patch(color=style.ORANGE)],
-        [f"of all {starts} starts", f"escape: of the {trapped} that gradient flow leaves elsewhere"],
+        [patch(color=color) for color in bars.values()], list(bars),
         loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False, fontsize=style.SMALL,
     )  # fmt: skip
-    style.dress(ax, title=f"{name(descent)}: who gets to a global minimum", x="share, with 95 % interval", y="", pad=24)
+    title = f"{name(descent)}: who {descent.goal.got}"
+    style.dress(ax, title=title, x="share, with 95 % interval", y="", pad=24)
     ax.grid(visible=False, axis="y")
     return ax
 
 
 def plot_arrivals(descent: Descent, ax: Axes | None = None) -> Axes:
-    """Draw the share of the starts that have come near a global minimum, against the step, one line a strategy.
+    """Draw the share of the starts that came near a global minimum, or left the saddle, against the step.
 
-    descent: a dot is where half of the starts have been there. ax: where; a new figure if not given.
+    descent: a line a strategy; a dot is where half of the starts have been there. ax: where; a new figure if not given.
     """
     ax = style.axes(ax)
     steps = np.unique(np.concatenate([np.arange(min(descent.steps, 1000) + 1), descent.path_steps]))
@@ -166,7 +169,7 @@ def plot_arrivals(descent: Descent, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0.8, max(descent.steps, 2))
     ax.set_ylim(bottom=0.0)
     ax.yaxis.set_major_formatter(need("matplotlib.ticker").PercentFormatter(1.0))
-    title = f"{name(descent)}: who has been near a global minimum"
+    title = f"{name(descent)}: who {descent.goal.done}"
     style.dress(ax, title=title, x="step, logarithmic", y="share of the starts")
     style.legend(
         ax, title="dot: half of the starts" if any(np.isfinite(o.time.mean) for o in descent.outcomes) else None

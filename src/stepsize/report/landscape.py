@@ -13,19 +13,28 @@ from stepsize.report.pictures import draw
 from stepsize.results import Descent, Outcome
 from stepsize.results.io import dumps
 
+_RATES = (
+    "The share of all starts that end in the basin of a global minimum, and the escape rate, the same among the starts "
+    "from which gradient flow leads elsewhere; with 95 % intervals."
+)
+_LEAVING = (
+    "The share of the starts that left the saddle, whose value came to lie more than 1 below that of it, with 95 % "
+    "intervals. There a trajectory ends, since it would fall for ever."
+)
+
 
 def descent_article(descent: Descent) -> Article:
     """Return a descent as an article: the best strategy first, then everything that was counted."""
-    best = max(descent.outcomes, key=lambda outcome: outcome.share.mean)
-    title = best.strategy.name if best.share.mean > 0 else "No strategy got to a global minimum"
-    maps = (_basins(descent),) if descent.landscape.dimensions <= 2 else ()
+    best = max(descent.outcomes, key=lambda outcome: (outcome.share.mean, -outcome.time.mean))
+    title = best.strategy.name if best.share.mean > 0 else descent.goal.lacking
+    maps = (_basins(descent),) if descent.landscape.dimensions <= 2 and not descent.landscape.saddle else ()
     return Article(
         above=f"Descent · {name(descent)} · {formatting.count(descent.steps, 'step')}",
         title=title,
         facts=_facts(descent, best),
         sections=(
             _outcomes(descent, best),
-            Section("When they come near", (_arrivals(descent),)),
+            Section("When they leave" if descent.landscape.saddle else "When they come near", (_arrivals(descent),)),
             Section("Trajectories", (_paths(descent),)),
             *((Section("Basins", maps),) if maps else ()),
             Section("Strategies", _strategies(descent)),
@@ -37,15 +46,23 @@ def descent_article(descent: Descent) -> Article:
 def _facts(descent: Descent, best: Outcome) -> Facts:
     return Facts(
         (
-            ("Ends at a global minimum", formatting.share(best.share)),
-            ("Escapes from elsewhere", _escape(best)),
-            ("Median steps to come near", formatting.steps(best.time, descent.steps)),
+            (_title(descent.goal.does), formatting.share(best.share)),
+            *(() if descent.landscape.saddle else (("Escapes from elsewhere", _escape(best)),)),
+            (_title(descent.goal.steps), formatting.steps(best.time, descent.steps)),
             ("Starts", thousands(len(descent.starts))),
-            ("Of them, gradient flow leads elsewhere", thousands(int(descent.trapped.sum()))),
+            *(() if descent.landscape.saddle else (_trapped(descent),)),
             ("Strategies", str(len(descent.strategies))),
             ("Wall time", formatting.duration(descent.seconds)),
         )
     )
+
+
+def _title(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
+def _trapped(descent: Descent) -> tuple[str, str]:
+    return "Of them, gradient flow leads elsewhere", thousands(int(descent.trapped.sum()))
 
 
 def _escape(outcome: Outcome) -> str:
@@ -55,14 +72,14 @@ def _escape(outcome: Outcome) -> str:
 def _outcomes(descent: Descent, best: Outcome) -> Section:
     picture = draw(
         plot_rates, descent,
-        label="Share of the starts that end at a global minimum, one pair of bars a strategy",
-        caption="The share of all starts that end in the basin of a global minimum, and the escape rate, the same "
-        "among the starts from which gradient flow leads elsewhere; with 95 % intervals.",
+        label=f"Share of the starts of which one {descent.goal.does}, by strategy",
+        caption=_LEAVING if descent.landscape.saddle else _RATES,
     )  # fmt: skip
-    head = ("Strategy", "Ends at a global minimum", "Escapes from elsewhere", "Median steps to come near", "Diverged")
+    elsewhere = () if descent.landscape.saddle else ("Escapes from elsewhere",)
+    head = ("Strategy", _title(descent.goal.does), *elsewhere, _title(descent.goal.steps), "Diverged")
     rows = tuple(
         (
-            outcome.strategy.name, formatting.share(outcome.share), _escape(outcome),
+            outcome.strategy.name, formatting.share(outcome.share), *(_escape(outcome) for _ in elsewhere),
             formatting.steps(outcome.time, descent.steps), thousands(outcome.diverged),
         )
         for outcome in descent.outcomes
@@ -70,14 +87,15 @@ def _outcomes(descent: Descent, best: Outcome) -> Section:
     marked = frozenset({descent.outcomes.index(best)} if best.share.mean > 0 else ())
     starts = formatting.count(len(descent.starts), "start")
     table = Table(f"Outcomes of {starts}, with 95 % intervals: Wilson's for shares", head, rows, marked)
-    return Section("Who gets to a global minimum", (picture, table))
+    return Section(f"Who {descent.goal.got}", (picture, table))
 
 
 def _arrivals(descent: Descent) -> Picture:
     return draw(
         plot_arrivals, descent,
-        label="Share of the starts that have been near a global minimum, against the step",
-        caption="The share of the starts that have come near a global minimum; some leave it again.",
+        label=f"Share of the starts of which one {descent.goal.done}, against the step",
+        caption="The share of the starts that have left the saddle." if descent.landscape.saddle else
+        "The share of the starts that have come near a global minimum; some leave it again.",
     )  # fmt: skip
 
 

@@ -26,14 +26,39 @@ UNKNOWN = -2
 """The basin of a trajectory that diverged, or of a point from which gradient flow did not end in its budget."""
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What there is to reach, in words.
+
+    does, got: of a start that did it, in a table and in a title. steps: until then. done: of one that had done it once.
+    lacking: of strategies of which none did.
+    """
+
+    does: str
+    got: str
+    steps: str
+    done: str
+    lacking: str
+
+
+MINIMUM = Goal(
+    "ends at a global minimum", "gets to a global minimum", "median steps to come near",
+    "has been near a global minimum", "No strategy got to a global minimum",
+)  # fmt: skip
+LEAVING = Goal(
+    "leaves the saddle", "leaves the saddle", "median steps to leave it", "has left the saddle",
+    "No strategy left the saddle",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome(Spec):
     """How one strategy did, with 95 % intervals.
 
-    share: of the starts that ended in the basin of a global minimum (Wilson).
+    share: of the starts that ended in the basin of a global minimum (Wilson); on a saddle, that left it.
     escape: the same among the trapped, the starts from which gradient flow ends elsewhere; None when there are none.
-    time: the median number of updates to the first visit near a global minimum; inf where most never came.
-    trapped, diverged: how many starts.
+    time: the median number of updates to the first visit near a global minimum, or until the saddle was left; inf where
+        most never came. trapped, diverged: how many starts.
     """
 
     strategy: Strategy
@@ -100,6 +125,11 @@ class Descent(Shown, Spec):
         """How many trajectories were recorded: those of the first starts."""
         return self.paths.shape[2] if self.paths.ndim == 4 else 0
 
+    @property
+    def goal(self) -> Goal:
+        """What the shares and the times are of, in words."""
+        return LEAVING if self.landscape.saddle else MINIMUM
+
     @cached_property
     def trapped(self) -> NDArray:
         """Which starts lie in a basin that is not a global minimum's, (starts,) bool."""
@@ -107,7 +137,9 @@ class Descent(Shown, Spec):
 
     @cached_property
     def reached(self) -> NDArray:
-        """Which trajectories ended in the basin of a global minimum, (strategies, starts) bool."""
+        """Which trajectories ended in the basin of a global minimum, or left the saddle, (strategies, starts) bool."""
+        if self.landscape.saddle:
+            return self.entered >= 0
         return (self.basins >= 0) & (self.basins < self.landscape.goals)
 
     @cached_property

@@ -8,7 +8,7 @@ import torch
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats
 from stepsize.problems.landscapes import Landscape
-from stepsize.rules import SGD, Adam, Rule
+from stepsize.rules import SGD, Adadelta, Adagrad, Adam, Momentum, Nesterov, RMSProp, Rule
 from stepsize.strategy import Strategy, round_rate
 
 SAMPLES, ITERATIONS = 256, 20
@@ -22,11 +22,22 @@ USUAL: tuple[tuple[Rule, str, float], ...] = (
 """Rule, policy and peak rate: of SGD over the curvature (2 is the limit of stability), of Adam over the box's width."""
 
 
+LEAVING: tuple[tuple[Rule, float], ...] = (
+    (SGD(), 0.1), (Momentum(), 0.1), (Nesterov(), 0.1), (Adagrad(), 0.01), (RMSProp(), 0.01), (Adam(), 0.01),
+)  # fmt: skip
+"""Rule and constant rate on a saddle: over the curvature for Euclidean steps, over the box's width for others."""
+
+
 def usual(landscape: Landscape) -> tuple[Strategy, ...]:
-    """Return a small and a large rate of SGD and of Adam: steps that stay in a basin, and steps that leave it."""
-    width = float(np.ptp(landscape.box, axis=1).min())
-    unit = {SGD: 1 / curvature(landscape), Adam: width}
-    return tuple(Strategy.of(rule, recipe, round_rate(factor * unit[type(rule)])) for rule, recipe, factor in USUAL)
+    """Return a small and a large rate of SGD and of Adam: steps that stay in a basin, and steps that leave it.
+
+    On a saddle, where one compares rules, SGD and its momenta at one rate, adaptive rules at another, and Adadelta.
+    """
+    width, bent = float(np.ptp(landscape.box, axis=1).min()), curvature(landscape)
+    plan = ((rule, "constant", rate) for rule, rate in LEAVING) if landscape.saddle else USUAL
+    units = ((rule, recipe, rate * (1 / bent if rule.facts.euclidean else width)) for rule, recipe, rate in plan)
+    found = tuple(Strategy.of(rule, recipe, round_rate(rate)) for rule, recipe, rate in units)
+    return (*found, Strategy.of("Adadelta", "constant", Adadelta().lr)) if landscape.saddle else found
 
 
 def curvature(landscape: Landscape, seed: int = 0) -> float:

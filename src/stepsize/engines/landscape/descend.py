@@ -53,12 +53,13 @@ def descend(
 ) -> Descent:
     """Let every strategy descend on `landscape` from the same starts, under the same noise.
 
-    starts: how many, drawn evenly from the box, or the points themselves, (starts, dimensions).
+    starts: how many, drawn evenly from the box (of a saddle, near it), or the points themselves, (starts, dimensions).
     steps: of every run (steps, optimizer updates). seed: of the starts and of the noise. watched: how many trajectories
         are recorded. points: at how many steps, at most, more densely at first; twice as many as steps record them all.
     block: coordinates that are updated at once; it changes speed alone. progress: called with steps times starts.
 
-    A trajectory that is not finite any more is frozen at its last finite point, and says when; the others go on.
+    A trajectory that is not finite any more is frozen at its last finite point, and says when; the others go on. One
+    that has left a saddle is frozen there, since it would fall for ever.
 
     Raises ParameterError for starts outside of the box, or where the gradient is not finite, and for a rule that cannot
     be held inside of a box.
@@ -99,7 +100,7 @@ def _starts(landscape: Landscape, starts: int | Floats, seed: int) -> Floats:
     if isinstance(starts, int):
         if starts < 1:
             raise ParameterError(f"a descent needs at least one start, not {starts}.")
-        low, high = landscape.box.T
+        low, high = landscape.start_box.T
         return seeds.generator(seed, "starts").uniform(low, high, (starts, landscape.dimensions))
     x = np.array(starts, dtype=np.float64, ndmin=2)
     kind = type(landscape).__name__
@@ -197,13 +198,13 @@ class _Block:
         self._waiting = ~plan.landscape.arrived(self.x, torch)
         self.entered = torch.where(self._waiting, -1, 0)
         self.died_at = torch.full_like(self.entered, -1)
-        self._dead: torch.Tensor | None = None
+        self._still: torch.Tensor | None = None
 
     @property
     def weights(self) -> torch.Tensor:
         """The points to judge the rows by."""
         points: torch.Tensor = self._rule.readout(self.x, self.slots, torch)
-        return points if self._dead is None else torch.where(self._dead, self.x, points)
+        return points if self._still is None else torch.where(self._still, self.x, points)
 
     def advance(self, rows: Sequence[Row], start: int) -> None:
         """Make the updates `start`, `start + 1`, ... with these rows of coefficients."""
@@ -237,11 +238,11 @@ class _Block:
         if not math.isfinite(x.sum().item()):
             lost = ~x.isfinite().all(-1)
             self.died_at.masked_fill_(lost & (self.died_at < 0), step)
-            self._dead = (self.died_at >= 0).unsqueeze(-1)
+            self._hold(self.died_at >= 0)
         if self._landscape.walls:
             torch.clamp(x, self._low, self._high, out=x)
-        if self._dead is not None:
-            torch.where(self._dead, self.x, x, out=x)
+        if self._still is not None:
+            torch.where(self._still, self.x, x, out=x)
 
     def _note(self, updates: int) -> None:
         """Note which rows came near a global minimum for the first time."""
@@ -249,6 +250,13 @@ class _Block:
         if torch.count_nonzero(there):
             self.entered.masked_fill_(there, updates)
             self._waiting &= ~there
+            if self._landscape.saddle:
+                self._hold(there)
+
+    def _hold(self, rows: torch.Tensor) -> None:
+        """Leave these rows where they are from now on."""
+        held = rows.unsqueeze(-1)
+        self._still = held if self._still is None else self._still | held
 
 
 def _columnwise(x: Floats) -> torch.Tensor:

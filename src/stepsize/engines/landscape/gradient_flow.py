@@ -31,12 +31,14 @@ def basins(landscape: Landscape, points: Floats, evaluations: int = EVALUATIONS)
     """Return the basin that each of `points`, (points, dimensions), lies in, (points,) int64.
 
     A basin is the index of a listed minimum, ELSEWHERE (-1) where the flow ends at none, or UNKNOWN (-2) where it did
-    not end or left for infinity, or the point or the gradient is not finite.
+    not end or left for infinity, or the point or the gradient is not finite; on a saddle alone all of them are.
 
     Watch out: in a curved valley much flatter than its walls are steep the steps stay short, and a budget may not do.
     """
     basin = np.full(len(points), UNKNOWN)
     rows = np.flatnonzero(np.isfinite(points).all(axis=1))
+    if landscape.saddle:
+        return basin
     if landscape.unimodal:
         basin[rows] = 0
         return basin

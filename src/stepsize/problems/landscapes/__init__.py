@@ -18,13 +18,14 @@ from stepsize.problems.landscapes.planes import Easom as Easom
 from stepsize.problems.landscapes.planes import Eggholder as Eggholder
 from stepsize.problems.landscapes.planes import GoldsteinPrice as GoldsteinPrice
 from stepsize.problems.landscapes.planes import McCormick as McCormick
-from stepsize.problems.landscapes.planes import MonkeySaddle as MonkeySaddle
 from stepsize.problems.landscapes.polynomials import Beale as Beale
 from stepsize.problems.landscapes.polynomials import Booth as Booth
 from stepsize.problems.landscapes.polynomials import Himmelblau as Himmelblau
 from stepsize.problems.landscapes.polynomials import Rosenbrock as Rosenbrock
 from stepsize.problems.landscapes.polynomials import SixHumpCamel as SixHumpCamel
 from stepsize.problems.landscapes.polynomials import ThreeHumpCamel as ThreeHumpCamel
+from stepsize.problems.landscapes.saddles import MonkeySaddle as MonkeySaddle
+from stepsize.problems.landscapes.saddles import Saddle as Saddle
 from stepsize.problems.landscapes.separable import DoubleWell as DoubleWell
 from stepsize.problems.landscapes.separable import Michalewicz as Michalewicz
 from stepsize.problems.landscapes.separable import Rastrigin as Rastrigin

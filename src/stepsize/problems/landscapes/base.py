@@ -64,6 +64,7 @@ class Landscape(Spec, ABC):
     lows: the known minima, lowest first; the global ones are among them unless it is empty. One number is one for all
         coordinates. stationary: other points without a slope: saddles and maxima.
     radius: of a ball around each global minimum in which gradient flow leads to it (for a continuum, see `arrived`).
+    starts: where starts are drawn, as `bounds`, if not in all of it. saddle: whether it is one, and has no minimum.
     walls: whether updates are projected onto the box: where the minimum lies on its edge, or outside it the function
         falls below it.
 
@@ -74,6 +75,8 @@ class Landscape(Spec, ABC):
     lows: ClassVar[Rows]
     stationary: ClassVar[tuple[Critical, ...]] = ()
     radius: ClassVar[float]
+    starts: ClassVar[Rows] = ()
+    saddle: ClassVar[bool] = False
     walls: ClassVar[bool] = False
 
     @property
@@ -85,6 +88,11 @@ class Landscape(Spec, ABC):
     def box(self) -> Floats:
         """Where starts lie, (dimensions, 2): the lowest and the highest of each coordinate."""
         return np.array(np.broadcast_to(points(*self.bounds), (self.dimensions, 2)))
+
+    @property
+    def start_box(self) -> Floats:
+        """Where starts are drawn, (dimensions, 2): the box, or the part of it that `starts` says."""
+        return np.array(np.broadcast_to(points(*self.starts), (self.dimensions, 2))) if self.starts else self.box
 
     @property
     def minima(self) -> Floats:

@@ -141,28 +141,3 @@ class Bukin(Landscape):
         """Return the ridge and the slope along it; on the ridge itself the slope across counts as zero."""
         a, b = x[..., 0], x[..., 1]
         return 100 * xp.sqrt(abs(b - 0.01 * a * a).clip(min=TINY)) + 0.01 * abs(a + 10)
-
-
-@dataclass(frozen=True)
-class MonkeySaddle(Landscape):
-    """Three valleys that leave one flat point: `x**3 - 3*x*y**2`.
-
-    Watch out: it has no minimum, so every run that leaves the saddle diverges; at 0 slope and curvature vanish both.
-    """
-
-    radius: ClassVar[float] = 0.0
-    bounds = ((-2, 2),)
-    lows = ()
-    """None: it falls without bound."""
-    stationary = (Critical("saddle", (0.0, 0.0), 0.0),)
-    """The saddle."""
-
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
-        """Return the cubic."""
-        a, b = x[..., 0], x[..., 1]
-        return a**3 - 3 * a * b**2
-
-    def gradient(self, x: Array, xp: Any) -> Array:
-        """Return the gradient of the cubic."""
-        a, b = x[..., 0], x[..., 1]
-        return xp.stack([3 * a**2 - 3 * b**2, -6 * a * b], -1)

@@ -139,7 +139,7 @@ def _check_rest(rule: Rule, name: str) -> None:
     law(_equal(held, p), f"{name}: with lr = 0 the parameters must stay.")
     free = [_floats(rule, {**rule.hyperparameters, "weight_decay": 0.0}, k + 1) for k in range(STEPS)]
     still = run(rule, p, [0.0 * p] * STEPS, _heard(rule, free, p, np, noise=0.0), np)
-    law(_equal(still, p), f"{name}: with no gradient, weight decay or noise the parameters must stay.")
+    law(_equal(still, p), f"{name}: with no gradient and no weight decay or noise the parameters must stay.")
 
 
 def _check_facts(rule: Rule, name: str) -> None:

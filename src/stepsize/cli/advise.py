@@ -101,7 +101,10 @@ def advise(
     show_advice(answers[0], framework, native=native)
     for other in answers[1:]:
         size = other.batch_size or with_data(problem).batch_size
-        line = f"With batches of {size}: {other.strategy.name} for {other.steps} steps reaches {other.best_score:.4g}."
+        reached = f"reaches {other.best_score:.4g}"
+        if math.isnan(other.best_score):
+            reached = "has no whole run to compare; raise --budget"
+        line = f"With batches of {size}: {other.strategy.name} for {other.steps} steps {reached}."
         output.console().print(line, markup=False, soft_wrap=True)
     output.name_files(files)
 

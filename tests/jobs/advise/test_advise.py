@@ -5,11 +5,13 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import samples
 import torch
 
 from stepsize import FunctionTask, Task, load_task
@@ -337,6 +339,19 @@ def test_batch_sizes_train_for_as_long_and_share_the_budget(task):
     assert half.batch_size == size // 2
     assert half.command.endswith(f"--batch-size {size // 2}")
     assert f"replace(load_task({json.dumps(half.task)}), batch_size={size // 2})" in half.code()
+
+
+def test_batch_sizes_without_a_whole_run_come_last_as_they_were_asked_for(task, monkeypatch):
+    scores = {8: math.nan, 4: 0.5, 16: 0.2, 2: math.nan}
+
+    advice = samples.advice()
+
+    def answer(task, **_):
+        return replace(advice, score=replace(advice.score, mean=scores[task.batch_size]))
+
+    monkeypatch.setattr(sys.modules[advise_batches.__module__], "advise", answer)
+    found = advise_batches(replace(task, batch_size=8), (8, 4, 16, 2), steps=128, seconds_of=proportional)
+    assert [each.batch_size for each in found] == [16, 4, None, 2]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,18 @@ def test_the_answer_says_at_which_rate_and_is_kept_in_a_file(sweep, tmp_path):
     assert (again.updates, again.rates.tolist()) == (sweep.updates, sweep.rates.tolist())
 
 
+def test_the_rate_that_a_policy_has_changes_nothing(task):
+    one, other = (
+        compare_batch_sizes(
+            task, (8, 32), policy=constant(rate), rule=Momentum(), steps=32, seeds=(0,), seconds_of=timing(0.0),
+            engine=Loop(),
+        )
+        for rate in (0.03, 0.3)
+    )  # fmt: skip
+    np.testing.assert_array_equal(one.held_out, other.held_out)
+    assert one.rates.tolist() == other.rates.tolist()
+
+
 def test_costs_are_those_of_all_runs(task):
     runner = Runner(task, engine=Loop())
     found = compare_batch_sizes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,7 @@ def advise_batches(
     seconds_of: SecondsOf = seconds_per_update,
     **asked: Any,
 ) -> tuple[Advice, ...]:
-    """Return the advice for each batch size, the lowest expected score first.
+    """Return the advice for each batch size, the lowest expected score first, those that ran no whole training last.
 
     sizes: in samples. Every one trains for the time that `steps` updates of the task's own batch size take here, so a
         size that is twice as slow has half the updates. budget: for all of them, in equal parts; a full training is
@@ -52,7 +53,7 @@ def advise_batches(
         other = runner.on(replace(task, batch_size=size))
         answer = advise(other.task, steps=updates[size], budget=share, runner=other, **asked)
         found.append(answer if size == task.batch_size else _resized(answer, size, horizon, share, asked))
-    return tuple(sorted(found, key=lambda each: each.best_score))
+    return tuple(sorted(found, key=lambda each: (math.isnan(each.best_score), each.best_score)))
 
 
 def _resized(answer: Advice, size: int, horizon: int, share: Budget | None, asked: dict[str, Any]) -> Advice:

@@ -10,7 +10,7 @@
 .POSIX:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help advise test slow docs docs fuzz lowest newest check lint types floors format clean
+.PHONY: help advise test slow docs fuzz lowest newest check lint types floors format clean
 
 PYTHON ?=
 VENV = .venv
@@ -51,6 +51,7 @@ lowest:  ## Run the tests with the oldest versions that pyproject.toml allows, i
 newest:  ## Run the tests with the newest versions that there are, in .venv-newest
 	@mkdir -p .venv-newest && touch .venv-newest/constraints.txt
 	@$(MAKE) test VENV=.venv-newest CONSTRAINTS=.venv-newest/constraints.txt UPGRADE="--upgrade --upgrade-strategy eager"
+
 docs: $(DEV)  ## Build the documentation site into build/site, warnings being errors
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/site
 	@echo "The site: $$PWD/build/site/docs/index.html"

@@ -11,7 +11,6 @@ import importlib.metadata
 import inspect
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +82,19 @@ PACKAGES = {
 """The public packages and modules, with what each is for."""
 
 
+INDEX = """\
+API reference
+=============
+
+Every public name, from its docstring.
+
+.. toctree::
+   :maxdepth: 1
+
+{listed}
+"""
+
+
 def public_names(module: Any) -> list[str]:
     """Return the public classes and functions of a package, by name: its own, and those that it exports."""
     inside = module.__name__
@@ -107,7 +119,7 @@ def write_api(app: Any) -> None:
         entries = [_entry(name, each, getattr(module, each)) for each in public_names(module)]
         pages[name] = f"{name}\n{'=' * len(name)}\n\n{line}\n\n" + "\n".join(entries)
     listed = "\n".join(f"   {name}" for name in pages)
-    pages["index"] = f"API reference\n=============\n\nEvery public name, from its docstring.\n\n.. toctree::\n   :maxdepth: 1\n\n{listed}\n"
+    pages["index"] = INDEX.format(listed=listed)
     for name, text in pages.items():
         path = folder / f"{name}.rst"
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -136,16 +148,16 @@ PARAMETER = re.compile(r"^(?!torch:|optax:|https?:)([a-z_]\w*(?:, [a-z_]\w*)*): 
 """A line that says what parameters are; conventions of torch and optax are said in the same form."""
 
 
-def lay_out(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Turn the lines of a docstring that say what a parameter is into a list."""
-    del app, what, name, obj, options
+def lay_out(*given: Any) -> None:
+    """Turn the lines of a docstring, the last that is given, that say what a parameter is into a list."""
+    lines: list[str] = given[-1]
     found: list[str] = []
     listing = False
     for line in lines:
         match = PARAMETER.match(line)
         if match:
             found += [] if listing else [""]
-            found.append(f"* **{match[1]}**: {line[match.end():]}")
+            found.append(f"* **{match[1]}**: {line[match.end() :]}")
             listing = True
         elif listing and line.strip() and not line.startswith(" "):
             found.append(f"  {line}")

@@ -10,7 +10,13 @@ import pytest
 from patience import HUNG
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [*sorted((DOCS / "how-to").glob("*.md")), DOCS / "race.md", DOCS / "refine.md", DOCS / "predict.md"]
+PAGES = [
+    *sorted((DOCS / "how-to").glob("*.md")),
+    DOCS / "race.md",
+    DOCS / "refine.md",
+    DOCS / "predict.md",
+    DOCS / "first-hour.md",
+]
 PAGES.remove(DOCS / "how-to" / "task.md")  # its blocks are files, one by one: tests/problems/test_task_page.py
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^<!-- run: (.*) -->")

@@ -5,4 +5,5 @@ from stepsize.codegen.frameworks import function_script as function_script
 from stepsize.codegen.frameworks import loop_script as loop_script
 from stepsize.codegen.frameworks import script as script
 from stepsize.codegen.native.scripts import native_script as native_script
+from stepsize.codegen.script import folded as folded
 from stepsize.codegen.script import loadable as loadable

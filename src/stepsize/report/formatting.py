@@ -6,6 +6,7 @@ import math
 import re
 from functools import partial
 
+from stepsize.codegen import folded
 from stepsize.kernel import text
 from stepsize.plots.style import rate
 from stepsize.policies import Policy
@@ -105,7 +106,7 @@ def size(memory: int) -> str:
 def policy_facts(policy: Policy) -> tuple[tuple[str, str], ...]:
     """Return each hyperparameter that a policy moves, with its schedule as a phrase; the learning rate first."""
     order = sorted(policy.schedules, key=lambda pair: (pair[0] != "lr", pair[0]))
-    return tuple((NAMES.get(name, name), describe(schedule)) for name, schedule in order)
+    return tuple((NAMES.get(name, name), describe(folded(schedule))) for name, schedule in order)
 
 
 def describe(schedule: Schedule) -> str:

@@ -37,7 +37,7 @@ copybutton_prompt_text = ">>> "
 copybutton_exclude = ".linenos, .gp, .go"
 
 myst_heading_anchors = 4
-myst_enable_extensions = ["colon_fence", "dollarmath", "html_image"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath", "html_image"]
 nb_execution_mode = "off"  # the tests execute them; their outputs are kept in the files
 suppress_warnings = ["myst.header", "myst.strikethrough"]
 
@@ -170,7 +170,8 @@ def lay_out(*given: Any) -> None:
 def turn_anchors(app: Any, name: str, content: list[str]) -> None:
     """Turn a page's own anchors, which code hosts know, into targets that are looked up."""
     del app, name
-    content[0] = re.sub(r'^<a id="([^"]+)"></a>$', r"(\1)=", content[0], flags=re.MULTILINE)
+    content[0] = re.sub(r'^<a id="([^"]+)"></a>\n*', r"(\1)=\n", content[0], flags=re.MULTILINE)
+    content[0] = re.sub(r'<a id="([^"]+)"></a>', r"[]{#\1}", content[0])
 
 
 def setup(app: Any) -> None:

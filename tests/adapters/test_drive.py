@@ -10,7 +10,7 @@ from torch import nn
 
 from stepsize import Policy, build_optimizer, drive, load_task
 from stepsize.adapters.torch import torch_arguments
-from stepsize.kernel.errors import DriveError, LengthError, ParameterError
+from stepsize.kernel.errors import DriveError, LengthError, ParameterError, StepsizeError
 from stepsize.policies import cosine, one_cycle, recipe
 from stepsize.rules import SGD, Adam, AdamW, Lion, Momentum, Nesterov, RMSProp, Rule
 from stepsize.schedules import Constant, Cosine, Linear, Staircase
@@ -399,3 +399,22 @@ def test_an_optimizer_that_has_all_in_its_groups_is_driven_by_the_first():
         scheduler.step()
     with pytest.raises(DriveError, match=r"no hyperparameter 'lr' to schedule\. None of its groups has a number"):
         drive(InGroups([{"params": [nn.Parameter(torch.ones(1))]}]), policy, 4)
+
+
+def test_a_horizon_may_be_a_whole_float():
+    """As a division or a trainer's estimate returns one."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    assert len(drive(optimizer, Policy(lr=Linear(1.0, 0.0)), steps=10.0)) == 10
+    with pytest.raises(StepsizeError, match=r"10\.5"):
+        drive(optimizer, Policy(lr=Linear(1.0, 0.0)), steps=10.5)
+
+
+def test_the_scale_that_timm_keeps_beside_the_rate_is_said():
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr_scale": scale} for scale in (1.0, 0.5)]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    with pytest.warns(UserWarning, match=r"lr_scale.*g\['lr'\] \*= g\['lr_scale'\]"):
+        drive(optimizer, Policy(lr=Linear(1.0, 0.0)), 4)
+    for group in optimizer.param_groups:
+        group["lr"] *= group["lr_scale"]
+    for step in drive(optimizer, Policy(lr=Linear(1.0, 0.0)), 4):
+        assert [group["lr"] for group in optimizer.param_groups] == [1 - step / 4, (1 - step / 4) / 2]

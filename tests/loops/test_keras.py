@@ -576,3 +576,8 @@ def test_other_rules_are_the_rule_too(rule):
         p, slots = rule.step(p, slope * p, slots, rule.coefficients(h, np.float64(step + 1)), np)
     found = keras.ops.convert_to_numpy(variable)
     np.testing.assert_allclose(found, p, **(SINGLE if ON_JAX else {"rtol": 1e-12}))
+
+
+def test_a_plain_schedule_as_a_rate_names_the_one_for_keras():
+    with pytest.raises(ParameterError, match="KerasSchedule"):
+        _ = keras.optimizers.SGD(Cosine(0.1, 0.0, 10)).learning_rate

@@ -211,3 +211,8 @@ def test_without_transformers_the_extra_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "stepsize.adapters.transformers")
     with pytest.raises(MissingPackageError, match=r"stepsize\[transformers\]"):
         importlib.import_module("stepsize.adapters.transformers")
+
+
+def test_two_callbacks_are_told_so(tmp_path):
+    with pytest.raises(DriveError, match="two callbacks of this Trainer drive its optimizer"):
+        trainer_of(tmp_path, PolicyCallback(POLICY), PolicyCallback(cosine(0.1))).train()

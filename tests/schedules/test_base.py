@@ -90,7 +90,7 @@ def test_an_empty_or_reversed_table_is_empty():
     [
         (0, "at least 1 step"),
         (-5, "at least 1 step"),
-        (10.0, "a length is"),
+        (10.5, "a length is"),
         ("50%", "whole number of steps"),
         ("rest", "whole"),
     ],

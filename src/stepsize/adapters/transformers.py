@@ -142,6 +142,11 @@ class PolicyCallback(TrainerHook, TrainerCallback):  # type: ignore[misc]  # the
 def saved_state(state: Any) -> Mapping[str, Any] | None:
     """Return our state of the checkpoint that the Trainer goes on from, if it does."""
     saved: Mapping[str, Any] | None = state.stateful_callbacks.get(KEY)
+    if saved is not None and not state.global_step:
+        raise DriveError(
+            "two callbacks of this Trainer drive its optimizer, and each would undo what the other sets. Keep one, "
+            "with everything in its policy: Policy(lr=..., momentum=..., weight_decay=...)."
+        )
     if saved is None and state.global_step:
         raise DriveError(
             f"this training goes on from a checkpoint at step {state.global_step} that was saved without "

@@ -100,8 +100,11 @@ class Schedule(Shown, Spec, ABC):
         """Return the steps `t`, held after the schedule's own, where those are known."""
         return t if isinstance(self.steps, str) else xp.minimum(t, float(self.steps))
 
-    def __call__(self, step: Array) -> Any:
-        """Return the value that update number `step` uses: a float for an int, an array for an array."""
+    def __call__(self, step: Array = None) -> Any:
+        """Return the value that update number `step` uses: a float for an int, an array for an array.
+
+        Raises ParameterError without a step, which is how Keras asks for a rate that is no schedule of its own.
+        """
         if arrays.is_array(step) and getattr(step, "ndim", 0) + (not isinstance(step, np.generic)) > 0:
             return self.value(arrays.real(step, arrays.namespace(step)), arrays.functions(step))
         first = whole_step(step)
@@ -373,6 +376,11 @@ def _is_number(value: object) -> bool:
 
 def whole_step(step: object) -> int:
     """Return `step` as an int of at least 0, or raise ParameterError."""
+    if step is None:
+        raise ParameterError(
+            "a step is a whole number of optimizer updates, counted from 0, not None. A schedule that Keras has for "
+            "a learning rate is asked for none: KerasSchedule(schedule) of stepsize.adapters.keras is what it takes."
+        )
     if isinstance(step, bool) or not hasattr(step, "__index__"):
         raise ParameterError(f"a step is a whole number of optimizer updates, counted from 0, not {brief(step)}.")
     whole = int(step.__index__())
@@ -385,7 +393,7 @@ def whole_step(step: object) -> int:
 
 def whole_steps(total: object) -> int:
     """Return a horizon as an int of at least 1, or raise LengthError."""
-    parsed = length.parse(total)
+    parsed = length.parse(int(total) if isinstance(total, float) and total.is_integer() else total)
     if isinstance(parsed, str):
         raise ParameterError(f"a run is a whole number of steps, not {brief(total)}.")
     return parsed

@@ -312,6 +312,8 @@ def test_a_row_of_losses_ends_its_update(log):
     assert (curves[0].name, len(curves[0].rates)) == ("mine", 6)  # a row every two updates
     assert notes == ["'mine': steps counted from 0, a run of 6 updates unless --steps says another length"]
     assert curves[0].at.tolist() == [1, 3, 5]
+    (_, notes) = loss_curves(log("step,lr,loss\n0,1,9\n2,1,5\n4,0.5,4\n", "mine.csv"), total=8)
+    assert notes == ["'mine': steps counted from 0, a run of 6 updates, as its rows say, not 8"]
     with pytest.raises(BudgetError, match="run 'log' has one row"):
         loss_curves(log("step,lr,loss\n0,1,9\n"))
 

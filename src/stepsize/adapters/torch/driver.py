@@ -171,7 +171,8 @@ class Driver:
             raise DriveError(
                 "this checkpoint was saved with another policy, horizon or feedback, so its step does not mean the "
                 f"same here. Saved: {saved['steps']} steps of {str(saved['spec'])[:200]}. Make the driver as it was "
-                "made then, or start anew; stepsize.schedules.jump says what another horizon would change."
+                "made then, or start anew; stepsize.schedules.jump says what another horizon would change, and "
+                "drive(..., start=step) goes on with another one on purpose."
             )
         if self._listener is not None:
             self._listener.load_state_dict(state_dict["feedback"])

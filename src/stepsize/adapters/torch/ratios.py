@@ -10,6 +10,7 @@ inferred.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ from stepsize.adapters.torch.groups import MOMENTUM, Group, applicable, defaults
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.policies import LR, Groups, Policy
 from stepsize.schedules import Constant
+
+SCALE = "lr_scale"
+"""Where timm keeps the decay of the rate from layer to layer, beside rates that are all alike."""
 
 Ratios = dict[str, list[float]]
 """By hyperparameter, one for each parameter group."""
@@ -89,6 +93,13 @@ def _own(
     groups = optimizer.param_groups
     if len(groups) == 1:
         return [1.0]
+    scales, rates = {group.get(SCALE, 1.0) for group in groups}, {float(group.get(LR, 0.0)) for group in groups}
+    if name == LR and len(scales) > len(rates) == 1:
+        warnings.warn(
+            f"the groups of this {type(optimizer).__name__} have a {SCALE}, which timm's schedulers multiply by and a "
+            f"driver does not, and one rate. Put it into their rates before: for g in groups: g['lr'] *= g['{SCALE}'].",
+            stacklevel=7,
+        )
     if name == LR and all("initial_lr" in group for group in groups):
         # A scheduler of torch was here, now or in the checkpoint: it keeps the rate that each group began with,
         # whatever the rates are now.

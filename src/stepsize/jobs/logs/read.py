@@ -83,7 +83,7 @@ def _log(name: str, run: Untangled, main: str, total: int | None, notes: list[st
     columns = {word: _column(each, updates.first) for word, each in run.series.items()}
     reached = max(int(each.steps[-1]) + 1 for each in columns.values() if len(each.steps))
     length = updates.total if near else max(updates.total, reached)
-    notes = [*notes, *_assumed(run, updates.first, length, known=near)]
+    notes = [*notes, *_assumed(run, updates.first, length, None if near else total or 0)]
     return Log(name, length, columns, tuple(notes))
 
 
@@ -107,13 +107,18 @@ def _taken(recorded: Recorded) -> list[str]:
     return notes
 
 
-def _assumed(run: Untangled, first: int, total: int, *, known: bool) -> list[str]:
-    """Return what was assumed of a run's steps."""
+def _assumed(run: Untangled, first: int, total: int, other: int | None) -> list[str]:
+    """Return what was assumed of a run's steps; other: a length that was said and is not its own, 0 for none."""
     notes = [f"its steps begin again in each of {run.epochs} epochs and were counted on"] if run.epochs else []
     if run.replaced:
         notes.append(f"{count(run.replaced, 'number')} replaced by later ones from the same step on, as after a resume")
     length = f"steps counted from {first}, a run of {count(total, 'update')}"
-    return [*notes, length if known else f"{length} unless --steps says another length"]
+    if other is None:
+        return [*notes, length]
+    return [
+        *notes,
+        f"{length}, as its rows say, not {other}" if other else f"{length} unless --steps says another length",
+    ]
 
 
 def loss_curves(

@@ -84,7 +84,7 @@ def _widest(array: Array, xp: Any) -> Any:
 def values_at(values: Sequence[float], t: Array, xp: Any) -> Array:
     """Return `values[t]` for whole numbers `t`, floating, any shape; the last value beyond them."""
     xp = xp if hasattr(xp, "astype") else namespace(t)  # NumPy itself has it since 2.1
-    index = xp.astype(xp.minimum(t, float(len(values) - 1)), xp.int32)
+    index = xp.astype(xp.clip(t, None, float(len(values) - 1)), xp.int32)
     where = {"device": compat.device(t)} if compat.is_torch_array(t) else {}
     column = xp.asarray(values, dtype=t.dtype, **where)
     return xp.reshape(xp.take(column, xp.reshape(index, (-1,)), axis=0), t.shape)

@@ -57,8 +57,8 @@ def _facts(descent: Descent, best: Outcome) -> Facts:
     )
 
 
-def _title(words: str) -> str:
-    return words[0].upper() + words[1:]
+def _title(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _trapped(descent: Descent) -> tuple[str, str]:

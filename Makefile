@@ -10,7 +10,7 @@
 .POSIX:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help advise test slow docs fuzz lowest newest check lint types floors format clean
+.PHONY: help advise test slow docs fuzz lowest newest release check lint types floors format clean
 
 PYTHON ?=
 VENV = .venv
@@ -55,6 +55,13 @@ newest:  ## Run the tests with the newest versions that there are, in .venv-newe
 docs: $(DEV)  ## Build the documentation site into build/site, warnings being errors
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/site
 	@echo "The site: $$PWD/build/site/docs/index.html"
+
+release: $(DEV)  ## Build wheel and sdist into dist, and try the wheel in a fresh environment; nothing is published
+	rm -rf dist
+	$(PIP) build twine
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python scripts/check_release.py $(TAG)
 
 check: lint types floors  ## Hold the code to its lint, its types and its floors
 

@@ -25,6 +25,9 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Iterable
+from typing import TypeVar
+
+K = TypeVar("K", bound=str)
 
 
 class StepsizeError(Exception):
@@ -146,7 +149,7 @@ def check_name(
         raise error(f"{at}no {noun} is called {brief(name)}. {near}")
 
 
-def one_of(given: str, name: str, allowed: Iterable[str]) -> str:
+def one_of(given: K, name: str, allowed: Iterable[K]) -> K:
     """Return `given` when it is allowed, or raise ParameterError with the near miss or all that are allowed."""
     names = list(allowed)
     if given not in names:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from stepsize.kernel.errors import one_of
 from stepsize.kernel.length import REST
 from stepsize.policies.base import Policy
@@ -21,8 +23,11 @@ from stepsize.schedules import (
     Triangular2,
 )
 
-CURVES: dict[str, type[Segment]] = {"cosine": Cosine, "linear": Linear}
-CYCLES: dict[str, type[Cycle]] = {"triangular": Triangular, "triangular2": Triangular2, "exp_range": ExpRange}
+Curve = Literal["cosine", "linear"]
+CycleShape = Literal["triangular", "triangular2", "exp_range"]
+
+CURVES: dict[Curve, type[Segment]] = {"cosine": Cosine, "linear": Linear}
+CYCLES: dict[CycleShape, type[Cycle]] = {"triangular": Triangular, "triangular2": Triangular2, "exp_range": ExpRange}
 
 
 def one_cycle(
@@ -32,7 +37,7 @@ def one_cycle(
     start: float = 1 / 25,
     end: float = 1 / 250_000,
     momentum: tuple[float, float] | None = (0.85, 0.95),
-    curve: str = "cosine",
+    curve: Curve = "cosine",
 ) -> Policy:
     """1cycle: up to `peak`, then down to far below the start; momentum moves the other way.
 
@@ -65,7 +70,7 @@ def cyclical(
     base: float = 0.25,
     half_cycle: int | str = "12.5%",
     momentum: tuple[float, float] | None = (0.8, 0.9),
-    shape: str = "triangular",
+    shape: CycleShape = "triangular",
     left: float = 0.1,
 ) -> Policy:
     """Cyclical rates between `base * peak` and `peak`; momentum moves the other way [smith2017cyclical, sec. 3].

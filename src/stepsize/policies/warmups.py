@@ -11,6 +11,7 @@ A warmup is any schedule that rises, and `warm` makes the usual ones; with `>>` 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from stepsize.kernel.errors import one_of
 from stepsize.kernel.length import REST
@@ -30,7 +31,8 @@ from stepsize.schedules import (
     Until,
 )
 
-WARMUPS = ("linear", "exponential", "cosine", "sqrt")
+Warmup = Literal["linear", "exponential", "cosine", "sqrt"]
+Cooldown = Literal["linear", "lowered_linear", "sqrt", "cosine", "square", "mirror_cosine", "exponential"]
 LOWERED = 0.7
 """Where the lowered linear cooldown begins, as a share of the rate before it."""
 
@@ -39,7 +41,7 @@ def _lowered_linear(start: float, end: float, steps: int | str) -> Schedule:
     return Linear(LOWERED * start, end, steps)
 
 
-COOLDOWNS: dict[str, Callable[[float, float, int | str], Schedule]] = {
+COOLDOWNS: dict[Cooldown, Callable[[float, float, int | str], Schedule]] = {
     "linear": Linear,
     "lowered_linear": _lowered_linear,
     "sqrt": Sqrt,
@@ -50,7 +52,7 @@ COOLDOWNS: dict[str, Callable[[float, float, int | str], Schedule]] = {
 }
 
 
-def warm(peak: float, steps: int | str, *, start: float | None = None, shape: str = "linear") -> Schedule:
+def warm(peak: float, steps: int | str, *, start: float | None = None, shape: Warmup = "linear") -> Schedule:
     """Return a warmup to `peak`, to be followed by `>>`.
 
     steps: of the climb. start: the rate of the first update, as a fraction of the peak; 0 wastes that update, as
@@ -60,7 +62,7 @@ def warm(peak: float, steps: int | str, *, start: float | None = None, shape: st
 
     Raises ParameterError for a shape that is none of these.
     """
-    one_of(shape, "a warmup's shape", WARMUPS)
+    one_of(shape, "a warmup's shape", get_args(Warmup))
     if start is None and isinstance(steps, int) and shape == "linear":
         return Linear(peak / steps, peak, steps - 1) if steps > 1 else Constant(peak, 1)
     low = (0.01 if start is None else start) * peak
@@ -76,7 +78,7 @@ def wsd(
     *,
     warmup: int | str = "5%",
     cooldown: int | str = "20%",
-    shape: str = "sqrt",
+    shape: Cooldown = "sqrt",
     end: float = 0.0,
 ) -> Policy:
     """Warmup, stable, decay: up to `peak`, there for most of the run, and down at its end [hagele2024scaling].
@@ -92,7 +94,7 @@ def wsd(
     return Policy(lr=warm(peak, warmup, start=0.01) >> Constant(peak, REST) >> down)
 
 
-def cooldown(schedule: Schedule, at: int, steps: int, *, shape: str = "sqrt", end: float = 0.0) -> Schedule:
+def cooldown(schedule: Schedule, at: int, steps: int, *, shape: Cooldown = "sqrt", end: float = 0.0) -> Schedule:
     """Leave a schedule at step `at` and cool down from its value there, over `steps` more.
 
     A run without a horizon ends so: its checkpoint at step `at` goes on with this schedule.

@@ -14,15 +14,17 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # for a run by itself; in a test it is there
 
+import numpy as np
 from every_kind import VALUES
 
+from stepsize.jobs.logs.read import loss_curves, read_norms
 from stepsize.jobs.race.strategy_files import read_strategies
 from stepsize.kernel.errors import StepsizeError
 from stepsize.kernel.spec import encode
 from stepsize.results.io import dumps, loads
 
-LONGEST, SLOWEST, LARGEST = 2000, 60.0, 2 << 30
-"""Characters of an error; seconds that are too many on any machine; bytes that the process may have held."""
+LONGEST, SLOWEST, LARGEST = 2000, 5.0, 2 << 30
+"""Characters of an error; seconds of the processor for one input; bytes that the process may have held."""
 
 SPECS = [dumps(value) for value in VALUES]
 STRATEGIES = [
@@ -30,6 +32,13 @@ STRATEGIES = [
     '{"strategies": [{"rule": {"kind": "SGD"}, "policy": "cosine", "lr": 0.1, "name": "mine"}]}',
     '[{"rule": "AdamW(weight_decay=0.1)", "policy": {"kind": "Policy", "lr": {"kind": "Constant", "level": 1}}}]',
 ]
+STEPS = range(9, 90, 10)
+LOGS = {
+    ".csv": "epoch,step,lr,loss,grad_norm\n" + "".join(f"{n // 50},{n},{1 - n / 99},{9 / n:.3f},1\n" for n in STEPS),
+    ".tsv": "step\tname\tvalue\n"
+    + "".join(f"{n}\tlr\t0.1\n{n}\tloss\t{9 / n:.3f}\n{n}\tgrad_norm\t2\n" for n in STEPS),
+    ".jsonl": "".join(f'{{"step": {n}, "lr": 0.1, "loss": {9 / n:.3f}, "grad_norm": 0.5}}\n' for n in STEPS),
+}
 ODD = [
     "1" + "0" * 400, "1" * 5000, "1e308", "-1e308", "5e-324", "1e400", str(2**63), "-1", "0", "NaN", "Infinity",
     "null", "true", '""', "[]", "{}", '"rest"', '"30%"', '"nan"', '"\\u0000"', '"\\ud800"', '"[/b]"',
@@ -74,14 +83,19 @@ def read(text, file):
     if file is None:
         value = loads(text)
         assert encode(loads(dumps(value))) == encode(value), "it does not survive a round trip"
-    else:
-        file.write_text(text, encoding="utf-8", errors="surrogatepass")
+        return
+    file.write_text(text, encoding="utf-8", errors="surrogatepass")
+    if file.suffix not in LOGS:
         assert read_strategies(str(file)), "no strategy, and no error"
+        return
+    found, (curves, _) = read_norms(file), loss_curves(file)
+    assert np.isfinite([*found.norms, *(loss for curve in curves for loss in curve.losses)]).all(), "it is no number"
+    assert found.steps[-1] < found.total, "a step beyond the run"
 
 
 def broken(text, file):
     """How the law is broken by a text; "" where it holds."""
-    began = time.monotonic()
+    began = time.process_time()
     try:
         read(text, file)
     except StepsizeError as error:
@@ -89,14 +103,17 @@ def broken(text, file):
         return f"an error of {len(said)} characters" if len(said) > LONGEST else ""
     except Exception as error:  # noqa: BLE001  (that is what is looked for)
         return f"{type(error).__name__}: {error}"[:200]
-    return "it took too long" if time.monotonic() - began > SLOWEST else ""
+    return "it took too long" if time.process_time() - began > SLOWEST else ""
 
 
 def inputs(seed, count):
     """Yield hostile texts, each with the ending of the file that it is read from, or none."""
     draw = random.Random(seed)  # noqa: S311  (nothing is hidden by it)
     for number in range(count):
-        if number % 4:
+        if number % 8 == 4:
+            ending = draw.choice(list(LOGS))
+            yield mutated(LOGS[ending], draw), ending
+        elif number % 4:
             yield mutated(draw.choice(SPECS), draw), ""
         else:
             text = draw.choice(STRATEGIES)

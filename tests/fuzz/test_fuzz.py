@@ -20,8 +20,13 @@ ENDLESS = base64.b64encode(b"\x93NUMPY\x01\x00\x06\x00{'a':(").decode()
     [
         (f"[[strategies]]\nrule = 'AdamW'\npolicy = 'cosine'\nlrs = [0.1, 1{400 * '0'}]\n", ".toml"),
         (f'{{"stepsize": 1, "value": {RUNG % ENDLESS}}}', ""),
+        ('{"stepsize": 1, "value": {"kind": "Policy", "%s": 1.0}}' % ("x" * 9999), ""),
+        ('[{"rule": {"kind": "SGD", "%s": 1}, "policy": "cosine", "lr": 0.1}]' % ("x" * 9999), ".json"),
     ],
-    ids=["a rate that no float can hold", "the header of an array that never ends"],
+    ids=[
+        "a rate that no float can hold", "the header of an array that never ends", "a hyperparameter's name, repeated",
+        "a field's name, repeated",
+    ],
 )  # fmt: skip
 def test_what_broke_the_law_once_is_refused_in_words(text, ending, tmp_path):
     assert inputs.broken(text, tmp_path / f"once{ending}" if ending else None) == ""

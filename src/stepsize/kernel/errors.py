@@ -29,9 +29,17 @@ from typing import TypeVar
 
 K = TypeVar("K", bound=str)
 
+from stepsize.kernel.text import short
+
+MESSAGE = 2000
+"""The most characters of an error: what it repeats, such as a name in a file, may be of any length."""
+
 
 class StepsizeError(Exception):
-    """The base of every error that stepsize raises on purpose."""
+    """The base of every error that stepsize raises on purpose; as text, it is of at most `MESSAGE` characters."""
+
+    def __str__(self) -> str:
+        return short(super().__str__(), MESSAGE)
 
 
 class ParameterError(StepsizeError, ValueError):
@@ -108,8 +116,7 @@ def said(error: BaseException) -> str:
     >>> said(ValueError("no such file:\n  weights.pt"))
     'ValueError: no such file: weights.pt'
     """
-    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return short(" ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":"), LONGEST)
 
 
 MOST = 40

@@ -23,6 +23,18 @@ def count(number: int, noun: str, plural: str = "", *, thin: bool = False) -> st
     return f"{thousands(number) if thin else number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def short(text: str, most: int = 44) -> str:
+    """Return `text` in at most `most` characters: a long one has its begin and its end.
+
+    >>> short("no file 'aaaaaaaaaaaa'; name another.", 30)
+    "no file 'aaaaa… name another."
+    """
+    if len(text) <= most:
+        return text
+    half = (most - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
 SPACES = "\n\u00a0\u202f"
 """What `str.isprintable` refuses, and a terminal does not obey."""
 
@@ -33,9 +45,7 @@ def plain(text: str) -> str:
     >>> plain("up" + chr(27) + "[2A")
     'up\\x1b[2A'
     """
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\u00a0\u202f" else ascii(letter)[1:-1] for letter in text
-    )
+    return "".join(letter if letter.isprintable() or letter in SPACES else ascii(letter)[1:-1] for letter in text)
 
 
 def tell_apart(names: Iterable[str]) -> list[str]:

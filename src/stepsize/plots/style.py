@@ -15,6 +15,7 @@ import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.optional import need
+from stepsize.kernel.text import short as short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,14 +139,6 @@ def plain(text: str) -> str:
     """
     line = " ".join(text.split()).replace("$", r"\$")
     return f" {line}" if line.startswith("_") else line
-
-
-def short(text: str, most: int = 44) -> str:
-    """Return `text`, cut in the middle when it has more than `most` characters."""
-    if len(text) <= most:
-        return text
-    half = (most - 1) // 2
-    return f"{text[:half]}…{text[-half:]}"
 
 
 def rate(value: float, digits: int = 3) -> str:

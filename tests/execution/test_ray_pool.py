@@ -1,6 +1,7 @@
 """A Ray cluster of three nodes on this machine, one of which dies in the middle; and addresses where there is none."""
 
 import json
+import pickle
 import socket
 import subprocess
 import sys
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 from patience import HUNG
 
+from stepsize.execution import ray_pool
 from stepsize.execution.ray_pool import RayPool
-from stepsize.kernel.errors import MissingPackageError, ParameterError
+from stepsize.kernel.errors import MissingPackageError, ParameterError, TaskError
 from stepsize.kernel.optional import installed
 
 HERE = Path(__file__).parent
@@ -40,6 +42,25 @@ def test_a_worker_and_a_node_die_and_the_standings_are_those_of_one_process(tmp_
     assert list(found["bad"]) == ["SGD Constant 1e+09"]
     assert "ArithmeticError: far out" in found["bad"]["SGD Constant 1e+09"]
     assert found["left"] == 0
+
+
+class Ends:
+    """An engine whose trials end the process."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def run(self, *_, **__):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit("far"), ValueError("far")])
+def test_what_a_trial_raises_comes_back_whatever_it_is(monkeypatch, error):
+    """Else Ray would take it for a worker that is lost, and have it run again and again."""
+    monkeypatch.setitem(ray_pool._TASKS, "known", None)
+    found = ray_pool._run("known", [], pickle.dumps((Ends(error), (), 1, None)))
+    assert isinstance(found, TaskError)
+    assert str(found).startswith(type(error).__name__)
 
 
 CONNECT = "from stepsize.execution.ray_pool import RayPool; RayPool({address!r})"

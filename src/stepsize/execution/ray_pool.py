@@ -198,7 +198,7 @@ def _run(name: str, task: list[Any], batch: bytes) -> Curves | Exception:
         if name not in _TASKS:
             _TASKS[name] = pickle.loads(need("ray").get(task[0]))  # noqa: S301  (from our own driver)
         return BatchRun(_TASKS[name], *pickle.loads(batch)).run()  # noqa: S301  (from our own driver)
-    except Exception as error:  # noqa: BLE001  (whatever a task raises is data, and is sent to the driver)
+    except BaseException as error:  # noqa: BLE001  (whatever a task raises is data, SystemExit too)
         return portable(error)
 
 

@@ -1,12 +1,15 @@
 """Logs of the values in force: a CSV file, TensorBoard, any function; each update once, in each of a driver's ways."""
 
 import csv
+import errno
+import io
 import math
 import os
 import signal
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -235,6 +238,34 @@ def test_another_file_is_refused_and_left_as_it_is(content, tmp_path):
     with pytest.raises(DriveError, match=r"begins with .*give another file"):
         csv_log(path)
     assert path.read_bytes() == content
+
+
+def test_a_full_disk_is_said_and_leaves_whole_updates(tmp_path, monkeypatch):
+    """A disk takes a part of what is written, and raises for the rest."""
+    path = tmp_path / "log.csv"
+    log = csv_log(path)
+    log(0, {"lr": 0.1, "momentum": 0.9})
+
+    class Full(io.FileIO):
+        def write(self, lines):
+            if len(lines) < 15:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(lines[:15])
+
+    monkeypatch.setattr(Path, "open", lambda path, mode, buffering: Full(path, mode))
+    with pytest.raises(DriveError, match=r"cannot write .*log\.csv: No space left on device"):
+        log(1, {"lr": 0.1, "momentum": 0.9})
+    monkeypatch.undo()
+    assert read(path) == [(0, "lr", 0.1), (0, "momentum", 0.9)]
+
+
+def test_a_log_stays_where_it_was_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = csv_log("log.csv")
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path / "away")
+    log(0, {"lr": 0.1})
+    assert read(tmp_path / "log.csv") == [(0, "lr", 0.1)]
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

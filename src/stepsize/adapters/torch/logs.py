@@ -29,12 +29,13 @@ def csv_log(path: str | os.PathLike[str]) -> Log:
     A resumed run goes on in the file, and a group that is added later needs no new column. The lines of an update are
     written at once, so a run that is killed leaves whole ones.
 
-    Raises DriveError when the file is there and has other columns, or when its folder is not.
+    Raises DriveError when the file is there and has other columns, when its folder is not, or when the disk is full,
+    which leaves no half of an update in the file.
 
     Watch out: a run that is resumed from a checkpoint writes the steps since that checkpoint again; the later lines
     hold. Of several processes only one may have the log.
     """
-    file = Path(path)
+    file = Path(path).absolute()  # the training may change the directory
     if not file.parent.is_dir():
         raise DriveError(f"there is no folder {brief(str(file.parent))} for the log {file.name}; make it first.")
     _begin(file)
@@ -69,8 +70,23 @@ def _begin(file: Path) -> None:
 def _append(file: Path, rows: Iterable[tuple[object, ...]]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
-    with file.open("ab", buffering=0) as stream:
-        stream.write(text.getvalue().encode("utf-8"))
+    lines = text.getvalue().encode("utf-8")
+    try:
+        with file.open("ab", buffering=0) as stream:
+            _write_whole(stream, lines)
+    except OSError as error:
+        raise DriveError(f"cannot write {file}: {error.strerror or error}.") from None
+
+
+def _write_whole(stream: io.FileIO, lines: bytes) -> None:
+    """Write all of it or nothing: a disk that is full takes a part, and says so only when it is asked again."""
+    end = stream.seek(0, os.SEEK_END)
+    try:
+        while lines:
+            lines = lines[stream.write(lines) :]
+    except OSError:
+        stream.truncate(end)
+        raise
 
 
 def tensorboard_log(writer: Any, prefix: str = "") -> Log:

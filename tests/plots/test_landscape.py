@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from stepsize.engines.landscape.descend import descend
-from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.errors import FormatError, ParameterError
 from stepsize.plots import animate, plot_arrivals, plot_basins, plot_paths, plot_rates, side_by_side, style
 from stepsize.plots.landscape import basin_colors, heights, levels
 from stepsize.policies import constant, cosine
@@ -138,8 +138,9 @@ def test_an_animation_moves(camel, tmp_path, ending):
 def test_another_kind_of_animation_is_refused(camel, tmp_path):
     with pytest.raises(ParameterError, match="'avi' is no such format"):
         animate(camel, tmp_path / "paths.avi")
-    with pytest.raises(ParameterError, match="name another file"):
-        animate(camel, tmp_path / "nowhere" / "paths.gif")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FormatError, match="cannot write"):
+        animate(camel, tmp_path / "file" / "paths.gif")
 
 
 def test_a_record_draws_itself(camel):

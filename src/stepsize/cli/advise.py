@@ -14,12 +14,12 @@ from stepsize.cli import arguments, output, progress
 from stepsize.cli.advice_display import progress_line, show_advice
 from stepsize.cli.execution import Execution, execution_options, open_journal
 from stepsize.codegen import FRAMEWORKS
-from stepsize.kernel.errors import ParameterError
-from stepsize.results.io import dumps
+from stepsize.kernel.errors import JournalError, ParameterError
 from stepsize.search_space import POLICIES, RULES, usual_rules, variants
 from stepsize.strategy import find_rule
 
 if TYPE_CHECKING:
+    from stepsize.problems import Trainable
     from stepsize.results import Advice
     from stepsize.rules import Rule
 
@@ -66,7 +66,6 @@ def advise(
     from stepsize import jobs
     from stepsize.jobs.advise.advise import read_budget
     from stepsize.jobs.lengths import updates_of
-    from stepsize.problems.base import with_data
 
     decays = None if weight_decay is None else _at_least_0("--weight-decay", weight_decay)
     sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
@@ -90,15 +89,20 @@ def advise(
                     answers: tuple[Advice, ...] = (_last(asked(problem, runner=runner), display, seen),)
                 else:
                     answers = jobs.advise_batches(problem, sizes, runner=runner, **asked.keywords)
-            files = output.write_result(answers[0], save_to, report, framework=framework)
-    except KeyboardInterrupt:
+            files = output.files_of(answers[0], save_to, report, framework=framework)
+            seen.clear()  # it is printed now
+            show = functools.partial(_show, problem, answers, framework, native=native)
+            output.present(answers[0], show, files, as_json=as_json)
+    except (KeyboardInterrupt, JournalError):
         if seen:  # printed here, as within the runner standard output is not the answer's
             show_advice(seen[-1], framework, native=native)
         raise
-    if as_json:
-        click.echo(dumps(answers[0]))
-        return
-    show_advice(answers[0], framework, native=native)
+
+
+def _show(problem: Trainable, answers: Sequence[Advice], framework: str, answer: Advice, *, native: bool) -> None:
+    from stepsize.problems.base import with_data
+
+    show_advice(answer, framework, native=native)
     for other in answers[1:]:
         size = other.batch_size or with_data(problem).batch_size
         reached = f"reaches {other.best_score:.4g}"
@@ -106,7 +110,6 @@ def advise(
             reached = "has no whole run to compare; raise --budget"
         line = f"With batches of {size}: {other.strategy.name} for {other.steps} steps {reached}."
         output.console().print(line, markup=False, soft_wrap=True)
-    output.name_files(files)
 
 
 def _last(answers: Iterator[Advice], display: progress.Display, seen: list[Advice]) -> Advice:

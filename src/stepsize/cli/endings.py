@@ -85,6 +85,16 @@ def reader_is_gone() -> bool:
     return False
 
 
+def drop_unwritten() -> None:
+    """Let go of what standard output cannot take: Python would try it again at the end, and print a page."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def _closed(descriptor: int) -> bool:
     import select
 

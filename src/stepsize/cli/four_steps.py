@@ -44,7 +44,7 @@ def four_steps(
         found = jobs.four_steps(
             problem, chosen, policy=policy, sizes=wanted, steps=steps, seeds=range(seeds), progress=tell
         )  # fmt: skip
-    output.present(found, _show, as_json=as_json, plot=plot, report=report, save_to=save_to)
+    output.present(found, _show, output.files_of(found, save_to, report, plot), as_json=as_json)
 
 
 def _show(found: FourSteps) -> None:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ from stepsize.kernel.text import count
 from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
 from stepsize.results import Descent
-from stepsize.results.io import CATALOGUE, dumps, load, save
+from stepsize.results.io import CATALOGUE, load, save
 from stepsize.strategy import Strategy
 
 S = TypeVar("S", bound=Spec)
@@ -90,14 +91,14 @@ def landscape(
             given, chosen, starts=starts, steps=steps, seed=seed, noise=shaken,
             progress=lambda updates: tell("descending", updates),
         )  # fmt: skip
-    made = ([] if out is None else deliver(found, out)) + output.write_result(found, save_to, report)
-    if as_json:
-        click.echo(dumps(found))
-        return
+    files = {**({} if out is None else files_in(out, found)), **output.files_of(found, save_to, report)}
+    output.present(found, _show, files, as_json=as_json)
+
+
+def _show(found: Descent) -> None:
     console = output.console()
     console.print(outcomes_table(found))
     console.print(_footnote(found), markup=False)
-    output.name_files(made)
 
 
 def landscape_of(name: str, fields: tuple[str, ...], dimensions: int | None) -> Landscape:
@@ -180,11 +181,10 @@ def _files(out: Path | None) -> list[Path]:
     return [] if out is None else [out / "result.json"]
 
 
-def deliver(found: Descent, out: Path) -> list[Path]:
-    """Write the result and its pictures into the folder `out`, and return the files."""
+def files_in(out: Path, found: Descent) -> output.Files:
+    """Return what writes the result and its pictures into the folder `out`."""
     from stepsize import plots
 
-    made = [save(found, out / "result.json")]
     pictures: dict[str, Callable[[], Any]] = {
         "paths": lambda: plots.side_by_side(found, plots.plot_paths)[0],
         "rates": lambda: plots.plot_rates(found),
@@ -192,10 +192,15 @@ def deliver(found: Descent, out: Path) -> list[Path]:
     }
     if found.landscape.dimensions <= 2 and not found.landscape.saddle:
         pictures["basins"] = lambda: plots.side_by_side(found, plots.plot_basins, flow=True)[0]
+    files: dict[Path, Callable[[], object]] = {out / "result.json": lambda: save(found, out / "result.json")}
     for name, draw in pictures.items():
-        output.write_picture(draw(), out / f"{name}.png")
-        made.append(out / f"{name}.png")
-    return [*made, plots.animate(found, out / "paths.gif")]
+        file = out / f"{name}.png"
+        files[file] = functools.partial(_draw, draw, file)
+    return {**files, out / "paths.gif": lambda: plots.animate(found, out / "paths.gif")}
+
+
+def _draw(draw: Callable[[], Any], file: Path) -> None:
+    output.write_picture(draw(), file)
 
 
 def outcomes_table(found: Descent) -> Table:

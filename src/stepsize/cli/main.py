@@ -6,6 +6,7 @@ reader that went away. An end without a result is never 0.
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 import warnings
@@ -18,7 +19,14 @@ import click
 
 from stepsize.cli import output
 from stepsize.cli.advise import advise
-from stepsize.cli.endings import CLOSED, EndedBySignal, answering_signals, noticing_exits, reader_is_gone
+from stepsize.cli.endings import (
+    CLOSED,
+    EndedBySignal,
+    answering_signals,
+    drop_unwritten,
+    noticing_exits,
+    reader_is_gone,
+)
 from stepsize.cli.figures import figures
 from stepsize.cli.four_steps import four_steps
 from stepsize.cli.landscape import landscape
@@ -32,16 +40,16 @@ from stepsize.cli.show import show
 from stepsize.cli.strict import Commands, strict
 from stepsize.cli.transfer import transfer
 from stepsize.cli.watch import watch
-from stepsize.kernel.errors import StepsizeError
-from stepsize.kernel.text import plain
+from stepsize.kernel.errors import MESSAGE, StepsizeError, said
+from stepsize.kernel.text import plain, short
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""No space, as a disk, a quota or a limit says it; what writes files of its own has an error of ours for it."""
 
 UNEXPECTED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 OURS = Path(__file__).parent.parent
 """Where our modules lie."""
-
-MOST = 2000
-"""The most characters of an error; what was typed may be longer."""
 
 
 @dataclass
@@ -89,6 +97,7 @@ def main() -> None:
     try:
         with answering_signals(), noticing_exits():
             cli.main(prog_name="stepsize", standalone_mode=False, obj=asked)
+            sys.stdout.flush()  # here, where it can be said that it fails
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
@@ -127,6 +136,7 @@ def _end(error: BaseException, asked: Asked) -> NoReturn:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n", err=True)
     click.echo(f"Error: {printable(_said(error))}", err=True)
+    drop_unwritten()
     sys.exit(WRONG_INPUT if isinstance(error, click.ClickException | StepsizeError) else UNEXPECTED)
 
 
@@ -135,17 +145,17 @@ def _said(error: BaseException) -> str:
         return error.format_message()
     if isinstance(error, StepsizeError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"what was printed could not be written: {error.strerror}."
     if not isinstance(error, Exception):  # SystemExit and the like, which the user's code alone raises
         return f"the task ended this command by {type(error).__name__}: {error}; there is no result."
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"stepsize failed, and that is no fault of the command: {said[: MOST // 2]}. --debug shows where."
+    return f"stepsize failed, and that is no fault of the command: {said(error)}. --debug shows where."
 
 
 def printable(text: str) -> str:
-    r"""Return a text of at most `MOST` characters that moves no cursor: what cannot be printed is written as its code.
+    r"""Return an error's text, which may be long, as what moves no cursor: what cannot be printed as its code.
 
     >>> printable("no file 'a\x1b[2Jb'") == r"no file 'a\x1b[2Jb'"
     True
     """
-    cut = text if len(text) <= MOST else f"{text[: MOST - 3]}..."
-    return plain(cut)
+    return plain(short(text, MESSAGE))

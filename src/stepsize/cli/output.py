@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.errors import FormatError, ParameterError, StepsizeError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.kernel.output_files import target, write
 from stepsize.kernel.spec import Spec
@@ -105,34 +105,55 @@ def notes(sentences: Iterable[str]) -> None:
         click.echo(f"Note: {sentence}.", err=True)
 
 
-def write_result(result: Spec, save_to: Path | None, report: Path | None, **options: Any) -> list[Path]:
-    """Write a result as JSON and as a page, where they were asked for, and return the files.
+Files = Mapping[Path, Callable[[], object]]
+"""What writes the files of an answer, each by itself."""
+
+
+def files_of(
+    result: Any, save_to: Path | None, report: Path | None, plot: Path | None = None, **options: Any
+) -> dict[Path, Callable[[], object]]:  # fmt: skip
+    """Return what writes a result as JSON, as a page and as a picture, where they were asked for.
 
     options: of the page, as `write_report` takes them.
     """
+    files: dict[Path, Callable[[], object]] = {}
     if save_to is not None:
-        save(result, save_to)
+        files[save_to] = lambda: save(result, save_to)
     if report is not None:
         from stepsize.report import write_report
 
-        write_report(report, result, **options)
-    return [path for path in (save_to, report) if path is not None]
-
-
-def present(
-    result: Any, show: Callable[[Any], None], *, as_json: bool, plot: Path | None, report: Path | None,
-    save_to: Path | None,
-) -> None:  # fmt: skip
-    """Write a result wherever it was asked for; then print it as JSON, or `show` it and name the files."""
-    files = write_result(result, save_to, report)
+        files[report] = lambda: write_report(report, result, **options)
     if plot is not None:
-        write_picture(result.plot(), plot)
-        files.append(plot)
-    if as_json:
-        click.echo(dumps(result))
-    else:
-        show(result)
-        name_files(files)
+        files[plot] = lambda: write_picture(result.plot(), plot)
+    return files
+
+
+def present(result: Spec, show: Callable[[Any], None], files: Files, *, as_json: bool) -> None:
+    """Print a result as JSON, or `show` it and name its files; what it costs to make is lost with no file."""
+    deliver(lambda: click.echo(dumps(result)) if as_json else show(result), files, named=not as_json)
+
+
+def deliver(show: Callable[[], object], files: Files, *, named: bool) -> None:
+    """Print an answer; then write its files and, if they are to be `named`, print which.
+
+    In this order, as a disk may be full, and each file although another could not be written.
+
+    Raises the error of a file that could not be written, FormatError where there are several.
+    """
+    show()
+    failed = []
+    for path, write_it in files.items():
+        try:
+            write_it()
+        except StepsizeError as error:
+            failed.append(error)
+        else:
+            if named:
+                name_files([path])
+    if len(failed) > 1:
+        raise FormatError(" ".join(map(str, failed)))
+    if failed:
+        raise failed[0]
 
 
 def name_files(files: Iterable[Path]) -> None:

@@ -134,7 +134,7 @@ def predict(
         )  # fmt: skip
     else:
         prediction = _predict_task(sources[0], asked, recording, steps=steps, laws=laws, peak=peak)
-    output.present(prediction, _show, as_json=as_json, plot=plot, report=report, save_to=save_to)
+    output.present(prediction, _show, output.files_of(prediction, save_to, report, plot), as_json=as_json)
 
 
 def _predict_task(

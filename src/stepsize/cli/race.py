@@ -14,7 +14,6 @@ from stepsize.cli import arguments, output, race_display
 from stepsize.cli.execution import Execution, execution_options, open_journal
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.output_files import write
-from stepsize.results.io import dumps
 
 if TYPE_CHECKING:
     from stepsize.jobs import Entrants
@@ -100,7 +99,7 @@ def race(
     plan = plan_race(problem, _entrants(strategies, rules, policies, rates), steps, options)
     with open_journal(journal, f"race-{output.slug(task)}") as kept:
         with (
-            race_display.write_tensorboard(tensorboard) as write_rung,
+            race_display.write_tensorboard(tensorboard) as logs,
             race_display.show_board(plan.updates) as (notify, show_rung),
             execution.runner(problem, kept, notify) as runner,
         ):
@@ -108,16 +107,12 @@ def race(
             for number, rung in enumerate(climb, 1):
                 kept.report(race_display.describe(number, rung), 1, 1)  # for `stepsize watch`
                 show_rung(rung)
-                write_rung(rung, climb.curves)
+                logs.write(rung, climb.curves)
             record = climb.record()
-        files = output.write_result(record, save_to, report)
+        files = {**output.files_of(record, save_to, report), **logs.files}
         if table is not None:
-            files.append(write(table, rows_as_csv(record.rows())))
-    if as_json:
-        click.echo(dumps(record))
-    else:
-        show_race(record)
-        output.name_files(files)
+            files[table] = lambda: write(table, rows_as_csv(record.rows()))
+        output.present(record, show_race, files, as_json=as_json)
 
 
 def _entrants(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from stepsize.cli import output, progress
+from stepsize.kernel.errors import FormatError
 from stepsize.kernel.optional import need
 from stepsize.kernel.text import count
 from stepsize.results import Curves, Interval, Race, Rung
@@ -140,38 +142,76 @@ def show_board(total: int) -> Iterator[tuple[progress.Notify, Callable[[Rung], N
         yield shown.notify, shown.rungs.append
 
 
+class RungLogs:
+    """Every rung that is done, in a folder for TensorBoard, one run a strategy; nothing where there is no folder.
+
+    files: the folder, and what raises FormatError where something could not be written; the race went on without it.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._writers: dict[str, Any] = {}
+        self._done = 0
+        self._failure: OSError | None = None
+        self.files: output.Files = {} if folder is None else {folder: self._check}
+
+    def write(self, rung: Rung, curves: Curves) -> None:
+        """Write a rung."""
+        if self._folder is None or self._failure is not None:
+            return
+        self._done += 1
+        try:
+            for row, strategy in enumerate(rung.strategies):
+                own = [i for i, trial in enumerate(curves.trials) if trial.strategy.name == strategy.name]
+                self._write(strategy.name, rung, float(rung.means[row]), curves.select(own) if own else None)
+        except OSError as error:
+            self._failure = error
+
+    def _write(self, name: str, rung: Rung, score: float, curves: Curves | None) -> None:
+        from stepsize.adapters.torch import tensorboard_log
+
+        if name not in self._writers:
+            folder = str(self._folder / output.slug(name)) if self._folder else None
+            self._writers[name] = need("torch.utils.tensorboard").SummaryWriter(folder)
+        log = tensorboard_log(self._writers[name], f"rung {self._done}/")
+        if curves is not None:  # a rung that was widened holds more than its last runs
+            _write(log, curves)
+        if np.isfinite(score):
+            log(rung.steps, {"score": score})
+        self._writers[name].flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        for writer in self._writers.values():
+            try:
+                writer.close()
+            except OSError as error:
+                self._failure = error
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            reason = self._failure.strerror or self._failure
+            raise FormatError(f"cannot write all of {self._folder}: {reason}.")
+
+
 @contextmanager
-def write_tensorboard(folder: Path | None) -> Iterator[Callable[[Rung, Curves], None]]:
-    """Write every rung that is done into `folder` for TensorBoard, one run a strategy; nothing where there is none.
+def write_tensorboard(folder: Path | None) -> Iterator[RungLogs]:
+    """Give what writes every rung that is done into `folder`.
+
+    TensorBoard writes in a thread, whose traceback would be printed beside our own line: errors of files are not.
 
     Raises MissingPackageError without tensorboard, before anything runs.
     """
-    if folder is None:
-        yield lambda rung, curves: None  # noqa: ARG005  (a listener)
-        return
-    need("tensorboard")
-    writer = need("torch.utils.tensorboard").SummaryWriter
-    from stepsize.adapters.torch import tensorboard_log
-
-    with ExitStack() as stack:
-        writers: dict[str, Any] = {}
-        done = 0
-
-        def write_rung(rung: Rung, curves: Curves) -> None:
-            nonlocal done
-            done += 1
-            for row, strategy in enumerate(rung.strategies):
-                if strategy.name not in writers:
-                    writers[strategy.name] = stack.enter_context(writer(str(folder / output.slug(strategy.name))))
-                log = tensorboard_log(writers[strategy.name], f"rung {done}/")
-                own = [i for i, trial in enumerate(curves.trials) if trial.strategy.name == strategy.name]
-                if own:  # a rung that was widened holds more than its last runs
-                    _write(log, curves.select(own))
-                if np.isfinite(rung.means[row]):
-                    log(rung.steps, {"score": float(rung.means[row])})
-                writers[strategy.name].flush()
-
-        yield write_rung
+    if folder is not None:
+        need("tensorboard")
+        need("torch.utils.tensorboard")
+    answering = threading.excepthook
+    threading.excepthook = lambda args: None if isinstance(args.exc_value, OSError) else answering(args)
+    try:
+        with closing(RungLogs(folder)) as logs:
+            yield logs
+    finally:
+        threading.excepthook = answering
 
 
 def _write(log: Any, curves: Curves) -> None:

@@ -30,7 +30,7 @@ from stepsize.kernel.errors import ParameterError, SpecError, check_name
 from stepsize.kernel.spec import Spec
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, RangeTests
-from stepsize.results.io import dumps, load, save
+from stepsize.results.io import load
 from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
 from stepsize.rules import Rule
 from stepsize.search_space import variants
@@ -187,26 +187,23 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
         _refuse(OF_RANGE_TEST)
     steps, horizon = (None if each is None else updates_of(problem, each) for each in (options.steps, options.horizon))
     options = replace(options, steps=steps, horizon=horizon)
-    present = partial(output.present, as_json=as_json, plot=plot, report=None, save_to=save_to)
     if options.largest:
         _say_largest(problem, rule, as_json=as_json)
         return
     if options.compare is not None:
-        present(_compare(problem, rule, options), show_tests)
+        tests = _compare(problem, rule, options)
+        output.present(tests, show_tests, output.files_of(tests, save_to, None, plot), as_json=as_json)
         return
     if policy is not None and searching:
-        present(_search(problem, rule, policy, options), show_answer)
+        answer = _search(problem, rule, policy, options)
+        output.present(answer, show_answer, output.files_of(answer, save_to, None, plot), as_json=as_json)
         return
     sweep = _sweep(problem, rule, policy, options)
     suggestion = jobs.suggest(sweep, policy, options.horizon)
-    if save_to is not None:
-        save(sweep, save_to)
+    files = output.files_of(sweep, save_to, None)
     if plot is not None:
-        output.write_picture(sweep.plot(suggestion), plot)
-    if as_json:
-        click.echo(dumps(suggestion))
-    else:
-        show_sweep(sweep, suggestion)
+        files[plot] = lambda: output.write_picture(sweep.plot(suggestion), plot)
+    output.present(suggestion, partial(show_sweep, sweep), files, as_json=as_json)
 
 
 def _sweep(

@@ -80,7 +80,7 @@ def refine(
         refinement = _refine_log(files, log, steps, smoothing)
     else:
         refinement = _refine_task(sources[0], strategy, steps, smoothing, race=race, seed=seed)
-    output.present(refinement, _show, as_json=as_json, plot=plot, report=report, save_to=save_to)
+    output.present(refinement, _show, output.files_of(refinement, save_to, report, plot), as_json=as_json)
 
 
 def _refine_log(files: list[Path], log: Log, steps: int | None, smoothing: float) -> Refinement:

@@ -79,16 +79,18 @@ def show(
     output.check_writable(plot)
     given = named(*split(tokens))
     policies, run = bound(given, steps)
-    if plot is not None:
-        output.write_picture(_drawn(policies, run), plot)
-        output.name_files([plot])
-    if as_json or code:
-        for policy in (given if steps is None else policies).values():
-            click.echo(dumps(policy) if as_json else repr(policy))
-    elif table:
-        _print_table({name: policy.table(0, run) for name, policy in policies.items()}, run)
-    elif plot is None:
-        _print_curves(policies, run)
+
+    def print_them() -> None:
+        if as_json or code:
+            for policy in (given if steps is None else policies).values():
+                click.echo(dumps(policy) if as_json else repr(policy))
+        elif table:
+            _print_table({name: policy.table(0, run) for name, policy in policies.items()}, run)
+        elif plot is None:
+            _print_curves(policies, run)
+
+    files = {} if plot is None else {plot: lambda: output.write_picture(_drawn(policies, run), plot)}
+    output.deliver(print_them, files, named=not (as_json or code or table))
 
 
 def split(tokens: tuple[str, ...]) -> tuple[list[str], dict[str, Any]]:

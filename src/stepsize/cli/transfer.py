@@ -61,7 +61,7 @@ def transfer(
         for line in (peak, why, f"Use it as: {found.policy!r}"):
             output.console().print(line, markup=False, soft_wrap=True)
 
-    output.present(longer, show, as_json=as_json, plot=None, report=None, save_to=save_to)
+    output.present(longer, show, output.files_of(longer, save_to, None), as_json=as_json)
 
 
 def _read(text: str) -> tuple[Strategy, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.kernel.optional import need
+from stepsize.kernel.output_files import write
 from stepsize.kernel.text import thousands
 from stepsize.plots import style
 from stepsize.plots.landscape import frame, ground, mark_minima, name
@@ -31,7 +33,7 @@ def animate(descent: Descent, path: str | Path) -> Path:
 
     descent: of one dimension or more; see `plot_paths` for what is drawn of it. path: ends in .gif or .webp.
 
-    Raises ParameterError for another ending, or a file that cannot be written.
+    Raises ParameterError for another ending, FormatError for a file that cannot be written.
     """
     file = Path(path)
     ending = file.suffix.removeprefix(".").lower()
@@ -42,11 +44,9 @@ def animate(descent: Descent, path: str | Path) -> Path:
         frames = [frame.quantize(256, method=need("PIL.Image").Quantize.FASTOCTREE, dither=0) for frame in frames]
     first, *rest = frames
     durations = [FRAME] * len(rest) + [15 * FRAME]
-    try:
-        first.save(file, save_all=True, append_images=rest, duration=durations, loop=0)
-    except OSError as error:
-        raise ParameterError(f"cannot write {file}: {error.strerror or error}; name another file.") from None
-    return file
+    drawn = io.BytesIO()
+    first.save(drawn, format=ending, save_all=True, append_images=rest, duration=durations, loop=0)
+    return write(path, drawn.getvalue())
 
 
 def _frames(descent: Descent) -> list[Any]:

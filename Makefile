@@ -10,7 +10,7 @@
 .POSIX:
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help advise test slow docs fuzz lowest newest release check lint types floors format clean
+.PHONY: help advise test slow docs fuzz kills lowest newest release check lint types floors format clean
 
 PYTHON ?=
 VENV = .venv
@@ -42,6 +42,9 @@ slow: $(DEV)  ## Run the tests that are left out above, as they take long
 fuzz: $(DEV)  ## Try 100000 hostile files (FUZZ="1000000 7": more, of another seed), and flip 500 bits of journals
 	$(BIN)/python tests/fuzz/inputs.py $${FUZZ:-100000}
 	folder=$$(mktemp -d) && $(BIN)/python tests/faults/flips.py $$folder 500 1; rm -rf $$folder
+
+kills: $(DEV)  ## Kill race and advise, alone, with workers and on Ray, 20 times each (KILLS="50 7": more, of another seed)
+	folder=$$(mktemp -d) && $(BIN)/python tests/faults/kills.py $$folder $${KILLS:-20 1}; code=$$?; rm -rf $$folder; exit $$code
 
 lowest:  ## Run the tests with the oldest versions that pyproject.toml allows, in .venv-lowest
 	@$(MAKE) .venv-lowest/bin/python VENV=.venv-lowest

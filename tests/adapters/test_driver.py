@@ -171,6 +171,12 @@ def test_a_group_that_no_one_declared_is_refused():
         drive(optimizer_of("SGD", {}, {}), Groups(LINE, {"head": {}}), 4)
 
 
+def test_a_group_without_a_name_takes_no_name_of_another():
+    """By its position it would be the head too, and nobody the body."""
+    with pytest.raises(DriveError, match="parameter group 0 has no name, and by its position it is 'head'"):
+        drive(optimizer_of("SGD", {}, {"name": "head"}), Groups(LINE, {"head": {}, "body": {"lr": 0.1}}), 4)
+
+
 def test_declared_groups_need_no_guess_on_resumption(tmp_path):
     groups = Groups(Policy(lr=Linear(1.0, 0.0), momentum=0.9), {"head": {}, "body": {"lr": 0.25}})
     optimizer = optimizer_of("SGD", {}, {}, momentum=0.9)

@@ -63,11 +63,11 @@ class Spread:
                 "that comes next."
             )
         for index, group in enumerate(groups[known:], known):
-            added = self._ratios_of(index, group)
+            added = self._ratios_of(index, group, {other["name"] for other in groups if "name" in other})
             for name, ratios in self.ratios.items():
                 ratios.append(added[name])
 
-    def _ratios_of(self, index: int, group: Group) -> dict[str, float]:
+    def _ratios_of(self, index: int, group: Group, named: set[str]) -> dict[str, float]:
         if self._declared is None:
             return {name: _added(read(group, name), read(self._defaults, name), name) for name in self.policy}
         names = list(self._declared)
@@ -77,6 +77,11 @@ class Spread:
                 f"the optimizer's parameter group {index} is {brief(label)}, and the policy has groups for "
                 f"{', '.join(names)}. Declare it: groups.with_group(name, lr=...); a group of the optimizer is found "
                 "by its key 'name', else by its position."
+            )
+        if "name" not in group and label in named:
+            raise DriveError(
+                f"the optimizer's parameter group {index} has no name, and by its position it is {brief(label)}, as "
+                "another is by name. Give every group its key 'name', or none."
             )
         declared = self._declared.by_name[label]
         return {name: declared.get(name, 1.0) for name in self.policy}

@@ -176,3 +176,11 @@ def test_a_json_value_that_is_too_large_is_refused_unread(tmp_path, monkeypatch)
         loss_curves(file)
     file.write_text(LINES)  # of which a line is small
     assert len(loss_curves(file)[0]) == 1
+
+
+def test_a_file_that_is_one_line_of_gigabytes_is_not_read_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("stepsize.jobs.logs.files.LONGEST_LINE", 64)
+    path = tmp_path / "run.csv"
+    path.write_text("step,lr,loss\n" + "\0" * 200)
+    with pytest.raises(StepsizeError, match=r"run\.csv is no log: it has a line of"):
+        loss_curves(path)

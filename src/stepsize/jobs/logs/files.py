@@ -24,6 +24,9 @@ from stepsize.kernel.json_text import parse_json
 MOST_BYTES = 256 * 2**20
 """The largest JSON value that is read: it is parsed whole. CSV files and files of JSON lines may be larger."""
 
+LONGEST_LINE = 2**24
+"""Characters of the longest line of a CSV file that is read; a row of a thousand columns has 20 000."""
+
 NAME_COLUMNS = ("name", "tag", "metric", "key")
 """What the column is called that says what the `value` of a row is of."""
 
@@ -76,7 +79,7 @@ def _named_errors(file: Path) -> Iterator[None]:
 
 def _csv_rows(file: Path, stream: TextIO, first: str) -> Iterator[Row]:
     separator = next((each for each in ",\t;" if each in first), ",")
-    table = csv.reader(stream, delimiter=separator, skipinitialspace=True)
+    table = csv.reader(_csv_lines(file, stream), delimiter=separator, skipinitialspace=True)
     names = next((line for line in table if any(line)), [])
     shaped, part, rows = _shape(file, names), 0, 0
     for line in table:
@@ -88,6 +91,14 @@ def _csv_rows(file: Path, stream: TextIO, first: str) -> Iterator[Row]:
             yield from shaped(part, dict(zip(names, line, strict=False)))
     if not rows:
         raise FormatError(f"{file} has the columns {listed(names)} and no row.")
+
+
+def _csv_lines(file: Path, stream: TextIO) -> Iterator[str]:
+    """Yield the lines of a CSV file; one of another kind may be a single line of gigabytes."""
+    while line := stream.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise FormatError(f"{file} is no log: it has a line of {LONGEST_LINE // 2**20} million characters or more.")
+        yield line
 
 
 def _is_header(line: Sequence[str], names: Sequence[str]) -> bool:

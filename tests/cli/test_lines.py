@@ -77,6 +77,15 @@ WRITTEN = [
     ("show", "a\x1b[2Jb"), ("show", "x" * 100_000), ("landscape", "Rastrigin", "x[/b]=3"),
     ("landscape", "DoubleWell", "tilt=" + "1" * 401), ("landscape", "DoubleWell", "tilt=NaN"),
     ("transfer", "SGD cosine 0.1", "--from", "4", "--to", "1" * 401), ("transfer", "policy.json", "--to", "9"),
+    *(("range-test", "../tiny.py", "--group", text)
+      for text in ("head", "=1,3", "head=", "head=1", "head=1,x", "nope=1,3")),
+    ("range-test", "../tiny.py", "--group", "head=1,3", "--of", "momentum"),
+    *((command, "../tiny.py", "--steps", text) for command in ("race", "advise", "range-test")
+      for text in ("0epochs", "-1epochs", "nanepochs", "1e400epochs", "epochs", "3 weeks", "0samples", "1.5")),
+    ("transfer", "SGD cosine 0.1", "--from", "100", "--to", "99999"), ("transfer", "SGD cosin 0.1", "--to", "400"),
+    ("transfer", "SGD cosine nan", "--from", "100", "--to", "400"), ("transfer", "SGD cosine 0.1", "--to", "400"),
+    ("refine", "log.csv", "log.csv"), ("refine", "no.csv"), ("refine", "log.csv", "../tiny.py"),
+    ("predict", "no.csv"), ("predict", "log.csv", "--schedules", "cosin"), ("predict", "log.csv", "--laws", "nope"),
     ("report", "broken.json"), ("report", "/dev/zero"), ("report", "."), ("race", "asynchronous.py"),
 ]  # fmt: skip
 

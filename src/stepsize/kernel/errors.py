@@ -27,9 +27,9 @@ import reprlib
 from collections.abc import Iterable
 from typing import TypeVar
 
-K = TypeVar("K", bound=str)
-
 from stepsize.kernel.text import short
+
+K = TypeVar("K", bound=str)
 
 MESSAGE = 2000
 """The most characters of an error: what it repeats, such as a name in a file, may be of any length."""

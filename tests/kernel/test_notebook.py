@@ -9,10 +9,14 @@ import pytest
 import samples
 from teacher import teacher
 
+from stepsize.engines import Loop
+from stepsize.execution.journal import Journal
 from stepsize.execution.runner import Runner
+from stepsize.jobs import advise
 from stepsize.kernel import notebook
 from stepsize.kernel.notebook import in_notebook, notebook_progress
 from stepsize.policies import one_cycle
+from stepsize.rules import AdamW
 from stepsize.schedules import Cosine
 from stepsize.strategy import Strategy
 
@@ -89,6 +93,25 @@ def test_outside_of_a_notebook_nothing_is_shown(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
     assert not in_notebook()
     assert notebook_progress() is None
+
+
+def test_the_stop_button_shows_the_answer_so_far_and_a_journal_goes_on(shown, tmp_path):
+    """As Ctrl-C on a terminal; the same cell goes on from what is kept."""
+    asked = {"budget": 1.0, "rules": [AdamW()], "policies": ["cosine"], "engine": Loop()}
+
+    def stop(stage, updates):
+        if len(journal) >= 2:
+            raise KeyboardInterrupt
+
+    with Journal(tmp_path / "kept") as journal, pytest.raises(KeyboardInterrupt):
+        advise(teacher(), journal=journal, progress=stop, **asked)
+    (so_far,) = shown
+    assert so_far.runs or so_far.belief
+    with Journal(tmp_path / "kept") as journal:
+        kept = len(journal)
+        again = advise(teacher(), journal=journal, **asked)
+        assert 0 < kept < len(again.runs) <= len(journal)
+    assert again.strategy == advise(teacher(), progress=lambda *_: None, **asked).strategy
 
 
 def test_a_job_says_how_far_it_is_in_one_line(shown, monkeypatch):

@@ -6,7 +6,6 @@ One search that can be asked at any moment: `search` yields an answer after ever
 from __future__ import annotations
 
 import inspect
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec
 
@@ -26,6 +25,7 @@ from stepsize.jobs.advise.stages import stages
 from stepsize.jobs.lengths import in_task_updates, updates_of
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.errors import BudgetError
+from stepsize.kernel.notebook import display, in_notebook
 from stepsize.kernel.optional import need_all
 from stepsize.policies import Policy, recipe
 from stepsize.problems import Trainable
@@ -94,10 +94,20 @@ def _last(answers: Callable[Asks, Iterator[Advice]]) -> Callable[Asks, Advice]:
 
         Parameters, and what it raises, are those of `search`.
 
+        Interrupted in a notebook it shows the answer so far; with a `journal` the same cell goes on from there.
+
         Watch out: it holds for this model, this data, this batch size and this horizon. With a budget in time, another
         machine may find something else.
         """
-        (answer,) = deque(answers(*given, **asked), maxlen=1)
+        found = answers(*given, **asked)
+        answer = next(found)
+        try:
+            for later in found:
+                answer = later
+        except KeyboardInterrupt:
+            if in_notebook():  # the stop button: what is known so far is shown, as Ctrl-C shows it on a terminal
+                display(answer)
+            raise
         return answer
 
     advise.__signature__ = inspect.signature(answers).replace(return_annotation="Advice")  # type: ignore[attr-defined]  # of any function

@@ -4,10 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from experiments.adam_correction import GUESSING, Uncorrected, adverse, noise
 from experiments.base import Setup, ratio, spread
 from experiments.contests import _tuned, grid
 from experiments.escape import stable_rate
 from experiments.horizon import best_rate, slope
+from experiments.hyperparameters import DECAYS, Moves, capped
+from experiments.one_size import orders
 from experiments.oscillation import EVERY, HALF, Cycles, strategy
 from experiments.page import text
 from experiments.rates import Runs
@@ -43,6 +47,56 @@ def test_tuning_and_reporting_seeds_differ():
     setup = Setup(3)
     assert not set(setup.seeds(0, 8)) & set(setup.seeds(100, 8))
     assert not set(setup.seeds(0, 8)) & set(Setup(4).seeds(0, 8))
+
+
+def test_the_worst_and_the_best_value_are_chosen_on_other_seeds_than_they_are_compared_on():
+    moves = Moves((1, 2, 3), np.array([1.0, 3.0, 2.0]), np.array([[2.0, 2.0], [3.0, 3.0], [9.0, 9.0]]))
+    assert (moves.apart, moves.worst_and_best, moves.ratio.mean) == (3.0, "2 / 1", pytest.approx(1.5))
+
+
+def test_a_run_that_diverged_counts_as_guessing():
+    assert capped(np.array([0.5, 7.0, np.inf, np.nan])).tolist() == [0.5, *3 * [math.log(10)]]
+
+
+def test_one_hyperparameter_moves_and_the_others_stay():
+    plain, moved = (
+        DECAYS["step"].family(**values)(0.1).over(100).table(0, 100)["lr"] for values in ({}, {"factor": 0.5})
+    )
+    np.testing.assert_allclose([plain[0], plain[99]], [0.1, 0.001])
+    np.testing.assert_allclose([moved[0], moved[99]], [0.1, 0.025])
+
+
+def test_an_order_is_decided_where_all_seeds_agree_and_open_where_they_do_not():
+    first, noise = np.zeros(8), np.tile([-1.0, 1.0], 4)
+    scores = np.array([[first, 1 + 0.1 * noise, noise], [first, -1 + 0.1 * noise, noise]])
+    assert orders(scores).tolist() == [[-1, 0, 0], [1, 0, 0]]
+
+
+def test_adam_without_its_corrections_is_the_moment_over_the_root():
+    rule = Uncorrected(lr=0.1)
+    p, g, m, v = np.ones((1, 2)), np.array([[2.0, -0.5]]), 0.0, 0.0
+    slots = rule.init(p, np)
+    for k in range(1, 6):
+        p, slots = rule.step(p, g, slots, rule.coefficients(rule.hyperparameters, k), np)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+    np.testing.assert_allclose(slots[0], m)
+    np.testing.assert_allclose(slots[1], v)
+    once, _ = rule.step(np.zeros((1, 2)), g, rule.init(p, np), rule.coefficients(rule.hyperparameters, 1), np)
+    np.testing.assert_allclose(once, -0.1 * 0.1 * g / (np.sqrt(0.001) * np.abs(g) + 1e-8))
+
+
+def test_the_noise_of_the_autoencoder_has_the_moments_of_a_normal():
+    torch.manual_seed(0)
+    drawn = noise(torch.zeros(200, 100)).double()
+    assert drawn.mean().item() == pytest.approx(0, abs=0.03)
+    assert drawn.var().item() == pytest.approx(1, rel=0.05)
+    assert drawn.pow(4).mean().item() == pytest.approx(3 - 2 / 12, rel=0.05)  # of twelve coins
+
+
+def test_what_the_missing_correction_costs_is_a_mean_over_the_rates():
+    found = {"corrected": {10: np.array([[1.0], [2.0]])}, "uncorrected": {10: np.array([[2.0], [4.0]])}}
+    assert adverse(found, 10) == pytest.approx([2.0])
+    assert pytest.approx(64 * math.log(2)) == GUESSING
 
 
 @pytest.mark.parametrize("best", [0.01, 1.0, 100.0])

@@ -31,7 +31,7 @@ class SaddlePoint(Landscape):
 
 @dataclass(frozen=True)
 class Saddle(SaddlePoint):
-    """One valley across a ridge: `x**2 - y**2`, as in the animations of [ruder2016overview, sec. 4.10].
+    """One valley across a ridge: `x**2 - y**2`, as in the animations of [ruder2016overview, sec. 4.9].
 
     Starts lie along the ridge, less than 0.01 from it.
 

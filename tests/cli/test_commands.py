@@ -249,14 +249,5 @@ def test_list_names_everything(stepsize):
     assert all(name in words for family in found.values() for name in family)
 
 
-@pytest.mark.parametrize(
-    "command", ["advise", "race", "range-test", "transfer", "landscape", "show", "list", "report", "figures"]
-)
-def test_every_command_has_help(stepsize, command):
-    done = stepsize(command, "--help")
-    assert (done.code, done.err) == (0, "")
-    assert "Usage: stepsize" in done.out
-
-
 def test_the_version_is_printed(stepsize):
     assert "version" in stepsize("--version").out

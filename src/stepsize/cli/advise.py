@@ -1,4 +1,11 @@
-"""`stepsize advise TASK`: the main job."""
+"""`stepsize advise TASK`: the main job.
+
+::
+
+    stepsize advise mytask.py                                   until one more training is expected to gain little
+    stepsize advise mytask.py --budget 3 --report report.html   for the cost of three trainings, with a page
+    stepsize advise digits --rules AdamW --baseline "AdamW cosine 1e-3"   of one update rule, beside what you have
+"""
 
 from __future__ import annotations
 
@@ -13,6 +20,7 @@ import click
 from stepsize.cli import arguments, output, progress
 from stepsize.cli.advice_display import progress_line, show_advice
 from stepsize.cli.execution import Execution, execution_options, open_journal
+from stepsize.cli.help import Command
 from stepsize.codegen import FRAMEWORKS
 from stepsize.kernel.errors import JournalError, ParameterError
 from stepsize.search_space import POLICIES, RULES, usual_rules, variants
@@ -28,7 +36,7 @@ def _names(rules: Sequence[Rule]) -> str:
     return ", ".join(type(rule).__name__ for rule in rules)
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @arguments.task_argument
 @arguments.length_option
 @click.option("--budget", help="Spend at most this on the whole search: full trainings (0.5, 3), a time such as "

@@ -14,11 +14,12 @@ from pathlib import Path
 import click
 
 from stepsize.cli import arguments, output, progress
+from stepsize.cli.help import Command
 from stepsize.kernel.errors import check_name
 from stepsize.kernel.output_files import write
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @click.option("--out", type=arguments.OutputFolder(), default=Path("figures"), show_default=True,
               help="Write into this folder.")  # fmt: skip
 @click.option("--only", type=arguments.Comma(), multiple=True, help="Draw these alone. Default: all.")

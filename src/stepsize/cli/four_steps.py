@@ -1,4 +1,10 @@
-"""`stepsize four-steps TASK`: Smith's way to a rate, a batch size, a momentum and a weight decay, each explained."""
+"""`stepsize four-steps TASK`: Smith's way to a rate, a batch size, a momentum and a weight decay, each explained.
+
+::
+
+    stepsize four-steps mytask.py --report steps.html                  with a page
+    stepsize four-steps digits --rule AdamW --sizes 32,64 --steps 200  of another rule, at these batch sizes
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ from pathlib import Path
 import click
 
 from stepsize.cli import arguments, output, progress
+from stepsize.cli.help import Command
 from stepsize.kernel.text import count
 from stepsize.policies import recipe
 from stepsize.results import FourSteps
@@ -16,7 +23,7 @@ SEEDS = 3
 """Seeds of every step when none are given."""
 
 
-@click.command("four-steps")
+@click.command("four-steps", cls=Command, examples=__doc__)
 @arguments.task_argument
 @click.option("--rule", default="Momentum", show_default=True, help="The update rule, such as AdamW(beta2=0.99).")
 @click.option("--policy", default="one_cycle", show_default=True, help="What is trained with in the end.")

@@ -21,6 +21,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from stepsize.cli import arguments, output, progress
+from stepsize.cli.help import Command
 from stepsize.kernel.errors import ParameterError, SpecError, check_name
 from stepsize.kernel.spec import Spec, hints
 from stepsize.kernel.text import count
@@ -41,7 +42,7 @@ MSG_STRATEGY = (
 MSG_NOISE = "noise is a kind and its scale, such as 'Gaussian 0.1' or 'StudentT 0.1 freedom=3', not {0!r}."
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @click.argument("name", metavar="NAME")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.option("--strategy", "strategies", multiple=True, metavar="'RULE POLICY RATE'",

@@ -1,4 +1,10 @@
-"""`stepsize list`: everything that has a name."""
+"""`stepsize list`: everything that has a name.
+
+::
+
+    stepsize list           as tables
+    stepsize list --json    for machines
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,7 @@ import click
 from rich.table import Table
 
 from stepsize.cli import output
+from stepsize.cli.help import Command
 from stepsize.policies import RECIPES
 from stepsize.problems import TASKS
 from stepsize.problems.landscapes import Landscape
@@ -31,7 +38,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     }
 
 
-@click.command("list")
+@click.command("list", cls=Command, examples=__doc__)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, for machines.")
 def listing(*, as_json: bool) -> None:
     """List the schedules, policies, rules, landscapes and built-in tasks."""

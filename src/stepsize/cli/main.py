@@ -7,6 +7,7 @@ reader that went away. An end without a result is never 0.
 from __future__ import annotations
 
 import errno
+import itertools
 import sys
 import traceback
 import warnings
@@ -81,10 +82,18 @@ def cli() -> None:
     """
 
 
+SECTIONS = {
+    "Find a rate and a schedule": (advise, range_test, four_steps, transfer),
+    "Compare": (race, watch, landscape),
+    "Ask a log or a task": (predict, refine),
+    "Look up": (show, listing),
+    "Make files": (report, figures),
+}
+"""The commands, by what they are for."""
+
 cli.params.append(_debug_option())
-for command in (
-    advise, race, watch, range_test, four_steps, transfer, refine, predict, landscape, show, listing, report, figures,
-):  # fmt: skip
+cli.sections = SECTIONS
+for command in itertools.chain(*SECTIONS.values()):
     command.params.append(_debug_option())
     cli.add_command(strict(command))
 

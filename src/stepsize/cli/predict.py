@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from stepsize.cli import arguments, output, progress
+from stepsize.cli.help import Command
 from stepsize.kernel.errors import BudgetError, SpecError
 from stepsize.kernel.length import LARGEST
 from stepsize.kernel.spec import Spec
@@ -97,7 +98,7 @@ recording_options = arguments.gather(
 )  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @click.argument("sources", nargs=-1, required=True, metavar="LOG...|TASK")
 @click.option("--schedules", type=arguments.Comma(), default=SCHEDULES, show_default=True,
               help="Ask about these: policies by name, at the peak of the runs; JSON files; logs of rates (CSV).",

@@ -1,4 +1,11 @@
-"""`stepsize race TASK`: strategies at equal budget."""
+"""`stepsize race TASK`: strategies at equal budget.
+
+::
+
+    stepsize race digits --rules AdamW,Momentum --policies cosine,one_cycle   rates from range tests
+    stepsize race mytask.py --strategies "AdamW one_cycle 0.003 0.01, SGD cosine 0.1" --report race.html
+    stepsize race mytask.py --budget 30 --workers 4 --journal night           in four processes; killed, it goes on
+"""
 
 from __future__ import annotations
 
@@ -12,6 +19,7 @@ import click
 
 from stepsize.cli import arguments, output, race_display
 from stepsize.cli.execution import Execution, execution_options, open_journal
+from stepsize.cli.help import Command
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.output_files import write
 
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
     from stepsize.results.race import Selection, View
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @arguments.task_argument
 @arguments.length_option
 @click.option(

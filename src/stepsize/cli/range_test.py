@@ -25,6 +25,7 @@ import click
 from click.core import ParameterSource
 
 from stepsize.cli import arguments, output, progress
+from stepsize.cli.help import Command
 from stepsize.cli.range_test_display import show_answer, show_sweep, show_tests
 from stepsize.kernel.errors import ParameterError, SpecError, check_name
 from stepsize.kernel.spec import Spec
@@ -115,7 +116,7 @@ class Options:
         return {"held_out": self.held_out, "metric": self.metric, "momentum": self.momentum}
 
 
-@click.command("range-test")
+@click.command("range-test", cls=Command, examples=__doc__)
 @arguments.task_argument
 @click.option("--rule", default="AdamW", show_default=True, help="The update rule to test.")
 @click.option(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stepsize.cli import arguments, output, progress, race_display
+from stepsize.cli.help import Command
 from stepsize.cli.landscape import strategy_of
 from stepsize.results import Refinement
 
@@ -50,7 +51,7 @@ log_options = arguments.gather(
 )  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @click.argument("sources", nargs=-1, required=True, metavar="LOG...|TASK")
 @arguments.steps_option
 @log_options

@@ -1,4 +1,10 @@
-"""`stepsize report FILE...`: saved results as one page."""
+"""`stepsize report FILE...`: saved results as one page.
+
+::
+
+    stepsize report advice.json                       as report.html
+    stepsize report race.json sweep.json --out a.html  several on one page
+"""
 
 from __future__ import annotations
 
@@ -7,10 +13,11 @@ from pathlib import Path
 import click
 
 from stepsize.cli import arguments, output
+from stepsize.cli.help import Command
 from stepsize.results.io import load
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", "page", type=arguments.OutputFile(), default=Path("report.html"),
               show_default=True, help="Write this HTML file.")  # fmt: skip

@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stepsize.cli import arguments, output
+from stepsize.cli.help import Command
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, SpecError, check_name, suggestion
 from stepsize.kernel.notebook import picture
@@ -55,7 +56,7 @@ MSG_AFTER = (
 Tables = dict[str, dict[str, Floats]]
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @click.argument("tokens", nargs=-1, required=True, metavar="NAME... [FIELD=VALUE]...")
 @click.option(
     "--steps",

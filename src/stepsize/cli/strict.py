@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from stepsize.cli.help import write_commands
 from stepsize.cli.packages import check_packages
 from stepsize.kernel.errors import ParameterError
 
@@ -151,7 +153,16 @@ def refuse_useless(command: click.Command) -> None:
 
 
 class Commands(click.Group):
-    """The group of commands, none of which takes an empty argument: a name or a file that a script forgot."""
+    """The group of commands, none of which takes an empty argument: a name or a file that a script forgot.
+
+    sections: the commands under the headings of the help.
+    """
+
+    sections: Mapping[str, Sequence[click.Command]] = MappingProxyType({})
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  (click's)
+        """Write the commands under their headings."""
+        write_commands(formatter, self.sections)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Return the arguments, or refuse an empty one."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stepsize.cli import arguments, output
+from stepsize.cli.help import Command
 from stepsize.cli.landscape import strategy_of
 from stepsize.kernel.errors import ParameterError, SpecError
 from stepsize.kernel.spec import Spec
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from stepsize.jobs.transfer import By
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @click.argument("strategy", metavar="STRATEGY")
 @click.option("--from", "source", type=click.IntRange(min=1),
               help="How long the runs were that it was tuned in, in updates. Default: as the file says.")  # fmt: skip

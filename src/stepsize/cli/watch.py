@@ -1,4 +1,10 @@
-"""`stepsize watch DIR`: how far a running job is, read from its journal."""
+"""`stepsize watch DIR`: how far a running job is, read from its journal.
+
+::
+
+    stepsize watch night            until the job that keeps its journal there has ended
+    stepsize watch night --once     one look
+"""
 
 from __future__ import annotations
 
@@ -14,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stepsize.cli import output
+from stepsize.cli.help import Command
 from stepsize.kernel.errors import FormatError
 from stepsize.kernel.text import plain
 
@@ -24,7 +31,7 @@ SILENT = 60.0
 """Seconds without a sign of life after which a job on another machine counts as silent."""
 
 
-@click.command()
+@click.command(cls=Command, examples=__doc__)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--every",

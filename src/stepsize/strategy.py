@@ -221,7 +221,7 @@ def describe_rule(rule: Rule) -> str:
     usual, own = {each.name: each.default for each in fields(rule)}, rule.spec_fields()
     inner = own.pop("rule", None)
     changed = [f"{name}={value}" for name, value in own.items() if name != LR and value != usual.get(name)]
-    title = rule.title + (f"({','.join(changed)})".replace(" ", "") if changed else "")
+    title = rule.kind + (f"({','.join(changed)})".replace(" ", "") if changed else "")
     return title if inner is None else f"{title} {describe_rule(inner)}"
 
 

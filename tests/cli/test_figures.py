@@ -1,9 +1,6 @@
 """`stepsize figures`: what it writes, and what it refuses."""
 
-import importlib
-
 from stepsize.figures import FIGURES
-from stepsize.kernel.errors import MissingPackageError
 
 
 def test_it_writes_every_figure_and_says_so(stepsize, folder, monkeypatch):
@@ -54,13 +51,3 @@ def test_an_unknown_format_is_refused(stepsize, folder):
     done = stepsize("figures", "--format", "pdf")
     assert done.code == 2
     assert "'pdf' is not one of 'svg', 'png'" in done.err
-
-
-def test_without_matplotlib_it_says_what_to_install(refused, monkeypatch):
-    def without(name):
-        if name == "matplotlib":
-            raise MissingPackageError("this needs the package 'matplotlib'")
-        return importlib.import_module(name)
-
-    monkeypatch.setattr("stepsize.cli.figures.need", without)
-    assert "this needs the package 'matplotlib'" in refused("figures")

@@ -106,6 +106,11 @@ class MissingRule(Rule):
         return self.name
 
     @property
+    def kind(self) -> str:
+        """The kind that it stands for."""
+        return self.name
+
+    @property
     def spec_kind(self) -> str:
         """The kind that it stands for."""
         return self.name

@@ -175,7 +175,7 @@ def test_the_code_to_paste_drives_the_loop():
     here = {"optimizer": other.optimizer}
     before, after = answer.code().split("    ...  # forward, backward\n")
     exec(f"{before}    rates.append(optimizer.param_groups[0]['lr'])\n{after}", here | {"rates": (rates := [])})  # noqa: S102
-    assert rates == answer.policy.table(0, STEPS)["lr"].tolist()
+    assert rates == pytest.approx(answer.policy.table(0, STEPS)["lr"].tolist(), rel=1e-12, abs=0)
 
 
 @pytest.mark.filterwarnings("ignore:no pilot run was made")

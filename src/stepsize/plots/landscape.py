@@ -117,7 +117,7 @@ def plot_rates(descent: Descent, ax: Axes | None = None) -> Axes:
         for offset, interval, color in ((-0.18, outcome.share, style.BLUE), (0.18, outcome.escape, style.ORANGE)):
             if interval is None:
                 continue
-            y = row + offset
+            y = row if descent.landscape.saddle else row + offset  # on a saddle there is one bar
             bounds = [[interval.mean - interval.low], [interval.high - interval.mean]]
             ax.barh(y, interval.mean, height=0.32, color=color, zorder=2)
             ax.errorbar(interval.mean, y, xerr=np.abs(bounds), color=style.INK, linewidth=1.2, capsize=3, zorder=3)

@@ -68,7 +68,11 @@ def test_polynomial_also_past_its_end(lr, warmup, left, end, power):
 @few
 @given(lr=rates, warmup=warmups, timescale=st.none() | st.integers(1, 100))
 def test_inverse_sqrt(lr, warmup, timescale):
-    both("inverse_sqrt", 90, lr, warmup, None, timescale=timescale)
+    """By its function, as get_scheduler took its `timescale` for nothing until transformers 5."""
+    owner = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    multiplier = theirs.get_inverse_sqrt_schedule(owner, warmup, timescale).lr_lambdas[0]
+    table = ours.get_scheduler("inverse_sqrt", lr, warmup, None, {"timescale": timescale}).table(0, 90)["lr"]
+    np.testing.assert_allclose(table, [lr * multiplier(step) for step in range(90)], rtol=0, atol=1e-12 * lr)
 
 
 @few
@@ -128,8 +132,8 @@ def test_a_warmup_that_is_the_whole_run():
 
 
 def test_every_name_of_get_scheduler_is_here_or_listens_to_a_metric():
-    others = {"reduce_lr_on_plateau", "greedy"}
-    assert {kind.value for kind in theirs.SchedulerType} == set(ours.SCHEDULES) | others
+    others = {"reduce_lr_on_plateau", "greedy"}  # the second came with transformers 5
+    assert {kind.value for kind in theirs.SchedulerType} - others == set(ours.SCHEDULES)
 
 
 @pytest.mark.parametrize("name", ["cosine", "cosine_with_min_lr"])

@@ -5,6 +5,7 @@ from stepsize.execution.runner import Runner as Runner
 from stepsize.jobs.advise.advise import advise as advise
 from stepsize.jobs.advise.advise import search as search
 from stepsize.jobs.advise.batch_sizes import advise_batches as advise_batches
+from stepsize.jobs.continued import continued as continued
 from stepsize.jobs.four_steps import four_steps as four_steps
 from stepsize.jobs.logs.read import loss_curves as loss_curves
 from stepsize.jobs.logs.read import read_norms as read_norms

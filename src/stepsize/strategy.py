@@ -18,7 +18,7 @@ import numpy as np
 from stepsize.catalogue import RULES
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.calls import parse_call
-from stepsize.kernel.errors import LengthError, ParameterError, check_name, suggestion
+from stepsize.kernel.errors import LengthError, ParameterError, StepsizeError, check_name, suggestion
 from stepsize.kernel.notebook import Shown
 from stepsize.kernel.spec import NonNegative, Spec, hints
 from stepsize.kernel.text import tell_apart
@@ -223,6 +223,19 @@ def describe_rule(rule: Rule) -> str:
     changed = [f"{name}={value}" for name, value in own.items() if name != LR and value != usual.get(name)]
     title = rule.kind + (f"({','.join(changed)})".replace(" ", "") if changed else "")
     return title if inner is None else f"{title} {describe_rule(inner)}"
+
+
+def is_described(rule: Rule) -> bool:
+    """Whether `find_rule` makes the rule again from its description: not of a wrapper, nor of a class that is unknown.
+
+    >>> from stepsize.rules import AdamW, ClipNorm
+    >>> is_described(AdamW(weight_decay=0.1)), is_described(ClipNorm(AdamW()))
+    (True, False)
+    """
+    try:
+        return find_rule(describe_rule(rule)) == rule
+    except StepsizeError:
+        return False
 
 
 def distinguish(strategies: Iterable[Strategy]) -> list[Strategy]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from stepsize import rules, schedules
+from stepsize.catalogue import RULES
 from stepsize.codegen import by_class
 from stepsize.kernel.spec import Spec
+from stepsize.policies import RECIPES
 from stepsize.problems import TASKS
 from stepsize.rules import Rule, TorchRule
 from stepsize.schedules import Chain, Constant, Cycle, Scaled, Schedule, Segment
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, describe_rule, is_described
 
 PUBLIC = (("stepsize.rules", rules), ("stepsize.schedules", schedules))
 """Where our rules and schedules are imported from."""
@@ -85,7 +87,8 @@ class Framework:
         if self.adapter:
             yield self.adapter
         found: dict[str, set[str]] = defaultdict(set)
-        for kind in kinds(strategy.rule if by_recipe else strategy):
+        named = by_recipe and is_ours(strategy.rule)
+        for kind in () if named else kinds(strategy.rule if by_recipe else strategy):
             found[module_of(kind)].add(kind.__name__)
         for module, inside in sorted(found.items()):
             yield f"from {module} import {', '.join(sorted(inside))}"
@@ -99,20 +102,26 @@ def loadable(task: str) -> bool:
 def strategy_code(strategy: Strategy, steps: int) -> str:
     """Return the statement that makes `strategy`: by its recipe where that gives its values in a run of `steps`."""
     if is_recipe(strategy, steps):
-        plain = Strategy.of(strategy.rule, strategy.recipe or "", strategy.rate)
+        plain = Strategy.of(strategy.rule, str(strategy.recipe), strategy.rate)
+        rule = quoted(describe_rule(strategy.rule)) if is_ours(strategy.rule) else repr(strategy.rule)
         name = "" if plain.name == strategy.name else f", name={quoted(strategy.name)}"
-        return f"strategy = Strategy.of({strategy.rule!r}, {quoted(strategy.recipe or '')}, {strategy.rate!r}{name})"
+        return f"strategy = Strategy.of({rule}, {quoted(str(strategy.recipe))}, {strategy.rate!r}{name})"
     moves = "\n".join(f"        {name}={folded(schedule)!r}," for name, schedule in strategy.policy.schedules)
     return (
         f"strategy = Strategy(\n    {strategy.rule!r},\n    Policy(\n{moves}\n    ),\n    {quoted(strategy.name)},\n)"
     )
 
 
+def is_ours(rule: Rule) -> bool:
+    """Whether a rule is one of ours that its description names, as `Strategy.of` reads it."""
+    return rule.kind in RULES.own and is_described(rule)
+
+
 def is_recipe(strategy: Strategy, steps: int) -> bool:
     """Whether the recipe of a strategy, at its rate, gives what its policy gives in a run of `steps`."""
-    if strategy.recipe is None or strategy.rate is None:
+    if strategy.recipe not in RECIPES.own or strategy.rate is None:  # one of a task file comes later
         return False
-    plain = Strategy.of(strategy.rule, strategy.recipe, strategy.rate).over(steps).policy.table(0, steps)
+    plain = Strategy.of(strategy.rule, str(strategy.recipe), strategy.rate).over(steps).policy.table(0, steps)
     own = strategy.bound_to(steps).policy.table(0, steps)
     return plain.keys() == own.keys() and all(np.allclose(plain[n], own[n], rtol=1e-12, atol=0) for n in own)
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 from stepsize.codegen import loadable
 from stepsize.jobs.race.budget import Budget
-from stepsize.kernel.errors import StepsizeError
 from stepsize.policies import Policy
 from stepsize.rules import Rule
 from stepsize.search_space import POLICIES, RULES
-from stepsize.strategy import describe_rule, find_rule
+from stepsize.strategy import describe_rule, is_described
 
 
 def command(
@@ -28,7 +27,7 @@ def command(
     'stepsize advise digits --steps 400 --seed 0 --budget 1200s'
     """
     names = [each for each in policies if isinstance(each, str)]
-    if not loadable(task) or not all(map(_named, rules)) or len(names) < len(policies):
+    if not loadable(task) or not all(map(is_described, rules)) or len(names) < len(policies):
         return ""
     tokens = ["stepsize", "advise", task, "--steps", str(steps), "--seed", str(seed)]
     if budget is not None:
@@ -40,13 +39,6 @@ def command(
     if batch_size:
         tokens += ["--batch-size", str(batch_size)]
     return shlex.join(tokens)
-
-
-def _named(rule: Rule) -> bool:
-    try:
-        return find_rule(describe_rule(rule)) == rule
-    except StepsizeError:  # a wrapper, or a class of the user's own
-        return False
 
 
 def written(budget: Budget) -> str:

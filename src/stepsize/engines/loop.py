@@ -16,6 +16,7 @@ from stepsize.engines import base
 from stepsize.engines.by_class import Again, ClassWeights
 from stepsize.engines.dropout import Dropout, Keys
 from stepsize.engines.group_update import GroupUpdate, clip
+from stepsize.engines.threads import threads_for
 from stepsize.kernel import seeds
 from stepsize.problems import Task, Trainable
 from stepsize.problems.base import seeded, with_data
@@ -51,7 +52,8 @@ class Loop(base.Engine):
         losses: list[float] = []
         scores: list[float] = []
         updates = task.updates(trial.seed)
-        with seeded(seeds.child(trial.seed, "noise")):
+        work = sum(each.numel() for each in weights.parameters) * task.batch_size * task.accumulate
+        with threads_for(work), seeded(seeds.child(trial.seed, "noise")):
             for step in range(steps):
                 key = keys(step)[0]
                 with base.blamed(task, step):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,6 +18,7 @@ import torch
 from stepsize.engines import base
 from stepsize.engines.inplace.program import Row, Update, rows
 from stepsize.engines.landscape.gradient_flow import basins
+from stepsize.engines.threads import threads_for
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, brief
@@ -164,7 +164,7 @@ class _Run:
             coefficients = rows(table, first.x)
             edges = [start, *self.due[(self.due > start) & (self.due < stop)].tolist(), stop]
             for begin, end in pairwise(edges):
-                with torch.no_grad(), _one_thread():
+                with torch.no_grad(), threads_for(0):  # a block is too small to be shared out
                     for block in self._blocks:
                         block.advance(coefficients[begin - start : end - start], begin)
                 if end in self.due:
@@ -262,14 +262,3 @@ class _Block:
 def _columnwise(x: Floats) -> torch.Tensor:
     """Return a copy of x, coordinate after coordinate where they are few, so that sums over a row go along columns."""
     return torch.tensor(x.T).T if x.shape[1] <= FEW else torch.tensor(x)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch work on one thread for a while: a block is too small to be shared out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -22,6 +22,7 @@ from stepsize.engines import base
 from stepsize.engines.group_update import GroupUpdate, clip, some
 from stepsize.engines.inplace.program import Row
 from stepsize.engines.loop import Loop
+from stepsize.engines.threads import threads_for
 from stepsize.engines.vectorised import memory
 from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel.errors import ParameterError
@@ -128,14 +129,15 @@ class Ensemble(base.Engine):
         batch = _Batch(task, trials, steps, self.dtype, self.device)
         losses: list[torch.Tensor] = []
         scores: list[torch.Tensor] = []
-        for step in range(steps):
-            with base.blamed(task, step):
-                losses.append(batch.step(step))
-                if step + 1 in due:
-                    scores.append(batch.score(step))
-            progress(len(trials))
-            if (step + 1) % CHECK == 0:
-                batch.leave_dead(torch.stack(losses[-CHECK:]))
+        with threads_for(batch.elements * task.batch_size * task.accumulate):
+            for step in range(steps):
+                with base.blamed(task, step):
+                    losses.append(batch.step(step))
+                    if step + 1 in due:
+                        scores.append(batch.score(step))
+                progress(len(trials))
+                if (step + 1) % CHECK == 0:
+                    batch.leave_dead(torch.stack(losses[-CHECK:]))
         recorded, judged = (torch.stack(series).cpu().numpy() for series in (losses, scores))
         base.end_the_dead(recorded, judged, points)
         seconds, scored = time.perf_counter() - began, judged.astype(np.float64)
@@ -160,6 +162,11 @@ class _Batch:
         ]
         self._living: torch.Tensor | None = None
         self._dead = torch.zeros(len(trials), dtype=torch.bool, device=device)
+
+    @property
+    def elements(self) -> int:
+        """The parameters of all replicas together."""
+        return self._replicas.flat.numel()
 
     def step(self, step: int) -> torch.Tensor:
         """Make update number `step`, and return the loss before it of each trial, (trials,)."""

@@ -86,6 +86,10 @@ WRITTEN = [
     ("transfer", "SGD cosine nan", "--from", "100", "--to", "400"), ("transfer", "SGD cosine 0.1", "--to", "400"),
     ("refine", "log.csv", "log.csv"), ("refine", "no.csv"), ("refine", "log.csv", "../tiny.py"),
     ("predict", "no.csv"), ("predict", "log.csv", "--schedules", "cosin"), ("predict", "log.csv", "--laws", "nope"),
+    ("show", "OnecycleLR"), ("show", "OneCycleLR", "max_lr=0.1"), ("show", "StepLR", "step_size=2"),
+    ("show", "StepLR", "lr=1", "step_size=2", "peak=3"), ("show", "StepLR", "lr=1", "step_size=0"),
+    ("show", "SequentialLR", "schedulers=a,b", "milestones=3"),
+    ("show", "join_schedules", "schedules=1", "boundaries=2"),
     ("report", "broken.json"), ("report", "/dev/zero"), ("report", "."), ("race", "asynchronous.py"),
 ]  # fmt: skip
 

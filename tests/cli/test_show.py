@@ -11,6 +11,8 @@ from stepsize.cli.main import cli
 from stepsize.cli.show import bound, named, split
 from stepsize.kernel.errors import LengthError, ParameterError, SpecError
 from stepsize.policies import RECIPES, Policy, cosine, one_cycle, wsd
+from stepsize.policies.dialects import optax, pytorch, timm
+from stepsize.policies.dialects.names import DIALECTS, SHORT
 from stepsize.results.io import CATALOGUE, loads
 from stepsize.rules import AdamW
 from stepsize.schedules import Constant, Cosine, Linear, MultiStep, Schedule, Table
@@ -173,7 +175,7 @@ def listed(*options):
 
 def test_the_list_names_everything():
     found = json.loads(listed("--json"))
-    assert set(found) == {"schedules", "feedback", "policies", "rules", "landscapes", "noise", "tasks"}
+    assert set(found) == {"schedules", "feedback", "policies", "dialects", "rules", "landscapes", "noise", "tasks"}
     assert set(found["policies"]) == set(RECIPES)
     assert set(found["schedules"]) == set(CATALOGUE.of(Schedule))
     text = listed()
@@ -183,3 +185,25 @@ def test_the_list_names_everything():
 def test_a_source_in_brackets_is_printed():
     assert "[loshchilov2017sgdr]" in listed()
     assert "[loshchilov2017sgdr]" in json.loads(listed("--json"))["policies"]["cosine"]
+
+
+@pytest.mark.parametrize(
+    ("line", "policy"),
+    [
+        ("OneCycleLR max_lr=0.1 total_steps=30", pytorch.OneCycleLR(max_lr=0.1, total_steps=30)),
+        ("pytorch.OneCycleLR max_lr=0.1 total_steps=30", pytorch.OneCycleLR(max_lr=0.1, total_steps=30)),
+        ("MultiStepLR lr=1 milestones=3,6", pytorch.MultiStepLR(1, (3, 6))),
+        (
+            "optax.exponential_decay init_value=1 transition_steps=9 decay_rate=0.5 staircase=true",
+            optax.exponential_decay(1, 9, 0.5, staircase=True),
+        ),
+        ("timm.CosineLRScheduler lr=0.1 t_initial=90", timm.CosineLRScheduler(0.1, 90)),
+    ],
+)
+def test_a_schedule_of_a_peer_is_shown_by_its_name(stepsize, line, policy):
+    assert loads(stepsize("show", *line.split(), "--json").out) == policy
+
+
+def test_a_name_that_two_have_is_the_policys_or_has_the_peers_before_it():
+    assert set(SHORT.values()) <= set(DIALECTS.values())
+    assert named(["exponential_decay"], {})["exponential_decay"] == RECIPES["exponential_decay"](1.0)

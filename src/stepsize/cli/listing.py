@@ -24,13 +24,19 @@ from stepsize.results.io import CATALOGUE
 from stepsize.schedules import Feedback, Schedule
 from stepsize.strategy import known_rules
 
+READABLE = 40
+"""The fewest characters of a line beside a name."""
+
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """Return name and first line of everything: schedules, feedback, policies, rules, landscapes, noise and tasks."""
+    """Return name and first line of everything: schedules, policies, dialects, rules, landscapes, tasks and more."""
+    from stepsize.policies.dialects.names import DIALECTS
+
     return {
         "schedules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Schedule).items()},
         "feedback": {name: _first_line(kind) for name, kind in CATALOGUE.of(Feedback).items()},
         "policies": {name: _first_line(recipe) for name, recipe in RECIPES.items()},
+        "dialects": {name: _first_line(function) for name, function in DIALECTS.items()},
         "rules": {name: _first_line(kind) for name, kind in known_rules().items()},
         "landscapes": {name: _first_line(kind) for name, kind in CATALOGUE.of(Landscape).items()},
         "noise": {name: _first_line(kind) for name, kind in CATALOGUE.of(Noise).items()},
@@ -41,16 +47,19 @@ def catalogue() -> dict[str, dict[str, str]]:
 @click.command("list", cls=Command, examples=__doc__)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, for machines.")
 def listing(*, as_json: bool) -> None:
-    """List the schedules, policies, rules, landscapes and built-in tasks."""
+    """List the schedules, policies, dialects, rules, landscapes and built-in tasks."""
     found = catalogue()
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
+    console = output.console()
     for family, members in found.items():
-        table = Table(title=family, title_justify="left", show_header=False, box=None)
+        width = max(console.width, max(map(len, members)) + READABLE)  # a long line is for the terminal to wrap
+        table = Table(title=family, title_justify="left", show_header=False, box=None, width=width)
+        table.add_column(no_wrap=True, style="bold")
         for name, line in members.items():
-            table.add_row(f"[bold]{name}[/bold]", line.replace("[", "\\["))
-        output.console().print(table)
+            table.add_row(name, line.replace("[", "\\["))
+        console.print(table, soft_wrap=True)
 
 
 def _first_line(thing: object) -> str:

@@ -6,6 +6,7 @@
     stepsize show one_cycle peak=0.1 warmup=10% --steps 500   with fields of its own
     stepsize show one_cycle cosine wsd peak=0.1 --plot x.png  several on one picture
     stepsize show advice.json --code                          what a file holds, as the code that makes it
+    stepsize show OneCycleLR max_lr=0.1 total_steps=300       a schedule of torch, by its names; so of timm, optax, ...
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rich.table import Table
 from stepsize.cli import arguments, output
 from stepsize.cli.help import Command
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import ParameterError, SpecError, check_name, suggestion
+from stepsize.kernel.errors import ParameterError, SpecError, StepsizeError, check_name, suggestion
 from stepsize.kernel.notebook import picture
 from stepsize.kernel.spec import Spec, hints
 from stepsize.policies import LR, RECIPES, Policy
@@ -47,6 +48,9 @@ LONGEST = 10**7
 
 RUN = 1000
 """The horizon where neither the command line nor a schedule says one."""
+
+CONSTANTS: dict[str, bool | None] = {"none": None, "true": True, "false": False}
+"""Tokens that are no text."""
 
 MSG_AFTER = (
     "{token!r} stands after a field and has no equals sign. Write the names first and then name=value for each "
@@ -74,7 +78,8 @@ def show(
 ) -> None:
     """Show the curve of a schedule, or of several.
 
-    NAME is a policy (one_cycle), a schedule (Cosine start=0.1 end=0) or a JSON file. A field holds for every NAME that
+    NAME is a policy (one_cycle), a schedule (Cosine start=0.1 end=0), a schedule of torch, optax, Keras, transformers,
+    timm or fastai by its own name (StepLR, timm.StepLRScheduler), or a JSON file. A field holds for every NAME that
     has it: stepsize show one_cycle cosine wsd peak=0.1
     """
     output.check_writable(plot)
@@ -148,26 +153,43 @@ def _fields_of(name: str) -> set[str]:
         return set()
     if name in RECIPES:
         return set(inspect.signature(RECIPES[name]).parameters)
-    kinds = CATALOGUE.of(Schedule)
-    check_name(name, {*kinds, *RECIPES}, "schedule or policy", error=SpecError)
-    return set(hints(kinds[name]))
+    kinds, dialects = CATALOGUE.of(Schedule), _dialects()
+    check_name(name, {*kinds, *RECIPES, *dialects}, "schedule or policy", error=SpecError)
+    return set(hints(kinds[name]) if name in kinds else inspect.signature(dialects[name]).parameters)
+
+
+def _dialects() -> dict[str, Callable[..., Policy]]:
+    """Return the functions of the dialects by their names, with and without that of the peer."""
+    from stepsize.policies.dialects.names import DIALECTS, SHORT
+
+    return {**SHORT, **DIALECTS}
 
 
 def _made(name: str, given: dict[str, Any]) -> Policy:
     if _is_file(name):
         return _of_file(Path(name))
     if name in RECIPES:
-        return _of_recipe(name, given)
+        return _called(RECIPES[name], name, {"peak": 1.0, **given})
+    if name not in CATALOGUE.of(Schedule):
+        return _of_dialect(name, given)
     data = {field: list(value) if isinstance(value, tuple) else value for field, value in given.items()}
     return Policy(lr=CATALOGUE.decode({"kind": name, **data}, Schedule, name))
 
 
-def _of_recipe(name: str, given: dict[str, Any]) -> Policy:
-    make: Callable[..., Policy] = RECIPES[name]
+def _of_dialect(name: str, given: dict[str, Any]) -> Policy:
+    make = _dialects()[name]
+    needed = [field.name for field in inspect.signature(make).parameters.values() if field.default is field.empty]
+    missing = [field for field in needed if field not in given]
+    if missing:
+        raise ParameterError(f"{name} needs {' and '.join(missing)}; write {' '.join(f'{f}=...' for f in missing)}.")
+    return _called(make, name, given)
+
+
+def _called(make: Callable[..., Policy], name: str, given: dict[str, Any]) -> Policy:
     try:
-        return make(**{"peak": 1.0, **given})
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ParameterError):
+        return make(**given)
+    except (TypeError, ValueError, AttributeError) as error:  # of a token where no token can be, such as a schedule
+        if isinstance(error, StepsizeError):
             raise
         raise ParameterError(f"{name} cannot be made of {', '.join(f'{k}={v!r}' for k, v in given.items())}.") from None
 
@@ -193,14 +215,14 @@ def _field(text: str) -> tuple[str, Any]:
     return name, tuple(_value(token) for token in value.split(",") if token) if "," in value else _value(value)
 
 
-def _value(text: str) -> int | float | str | None:
-    """Return a number, `none`, or the token itself."""
+def _value(text: str) -> float | str | None:
+    """Return a number, a truth value, `none`, or the token itself."""
     for kind in (int, float):
         try:
             return kind(text)
         except ValueError:
             continue
-    return None if text == "none" else text
+    return CONSTANTS.get(text.lower(), text)
 
 
 def _drawn(policies: Mapping[str, Policy], run: int) -> Any:

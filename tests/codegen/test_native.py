@@ -15,7 +15,7 @@ from stepsize.codegen.native.formula import JAX, KERAS, PYTHON, function
 from stepsize.codegen.native.named import named
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import RECIPES, Policy, recipe
-from stepsize.schedules import Constant, Cosine, Custom, Linear, Polynomial, Product, Repeat, Stretched, Table
+from stepsize.schedules import Constant, Cosine, Custom, Linear, Polynomial, PowerLaw, Product, Repeat, Stretched, Table
 from stepsize.strategy import Strategy, known_rules
 
 STEPS = 60
@@ -25,6 +25,7 @@ ODD = {
     "many cycles": Repeat(Linear(0.1, 1.0, 2) >> Cosine(1.0, 0.1, 1)),
     "longer cycles": Repeat(Polynomial(1.0, 0.1, 3, power=1.5), stretch=2, scale=0.5),
     "stretched": Stretched(Repeat(Cosine(1.0, 0.1, 5), steps=30), STEPS),
+    "power of a whole number": PowerLaw(0.1, exponent=1.0, timescale=1.0),
     "table": Table(tuple(np.linspace(1.0, 0.2, 40).tolist())),
     "function": Custom(lambda step: 0.1 / (1 + step)),
 }
@@ -80,7 +81,7 @@ def test_constants_are_folded_and_what_cannot_happen_is_not_written():
     ]
 
 
-def rates_of(code, rule, **given):
+def rates_of(code, rule, steps=STEPS, **given):
     """The values that each update of a script in torch has, by hyperparameter."""
     seen = []
 
@@ -98,7 +99,7 @@ def rates_of(code, rule, **given):
         run(code, model=torch.nn.Linear(3, 1), batches=batches, loss_of=loss_of, **given)
     finally:
         handle.remove()
-    assert len(seen) == STEPS
+    assert len(seen) == steps
     return {name: np.array([each[name] for each in seen]) for name in rule.hyperparameters if name in seen[0]}
 
 
@@ -110,6 +111,22 @@ def test_a_loop_in_torch_has_the_rates_of_the_table(rule, name):
     table = strategy.over(STEPS).table(0, STEPS)
     for key, values in found.items():
         np.testing.assert_allclose(values, table[key], rtol=1e-9, atol=1e-9 * table[key].max())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "steps"),
+    [
+        (Strategy(rules.SGD(), Policy(lr=Linear(0.0, 0.0))), 3),
+        (Strategy.of("Momentum", "one_cycle", 0.1), 1),
+        (Strategy(rules.Momentum(), Policy(lr=Cosine(0.1, 0.0), momentum=Cosine(0.6, 0.6))), 2),
+    ],
+    ids=["rate 0", "one step", "momentum that stays"],
+)
+def test_what_does_not_move_in_a_run_is_the_optimizers_own(strategy, steps):
+    found = rates_of(native_script("torch", strategy, steps), strategy.rule, steps)
+    table = strategy.over(steps).table(0, steps)
+    for name in found.keys() & table.keys():
+        np.testing.assert_allclose(found[name], table[name], rtol=1e-12)
 
 
 def test_a_loop_in_torch_ends_where_ours_ends():

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from stepsize import load_task
-from stepsize.engines import Ensemble, Loop
+from stepsize.engines import Ensemble, Loop, normals
 from stepsize.engines.landscape.descend import descend
 from stepsize.engines.normals import Normals
 from stepsize.policies import Policy, constant
@@ -32,6 +32,13 @@ def test_the_numbers_are_normal_and_independent_of_step_seed_and_group():
         assert stats.kstest(each, "norm").pvalue > 1e-3
     assert np.abs(np.corrcoef(streams) - np.eye(4)).max() < 0.03  # four standard deviations of such a correlation
     assert np.abs(np.corrcoef(streams[0][:-1], streams[0][1:])[0, 1]) < 0.03
+
+
+@pytest.mark.parametrize(("bits", "largest"), [(-(2**31), 5.77), (2**31 - 1, 0.001)])
+def test_the_numbers_at_both_ends_of_the_bits_are_finite(monkeypatch, bits, largest):
+    """One number in some millions is drawn of such bits."""
+    monkeypatch.setattr(normals, "random_bits", lambda *_: torch.tensor([bits], dtype=torch.int32))
+    assert 0 < abs(drawn([0], 0, width=1)[0, 0]) < largest
 
 
 def test_a_seed_sees_the_same_numbers_in_any_company_and_precision():

@@ -35,6 +35,6 @@ class Normals:
 
 def _normal(key: torch.Tensor, call: int, count: int) -> torch.Tensor:
     """Return `count` normal numbers, float32, of two calls [box1958note]: the same whatever precision a run has."""
-    # 24 bits are what a float32 holds; half of one keeps the logarithm finite, so the largest number is 5.9.
-    u, v = (((random_bits(key, c, count) >> 8).float() + (2**23 + 0.5)) * 2.0**-24 for c in (call, call + 1))
+    # Halves between 2**22 and 2**23 are float32 numbers, so that none becomes 0, whose logarithm is infinite: 23 bits.
+    u, v = (((random_bits(key, c, count) >> 9) + (2**22 + 0.5)).float() * 2.0**-23 for c in (call, call + 1))
     return (-2 * u.log()).sqrt() * (2 * math.pi * v).cos()

@@ -165,7 +165,10 @@ class Expression:
         low, high = (
             (0.0, self.high**power) if self.low >= 0 and not isinstance(power, Expression) and power > 0 else WIDE
         )
-        return self._made(f"{self.written(WHOLE)} ** {written(power, WHOLE)}", POWER, low, high)
+        text = written(power, WHOLE)
+        if text.startswith("(-") and text[2:-1].isdigit():  # JAX raises no integer to a negative whole power
+            text = f"{text[:-1]}.0)"
+        return self._made(f"{self.written(WHOLE)} ** {text}", POWER, low, high)
 
     def __rpow__(self, base: float) -> Any:
         if base == 1:

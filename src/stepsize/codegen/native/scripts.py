@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
 
+import numpy as np
+
 from stepsize.codegen.native.expression import number
 from stepsize.codegen.native.formula import JAX, KERAS, PYTHON, function
 from stepsize.codegen.native.named import Guess, named
@@ -22,7 +24,6 @@ from stepsize.codegen.native.optimizers import (
 from stepsize.kernel.errors import ParameterError, brief, suggestion
 from stepsize.policies import LR
 from stepsize.rules import TorchRule
-from stepsize.schedules import Constant
 from stepsize.strategy import Strategy
 
 YOURS = "  # yours: "
@@ -36,16 +37,14 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
 
 @dataclass(frozen=True)
 class Plan:
-    """A strategy for a run of `steps` updates, with the values that never move, and the peak rate, on its rule."""
+    """A strategy for a run of `steps` updates, with the values that never move, and the peak rate, on its rule.
+
+    moving: the names of what is not constant in this run.
+    """
 
     strategy: Strategy
     steps: int
-
-    @property
-    def moving(self) -> list[str]:
-        """The names of what is not constant."""
-        found = self.strategy.policy.schedules
-        return [name for name, schedule in found if not isinstance(schedule, Constant)]
+    moving: list[str]
 
     @property
     def others(self) -> list[str]:
@@ -61,9 +60,10 @@ class Plan:
 def plan(strategy: Strategy, steps: int) -> Plan:
     """Return a strategy that is bound to `steps`, with what never moves on its rule, and its rate the peak."""
     bound = strategy.bound_to(steps)
-    fixed = {name: each(0) for name, each in bound.policy.schedules if isinstance(each, Constant)}
-    rule = bound.rule.having(**{**fixed, LR: float(number(bound.peak))})
-    return Plan(Strategy(rule, bound.policy, strategy.name), steps)
+    table = bound.policy.table(0, steps)
+    fixed = {name: float(number(values[0])) for name, values in table.items() if not np.ptp(values)}
+    rule = bound.rule.having(**{LR: float(number(bound.peak)), **fixed})
+    return Plan(Strategy(rule, bound.policy, strategy.name), steps, [name for name in table if name not in fixed])
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,10 @@ def observed(name, model, averaged, step):
 
 @pytest.mark.parametrize("name", PEERS)
 def test_it_is_its_peer_on_a_network_in_both_engines(name, monkeypatch):
+    if name in {"Adafactor", "Muon"} and not hasattr(optim, name):
+        pytest.skip("torch has Adafactor since 2.5, and Muon since 2.9")
     monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor.clone())  # where torch's Muon rounds
+    monkeypatch.setattr(torch, "bfloat16", torch.float64)  # how torch 2.15 asks for it
     task = load_task(f"{TINY}:perceptron")
     rule, make = PEERS[name]
     trials = [trial_of(rule), trial_of(rule, 3), trial_of(rule, 3, 0.5)]

@@ -12,6 +12,7 @@ import optax
 import pytest
 import torch
 from patience import HUNG
+from x64 import enable_x64
 
 import stepsize
 from stepsize import Policy, Strategy, drive
@@ -31,7 +32,7 @@ MIX = RNG.normal(size=(8, 6))
 
 @pytest.fixture
 def x64():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         yield
 
 
@@ -77,7 +78,7 @@ def saved(state, file):
 def test_a_schedule_is_a_learning_rate_of_any_optimizer_in_one_trace(lr, precise):
     """Plain descent with a gradient of 1 shows the rate, and Adam compiles as it does with a number."""
     schedule = lr.over(200)
-    with jax.enable_x64(precise):
+    with enable_x64(precise):
         tx = optax.sgd(learning_rate=schedule)
         one, traces = jnp.ones(()), []
 
@@ -286,7 +287,7 @@ def test_two_processes():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_states_are_in_float32_at_least_and_keep_their_dtype(dtype, precise):
     """`lax.scan` refuses a state that changes its dtype, and in bfloat16 a beta2 of 0.999 would be 1."""
-    with jax.enable_x64(precise):
+    with enable_x64(precise):
         tx = transformation(Adam(), one_cycle(0.01), steps=30)
         p = jnp.asarray(START, dtype)
 

@@ -116,6 +116,8 @@ def by_keras(make, places, shape):
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_keras(name):
     rule, make = CASES[name]
+    if name == "Muon" and not hasattr(optimizers, "Muon"):
+        pytest.skip("Keras has Muon since 3.10")
     whole = name in {"Adafactor", "Muon", "ClipNorm"}
     places = slice(0, 1) if whole else PLACES
     expected, last = by_keras(make, places, (2, 3) if whole else START[places].shape)

@@ -62,6 +62,12 @@ def _joined(model):
     return np.concatenate([p.detach().numpy().ravel() for p in model])
 
 
+def since(version, name):
+    """A mark for a test against a class that older versions of torch lack."""
+    return pytest.mark.skipif(not hasattr(optim, name), reason=f"torch.optim has {name} since torch {version}")
+
+
+@since("2.5", "Adafactor")
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_adafactor_is_torchs(decay):
     rule = Adafactor(weight_decay=decay, clip=1.3, beta2_decay=0.7, floor=0.01)
@@ -71,6 +77,7 @@ def test_adafactor_is_torchs(decay):
     np.testing.assert_allclose(run(rule), expected, rtol=1e-11, atol=1e-12)
 
 
+@since("2.5", "Adafactor")
 def test_the_epsilon_of_adafactor_is_torchs():
     expected = by_torch(lambda m: [optim.Adafactor(m, 1.0, eps=(0.3, 1e-3))])
     np.testing.assert_allclose(run(Adafactor(epsilon=0.3)), expected, rtol=1e-11, atol=1e-12)
@@ -95,6 +102,7 @@ def muon(rule):
 MUONS = [Muon(), Muon(match_rms=True, adam_ratio=0.3, beta2=0.95), Muon(nesterov=False, momentum=0.8, weight_decay=0.0)]
 
 
+@since("2.9", "Muon")
 @pytest.mark.parametrize("rule", MUONS, ids=["default", "match_rms", "no nesterov"])
 def test_muon_is_torchs_in_float64(rule, monkeypatch):
     """With its bfloat16 taken for the precision that the parameters have, however it is asked for."""
@@ -103,6 +111,7 @@ def test_muon_is_torchs_in_float64(rule, monkeypatch):
     np.testing.assert_allclose(run(rule), by_torch(muon(rule)), rtol=1e-11, atol=1e-12)
 
 
+@since("2.9", "Muon")
 def test_difference_muon_iterates_in_the_parameters_precision_and_torch_in_bfloat16():
     """bfloat16 has 8 bits: five iterations are off by some percent of a step, here of 0.02 a coordinate."""
     apart = np.abs(run(Muon(), 10) - by_torch(muon(Muon()), 10)).max()

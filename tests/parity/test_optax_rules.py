@@ -3,12 +3,15 @@
 1e-12 of the larger of 1 and the problem's own largest parameter: the roundings of 500 steps, of which 1e-13 was seen.
 """
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from sweep import PROBLEMS, SIZE, START, STEPS, distance, drawn, gradient, loss, moving, walk
+from x64 import enable_x64
 
 from stepsize.rules import (
     EMA,
@@ -179,8 +182,10 @@ def by_optax(make, h, rates):
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_optax_on_200_problems_over_500_steps(name):
     rule, make, _ = CASES[name]
+    if name == "DoG" and "init_step" not in inspect.signature(optax.contrib.dog).parameters:
+        pytest.skip("optax's DoG takes the length of its first step since 0.2.6")
     h, table = settings(name)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         expected = np.asarray(by_optax(make, h, table["lr"]))
     assert expected.shape == (STEPS, PROBLEMS, SIZE)
     path, _ = walk(rule, [table], expected, PROBLEMS)
@@ -195,7 +200,7 @@ def test_muon_without_nesterov_is_optax_of_the_transposed(shape):
     """
     rule = Muon(nesterov=False, weight_decay=0.05).over([shape])
     h = rule.hyperparameters
-    with jax.enable_x64(True):
+    with enable_x64(True):
         tx = optax.contrib.muon(1e-3, beta=h["momentum"], weight_decay=0.05, nesterov=False, ns_steps=5)
         update = jax.jit(tx.update)
         q = {"w": jnp.asarray(START[0].reshape(shape).T)}
@@ -225,7 +230,7 @@ def test_difference_a_factor_of_polyaks_step_divides_it_in_optax():
 def test_the_noise_of_the_gradient_fades_as_optaxs(eta, gamma):
     """Whatever optax draws, it draws the same for a variance of 1 that stays, so the quotient is the schedule."""
     rule = GradientNoise(SGD(), eta, gamma)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         noisy, plain = (optax.add_noise(*numbers, 0) for numbers in ((eta, gamma), (1.0, 0.0)))
         zero = jnp.zeros(3)
         states = [noisy.init(zero), plain.init(zero)]
@@ -238,7 +243,7 @@ def test_the_noise_of_the_gradient_fades_as_optaxs(eta, gamma):
 def test_the_corrected_average_is_optaxs():
     rule = EMA(SGD(lr=0.01), 0.9, corrected=True)
     p, slots = START, rule.init(START, np)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         average = optax.ema(0.9, debias=True)
         state = average.init(jnp.asarray(START))
         for k in range(1, 51):

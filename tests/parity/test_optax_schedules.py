@@ -37,8 +37,9 @@ def test_polynomial_is_polynomial_schedule_also_past_its_end(start, end, steps, 
     same(Polynomial(start, end, steps, power=power), optax.polynomial_schedule(start, end, power, steps), steps + 20)
 
 
-@given(start=rates, factor=st.floats(0.1, 1.0), every=st.integers(1, 40))
+@given(start=rates, factor=st.floats(0.125, 1.0, width=32), every=st.integers(1, 40))
 def test_staircase_is_exponential_decay_with_staircase(start, factor, every):
+    """By a factor that float32 holds, since 90 of them multiply the difference."""
     same(Staircase(start, factor, every), optax.exponential_decay(start, every, factor, staircase=True), 90)
 
 

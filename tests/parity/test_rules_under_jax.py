@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sweep import PROBLEMS, START, STEPS, coefficients, distance, gradient, loss, moving
+from x64 import enable_x64
 
 from stepsize.rules import EMA, ClipNorm, DecoupledDecay, Muon
 from stepsize.strategy import known_rules
@@ -68,7 +69,7 @@ def by_torch(bound, table, slopes):
 def test_a_rule_is_the_same_in_torch_and_compiled_by_jax(name):
     bound, table, slopes, path, readout = prepared(EVERY[name])
     tolerance = 1e-7 if name == "Prodigy" else 1e-12
-    with jax.enable_x64(True):
+    with enable_x64(True):
         found, weights = by_jax(bound, table, slopes)
         assert distance(found, path) < tolerance
         assert distance(weights[None], readout[None]) < tolerance

@@ -3,12 +3,12 @@
 1e-12 relative: the formulas agree term by term and only the order of roundings differs.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 from torch import optim
+from x64 import enable_x64
 
 from stepsize.policies import Policy
 from stepsize.rules import SGD, Adam, AdamW, Momentum, Nesterov, RMSProp
@@ -120,7 +120,7 @@ def test_rule_is_torch_optim_step_by_step(name):
 def test_rule_is_the_same_on_torch_and_under_jax(name):
     expected = by_rule(name)
     np.testing.assert_allclose(by_rule(name, torch, torch.as_tensor), expected, rtol=1e-12, atol=1e-12)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         np.testing.assert_allclose(by_rule(name, jnp, jnp.asarray), expected, rtol=1e-12, atol=1e-12)
 
 

@@ -1,0 +1,6 @@
+"""JAX's switch to float64 for as long as a `with` lasts, which was experimental before jax 0.8."""
+
+import jax
+import jax.experimental
+
+enable_x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64

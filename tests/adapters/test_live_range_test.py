@@ -38,11 +38,22 @@ def test_a_loss_belongs_to_the_rate_of_its_update():
     assert np.allclose(sweep.losses[:, 0], 1 + sweep.rates)
 
 
-@pytest.mark.parametrize("worst", [math.nan, math.inf, 100.0, 1e300])
-def test_the_first_explosion_stops_the_ramp_and_is_recorded(worst):
-    sweep = run([2.0, 2.1, 1.9, 2.0, 1.8, 1.7, worst, *[0.0] * 40])
-    assert len(sweep.rates) == 7
-    assert np.array_equal(sweep.losses[-1], [worst if worst < 1e30 else worst * math.inf], equal_nan=True)
+BEFORE = [2.0, 2.1, 1.9, 2.0, 1.8, 1.7]
+
+
+@pytest.mark.parametrize("end", [[math.nan], [math.inf], [100.0, 90.0], [1e300, 1e300], [100.0, math.nan]])
+def test_an_explosion_stops_the_ramp_and_is_recorded(end):
+    sweep = run([*BEFORE, *end, *[0.0] * 40])
+    assert len(sweep.rates) == len(BEFORE) + len(end)
+    last = math.inf if end[-1] > 1e30 else end[-1]
+    assert np.array_equal(sweep.losses[-1], [last], equal_nan=True)
+
+
+@pytest.mark.parametrize("outlier", [100.0, 1e300])
+def test_one_outlier_ends_no_range_test(outlier):
+    sweep = run([*BEFORE, outlier, *[1.0] * 60])
+    assert sweep.planned is None
+    assert len(sweep.rates) == 40
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -120,7 +131,7 @@ def test_seeds_are_columns_and_a_shorter_one_has_no_losses_behind_its_end(tmp_pa
     sweep = ramp(make=make, seeds=(3, 1, 2), low=1e-4, high=1.0, task="mine", optimizer="Mine", horizon=500)
     assert sweep.seeds == (3, 1, 2)
     alive = np.isfinite(sweep.losses).sum(0)
-    assert alive.tolist() == [41, 121, 81]
+    assert alive.tolist() == [42, 122, 82]
     assert sweep.cost == alive.sum()
     assert (sweep.task, sweep.title, sweep.horizon, sweep.rule) == ("mine", "Mine", 500, None)
     save(sweep, tmp_path / "sweep.json")

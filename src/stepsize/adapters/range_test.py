@@ -5,7 +5,7 @@
     record = ramp(step, low=1e-5, high=1.0)      step(rate) makes one update at that rate, and returns its loss
 
 `Ramp` is the state machine behind it, and behind the adapters: it names the rate of the next update, takes its loss,
-and stops at the first one that explodes. It knows no framework, so `step` may be of any.
+and stops where it explodes. It knows no framework, so `step` may be of any.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Ramp:
     batches: updates at each rate, whose losses are averaged. every: points between two validation losses; 0 for none.
     schedule: the rate as a function of the point. point: the one that comes next. updates: how many were made.
 
-    It stops at the first loss that is no number, or that has exploded: that rises above the losses of the first
-    twentieth of the points by three times their size, their scatter or the fall, whichever is largest
+    It stops at the first loss that is no number, or at two in a row that have exploded: that rise above the losses of
+    the first twentieth of the points by three times their size, their scatter or the fall, whichever is largest
     (`stepsize.theory.range_test`). A loss that falls never stops it, negative as it may be. The last loss is recorded.
 
     Raises ParameterError for a range or a count that cannot be, BudgetError for less than 20 points.
@@ -158,7 +158,7 @@ class Ramp:
     def _exploded(self) -> bool:
         first = first_losses(self.points)
         # until the losses that stand for the start are all there, there is nothing to compare one with
-        return len(self._losses) > first and count_before_explosion(floats(self._losses), first) < len(self._losses)
+        return len(self._losses) > first and count_before_explosion(floats(self._losses), first) < len(self._losses) - 1
 
 
 def ramp(

@@ -44,12 +44,15 @@ def count_before_explosion(losses: Floats, first: int) -> int:
     """Return how many of `losses`, (points,), there are before one explodes or is no number; all where none does.
 
     A loss has exploded when it rises above the median of the `first` losses by three times their size, their scatter
-    or the fall so far, whichever is largest. So a loss that falls below 0 never explodes by falling.
+    or the fall so far, whichever is largest, and so does the next one, where there is a next: one batch that is an
+    outlier ends no range test. A loss that falls below 0 never explodes by falling.
 
     Watch out: losses that are 0 from the start have no size, and then only what is no number ends them.
 
-    >>> count_before_explosion(np.array([2.0, 2.1, 1.9, 9.0, 2.0]), first=2)
+    >>> count_before_explosion(np.array([2.0, 2.1, 1.9, 9.0, 9.5]), first=2)
     3
+    >>> count_before_explosion(np.array([2.0, 2.1, 1.9, 9.0, 1.8]), first=2)
+    5
     >>> count_before_explosion(np.array([-2.0, -2.1, -900.0]), first=1)
     3
     """
@@ -57,5 +60,6 @@ def count_before_explosion(losses: Floats, first: int) -> int:
     # a first loss that is no number leaves nothing to compare with, and is itself the first bad one
     start = float(np.median(head)) if np.isfinite(head).all() else math.nan
     scale = np.maximum(max(abs(start), float(np.ptp(head))), start - np.fmin.accumulate(losses))
-    bad = ~np.isfinite(losses) | ((scale > 0) & (losses - start > (EXPLODED - 1) * scale))
+    far = ~np.isfinite(losses) | ((scale > 0) & (losses - start > (EXPLODED - 1) * scale))
+    bad = ~np.isfinite(losses) | (far & np.append(far[1:], True))
     return int(bad.argmax()) if bad.any() else len(losses)

@@ -353,3 +353,19 @@ def test_an_attached_driver_sets_what_is_loaded_or_added_before_the_update():
     optimizer.add_param_group({"params": [weight()]})
     update(optimizer)
     assert used == [[0.75, 0.375], [0.5, 0.25, 0.5]]
+
+
+def test_a_state_of_another_horizon_goes_on_on_purpose():
+    optimizer = optimizer_of()
+    driven = drive(optimizer, LINE, 8)
+    driven.set(3)
+    again = drive(optimizer_of(), LINE, 16, rebind=True)
+    again.load_state_dict(driven.state_dict())
+    assert again.step == 4
+    assert rates(again._optimizer()) == [Linear(1.0, 0.0, 16)(4)]
+    with pytest.raises(DriveError, match="rebind=True goes on with another policy or horizon on purpose"):
+        drive(optimizer_of(), LINE, 16).load_state_dict(driven.state_dict())
+    with pytest.raises(DriveError, match="stands at update 4, behind the end of a run of 3"):
+        drive(optimizer_of(), LINE, 3, rebind=True).load_state_dict(driven.state_dict())
+    with pytest.raises(DriveError, match="another policy, horizon or feedback"):
+        drive(optimizer_of(), LINE, 8, feedback=Plateau(), rebind=True).load_state_dict(driven.state_dict())

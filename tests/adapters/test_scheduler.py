@@ -156,3 +156,12 @@ def test_a_tensor_rate_is_filled_in_place():
     scheduler.step()
     assert optimizer.param_groups[0]["lr"] is rate
     assert rate.item() == 0.75
+
+
+def test_the_state_of_another_horizon_goes_on_on_purpose():
+    state = as_lr_scheduler(optimizer_of(), POLICY, last_epoch=4).state_dict()
+    scheduler = as_lr_scheduler(optimizer_of(), one_cycle(0.1), steps=2 * STEPS, rebind=True)
+    scheduler.load_state_dict(state)
+    assert scheduler.get_last_lr() == [one_cycle(0.1).over(2 * STEPS)["lr"](5)]
+    with pytest.raises(DriveError, match="saved with another policy"):
+        scheduler.load_state_dict({"last_epoch": 5, "base_lrs": [0.1]})

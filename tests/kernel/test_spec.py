@@ -76,7 +76,7 @@ REFUSED = [
     ({"kind": "Chain", "parts": []}, "a Chain needs at least one part"),
     ({"kind": "Policy"}, "a policy needs at least one schedule"),
     ({"kind": "Policy", "self": LINEAR, "a b": LINEAR}, "cannot schedule 'a b'"),
-    ({"kind": "Policy", "lr": 0.1}, r"at \$\.value\.lr: a schedule is written"),
+    ({"kind": "Policy", "lr": "0.1"}, r"at \$\.value: Policy\.lr must be a schedule or a number, not '0\.1'"),
     ({"kind": "Policy", "lr": {"kind": "SGD"}}, r"at \$\.value\.lr: no schedule is called 'SGD'"),
     ({"kind": "Interval", "mean": "abc", "low": 0, "high": 1}, r"Interval\.mean must be a number, not 'abc'"),
     ({"kind": "Interval", "mean": None, "low": 0, "high": 1}, r"Interval\.mean must be a number, not None"),

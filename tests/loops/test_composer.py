@@ -17,10 +17,24 @@ import torch
 from stepsize import Policy, drive
 from stepsize.adapters.composer import as_scheduler
 from stepsize.kernel.errors import DriveError, LengthError
-from stepsize.policies import cosine, one_cycle
+from stepsize.policies import Groups, cosine, one_cycle
 from stepsize.schedules import Constant, Cosine, Linear
 
 LINE = Policy(lr=Linear(1.0, 0.0))
+
+
+def test_a_recipe_by_name_multiplies_the_optimizers_own_rate():
+    named, given = as_scheduler("one_cycle"), as_scheduler(one_cycle(0.01).only(["lr"]))
+    assert [named(state) for state in batches(12)] == pytest.approx([given(state) for state in batches(12)])
+    with pytest.raises(DriveError, match="all parameter groups alike"):
+        as_scheduler(Groups(LINE, {"all": {}}))
+
+
+def batches(count):
+    for batch in range(count):
+        state = State()
+        state.batch = batch
+        yield state
 
 
 class State:

@@ -515,8 +515,8 @@ def test_batches_that_fit_cannot_count_need_the_steps():
         ),
         (lambda: KerasOptimizer(strategy(SGD()), 9, learning_rate=0.1), DriveError, r"learning_rate=0.1 stands beside"),
         (lambda: Strategy(SGD(), one_cycle(0.1)), ParameterError, r"SGD has no hyperparameter 'momentum'"),
-        (lambda: PolicyCallback(Linear(1.0, 0.0)), DriveError, r"takes a Policy.*not Linear"),
-        (lambda: PolicyCallback(Groups(POLICY, {"all": {}})), DriveError, r"takes a Policy.*not Groups"),
+        (lambda: PolicyCallback(0.1), DriveError, "a policy is wanted, not 0.1"),
+        (lambda: PolicyCallback(Groups(POLICY, {"all": {}})), DriveError, "takes no Groups"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(make, kind, words):
@@ -581,3 +581,14 @@ def test_other_rules_are_the_rule_too(rule):
 def test_a_plain_schedule_as_a_rate_names_the_one_for_keras():
     with pytest.raises(ParameterError, match="KerasSchedule"):
         _ = keras.optimizers.SGD(Cosine(0.1, 0.0, 10)).learning_rate
+
+
+def test_a_recipe_by_name_peaks_at_the_rate_that_the_optimizer_was_made_with():
+    watch = Watch(lambda net: number(net.optimizer.learning_rate))
+    net = model(keras.optimizers.SGD(0.125))
+    fit(net, callbacks=[PolicyCallback("cosine"), watch])
+    assert watch.seen == pytest.approx(Cosine(0.125, 0.0, STEPS).table(0, STEPS), rel=1e-6)
+    with pytest.raises(DriveError, match="has been moved since"):
+        fit(net, callbacks=[PolicyCallback("cosine", steps=2 * STEPS)])
+    with pytest.raises(DriveError, match="learning rate is a schedule"):
+        fit(model(keras.optimizers.SGD(KerasSchedule(Constant(0.1, 8)))), callbacks=[PolicyCallback("cosine")])

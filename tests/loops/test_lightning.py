@@ -18,7 +18,7 @@ from stepsize import Policy
 from stepsize.adapters.lightning import PolicyCallback, with_scheduler
 from stepsize.kernel.errors import DriveError, MissingPackageError
 from stepsize.policies import cosine, one_cycle
-from stepsize.schedules import Cosine, Plateau
+from stepsize.schedules import Cosine, Linear, Plateau
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -78,6 +78,32 @@ def test_saved_and_reloaded(tmp_path):
     ):
         with pytest.raises(DriveError, match=said):
             trainer_of(other, max_epochs=epochs).fit(module(), loader(), ckpt_path=path)
+
+
+def test_another_horizon_goes_on_on_purpose(tmp_path):
+    """One epoch of three, and then on to four of them: the policy over 16 updates, from its fifth."""
+    line = Policy(lr=Linear(1.0, 0.0))
+    path, made = saved(tmp_path, PolicyCallback(line)), module()
+    trainer_of(PolicyCallback(line, rebind=True), max_epochs=EPOCHS + 1).fit(made, loader(), ckpt_path=path)
+    assert [row[0][0] for row in made.seen] == [Linear(1.0, 0.0, 16)(step) for step in range(4, 16)]
+    brought = module(configure=lambda net: with_scheduler(tiny.two_groups(net), "cosine", STEPS + 4, rebind=True))
+    path = saved(tmp_path, configure=ways_of("scheduler")[0])
+    trainer_of(max_epochs=EPOCHS + 1).fit(brought, loader(), ckpt_path=path)
+    assert len(brought.seen) == 12
+
+
+@pytest.mark.parametrize(
+    "policy", ["cosine", {"lr": {"kind": "Cosine", "start": 1.0, "end": 0.0}}], ids=["name", "spec"]
+)
+def test_a_policy_by_name_or_as_a_spec(policy, tmp_path):
+    """By its name it peaks at the rate that the module gave its optimizer, after a checkpoint too."""
+    made, again = module(), module()
+    rate = tiny.two_groups(tiny.model()).defaults["lr"] if policy == "cosine" else 1.0
+    expected = [cosine(rate).over(STEPS)["lr"](step) for step in range(STEPS)]
+    trainer_of(PolicyCallback(policy)).fit(made, loader())
+    assert [row[0][0] for row in made.seen] == expected
+    trainer_of(PolicyCallback(policy)).fit(again, loader(), ckpt_path=saved(tmp_path, PolicyCallback(policy)))
+    assert [row[0][0] for row in again.seen] == expected[4:]
 
 
 def test_a_scheduler_of_another_policy_is_refused(tmp_path):

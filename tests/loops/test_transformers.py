@@ -77,6 +77,17 @@ def test_saved_and_reloaded(tmp_path):
             trainer_of(tmp_path, callback, max_steps=steps).train(resume_from_checkpoint=True)
 
 
+def test_another_horizon_goes_on_on_purpose_by_the_name_of_a_recipe(tmp_path):
+    """The peak is the learning_rate of the TrainingArguments, also where the optimizer comes from a checkpoint."""
+    with pytest.raises(CrashError):
+        trainer_of(tmp_path, Crash(), PolicyCallback("cosine"), save_strategy="steps", save_steps=5).train()
+    note = Note()
+    trainer = trainer_of(tmp_path, note, PolicyCallback("cosine", rebind=True), max_steps=STEPS + 4)
+    trainer.train(resume_from_checkpoint=True)
+    expected = cosine(trainer.args.learning_rate).over(STEPS + 4)["lr"]
+    assert [row[0][0] for row in note.seen] == [expected(step) for step in range(5, STEPS + 4)]
+
+
 def test_a_scheduler_of_another_policy_is_refused(tmp_path):
     """scheduler.pt is loaded with weights_only=True."""
     saved("scheduler", tmp_path)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from stepsize.adapters.given_policy import PolicyLike, read_policy
 from stepsize.kernel import length
 from stepsize.kernel.errors import DriveError, LengthError, brief
-from stepsize.policies import LR, Clock, Policy, in_updates
+from stepsize.policies import LR, Clock, Groups, Policy, in_updates
 from stepsize.schedules import Schedule, with_horizon
 
 UNITS = {"ba": "updates", "ep": "epochs"}
@@ -60,9 +61,11 @@ class ComposerSchedule:
         return max(1, round(Clock(batches_per_epoch=batches).updates(f"{duration.value} {UNITS[unit]}") / ssr))
 
 
-def as_scheduler(policy: Policy, steps: int | str | None = None, *, base: float | None = None) -> ComposerSchedule:
+def as_scheduler(policy: PolicyLike, steps: int | str | None = None, *, base: float | None = None) -> ComposerSchedule:
     """Return a policy of the learning rate as what Composer's `Trainer(schedulers=...)` takes.
 
+    policy: also a file that `save` wrote, or the name of a recipe, such as "cosine", whose rate alone is taken and then
+        peaks at the optimizer's own.
     steps: the horizon in batches, as a number or "10000ba", or in epochs, "90ep"; none for the trainer's
         `max_duration`, and for a policy that is bound already.
     base: what the multiplier multiplies, the optimizer's own learning rate where none is given; 1.0 for a policy that
@@ -80,14 +83,19 @@ def as_scheduler(policy: Policy, steps: int | str | None = None, *, base: float 
     >>> [schedule(State(timestamp=State(batch=State(value=batch)))) for batch in (0, 50, 100)]
     [1.0, 0.5, 0.0]
     """
-    if list(policy) != [LR]:
+    given = read_policy(policy)
+    if isinstance(given, Groups):
+        raise DriveError("Composer's schedulers move all parameter groups alike; drive(...) takes Groups.")
+    if not isinstance(given, Policy):
+        given, base = given(1.0).only([LR]), 1.0  # a multiplier of the optimizer's own rate
+    if list(given) != [LR]:
         raise DriveError(
-            f"Composer's schedulers move the learning rate alone, and this policy schedules {', '.join(policy)}. Drive "
+            f"Composer's schedulers move the learning rate alone, and this policy schedules {', '.join(given)}. Drive "
             "them all with drive(optimizer, policy, steps).attach(), or take policy.only({'lr'})."
         )
     if base is not None and not base > 0:
         raise DriveError(f"a multiplier is of a rate above 0, so base cannot be {brief(base)}.")
-    return ComposerSchedule(policy[LR], None if steps is None else _parsed(steps), base)
+    return ComposerSchedule(given[LR], None if steps is None else _parsed(steps), base)
 
 
 def _parsed(steps: int | str) -> int | str:

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from stepsize.adapters.given_policy import PolicyLike
 from stepsize.adapters.second_writer import same, second_writer
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.trainer_hook import TrainerHook
@@ -45,8 +46,10 @@ SLACK = 1e-4
 class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # looked up, so its base is Any here
     """A policy as a callback of fastai's Learner: it sets every hyperparameter right before each update.
 
-    policy: shares and "rest" are bound to `steps`. steps: the horizon, optimizer updates; where none is given, the
-        batches of the fit, `n_epoch * len(dls.train)`. log: is called with each step and its values, as in `drive`.
+    policy: shares and "rest" are bound to `steps`. Also a file that `save` wrote, or the name of a recipe, such as
+        "cosine", which then peaks at the rate of the fit.
+    steps: the horizon, optimizer updates; where none is given, the batches of the fit, `n_epoch * len(dls.train)`.
+    log, rebind: as in `drive`.
     driver: what sets the values, once a fit has begun.
     It drives fastai's own optimizers and torch's in an OptimWrapper. Parameter groups that differ (discriminative rates
     by a slice, a group without decay) keep their ratios to the largest, or have those of `Groups`, in order. An update
@@ -65,8 +68,10 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # looked up,
     _stateattrs = ("drivers", "hps", "_seen", "_begun")  # what `learn.export` leaves out
     _begun = False
 
-    def __init__(self, policy: Policy | Groups, steps: int | None = None, *, log: Log | None = None) -> None:
-        super().__init__(policy, steps=steps, log=log)
+    def __init__(
+        self, policy: PolicyLike, steps: int | None = None, *, log: Log | None = None, rebind: bool = False
+    ) -> None:
+        super().__init__(policy, steps=steps, log=log, rebind=rebind)
         Callback.__init__(self)
 
     def _init_state(self) -> None:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from stepsize.adapters.given_policy import PolicyLike
 from stepsize.adapters.torch.groups import plain, read
 from stepsize.adapters.trainer_hook import TrainerHook
 from stepsize.kernel.optional import need
-from stepsize.policies import LR, Groups, Policy
+from stepsize.policies import LR, Policy
 
 ParamScheduler: Any = need("ignite.handlers.param_scheduler").ParamScheduler
 
@@ -24,8 +25,9 @@ ParamScheduler: Any = need("ignite.handlers.param_scheduler").ParamScheduler
 class PolicyScheduler(TrainerHook, ParamScheduler):  # type: ignore[misc]  # looked up, so its base is Any here
     """A policy as Ignite's parameter scheduler: each event sets every hyperparameter of the next update.
 
-    optimizer, policy, steps: as `drive` takes them; a step is an event. save_history: whether to append the values of
-        each event to `engine.state.param_history`, by hyperparameter, one for each parameter group.
+    optimizer, policy, steps, rebind: as `drive` takes them; a step is an event.
+    save_history: whether to append the values of each event to `engine.state.param_history`, by hyperparameter, one for
+        each parameter group.
     driver: what sets the values, and its `step`, the event that comes next.
     Attach it to `Events.ITERATION_STARTED`, and to `Events.ITERATION_STARTED(every=k)` with k accumulated batches. As
     `Checkpoint(to_save={"policy": scheduler, ...})` it is saved and loaded.
@@ -35,8 +37,16 @@ class PolicyScheduler(TrainerHook, ParamScheduler):  # type: ignore[misc]  # loo
     Watch out: it counts events. Where updates are skipped, as by a GradScaler, `drive(...).attach()` counts updates.
     """
 
-    def __init__(self, optimizer: Any, policy: Policy | Groups, steps: int, save_history: bool = False) -> None:  # noqa: FBT001, FBT002  (Ignite's)
-        super().__init__(policy, steps=steps)
+    def __init__(
+        self,
+        optimizer: Any,
+        policy: PolicyLike,
+        steps: int,
+        save_history: bool = False,  # noqa: FBT001, FBT002  (Ignite's)
+        *,
+        rebind: bool = False,
+    ) -> None:
+        super().__init__(policy, steps=steps, rebind=rebind)
         ParamScheduler.__init__(self, plain(optimizer), LR, save_history)
         self.begin([self.optimizer], steps, attach=False)
 

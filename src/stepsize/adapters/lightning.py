@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from stepsize.adapters.given_policy import PolicyLike
 from stepsize.adapters.range_test import endless
 from stepsize.adapters.torch import as_lr_scheduler
 from stepsize.adapters.torch.range_test import RangeTest
@@ -27,7 +28,6 @@ from stepsize.adapters.torch.rates import DRIVEN, set_rate
 from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
 from stepsize.kernel.errors import DriveError, brief, suggestion
 from stepsize.kernel.optional import installed, need
-from stepsize.policies import Groups, Policy
 from stepsize.results import RangeTestRecord
 
 # Lightning has two names, and a callback of the one is at home in the Trainer of the other.
@@ -38,10 +38,11 @@ Averaging: Any = need(f"{PACKAGE}.callbacks").StochasticWeightAveraging
 CombinedLoader: Any = need(f"{PACKAGE}.utilities.combined_loader").CombinedLoader
 
 
-def with_scheduler(optimizer: Any, policy: Policy | Groups, steps: float) -> dict[str, Any]:
+def with_scheduler(optimizer: Any, policy: PolicyLike, steps: float, *, rebind: bool = False) -> dict[str, Any]:
     """Return what `configure_optimizers` returns: the optimizer, and the policy as its scheduler of each update.
 
     steps: the horizon, optimizer updates: `self.trainer.estimated_stepping_batches`, or your own count.
+    policy, rebind: as in `as_lr_scheduler`.
 
     Raises DriveError when `steps` is no number of updates, as for a run without an end, or when the optimizer lacks a
     scheduled hyperparameter.
@@ -52,7 +53,7 @@ def with_scheduler(optimizer: Any, policy: Policy | Groups, steps: float) -> dic
     >>> with_scheduler(optimizer, cosine(0.1), 100)["lr_scheduler"]["interval"]
     'step'
     """
-    scheduler = as_lr_scheduler(optimizer, policy.over(_whole(steps)), counts="updates")
+    scheduler = as_lr_scheduler(optimizer, policy, steps=_whole(steps), counts="updates", rebind=rebind)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
@@ -60,18 +61,21 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # the packag
     """Drives the optimizers of a Lightning module: the values in force at each update are the policy's.
 
     policy: one policy; or for a module with several optimizers a list, one for each, in the order in which
-        `configure_optimizers` returns them.
+        `configure_optimizers` returns them. Also a file that `save` wrote, its spec, or the name of a recipe, such as
+        "cosine", which then peaks at the rate that the optimizer was made with.
     steps: the horizon, optimizer updates; by default Lightning's estimate for the trainer's epochs and accumulation. A
         list holds one for each optimizer, for those that are not updated once a batch.
     feedback: multiplies the learning rates by what it makes of the metric `monitor`, which it hears after each
         validation, averaged over the processes; without validation after each training epoch.
     log: is called with each step and its values, by the first process alone; several optimizers have names `0/lr` and
         `1/lr`.
+    rebind: whether a checkpoint of another policy or horizon may be taken up: the fit goes on at its step, with this
+        policy over the updates of this fit.
     drivers: one for each optimizer of the last fit.
 
     Raises DriveError when the run has no end and no `steps`, the policies are not as many as the optimizers, the module
     returns a scheduler too or anything else sets what the policy does, such as StochasticWeightAveraging, or a
-    checkpoint was saved with another policy or horizon, or without this callback.
+    checkpoint was saved without this callback, or, unless `rebind` is given, with another policy or horizon.
 
     Watch out: with a validation the monitored metric has to be one of the validation; one of the training is then an
     epoch old.
@@ -100,13 +104,17 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # the packag
                 f"this run begins at global_step={trainer.global_step}, and nothing says where the policy stood then. "
                 "Go on from a checkpoint that was saved with this callback: trainer.fit(model, ckpt_path=...)."
             )
-        for driver, steps in zip(self.drivers, self._lengths(trainer), strict=True):
+        lengths = self._lengths(trainer)
+        if self._rebind and lengths != [driver.steps for driver in self.drivers]:
+            self._saved = TrainerHook.state_dict(self)  # only now the length of this fit may be asked for
+            self.begin(trainer.optimizers, lengths, logs=trainer.is_global_zero)
+        for driver, steps in zip(self.drivers, lengths, strict=True):
             if driver.steps != steps:
                 raise DriveError(
                     f"this checkpoint was saved with another horizon: {driver.steps} updates then, and {steps} now. "
                     "Train as long as the run was meant to be, or start anew, for a longer one at the rate that "
                     "stepsize.transfer(strategy, before, now) gives; stepsize.schedules.jump says what another horizon "
-                    "would change."
+                    f"would change, and {type(self).__name__}(..., rebind=True) goes on with it on purpose."
                 )
         self.hold()
 
@@ -172,6 +180,7 @@ class RangeTestCallback(Callback):  # type: ignore[misc]  # the package is looke
     apply: a function of the record that returns the rate to train at; every group, optimizer and scheduler follows in
         proportion. Nothing is changed when not given.
     monitor: the name of the logged metric that is the loss, for manual optimization whose `training_step` returns none.
+    horizon: updates of one full training; by default Lightning's estimate.
     options: `low`, `high`, `points`, `validate` and more, as `RangeTest` takes them.
     record: of the last fit; None before, and for a fit that goes on from a checkpoint, which has no test.
 
@@ -187,10 +196,16 @@ class RangeTestCallback(Callback):  # type: ignore[misc]  # the package is looke
     """
 
     def __init__(
-        self, *, apply: Callable[[RangeTestRecord], float] | None = None, monitor: str | None = None, **options: Any
+        self,
+        *,
+        apply: Callable[[RangeTestRecord], float] | None = None,
+        monitor: str | None = None,
+        horizon: int | None = None,
+        **options: Any,
     ) -> None:
         self.record: RangeTestRecord | None = None
-        self._apply, self._monitor, self._options = apply, monitor, options
+        self._apply, self._monitor, self._horizon = apply, monitor, horizon
+        self._options = options  # a line of its own, from which LightningCLI knows that these are those of RangeTest
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Run the test, put everything back, and set the rate that was found if that is wanted."""
@@ -200,8 +215,9 @@ class RangeTestCallback(Callback):  # type: ignore[misc]  # the package is looke
         if self._apply is not None and any(isinstance(callback, PolicyCallback) for callback in trainer.callbacks):
             raise DriveError(DRIVEN)
         updates, planned = Updates(trainer, pl_module, self._monitor), trainer.estimated_stepping_batches
-        options = {"horizon": int(planned) if 0 < planned < float("inf") else None, **self._options}
-        test, batches = RangeTest(pl_module, trainer.optimizers, *updates.things, **options), endless(updates.batches)
+        horizon = self._horizon or (int(planned) if 0 < planned < float("inf") else None)
+        test = RangeTest(pl_module, trainer.optimizers, *updates.things, horizon=horizon, **self._options)
+        batches = endless(updates.batches)
         with aside(trainer), test:
             for _ in test:
                 updates.make(next(batches), test.tell)

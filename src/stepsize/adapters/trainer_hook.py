@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from stepsize.adapters.given_policy import PolicyLike, read_policy
 from stepsize.adapters.torch.driver import Driver, drive
 from stepsize.adapters.torch.logs import Log
 from stepsize.kernel.errors import DriveError, brief, suggestion
 from stepsize.policies import Groups, Policy
+from stepsize.policies.recipes import Recipe
 from stepsize.schedules import Feedback
 from stepsize.schedules.base import whole_steps
 
@@ -25,31 +27,35 @@ class TrainerHook:
     when training begins, `notify(metrics)` after an evaluation, and `finish()`. The trainer's checkpoint keeps
     `state_dict()`.
 
-    policy: one policy, or a list with one for each optimizer.
+    policy: one policy, or a list with one for each optimizer; also a file that `save` wrote, its spec, or the name of a
+        recipe, such as "cosine", which then peaks at the rate that the optimizer was made with.
     steps: the horizon, optimizer updates, or one for each optimizer; by default what the trainer says of its run.
     feedback: multiplies the learning rates by what it makes of the metric `monitor`.
     log: is called with each step and its values, by the first process alone; the names of several optimizers are
         `0/lr` and `1/lr`.
+    rebind: whether a checkpoint of another policy or horizon may be taken up, as in `drive`.
     drivers: one for each optimizer, in their order; none before training begins.
 
-    Raises DriveError for a feedback without a metric, or a metric without a feedback.
+    Raises DriveError for a feedback without a metric, or a metric without a feedback, and for what is no policy.
     """
 
     def __init__(
         self,
-        policy: Policy | Groups | Sequence[Policy | Groups],
+        policy: Sequence[PolicyLike] | PolicyLike,
         *,
         steps: int | Sequence[int] | None = None,
         feedback: Feedback | None = None,
         monitor: str | None = None,
         log: Log | None = None,
+        rebind: bool = False,
     ) -> None:
         if (feedback is None) != (monitor is None):
             raise DriveError("a feedback listens to a metric of the training: give feedback= and monitor= together.")
-        self.policies = [policy] if isinstance(policy, Policy | Groups) else list(policy)
+        given: list[Any] = list(policy) if isinstance(policy, Sequence) and not isinstance(policy, str) else [policy]
+        self.policies: list[Policy | Groups | Recipe] = [read_policy(each) for each in given]
         self.drivers: list[Driver] = []
         self._steps = steps if steps is None or isinstance(steps, Sequence) else whole_steps(steps)
-        self._feedback, self._monitor, self._log = feedback, monitor, log
+        self._feedback, self._monitor, self._log, self._rebind = feedback, monitor, log, rebind
         self._saved: Mapping[str, Any] | None = None
 
     @property
@@ -93,9 +99,13 @@ class TrainerHook:
         self.finish()
         self.drivers = []  # those of the last training, if this is another one
         for index, (optimizer, policy, steps) in enumerate(zip(optimizers, self.policies, horizons, strict=True)):
-            log = self._log_of(index) if logs else None
+            own: dict[str, Any] = {
+                "feedback": self._feedback,
+                "log": self._log_of(index) if logs else None,
+                "rebind": self._rebind,
+            }
             begin = min(start, steps)  # a state of a longer run is refused when it is loaded, with a better sentence
-            self.drivers.append(drive(optimizer, policy, steps, begin, feedback=self._feedback, log=log))
+            self.drivers.append(drive(optimizer, policy, steps, begin, **own))
         if self._saved is not None:
             TrainerHook.load_state_dict(self, self._saved)  # not that of an adapter, which may keep it for later
             self._saved = None
@@ -145,7 +155,8 @@ class TrainerHook:
 
         A state from before training began is empty, and there is nothing to go to.
 
-        Raises DriveError when it was saved with other policies, another horizon or another feedback.
+        Raises DriveError when it was saved with other policies or another horizon, unless `rebind` was given, or with
+        another feedback.
         """
         if not state_dict:
             return

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from stepsize.adapters.given_policy import PolicyLike
 from stepsize.adapters.range_test import endless
 from stepsize.adapters.torch import PolicyLR
 from stepsize.adapters.torch.groups import plain
@@ -29,7 +30,7 @@ from stepsize.adapters.torch.rates import DRIVEN, set_rate
 from stepsize.adapters.trainer_hook import TrainerHook, UpdateBatches
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.kernel.optional import need
-from stepsize.policies import Groups, Policy
+from stepsize.policies import Policy
 from stepsize.results import RangeTestRecord
 from stepsize.schedules import Constant, Feedback
 
@@ -47,16 +48,19 @@ LISTENERS = ("ReduceLROnPlateau", "GreedyLR")
 class PolicyCallback(TrainerHook, TrainerCallback):  # type: ignore[misc]  # the package is looked up, so its class is Any here
     """Drives the Trainer's optimizer: the values in force at each update are the policy's, and so is the logged rate.
 
-    policy: over the horizon `state.max_steps`, optimizer updates.
+    policy: over the horizon `state.max_steps`, optimizer updates. Also a file that `save` wrote, its spec, or the name
+        of a recipe, such as "cosine", which then peaks at the `learning_rate` of the TrainingArguments.
     feedback: multiplies the learning rate by what it makes of the metric `monitor`, which it hears after each
         evaluation that has it.
     log: is called with each step and its values, by the first process alone.
+    rebind: whether a checkpoint of another policy or horizon may be taken up: the training goes on at its step, with
+        this policy over the steps of this training.
     driver: that of the training that runs, else None.
 
     Raises DriveError when the Trainer's scheduler listens to a metric or is one of ours, when another callback sets
     what the policy does, when nothing tells the groups with and without weight decay from each other, when no
-    evaluation has the metric that the feedback listens to, and for a checkpoint of another policy or horizon, or one
-    that was saved without this callback.
+    evaluation has the metric that the feedback listens to, and for a checkpoint that was saved without this callback,
+    or, unless `rebind` is given, of another policy or horizon.
 
     Watch out: the Trainer counts an update that a GradScaler has skipped as a step, so where there are such, training
     ends before the policy does. Not tried with DeepSpeed.
@@ -64,13 +68,15 @@ class PolicyCallback(TrainerHook, TrainerCallback):  # type: ignore[misc]  # the
 
     def __init__(
         self,
-        policy: Policy | Groups,
+        policy: PolicyLike,
         *,
         feedback: Feedback | None = None,
         monitor: str = "eval_loss",
         log: Log | None = None,
+        rebind: bool = False,
     ) -> None:
-        super().__init__(policy, feedback=feedback, monitor=None if feedback is None else monitor, log=log)
+        listens = None if feedback is None else monitor
+        super().__init__(policy, feedback=feedback, monitor=listens, log=log, rebind=rebind)
         self._heard, self._others = False, set[str]()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -99,7 +99,7 @@ class Catalogue:
             return _number(data)
         if origin in (Union, types.UnionType):
             return None if data is None else self._union(data, arguments, path, record)
-        if origin is tuple and isinstance(data, list):
+        if origin is tuple and isinstance(data, Sequence) and not isinstance(data, str):
             each = [arguments[0]] * len(data) if arguments[-1] is Ellipsis else list(arguments)
             hints_of = ((item, each[min(i, len(each) - 1)], f"{path}[{i}]") for i, item in enumerate(data))
             return tuple(self._field(*one, record) for one in hints_of)

@@ -23,7 +23,7 @@ import math
 import numbers
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -182,7 +182,7 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
 
 
 def _checked_tuple(value: Any, arguments: tuple[Any, ...], where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):  # a list of OmegaConf's is one, too
         raise ParameterError(f"{where} must be a list or a tuple, not {brief(value)}.")
     each = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
     if len(each) != len(value):

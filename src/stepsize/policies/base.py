@@ -110,8 +110,8 @@ class Policy(Shown, Spec):
 
     @classmethod
     def spec_hints(cls, names: Iterable[str]) -> dict[str, Any]:
-        """Every hyperparameter is a schedule."""
-        return dict.fromkeys(names, Schedule)
+        """Every hyperparameter is a schedule, or a number that stays."""
+        return dict.fromkeys(names, Schedule | float)
 
     def __repr__(self) -> str:
         return f"Policy({', '.join(f'{name}={schedule!r}' for name, schedule in self.schedules)})"

@@ -12,13 +12,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from stepsize.adapters.given_policy import PolicyLike, read_policy
 from stepsize.adapters.second_writer import same, second_writer
 from stepsize.kernel import arrays
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import DriveError, brief, suggestion
 from stepsize.kernel.optional import need
 from stepsize.kernel.spec import envelope
-from stepsize.policies import LR, Policy
+from stepsize.policies import LR, Groups, Policy
+from stepsize.policies.recipes import Recipe
 from stepsize.results.io import CATALOGUE
 from stepsize.schedules import Constant, Schedule
 from stepsize.schedules.base import whole_steps
@@ -208,8 +210,10 @@ class KerasOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]  # looke
 class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked up, so its base is Any here
     """Drives one of Keras's own optimizers, made with a float learning rate, from outside of the compiled step.
 
-    policy: `momentum` means `beta_1` where the optimizer has it. steps: the horizon, optimizer updates; by default
-        those of `fit`, its epochs times its batches, divided by the optimizer's `gradient_accumulation_steps`.
+    policy: `momentum` means `beta_1` where the optimizer has it. Also a file that `save` wrote, its spec, or the name
+        of a recipe, such as "cosine", which then peaks at the optimizer's own rate.
+    steps: the horizon, optimizer updates; by default those of `fit`, its epochs times its batches, divided by the
+        optimizer's `gradient_accumulation_steps`.
     Each batch begins with the values for the update that it belongs to; at the end of an epoch they are in the logs.
 
     Raises DriveError, as training begins, where it would have no effect: when the rate is a schedule; when batches are
@@ -220,12 +224,15 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
     Watch out: on jax it fetches the state from the device before each batch; KerasSchedule does not.
     """
 
-    def __init__(self, policy: Policy, steps: int | None = None) -> None:
+    def __init__(self, policy: PolicyLike, steps: int | None = None) -> None:
         super().__init__()
-        if not isinstance(policy, Policy):
-            raise DriveError(f"PolicyCallback takes a Policy, such as Policy(lr=0.1), not {brief(policy)}.")
-        self._unbound, self.steps = policy, None if steps is None else whole_steps(steps)
-        self.policy = policy if self.steps is None else policy.over(self.steps)
+        given, self.steps = read_policy(policy), None if steps is None else whole_steps(steps)
+        if isinstance(given, Groups):
+            raise DriveError("PolicyCallback takes no Groups, since Keras has no parameter groups; give it a Policy.")
+        self._given: Policy | Recipe = given
+        self.policy = self._given if isinstance(self._given, Policy) else Policy(lr=0.0)  # until there is a rate
+        if self.steps is not None:
+            self.policy = self.policy.over(self.steps)
 
     @property
     def values(self) -> dict[str, float]:
@@ -244,7 +251,8 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         del logs
         optimizer = self._optimizer
         steps = self.steps or self._horizon(optimizer)
-        self.policy, self._end = self._unbound.over(steps), steps
+        self._given = self._at_own_rate(optimizer)
+        self.policy, self._end = self._given.over(steps), steps
         self._names = {name: _attribute(optimizer, name) for name in self.policy}
         self._left: dict[str, float] = {}
         self._refuse_what_has_no_effect(optimizer)
@@ -286,6 +294,22 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         if logs is not None:
             logs.update(self.values)
 
+    def _at_own_rate(self, optimizer: Any) -> Policy:
+        """Return the policy that was given, a recipe at the rate that the optimizer was compiled with."""
+        if isinstance(self._given, Policy):
+            return self._given
+        if updates_made(optimizer):
+            raise DriveError(
+                "a recipe by name peaks at the optimizer's own rate, and this one has been moved since. Give the "
+                "recipe its peak, such as cosine(0.1)."
+            )
+        self._refuse_schedule(optimizer)
+        return self._given(_number(optimizer.learning_rate))
+
+    def _refuse_schedule(self, optimizer: Any) -> None:
+        if not isinstance(optimizer._learning_rate, keras.Variable):  # noqa: SLF001  (its public name calls the schedule)
+            raise DriveError("the optimizer's learning rate is a schedule, which nobody can set; give it a float.")
+
     def _sync(self) -> None:
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
@@ -300,8 +324,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
 
     def _refuse_what_has_no_effect(self, optimizer: Any) -> None:
         use = "Use KerasOptimizer(Strategy(rule, policy), steps=...), which computes them in the compiled step"
-        if not isinstance(optimizer._learning_rate, keras.Variable):  # noqa: SLF001  (its public name calls the schedule)
-            raise DriveError("the optimizer's learning rate is a schedule, which nobody can set; give it a float.")
+        self._refuse_schedule(optimizer)
         if self.model.steps_per_execution > 1:
             raise DriveError(
                 f"with steps_per_execution={self.model.steps_per_execution} batches run without a callback between. "

@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
+from stepsize.adapters.given_policy import PolicyLike
 from stepsize.adapters.torch.groups import after_update, before_update, in_force, plain, unheard, written
 from stepsize.adapters.torch.logs import Log
+from stepsize.adapters.torch.rates import policy_of
 from stepsize.adapters.torch.writer import Writer
 from stepsize.kernel.errors import DriveError, SpecError, brief
 from stepsize.kernel.spec import envelope
@@ -40,8 +42,8 @@ class Driver:
     """
 
     def __init__(
-        self, optimizer: Any, policy: Policy | Groups, steps: int, start: int, *, feedback: Feedback | None,
-        log: Log | None,
+        self, optimizer: Any, policy: PolicyLike, steps: int, start: int, *, feedback: Feedback | None,
+        log: Log | None, rebind: bool = False,
     ) -> None:  # fmt: skip
         self.steps = whole_steps(steps)
         self.step = whole_step(start)
@@ -50,11 +52,11 @@ class Driver:
                 f"start={start} lies behind the end of a run of {steps} steps; train longer or start earlier."
             )
         driven = plain(optimizer)
-        self._policy = policy.over(self.steps)
+        self._policy = policy_of(policy, driven, self.step).over(self.steps)
         self._write = Writer(driven, self._policy, self.step)
         self._reference: Callable[[], torch.optim.Optimizer | None] = lambda: driven
         self._listener = Listener(feedback) if feedback is not None else None
-        self._log = log
+        self._log, self._rebind = log, rebind
         self._hooks: tuple[Any, ...] = ()
         self._heard = False
 
@@ -163,21 +165,28 @@ class Driver:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go to a saved step, and set its values at once, whatever is loaded into the optimizer before or after.
 
-        Raises DriveError when the state was saved with another policy, horizon or feedback.
+        Raises DriveError when the state was saved with another feedback, or, unless `rebind` was given, with another
+        policy or horizon; and when its step lies behind the end.
         """
         mine = {"steps": self.steps, "spec": fingerprint(self._policy)}
         saved = {name: state_dict.get(name) for name in mine}
-        if saved != mine or ("feedback" in state_dict) != (self._listener is not None):
+        other = saved != mine and not self._rebind
+        if other or ("feedback" in state_dict) != (self._listener is not None):
             raise DriveError(
                 "this checkpoint was saved with another policy, horizon or feedback, so its step does not mean the "
                 f"same here. Saved: {saved['steps']} steps of {str(saved['spec'])[:200]}. Make the driver as it was "
                 "made then, or start anew; stepsize.schedules.jump says what another horizon would change, and "
-                "drive(..., start=step) goes on with another one on purpose."
+                "rebind=True goes on with another policy or horizon on purpose."
+            )
+        step = whole_step(state_dict["step"])
+        if step > self.steps:
+            raise DriveError(
+                f"this checkpoint stands at update {step}, behind the end of a run of {self.steps}; train longer."
             )
         if self._listener is not None:
             self._listener.load_state_dict(state_dict["feedback"])
             self._write.multiply(self._listener.multiplier)
-        self.step = whole_step(state_dict["step"])
+        self.step = step
         self.hold()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -260,21 +269,26 @@ class Driver:
 
 def drive(
     optimizer: Any,
-    policy: Policy | Groups,
+    policy: PolicyLike,
     steps: int,
     start: int = 0,
     *,
     feedback: Feedback | None = None,
     log: Log | None = None,
+    rebind: bool = False,
 ) -> Driver:
     """Return a driver: iterate over it for the updates of a run, each with its hyperparameters already set.
 
     optimizer: any `torch.optim` optimizer, also one that a trainer has wrapped. policy: shares and "rest" are bound to
         `steps`; `momentum` means `betas[0]` for the Adam family; `Groups` says what each parameter group is multiplied
-        by. steps: the horizon, optimizer updates. start: the update that a resumed run begins with.
+        by. Also a file that `save` wrote, or the name of a recipe, such as "cosine", which then peaks at the rate that
+        the optimizer was made with.
+    steps: the horizon, optimizer updates. start: the update that a resumed run begins with.
     feedback: multiplies the learning rate by what it makes of the losses given to `driver.tell(loss)`.
     log: a function that is called with the number of each update and the values that it uses; `csv_log(path)` and
         `tensorboard_log(writer)` return one.
+    rebind: whether a state of another policy or horizon may be loaded: the run goes on at its step with this policy,
+        bound to these steps, where the values may jump; `stepsize.schedules.jump` says by how much.
     Parameter groups that differ keep their own ratios to the optimizer's default: one without weight decay stays
     without. One that is added during the run is driven too.
 
@@ -286,7 +300,7 @@ def drive(
     >>> [optimizer.param_groups[0]["lr"] for _ in drive(optimizer, Policy(lr=Linear(1.0, 0.0)), steps=4)]
     [1.0, 0.75, 0.5, 0.25]
     """
-    return Driver(optimizer, policy, steps, start, feedback=feedback, log=log)
+    return Driver(optimizer, policy, steps, start, feedback=feedback, log=log, rebind=rebind)
 
 
 def fingerprint(policy: Policy | Groups) -> str:

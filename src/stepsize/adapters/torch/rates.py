@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from stepsize.adapters.torch.groups import read, write
-from stepsize.adapters.torch.writer import Writer
+from stepsize.adapters.given_policy import PolicyLike, read_policy
+from stepsize.adapters.torch.groups import defaults_of, read, write
+from stepsize.adapters.torch.writer import CLAIMS, Writer
 from stepsize.kernel.errors import DriveError
-from stepsize.policies import LR, Policy
+from stepsize.policies import LR, Groups, Policy
 from stepsize.schedules import Constant, Schedule
 
 BASE = "initial_lr"
@@ -59,6 +60,36 @@ def usual(optimizer: torch.optim.Optimizer) -> float:
     ratios = Writer(optimizer, Policy(lr=Constant(1.0)), drives=False).ratios(LR)
     owns = [read(group, BASE if BASE in group else LR) for group in optimizer.param_groups]
     return next((own / ratio for own, ratio in zip(owns, ratios, strict=True) if ratio), 0.0)
+
+
+def policy_of(given: PolicyLike, optimizer: torch.optim.Optimizer, start: int = 0) -> Policy | Groups:
+    """Return the policy that was given for an optimizer; a recipe peaks at the rate that its maker gave it.
+
+    That rate is noted in the groups as torch's schedulers do, so a second driver and a resumed run find it there.
+    start: the update that comes next.
+
+    Raises DriveError for a recipe where the optimizer's own rate is 0, or has been moved since it was made; and what
+    `read_policy` raises.
+    """
+    policy = read_policy(given)
+    if isinstance(policy, Policy | Groups):
+        return policy
+    rate, groups = usual(optimizer), optimizer.param_groups
+    changed = start > 0 or (optimizer in CLAIMS and CLAIMS[optimizer].holder is not None)
+    if changed and not all(BASE in group for group in groups) and rate != read(defaults_of(optimizer), LR):
+        raise DriveError(
+            f"a recipe by name peaks at the optimizer's own rate, and this one has been moved, to {rate:.6g}. Give the "
+            "recipe its peak, such as cosine(0.1)."
+        )
+    if not rate:
+        raise DriveError(
+            "a recipe by name peaks at the optimizer's own rate, which is 0. Give the recipe its peak, such as "
+            "cosine(0.1), or the optimizer a rate."
+        )
+    for group in groups:
+        own = group[LR]
+        group.setdefault(BASE, own.clone() if isinstance(own, torch.Tensor) else own)
+    return policy(rate)
 
 
 def set_rate(optimizers: Sequence[torch.optim.Optimizer], rate: float, schedulers: Iterable[Any] = ()) -> None:

@@ -8,8 +8,10 @@ from typing import Any, Literal
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from stepsize.adapters.given_policy import PolicyLike
 from stepsize.adapters.torch.driver import fingerprint
 from stepsize.adapters.torch.groups import after_update, plain
+from stepsize.adapters.torch.rates import policy_of
 from stepsize.adapters.torch.writer import Writer
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.policies import LR, Groups, Policy
@@ -22,9 +24,9 @@ class PolicyLR(LRScheduler):
     `optimizer.step`, and so cannot warn of the order of the calls.
     """
 
-    def __init__(self, optimizer: Any, policy: Policy | Groups, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Any, policy: Policy | Groups, last_epoch: int = -1, *, rebind: bool = False) -> None:
         self.optimizer = plain(optimizer)
-        self._whole_policy = policy
+        self._whole_policy, self._rebind = policy, rebind
         self._write = Writer(self.optimizer, policy, last_epoch + 1)
         self.policy = self._write.policy
         self.policy[LR].table(0, 1)
@@ -75,12 +77,14 @@ class PolicyLR(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to a saved step, and set its values at once, whatever was loaded into the optimizer before or after.
 
-        Raises DriveError when the state was saved with another policy.
+        Raises DriveError when the state was saved with another policy, unless `rebind` was given, or is none of ours.
         """
-        if state_dict.get("spec") != fingerprint(self._whole_policy):
+        spec = state_dict.get("spec")
+        if spec is None or (spec != fingerprint(self._whole_policy) and not self._rebind):
             raise DriveError(
                 "this checkpoint was saved with another policy or horizon, so its step does not mean the same here. "
-                f"Saved: {str(state_dict.get('spec'))[:200]}. Build the scheduler with the saved policy, or start anew."
+                f"Saved: {str(spec)[:200]}. Build the scheduler with the saved policy, or start anew; "
+                "rebind=True goes on with another policy or horizon on purpose."
             )
         self.last_epoch = int(state_dict["step"])
         self._step_count = self.last_epoch + 1
@@ -102,8 +106,8 @@ class AttachedLR(PolicyLR):
     it does nothing.
     """
 
-    def __init__(self, optimizer: Any, policy: Policy | Groups, last_epoch: int = -1) -> None:
-        super().__init__(optimizer, policy, last_epoch)
+    def __init__(self, optimizer: Any, policy: Policy | Groups, last_epoch: int = -1, *, rebind: bool = False) -> None:
+        super().__init__(optimizer, policy, last_epoch, rebind=rebind)
         self._listen()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -126,13 +130,21 @@ class AttachedLR(PolicyLR):
 
 
 def as_lr_scheduler(
-    optimizer: Any, policy: Policy | Groups, last_epoch: int = -1, *, counts: Literal["calls", "updates"] = "calls"
+    optimizer: Any,
+    policy: PolicyLike,
+    last_epoch: int = -1,
+    *,
+    steps: int | None = None,
+    counts: Literal["calls", "updates"] = "calls",
+    rebind: bool = False,
 ) -> PolicyLR:
     """Return `policy` as a torch LRScheduler, for trainers that own the loop.
 
-    policy: bound (`policy.over(steps)`), since a scheduler is never given the horizon.
+    policy: bound (`policy.over(steps)`), unless `steps` is given; also a file that `save` wrote, or the name of a
+        recipe, as in `drive`. steps: the horizon, optimizer updates.
     counts: "calls" moves on with each call of `step()`, as torch's own do; "updates" with each update that the
         optimizer makes, for a trainer that calls too often (Accelerate), or after updates that a GradScaler skipped.
+    rebind: whether a state of another policy or horizon may be loaded, as in `drive`.
 
     Raises UnboundError when the policy still has shares, DriveError when the optimizer lacks a hyperparameter of it.
 
@@ -141,4 +153,5 @@ def as_lr_scheduler(
     kinds = {"calls": PolicyLR, "updates": AttachedLR}
     if counts not in kinds:
         raise DriveError(f"a scheduler counts 'calls' or 'updates', not {brief(counts)}.")
-    return kinds[counts](optimizer, policy, last_epoch)
+    made = policy_of(policy, plain(optimizer), last_epoch + 1)
+    return kinds[counts](optimizer, made if steps is None else made.over(steps), last_epoch, rebind=rebind)

@@ -14,7 +14,7 @@ command line as the others are: that of a task file once it is read, that of a p
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from stepsize import rules, schedules
 from stepsize.kernel.errors import ParameterError, brief
@@ -29,12 +29,21 @@ K = TypeVar("K", bound=Callable[..., Any])
 
 def concrete(namespace: object, family: type[Spec]) -> dict[str, type[Any]]:
     """Return the concrete classes of `family` that a package exports, by name: its import line is the registration."""
-    found = (value for value in vars(namespace).values() if isinstance(value, type) and issubclass(value, family))
-    return {cls.__name__: cls for cls in found if not getattr(cls, "__abstractmethods__", None)}
+    return {value.__name__: value for value in vars(namespace).values() if _is_concrete(value, family)}
 
 
-SCHEDULES: Open[type[Schedule]] = Open("schedules", concrete(schedules, Schedule))
-RULES: Open[type[Rule]] = Open("rules", {n: kind for n, kind in concrete(rules, Rule).items() if kind.formula})
+def _is_concrete(value: Any, family: type[Spec]) -> bool:
+    return isinstance(value, type) and issubclass(value, family) and not getattr(value, "__abstractmethods__", None)
+
+
+SCHEDULES: Open[type[Schedule]] = Open(
+    "schedules", concrete(schedules, Schedule), lambda value: _is_concrete(value, Schedule)
+)
+RULES: Open[type[Rule]] = Open(
+    "rules",
+    {n: kind for n, kind in concrete(rules, Rule).items() if kind.formula},
+    lambda value: _is_concrete(value, Rule),
+)
 
 
 def register(kind: K) -> K:
@@ -54,16 +63,18 @@ def register(kind: K) -> K:
     >>> SCHEDULES["Wavy"](0.1, 0.0, 100).table(0, 1)
     array([0.1])
     """
-    if isinstance(kind, type) and issubclass(kind, Schedule):
-        add("schedules", kind.__name__, kind, SCHEDULES.own)
-    elif isinstance(kind, type) and issubclass(kind, Rule):
-        _check_defaults(kind)
-        add("rules", kind.__name__, kind, RULES.own)
-    elif callable(kind) and not isinstance(kind, type):
-        add("policies", getattr(kind, "__name__", ""), kind, RECIPES.own)
+    name = getattr(kind, "__name__", "")
+    if SCHEDULES.fits(kind):
+        add("schedules", name, kind, SCHEDULES.own)
+    elif RULES.fits(kind):
+        _check_defaults(cast("type[Rule]", kind))
+        add("rules", name, kind, RULES.own)
+    elif RECIPES.fits(kind) and name.isidentifier():  # which a lambda's is not
+        add("policies", name, kind, RECIPES.own)
     else:
         raise ParameterError(
-            f"a class of schedules or of rules can be registered, or a function that makes a policy, not {brief(kind)}."
+            f"a class of schedules or of rules can be registered, or a function that has a name and makes a policy, "
+            f"not {brief(kind)}."
         )
     return kind
 

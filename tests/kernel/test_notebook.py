@@ -5,6 +5,7 @@ import re
 import sys
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import samples
 from teacher import teacher
@@ -17,7 +18,7 @@ from stepsize.kernel import notebook
 from stepsize.kernel.notebook import in_notebook, notebook_progress
 from stepsize.policies import one_cycle
 from stepsize.rules import AdamW
-from stepsize.schedules import Cosine
+from stepsize.schedules import Cosine, Table
 from stepsize.strategy import Strategy
 
 KINDS = {
@@ -62,6 +63,12 @@ def test_a_value_shows_itself(kind):
     assert markup.count("<svg") == markup.count("</svg>") == (kind != "suggestion")
     assert not re.search("<(script|style|link)", markup)
     assert markup.startswith("<div style=")
+
+
+def test_a_long_table_is_no_long_cell():
+    markup = Table(tuple(np.linspace(0.1, 0.0, 20_000).tolist()))._repr_html_()
+    assert len(markup) < 100_000
+    assert "Table(values=(0.1, " in markup
 
 
 def test_two_values_share_no_id():

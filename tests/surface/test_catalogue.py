@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from teacher import teacher
 import stepsize
 from stepsize.catalogue import RULES, SCHEDULES
 from stepsize.cli.main import cli
+from stepsize.codegen import native_script
 from stepsize.kernel import extensions
 from stepsize.kernel.errors import ParameterError, PluginError, SpecError
 from stepsize.policies import RECIPES, Policy
@@ -120,7 +122,9 @@ def test_a_name_belongs_to_one_kind():
     assert stepsize.register(stepsize.register(mine)) is mine  # the same again, as a file that is read twice has it
 
 
-@pytest.mark.parametrize("wrong", [3, Policy, type("Plain", (), {})], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [3, Policy, type("Plain", (), {}), Segment, partial(Policy), lambda peak: peak], ids=str
+)
 def test_what_cannot_be_registered(wrong):
     with pytest.raises(ParameterError, match="a class of schedules or of rules can be registered"):
         stepsize.register(wrong)
@@ -153,6 +157,8 @@ def test_a_record_of_kinds_that_are_gone_opens_and_says_so(tmp_path, monkeypatch
     assert gone.name in (tmp_path / "race.html").read_text(encoding="utf-8")
     with pytest.raises(ParameterError, match="the schedule 'Wavy' is not here"):
         stepsize.race(teacher(), [gone, Strategy.of("SGD", "cosine", 0.1)], steps=40)
+    with pytest.raises(ParameterError, match="the rule 'Halved' is not here"):
+        native_script("torch", Strategy(gone.rule, Policy(lr=Linear(0.1, 0.0))), 40)
     with pytest.raises(SpecError, match="no rule is called 'Halved'"):  # what is to run is refused when it is read
         stepsize.load(alone)
 
@@ -163,6 +169,11 @@ def test_a_record_of_kinds_that_are_gone_opens_and_says_so(tmp_path, monkeypatch
         ("import no_such_module_of_theirs", "package waves, which does not import: ModuleNotFoundError"),
         ("raise SystemError('broken\\nhere')", "does not import: SystemError: broken here"),
         ("x = 1", "does not import: AttributeError"),
+        (
+            "from math import sin as Halved",
+            "of the package waves is among its rules, and is none: <built-in function sin>",
+        ),
+        ("Halved = 3", "is among its rules, and is none: 3. Update it"),
     ],
 )
 def test_a_package_that_does_not_import_is_one_sentence(code, said, tmp_path, monkeypatch):

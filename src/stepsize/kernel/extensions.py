@@ -11,11 +11,11 @@ be imported, as its user asked when it was installed; a file cannot say what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from typing import Any, TypeVar
 
-from stepsize.kernel.errors import ParameterError, PluginError, StepsizeError
+from stepsize.kernel.errors import ParameterError, PluginError, StepsizeError, brief
 
 GROUPS = ("schedules", "rules", "policies")
 """What can be added to; "stepsize." before it is the group of entry points."""
@@ -49,19 +49,20 @@ def _written(kind: Any) -> str:
 class Open(Mapping[str, T]):
     """Kinds by name: those from here, those that were registered, and those of installed packages.
 
-    group: one of GROUPS. own: those from here. A package is imported when one of its names is asked for.
+    group: one of GROUPS. own: those from here. fits: whether something can be one of the group. A package is imported
+    when one of its names is asked for.
 
     Raises PluginError for a package that does not import, or has not what it says.
     """
 
-    def __init__(self, group: str, own: Mapping[str, T]) -> None:
-        self._group, self.own = group, dict(own)
+    def __init__(self, group: str, own: Mapping[str, T], fits: Callable[[Any], bool]) -> None:
+        self._group, self.own, self.fits = group, dict(own), fits
 
     def __getitem__(self, name: str) -> T:
         if name in self.own:
             return self.own[name]
         if name not in _REGISTERED[self._group]:
-            add(self._group, name, _loaded(_entries(self._group)[name]), self.own)
+            add(self._group, name, self._loaded(_entries(self._group)[name]), self.own)
         found: T = _REGISTERED[self._group][name]
         return found
 
@@ -76,23 +77,29 @@ class Open(Mapping[str, T]):
     def __contains__(self, name: object) -> bool:
         return name in self.own or name in _REGISTERED[self._group] or name in _entries(self._group)
 
+    def _loaded(self, entry: metadata.EntryPoint) -> Any:
+        """Return what an entry point names."""
+        package = entry.dist.name if entry.dist is not None else entry.module
+        try:
+            kind = entry.load()
+        except StepsizeError as error:
+            raise PluginError(f"{entry.name!r} of the package {package} is refused: {error}") from error
+        except Exception as error:  # whatever the package raises as it is imported
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PluginError(
+                f"{entry.name!r} is of the package {package}, which does not import: {said}. Update it, or uninstall "
+                "it."
+            ) from error
+        if not self.fits(kind):
+            raise PluginError(
+                f"{entry.name!r} of the package {package} is among its {self._group}, and is none: {brief(kind)}. "
+                "Update it, or uninstall it."
+            )
+        return kind
+
 
 def _entries(group: str) -> dict[str, metadata.EntryPoint]:
     """Return the entry points of a group by name; those of a process do not change."""
     if group not in _ENTRIES:
         _ENTRIES[group] = {each.name: each for each in metadata.entry_points(group=f"stepsize.{group}")}
     return _ENTRIES[group]
-
-
-def _loaded(entry: metadata.EntryPoint) -> Any:
-    """Return what an entry point names."""
-    package = entry.dist.name if entry.dist is not None else entry.module
-    try:
-        return entry.load()
-    except StepsizeError as error:
-        raise PluginError(f"{entry.name!r} of the package {package} is refused: {error}") from error
-    except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise PluginError(
-            f"{entry.name!r} is of the package {package}, which does not import: {said}. Update it, or uninstall it."
-        ) from error

@@ -84,7 +84,7 @@ RECIPES: Open[Recipe] = Open("policies", {
         triangular, triangular2, exp_range, exp_range_paper, welch, hann, restarts, one_cycle, smith_one_cycle, wsd,
         inverse_sqrt, inverse_time, noam, power,
     )
-})  # fmt: skip
+}, lambda value: callable(value) and not isinstance(value, type))  # fmt: skip
 """The policies by name, each a function of its peak rate alone; also those that were registered."""
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import html
 from typing import Any
 
+from stepsize.kernel.text import short
 from stepsize.policies import Policy
 from stepsize.report.pictures import ID_PREFIX, draw
 from stepsize.results import Advice, Race, Suggestion
 from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy
+
+LONGEST = 600
+"""The most characters of the line: a table of every step has many more."""
 
 SENTENCES = 4
 """The most sentences under the line."""
@@ -23,7 +27,7 @@ FRAME = "max-width: 46em; font-family: sans-serif; font-size: 13px; line-height:
 def cell(value: Any) -> str:
     """Return the markup of a value: no script, no style sheet, and nothing outside of it."""
     kind = "code" if isinstance(value, Policy | Schedule) else "span"
-    parts = [f"<p><b>{html.escape(value.noun)}</b> <{kind}>{html.escape(str(value))}</{kind}></p>"]
+    parts = [f"<p><b>{html.escape(value.noun)}</b> <{kind}>{html.escape(short(str(value), LONGEST))}</{kind}></p>"]
     said = _sentences(value)
     if said:
         parts.append(f"<ul>{''.join(f'<li>{html.escape(sentence)}</li>' for sentence in said[:SENTENCES])}</ul>")

@@ -122,6 +122,16 @@ class MissingRule(Rule):
     def __repr__(self) -> str:
         return f"{self.name}({self.fields})"
 
+    @property
+    def weight_decay(self) -> float:
+        """What it was read with; 0 where that is nothing."""
+        return self.hyperparameters.get("weight_decay", 0.0)
+
+    def having(self, **values: float) -> NoReturn:
+        """Refuse to be another rule."""
+        del values
+        raise ParameterError(gone("rule", self.name))
+
     def without_rate(self) -> MissingRule:
         """Return it without its rate."""
         return MissingRule.of_fields(self.name, {n: v for n, v in self.spec_fields().items() if n != "lr"})

@@ -44,7 +44,7 @@ class Square(Segment):
     [1.0, 0.9375, 0.75, 0.4375, 0.0]
     """
 
-    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002
+    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `u**2`."""
         return u * u
 
@@ -83,7 +83,7 @@ class ExponentialToZero(Segment):
         if not self.left < 1:
             raise ParameterError(f"ExponentialToZero.left must be below 1, not {self.left!r}; at 1 it is Linear.")
 
-    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002
+    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `(1 - r**u) / (1 - r)`."""
         return (1 - self.left**u) / (1 - self.left)
 
@@ -98,7 +98,7 @@ class Rex(Segment):
     [1.0, 0.8571, 0.6667, 0.4, 0.0]
     """
 
-    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002
+    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `1 - (1 - u) / (1 - u/2)`."""
         return 1 - (1 - u) / (1 - 0.5 * u)
 

@@ -59,7 +59,7 @@ class Triangular(Cycle):
     [0.1, 0.55, 1.0, 0.55, 0.1]
     """
 
-    def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:  # noqa: ARG002
+    def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return 1."""
         return 1.0
 
@@ -74,7 +74,7 @@ class Triangular2(Cycle):
     [0.1, 0.55, 1.0, 0.55, 0.1, 0.325, 0.55, 0.325, 0.1]
     """
 
-    def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:  # noqa: ARG002
+    def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `0.5 ** cycle`."""
         return 0.5**cycle
 
@@ -94,6 +94,6 @@ class ExpRange(Cycle):
 
     gamma: Ratio = 0.9999
 
-    def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:  # noqa: ARG002
+    def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `gamma ** t`."""
         return self.gamma**t

@@ -53,7 +53,7 @@ class Linear(Segment):
     0.05
     """
 
-    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002
+    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `u`."""
         return u
 
@@ -72,7 +72,7 @@ class Polynomial(Segment):
 
     power: Positive = 2.0
 
-    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002
+    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `1 - (1 - u)**power`."""
         return 1 - (1 - u) ** self.power
 
@@ -100,7 +100,7 @@ class Exponential(Segment):
                 f"{self.start!r} and {self.end!r}. End at a small value, or use Linear."
             )
 
-    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002
+    def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `u`, on the axis of the logarithm."""
         return u
 

@@ -52,7 +52,7 @@ class Geometric(Endless):
     every: Steps = 1
     steps: Steps = REST
 
-    def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002
+    def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `factor ** (t / every)`."""
         return self.factor ** (t / float(self._bound("every")))
 
@@ -80,7 +80,7 @@ class PowerLaw(Endless):
         timescale = length.share(self.timescale, run) if isinstance(self.timescale, str) else self.timescale
         return replace(self, timescale=timescale, steps=steps)
 
-    def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002
+    def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return `(1 + t / timescale) ** -exponent`."""
         timescale = self._bound("timescale") if isinstance(self.timescale, str) else self.timescale
         return (1 + t / float(timescale)) ** -self.exponent

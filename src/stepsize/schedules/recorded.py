@@ -118,7 +118,7 @@ class Custom(Schedule):
             "Table(tuple(schedule.table(0, steps).tolist()))."
         )
 
-    def value(self, t: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return what the function makes of each step, or of the array where it is not NumPy's."""
         if not isinstance(t, np.ndarray):
             return self.function(t)

@@ -61,7 +61,7 @@ def largest_batch(
 def _fits(task: Task, rule: Rule, attempt: Callable[[Task, Rule], object]) -> bool:
     try:
         attempt(task, rule)
-    except Exception as error:
+    except Exception as error:  # of whatever kind a framework raises; what is no lack of memory goes on
         if not any(map(out_of_memory, (error, error.__cause__ or error))):
             raise
     else:

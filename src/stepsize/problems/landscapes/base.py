@@ -176,7 +176,7 @@ class Continuum(Landscape):
         """Return which rows of `x` have a value within `level` of the lowest, (rows,) bool."""
         return self.value(x, xp) <= self.lowest + self.level
 
-    def nearest(self, x: Floats, share: float = 1.0) -> NDArray:  # noqa: ARG002
+    def nearest(self, x: Floats, share: float = 1.0) -> NDArray:  # noqa: ARG002  (landscapes of many places take a share)
         """Return 0, the continuum, for each row of `x` that arrived, and -1 for the others."""
         return np.where(self.arrived(x, NUMPY), 0, -1)
 

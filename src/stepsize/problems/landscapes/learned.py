@@ -33,7 +33,7 @@ class ScalarFactorisation(Continuum):
     stationary = (Critical("saddle", (0.0, 0.0), 0.5),)
     """The saddle between the branches."""
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return half of the square."""
         return 0.5 * (x[..., 0] * x[..., 1] - 1) ** 2
 

@@ -61,7 +61,7 @@ class Reddi(Landscape):
     def _slope(self) -> float:
         return self.large * self._share - self.small * (1 - self._share)
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the mean loss."""
         return self._slope * x[..., 0]
 

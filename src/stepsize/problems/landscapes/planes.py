@@ -53,7 +53,7 @@ class GoldsteinPrice(Landscape):
     lows = ((0, -1), (-0.6, -0.4), (1.8, 0.2), (1.2, 0.8))
     """The values are 3, 30, 84 and 840."""
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the product of the two brackets."""
         a, b = x[..., 0], x[..., 1]
         first = 1 + (a + b + 1) ** 2 * (19 - 14 * a + 3 * a**2 - 14 * b + 6 * a * b + 3 * b**2)

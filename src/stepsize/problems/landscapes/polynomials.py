@@ -31,7 +31,7 @@ class Rosenbrock(Landscape):
         """Up to 3 dimensions [kok2009locating]."""
         return self.dimensions <= 3
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the sum over neighbouring coordinates."""
         return (100 * (x[..., 1:] - x[..., :-1] ** 2) ** 2 + (1 - x[..., :-1]) ** 2).sum(-1)
 
@@ -57,7 +57,7 @@ class Beale(Landscape):
     stationary = (Critical("saddle", (0.0, 1.0), 14.203125),)
     """The saddle on the line where x counts for nothing."""
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the three squares."""
         a, b = x[..., 0], x[..., 1]
         return (1.5 - a + a * b) ** 2 + (2.25 - a + a * b**2) ** 2 + (2.625 - a + a * b**3) ** 2
@@ -87,7 +87,7 @@ class Booth(Landscape):
         """It is convex."""
         return True
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the two squares."""
         a, b = x[..., 0], x[..., 1]
         return (a + 2 * b - 7) ** 2 + (2 * a + b - 5) ** 2
@@ -121,7 +121,7 @@ class Himmelblau(Landscape):
     )
     """The maximum in the middle, and the four passes between the basins."""
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the two squares."""
         a, b = x[..., 0], x[..., 1]
         return (a**2 + b - 11) ** 2 + (a + b**2 - 7) ** 2
@@ -156,7 +156,7 @@ class SixHumpCamel(Landscape):
     )
     """The saddles and maxima on one side, and the saddle in the middle."""
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the polynomial."""
         a, b = x[..., 0] ** 2, x[..., 1] ** 2
         return (4 - 2.1 * a + a * a / 3) * a + x[..., 0] * x[..., 1] + (4 * b - 4) * b
@@ -183,7 +183,7 @@ class ThreeHumpCamel(Landscape):
     )
     """The two passes."""
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the polynomial."""
         a, b = x[..., 0], x[..., 1]
         return 2 * a**2 - 1.05 * a**4 + a**6 / 6 + a * b + b**2

@@ -40,7 +40,7 @@ class Saddle(SaddlePoint):
 
     starts = ((-1.5, 1.5), (-0.01, 0.01))
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the difference of the squares."""
         return x[..., 0] ** 2 - x[..., 1] ** 2
 
@@ -60,7 +60,7 @@ class MonkeySaddle(SaddlePoint):
 
     starts = ((-0.1, 0.1),)
 
-    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002
+    def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
         """Return the cubic."""
         a, b = x[..., 0], x[..., 1]
         return a**3 - 3 * a * b**2

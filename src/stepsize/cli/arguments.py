@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from stepsize.cli.streams import STREAM
 from stepsize.kernel.calls import split_outside
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
 from stepsize.kernel.length import LARGEST, amount, parse
@@ -53,13 +54,19 @@ class Length(click.ParamType[int | str]):
 
 
 class OutputFile(click.ParamType[Path]):
-    """A file to be written: a path that stays where it is when the task changes the directory."""
+    """A file to be written: a path that stays where it is when the task changes the directory; - is standard output.
+
+    ending: of the name that standard output has.
+    """
 
     name = "file"
 
+    def __init__(self, ending: str) -> None:
+        self.ending = ending
+
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:  # noqa: ARG002  (click's signature)
         """Return the absolute path, if a file may be written there; FormatError says what is there instead."""
-        return target(value)
+        return Path(value) if str(value) == STREAM else target(value)
 
 
 class OutputFolder(click.ParamType[Path]):
@@ -96,9 +103,9 @@ journal_option = click.option(
     "--journal", type=OutputFolder(anchored=False),
     help="Keep every finished trial in this folder, so that the same command goes on from there.",
 )  # fmt: skip
-save_option = click.option("--save", "save_to", type=OutputFile(), help="Write the result as JSON.")
-report_option = click.option("--report", type=OutputFile(), help="Write the report, one HTML file.")
-plot_option = click.option("--plot", type=OutputFile(), help="Draw into an image file (.png, .svg, .pdf).")
+save_option = click.option("--save", "save_to", type=OutputFile(".json"), help="Write the result as JSON.")
+report_option = click.option("--report", type=OutputFile(".html"), help="Write the report, one HTML file.")
+plot_option = click.option("--plot", type=OutputFile(".svg"), help="Draw into an image file (.png, .svg, .pdf).")
 
 step_column_option = click.option(
     "--step-column", help="What the log calls the step. Default: global_step, step, or as tools call it."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from stepsize.cli.streams import STREAM
 from stepsize.kernel.errors import FormatError, ParameterError, StepsizeError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.kernel.output_files import target, write
@@ -159,7 +160,8 @@ def deliver(show: Callable[[], object], files: Files, *, named: bool) -> None:
 def name_files(files: Iterable[Path]) -> None:
     """Print which files were written."""
     for path in files:
-        console().print(f"Wrote {shown(path)}", markup=False)
+        if path.stem != STREAM:  # which is standard output
+            console().print(f"Wrote {shown(path)}", markup=False)
 
 
 def write_picture(axes: Any, path: Path) -> None:

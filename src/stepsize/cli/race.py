@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     help="Score a run by its last iterate, or by its best checkpoint.",
 )
 @arguments.json_option
-@click.option("--csv", "table", type=arguments.OutputFile(), help="Write the standings as CSV.")
+@click.option("--csv", "table", type=arguments.OutputFile(".csv"), help="Write the standings as CSV.")
 @click.option("--tensorboard", type=arguments.OutputFolder(), help="Write logs for TensorBoard to this folder.")
 @arguments.report_option
 @arguments.save_option

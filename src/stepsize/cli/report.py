@@ -19,7 +19,7 @@ from stepsize.results.io import load
 
 @click.command(cls=Command, examples=__doc__)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", "page", type=arguments.OutputFile(), default=Path("report.html"),
+@click.option("--out", "page", type=arguments.OutputFile(".html"), default=Path("report.html"),
               show_default=True, help="Write this HTML file.")  # fmt: skip
 def report(files: tuple[Path, ...], page: Path) -> None:
     """Write saved results FILES (advice, race, sweep, descent) as one self-contained HTML page."""

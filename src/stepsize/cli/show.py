@@ -29,7 +29,7 @@ from stepsize.kernel.errors import ParameterError, SpecError, StepsizeError, che
 from stepsize.kernel.notebook import picture
 from stepsize.kernel.spec import Spec, hints
 from stepsize.policies import LR, RECIPES, Policy
-from stepsize.results import Advice
+from stepsize.results import Advice, Refinement
 from stepsize.results.io import CATALOGUE, dumps, load
 from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy
@@ -67,7 +67,7 @@ Tables = dict[str, dict[str, Floats]]
     type=click.IntRange(min=1),
     help=f"Show a run of so many optimizer updates. Default: the schedule's own, else {RUN}.",
 )
-@click.option("--plot", type=arguments.OutputFile(), help="Draw into an image file (.png, .svg, .pdf).")
+@click.option("--plot", type=arguments.OutputFile(".svg"), help="Draw into an image file (.png, .svg, .pdf).")
 @click.option("--table", is_flag=True, help="Print every step, tab-separated.")
 @click.option("--code", is_flag=True, help="Print the code that makes it; with --steps, bound to them.")
 @click.option(
@@ -196,14 +196,16 @@ def _called(make: Callable[..., Policy], name: str, given: dict[str, Any]) -> Po
 
 def _of_file(path: Path) -> Policy:
     value = load(path, Spec)
-    if isinstance(value, Advice | Strategy):
+    if isinstance(value, Advice | Refinement | Strategy):
         return value.policy
     if isinstance(value, Schedule):
         return Policy(lr=value)
     if isinstance(value, Policy):
         return value
     kind = type(value).__name__
-    raise SpecError(f"{path} holds a {kind}, which has no schedule to show; give a Policy, a Strategy or an Advice.")
+    raise SpecError(
+        f"{path} holds a {kind}, which has no schedule to show; give a policy, a strategy, an advice or a refinement."
+    )
 
 
 def _field(text: str) -> tuple[str, Any]:

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from stepsize.cli.help import write_commands
 from stepsize.cli.packages import check_packages
+from stepsize.cli.streams import standard_streams
 from stepsize.kernel.errors import ParameterError
 
 MOST_STEPS = 10**8
@@ -133,9 +134,11 @@ def strict(command: click.Command) -> click.Command:
 def _refusing(command: click.Command, callback: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(callback)
     def checked(**given: Any) -> Any:
-        refuse_useless(command)
-        check_packages(str(command.name), click.get_current_context().params)
-        return callback(**given)
+        context = click.get_current_context()
+        with standard_streams(context):
+            refuse_useless(command)
+            check_packages(str(command.name), context.params)
+            return callback(**{name: context.params[name] for name in given})
 
     return checked
 

@@ -18,6 +18,7 @@ PAGES = [
     DOCS / "first-hour.md",
 ]
 PAGES.remove(DOCS / "how-to" / "task.md")  # its blocks are files, one by one: tests/problems/test_task_page.py
+PAGES.remove(DOCS / "how-to" / "command-line.md")  # it has no program: tests/cli/test_streams.py, test_environment.py
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^<!-- run: (.*) -->")
 ADAPTERS = Path(__file__).parents[2] / "src" / "stepsize" / "adapters"

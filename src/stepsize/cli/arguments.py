@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from stepsize.cli.streams import STREAM
 from stepsize.kernel.calls import split_outside
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
 from stepsize.kernel.length import LARGEST, amount, parse
 from stepsize.kernel.output_files import target
+from stepsize.policies import RECIPES
+from stepsize.problems import TASKS
+from stepsize.strategy import known_rules
 
 Command = Callable[..., Any]
 
@@ -85,7 +89,19 @@ class OutputFolder(click.ParamType[Path]):
         return Path(value).absolute() if self._anchored else Path(value)
 
 
-task_argument = click.argument("task", metavar="TASK")
+def completing(names: Callable[[], Iterable[str]], *, files: bool = False) -> Callable[..., list[CompletionItem]]:
+    """Return what completes the last of some names with commas between them, and the names of files where asked."""
+
+    def complete(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+        before, comma, last = typed.rpartition(",")
+        found = [CompletionItem(f"{before}{comma}{name}") for name in sorted(names()) if name.startswith(last)]
+        return [*found, CompletionItem(typed, type="file")] if files else found
+
+    return complete
+
+
+complete_rules, complete_policies = completing(known_rules), completing(lambda: RECIPES)
+task_argument = click.argument("task", metavar="TASK", shell_complete=completing(lambda: TASKS, files=True))
 steps_option = click.option(
     "--steps",
     type=click.IntRange(1, LARGEST),

@@ -25,8 +25,20 @@ SEEDS = 3
 
 @click.command("four-steps", cls=Command, examples=__doc__)
 @arguments.task_argument
-@click.option("--rule", default="Momentum", show_default=True, help="The update rule, such as AdamW(beta2=0.99).")
-@click.option("--policy", default="one_cycle", show_default=True, help="What is trained with in the end.")
+@click.option(
+    "--rule",
+    default="Momentum",
+    shell_complete=arguments.complete_rules,
+    show_default=True,
+    help="The update rule, such as AdamW(beta2=0.99).",
+)
+@click.option(
+    "--policy",
+    default="one_cycle",
+    shell_complete=arguments.complete_policies,
+    show_default=True,
+    help="What is trained with in the end.",
+)
 @click.option("--sizes", type=arguments.Comma(), help="The batch sizes. Default: half, all and twice the task's own.")
 @arguments.length_option
 @click.option("--seeds", type=click.IntRange(1, 1000), default=SEEDS, show_default=True, help="How many seeds run.")

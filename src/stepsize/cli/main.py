@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import sys
 import traceback
 import warnings
@@ -28,6 +29,7 @@ from stepsize.cli.endings import (
     noticing_exits,
     reader_is_gone,
 )
+from stepsize.cli.environment import set_variables
 from stepsize.cli.figures import figures
 from stepsize.cli.four_steps import four_steps
 from stepsize.cli.landscape import landscape
@@ -53,15 +55,22 @@ OURS = Path(__file__).parent.parent
 """Where our modules lie."""
 
 
+COMPLETION = "_STEPSIZE_COMPLETE"
+"""What a shell sets that asks for the end of a line; click answers, and exits."""
+
+
 @dataclass
 class Asked:
-    """What is asked of every command: whether an error shows where in Python it arose."""
+    """What is asked of every command: whether an error shows where in Python it arose, and which command it is."""
 
     debug: bool = False
+    command: click.Command | None = None
 
 
 def _note_debug(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  (click's signature)
-    context.ensure_object(Asked).debug |= value
+    asked = context.ensure_object(Asked)
+    asked.debug |= value
+    asked.command = context.command
 
 
 def _debug_option() -> click.Option:
@@ -103,6 +112,8 @@ def main() -> None:
     asked = Asked()
     output.keep_for_the_answer()
     warnings.showwarning = _note  # type: ignore[assignment]  # the last three arguments are handed on as they come
+    if COMPLETION in os.environ:
+        cli.main(prog_name="stepsize")
     try:
         with answering_signals(), noticing_exits():
             cli.main(prog_name="stepsize", standalone_mode=False, obj=asked)
@@ -144,7 +155,9 @@ def _end(error: BaseException, asked: Asked) -> NoReturn:
         traceback.print_exception(error)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n", err=True)
-    click.echo(f"Error: {printable(_said(error))}", err=True)
+    variables = set_variables(asked.command) if asked.command is not None else []
+    added = f" Set in the environment: {', '.join(variables)}." if variables else ""
+    click.echo(f"Error: {printable(_said(error))}{added}", err=True)
     drop_unwritten()
     sys.exit(WRONG_INPUT if isinstance(error, click.ClickException | StepsizeError) else UNEXPECTED)
 

@@ -92,7 +92,8 @@ log_options = arguments.gather(
 
 recording_options = arguments.gather(
     Recording,
-    click.option("--rule", default="AdamW", show_default=True, help="On a task: record runs of this update rule."),
+    click.option("--rule", default="AdamW", shell_complete=arguments.complete_rules, show_default=True,
+                 help="On a task: record runs of this update rule."),
     click.option("--recorded", type=click.IntRange(min=1), help="On a task: record runs of so many updates."),
     click.option("--check", is_flag=True, help="On a task: also run what is asked about, and say how right it was."),
 )  # fmt: skip
@@ -101,6 +102,7 @@ recording_options = arguments.gather(
 @click.command(cls=Command, examples=__doc__)
 @click.argument("sources", nargs=-1, required=True, metavar="LOG...|TASK")
 @click.option("--schedules", type=arguments.Comma(), default=SCHEDULES, show_default=True,
+              shell_complete=arguments.complete_policies,
               help="Ask about these: policies by name, at the peak of the runs; JSON files; logs of rates (CSV).",
               )  # fmt: skip
 @click.option("--steps", type=click.IntRange(1, LARGEST),

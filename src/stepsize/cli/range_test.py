@@ -118,9 +118,15 @@ class Options:
 
 @click.command("range-test", cls=Command, examples=__doc__)
 @arguments.task_argument
-@click.option("--rule", default="AdamW", show_default=True, help="The update rule to test.")
 @click.option(
-    "--for", "policy", metavar="POLICY",
+    "--rule",
+    default="AdamW",
+    shell_complete=arguments.complete_rules,
+    show_default=True,
+    help="The update rule to test.",
+)
+@click.option(
+    "--for", "policy", metavar="POLICY", shell_complete=arguments.complete_policies,
     help="Find the rate to use with this policy, a name or a file, by a search in place of the range test. With --of: "
     "the policy to train with.",
 )  # fmt: skip

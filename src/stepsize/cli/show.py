@@ -61,7 +61,13 @@ Tables = dict[str, dict[str, Floats]]
 
 
 @click.command(cls=Command, examples=__doc__)
-@click.argument("tokens", nargs=-1, required=True, metavar="NAME... [FIELD=VALUE]...")
+@click.argument(
+    "tokens",
+    nargs=-1,
+    required=True,
+    metavar="NAME... [FIELD=VALUE]...",
+    shell_complete=arguments.completing(lambda: [*RECIPES, *CATALOGUE.of(Schedule), *_dialects()], files=True),
+)
 @click.option(
     "--steps",
     type=click.IntRange(min=1),

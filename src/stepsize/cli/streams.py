@@ -5,6 +5,7 @@ Either is a file while the command runs, so that every reader and writer takes i
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ def standard_streams(context: click.Context) -> Iterator[None]:
         for name in read:
             params[name] = _replaced(params[name], _given(Path(folder), logs=name == LOGS))
         for option in written:
-            params[str(option.name)] = Path(folder, f"{STREAM}{option.type.ending}")
+            params[str(option.name)] = Path(folder, "written", f"{STREAM}{option.type.ending}")
         try:
             with redirect_stdout(sys.stderr) if written else nullcontext():
                 yield
@@ -89,4 +90,4 @@ def _replaced(value: Any, file: Path) -> Any:
 
 
 def _without(folder: str, text: Any) -> Any:
-    return text.replace(str(Path(folder, STREAM)), STREAM) if isinstance(text, str) else text
+    return re.sub(rf"{re.escape(folder)}.(written.)?{STREAM}", STREAM, text) if isinstance(text, str) else text

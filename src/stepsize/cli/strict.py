@@ -15,6 +15,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from stepsize.cli.environment import read_environment
 from stepsize.cli.help import write_commands
 from stepsize.cli.packages import check_packages
 from stepsize.cli.streams import standard_streams
@@ -125,6 +126,7 @@ def strict(command: click.Command) -> click.Command:
             param.type = Finite(min=0, min_open=True)
         elif isinstance(kind, click.IntRange) and kind.max is None:
             param.type = click.IntRange(kind.min, MOST_STEPS)
+    read_environment(command)
     callback = command.callback
     if callback is not None:
         command.callback = _refusing(command, callback)

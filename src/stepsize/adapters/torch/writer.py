@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
+from operator import countOf, itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -79,6 +80,7 @@ class Writer:
         self._single: list[tuple[int, Group, str, list[float]]] = []
         self._shared: list[tuple[int, list[Group], str, list[float] | None, list[float]]] = []
         self._watched: list[tuple[Group, str]] = []
+        self._few = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs; `adopt` gives it an optimizer."""
@@ -103,9 +105,24 @@ class Writer:
         """
         if self._claim.holder is not self:
             self._claim.take(self)
+        elif self._next(step, groups):
+            return
         elif groups is self._wrote and self._touched():
             self.check(groups)
         self.write(step, groups)
+
+    def _next(self, step: int, groups: list[Group]) -> bool:
+        """Do all that `__call__` does, at the price of the writes, where one group has its values as they were left."""
+        row, last = step - self._first, self._row
+        if not self._few or groups is not self._seen or not 0 <= row < self._count or len(groups) != 1:
+            return False
+        for what, group, key, values in self._single:
+            if (group[key] if what == NUMBER else group[key][0]) is not values[last]:
+                return False
+        for what, group, key, values in self._single:
+            group[key] = values[row] if what == NUMBER else (values[row], group[key][1])
+        self._row = row
+        return True
 
     def check(self, groups: list[Group]) -> None:
         """Raise DriveError where a value is no longer what was written last, since somebody else writes it too.
@@ -159,20 +176,27 @@ class Writer:
             self._left = self._held()
 
     def _write_all(self, what: int, groups: list[Group], key: str, ratios: list[float] | None, value: float) -> None:
-        if ratios is None:
+        if ratios is None and what == NUMBER:
             for group in groups:
                 group[key] = value
-        elif what == NUMBER:
-            for group, ratio in zip(groups, ratios, strict=False):
+        elif ratios is None:
+            for group in groups:
+                group[key] = (value, group[key][1])
+        else:
+            self._write_each(what, key, zip(groups, ratios, strict=False), value)
+
+    def _write_each(self, what: int, key: str, spread: Iterable[tuple[Group, float]], value: float) -> None:
+        if what == NUMBER:
+            for group, ratio in spread:
                 group[key] = value * ratio
         elif what == PAIR:
-            for group, ratio in zip(groups, ratios, strict=False):
+            for group, ratio in spread:
                 group[key] = (value * ratio, group[key][1])
         elif what == TENSOR:
-            for group, ratio in zip(groups, ratios, strict=False):
+            for group, ratio in spread:
                 group[key].fill_(value * ratio)
         else:
-            for group, ratio in zip(groups, ratios, strict=False):
+            for group, ratio in spread:
                 write(group, key, value * ratio)
 
     def _touched(self) -> bool:
@@ -193,9 +217,12 @@ class Writer:
         return bool(self._watched) and self._held() != self._left
 
     def _differ(self, what: int, groups: list[Group], key: str, ratios: list[float] | None, value: float) -> bool:
-        known = groups[: self._known]
-        there = [group[key] for group in known] if what == NUMBER else [group[key][0] for group in known]
-        return there != ([value] * self._known if ratios is None else [value * ratio for ratio in ratios])
+        there = map(itemgetter(key), groups if len(groups) == self._known else groups[: self._known])
+        if what == PAIR:
+            there = map(itemgetter(0), there)
+        if ratios is None:
+            return countOf(there, value) != self._known
+        return list(there) != [value * ratio for ratio in ratios]
 
     def _held(self) -> tuple[list[Any], list[int]]:
         """Return what stands in the slots that have tensors or are written in parts, and torch's counts of writes."""
@@ -242,9 +269,10 @@ class Writer:
             if len(groups) == 1 and what != OTHER:  # the common case, of which a step is one indexed write a name
                 self._single.append((what, groups[0], key, values if alike else [v * ratios[0] for v in values]))
             else:
-                self._shared.append((what, groups, key, None if alike and what == NUMBER else ratios, values))
+                self._shared.append((what, groups, key, None if alike and what in (NUMBER, PAIR) else ratios, values))
             if what in (TENSOR, OTHER):
                 self._watched += [(group, slot(group, name)[0]) for group in groups]
+        self._few = bool(self._single) and not self._shared and not self._watched
         self._filled = [tensor for group, key in self._watched for tensor in _tensors(group[key])]
         return row
 

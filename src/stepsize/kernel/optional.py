@@ -145,8 +145,20 @@ def installed(package: str) -> bool:
 
 
 def versions_of(*packages: str) -> dict[str, str]:
-    """Return the versions of those of some packages that are installed."""
-    return {package: metadata.version(package) for package in packages if installed(package)}
+    """Return the versions of those of some packages that are there."""
+    return {package: version_of(package) for package in packages if installed(package)}
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package; "unknown" where it lies on the path and was never installed.
+
+    >>> version_of("json")
+    'unknown'
+    """
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def lazy(package: str, later: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:

@@ -1,5 +1,5 @@
 """The version that is installed."""
 
-from importlib import metadata
+from stepsize.kernel.optional import version_of
 
-__version__ = metadata.version("stepsize")
+__version__ = version_of("stepsize")

@@ -2,16 +2,19 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import samples
+from teacher import teacher
 
 from stepsize import load
+from stepsize.cli.range_test import _say_largest
 from stepsize.policies import RECIPES, Policy, one_cycle
 from stepsize.results import Advice, Race, RangeTestRecord, Suggestion
 from stepsize.results.io import CATALOGUE, loads, save
-from stepsize.rules import Momentum
+from stepsize.rules import AdamW, Momentum
 from stepsize.schedules import Cosine, Schedule
 from stepsize.strategy import Strategy
 
@@ -192,6 +195,15 @@ def test_range_test_compares_batch_sizes_and_finds_the_largest(stepsize):
     assert load("sizes.json").values.tolist() == [8.0, 16.0]
     done = stepsize("range-test", "../tiny.py", "--of", "batch_size", "--largest")
     assert re.search(r"The largest batch of \S+ that fits, in a training with AdamW: \d+ samples; all of its", done.out)
+
+
+@pytest.mark.parametrize(("fewer", "why"), [(0, "all of its training samples"), (1, "more run out of memory")])
+def test_the_largest_batch_says_what_stops_it_where_an_update_has_several(monkeypatch, capsys, fewer, why):
+    task = replace(teacher(), accumulate=3)
+    most = task.samples_per_epoch // 3
+    monkeypatch.setattr("stepsize.jobs.largest_batch", lambda *_: most - fewer)
+    _say_largest(task, AdamW(), as_json=False)
+    assert capsys.readouterr().out.endswith(f"{most - fewer} samples; {why}.\n")
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -7,7 +7,7 @@ from stepsize import FunctionTask
 from stepsize.engines import Loop
 from stepsize.jobs import Runner, four_steps
 from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon
-from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import one_cycle
 from stepsize.results import BatchSizeSweep, HyperparameterSweep, RangeTestRecord, load, save
 from stepsize.rules import SGD, Momentum
@@ -82,3 +82,5 @@ def test_what_cannot_be_gone_through_is_refused():
         four_steps(teacher(40), sizes=(8, 8))
     with pytest.raises(ParameterError, match="at least two batch sizes"):
         four_steps(teacher(40), sizes=(8,))
+    with pytest.raises(BudgetError, match="runs of the steps are 8 updates or more, so a training is no shorter: 3"):
+        four_steps(teacher(40), steps=3)

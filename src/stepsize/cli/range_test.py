@@ -297,10 +297,12 @@ def _search(problem: Trainable, rule: Rule, policy: str | Policy, options: Optio
 
 def _say_largest(problem: Trainable, rule: Rule, *, as_json: bool) -> None:
     from stepsize import jobs
+    from stepsize.problems.base import with_data
 
     size = jobs.largest_batch(problem, rule)
-    samples = getattr(problem, "samples_per_epoch", None)
-    why = "all of its training samples" if size == samples else "more run out of memory"
+    task = with_data(problem)
+    whole = task.samples_per_epoch is not None and (size + 1) * task.accumulate > task.samples_per_epoch
+    why = "all of its training samples" if whole else "more run out of memory"
     said = f"The largest batch of {problem.name} that fits, in a training with {rule.title}: {size} samples; {why}."
     click.echo(json.dumps({BATCH_SIZE: size}) if as_json else said)
 

@@ -21,7 +21,7 @@ from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.suggest import normalise_policy, suggest
 from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon
 from stepsize.jobs.running_time import SecondsOf, check_batch_sizes, seconds_per_update
-from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import LR
 from stepsize.problems import Task, Trainable
 from stepsize.problems.base import with_data
@@ -71,7 +71,8 @@ def four_steps(
         task's own batch size; the task's own when not given. Runs of the steps are a quarter of it. seeds: paired.
         seconds_of: measures an update, `seconds_of(task, rule)`.
 
-    Raises ParameterError where not even the first step has a clear answer, and for sizes that are none.
+    Raises ParameterError where not even the first step has a clear answer, and for sizes that are none; BudgetError for
+    a training that is shorter than the runs.
 
     Watch out: it goes through the four once, and they depend on each other: the result is a good place to begin, and
     `advise`, which searches, or a race around it, says whether there is a better one. On the digits it costs as much as
@@ -84,6 +85,8 @@ def four_steps(
     if len(sizes) == 1:
         raise ParameterError(f"the second step compares at least two batch sizes, not {list(sizes)!r}.")
     horizon = own.steps if steps is None else updates_of(own, steps)
+    if horizon < LEAST_RUN:
+        raise BudgetError(f"runs of the steps are {LEAST_RUN} updates or more, so a training is no shorter: {horizon}.")
     walk = _Walk(runner or Runner(own, engine=engine, progress=progress), rule or Momentum(), policy, seeds)
     walk.find_rate()
     walk.find_size(sizes or _around(own), horizon, seconds_of)

@@ -150,3 +150,15 @@ def test_a_file_of_another_family_is_refused(tmp_path):
 def test_a_path_may_be_text(tmp_path):
     assert load(str(save(OLD, str(tmp_path / "x.json")))) == OLD
     assert isinstance(save(OLD, str(tmp_path / "x.json")), Path)
+
+
+def test_a_value_is_its_json_and_comes_back_from_it_by_its_class():
+    policy = RECIPES["one_cycle"](0.1)
+    assert Policy.from_json(policy.to_json()) == policy
+    assert json.loads(policy.to_json(indent=1)) == json.loads(policy.to_json())
+    schedule = Linear(0.0, 0.1, "10%") >> Cosine(0.1, 0.0)
+    assert Schedule.from_json(schedule.to_json()) == schedule
+    with pytest.raises(SpecError, match=r"at \$\.value: no policy is called 'Chain'"):
+        Policy.from_json(schedule.to_json())
+    with pytest.raises(FormatError, match="this is not JSON that stepsize wrote"):
+        Policy.from_json("cosine")

@@ -25,7 +25,8 @@ import re
 import types
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from importlib import import_module
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,9 @@ WIDEST = 1 << 64
 
 DEEPEST = 64
 """How deeply values may be nested in JSON."""
+
+FILES = "stepsize.results.io"
+"""Where all kinds are known, floors above; loaded when a value is asked for its text."""
 
 NDArray = npt.NDArray[Any]
 T = TypeVar("T")
@@ -137,6 +141,20 @@ class Spec:
 
     def validate(self) -> None:
         """Check what no single annotation can say; called once, at the end of construction."""
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return this value as the JSON text that a file of it holds."""
+        text: str = import_module(FILES).dumps(self, indent=indent)
+        return text
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the value of this class that JSON text describes.
+
+        Raises SpecError, with the path of what is wrong, or FormatError when it is no JSON of ours at all.
+        """
+        value: Self = import_module(FILES).loads(text, cls)
+        return value
 
     @property
     def spec_kind(self) -> str:

@@ -48,6 +48,12 @@ def test_a_page_of_what_is_typed_goes_to_standard_output(stepsize, typed):
     assert page.err == ""
 
 
+def test_a_strategy_is_transferred_from_one_stream_to_the_other(stepsize, typed):
+    typed(stepsize("transfer", "AdamW one_cycle 0.01", "--from", "400", "--to", "800", "--json").out)
+    done = stepsize("transfer", "-", "--from", "800", "--to", "1600", "--save", "-")
+    assert loads(done.out).peak == pytest.approx(0.01 * 4**-0.2, rel=0.01)
+
+
 def test_a_picture_goes_to_standard_output(stepsize):
     assert "<svg" in stepsize("show", "cosine", "--plot", "-").out
 

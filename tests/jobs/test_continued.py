@@ -49,7 +49,13 @@ def test_its_runs_leave_the_snapshot_as_it_was(engine):
 
 
 def test_what_cannot_be_continued():
-    with pytest.raises(ParameterError, match="at least one update, not 0"):
+    with pytest.raises(ParameterError, match="at least 1 step, not 0"):
         continued(teacher(), STRATEGY, 0)
     with pytest.raises(TaskError, match=r"SGD constant 1e\+06 diverges on .* lower its rate"):
         continued(teacher(), Strategy.of("SGD", "constant", 1e6), STEPS)
+    with pytest.raises(TaskError, match=r"diverges on .* after 1 updates"):  # by its one update, which no loss follows
+        continued(teacher(), Strategy.of("SGD", "constant", 1e38), 1)
+
+
+def test_a_length_may_have_a_unit():
+    assert continued(teacher(), STRATEGY, "1 epoch").name == f"teacher after 12 steps of {STRATEGY.name}"

@@ -379,3 +379,10 @@ def test_the_edges_of_what_is_refused_are_allowed():
 @pytest.mark.parametrize(("start", "stop"), [(5, 40_007), (16_384, 49_152), (19_999, 20_001), (7, 7), (60_000, 60_003)])
 def test_a_long_table_from_the_middle_is_the_formula_at_its_steps(schedule, start, stop):
     np.testing.assert_array_equal(schedule.table(start, stop), schedule(np.arange(start, stop)))
+
+
+def test_a_stretch_by_a_fraction_says_what_serves_instead():
+    with pytest.raises(
+        ParameterError, match=r"whole number, not 1\.5: restarts are at whole steps\. Write the cycles one"
+    ):
+        Repeat(Cosine(0.1, 0.0, 10), stretch=1.5)

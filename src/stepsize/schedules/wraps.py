@@ -166,6 +166,16 @@ class Repeat(Retimed):
     scale: Ratio = 1.0
     steps: Steps = REST
 
+    def __post_init__(self) -> None:
+        """Say what serves for a stretch by a fraction, whose restarts would fall between two steps."""
+        given: object = self.stretch
+        if isinstance(given, float) and not given.is_integer():
+            raise ParameterError(
+                f"Repeat.stretch must be a whole number, not {given!r}: restarts are at whole steps. Write the "
+                "cycles one after the other: Cosine(0.1, 0.0, 10) >> Cosine(0.1, 0.0, 15)."
+            )
+        super().__post_init__()
+
     def value(self, t: Array, xp: Any) -> Array:
         """Return the value of the cycle that each step is in."""
         first = self.schedule._bound("steps")

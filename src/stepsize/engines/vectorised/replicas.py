@@ -101,8 +101,9 @@ class Replicas:
                 losses = losses / self._task.accumulate if self._task.accumulate > 1 else losses
                 # The sum over replicas has each one's own gradient in its own row: no replica's loss knows another's.
                 slopes = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
-            for part, slope in zip(self._tensors(self._gradient).values(), slopes, strict=True):
-                part.add_(slope) if piece else part.copy_(slope)
+            with torch.no_grad():
+                for part, slope in zip(self._tensors(self._gradient).values(), slopes, strict=True):
+                    part.add_(slope) if piece else part.copy_(slope)
             total = total + losses.detach()
         return self._gradient, total
 

@@ -5,6 +5,8 @@ from stepsize.execution.runner import Runner as Runner
 from stepsize.jobs.advise.advise import advise as advise
 from stepsize.jobs.advise.advise import search as search
 from stepsize.jobs.advise.batch_sizes import advise_batches as advise_batches
+from stepsize.jobs.batch_size.comparison import compare_batch_sizes as compare_batch_sizes
+from stepsize.jobs.batch_size.largest import largest_batch as largest_batch
 from stepsize.jobs.continued import continued as continued
 from stepsize.jobs.four_steps import four_steps as four_steps
 from stepsize.jobs.logs.read import loss_curves as loss_curves
@@ -20,10 +22,8 @@ from stepsize.jobs.race.rungs import RungPlan as RungPlan
 from stepsize.jobs.race.rungs import halving as halving
 from stepsize.jobs.race.rungs import screening as screening
 from stepsize.jobs.race.strategy_files import read_strategies as read_strategies
-from stepsize.jobs.range_test.batch_sizes import compare_batch_sizes as compare_batch_sizes
 from stepsize.jobs.range_test.comparison import compare_range_tests as compare_range_tests
 from stepsize.jobs.range_test.hyperparameter_sweep import sweep_hyperparameter as sweep_hyperparameter
-from stepsize.jobs.range_test.largest_batch import largest_batch as largest_batch
 from stepsize.jobs.range_test.range_test import estimate_rate as estimate_rate
 from stepsize.jobs.range_test.range_test import range_test as range_test
 from stepsize.jobs.range_test.rate_grid import rate_grid as rate_grid

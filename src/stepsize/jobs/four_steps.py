@@ -14,13 +14,13 @@ from typing import Any
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
+from stepsize.jobs.batch_size.comparison import compare_batch_sizes
+from stepsize.jobs.batch_size.running_time import SecondsOf, check_batch_sizes, seconds_per_update
 from stepsize.jobs.lengths import updates_of
-from stepsize.jobs.range_test.batch_sizes import compare_batch_sizes
 from stepsize.jobs.range_test.hyperparameter_sweep import sweep_hyperparameter
 from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.suggest import normalise_policy, suggest
 from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon
-from stepsize.jobs.running_time import SecondsOf, check_batch_sizes, seconds_per_update
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import LR
 from stepsize.problems import Task, Trainable

@@ -10,9 +10,14 @@ from typing import Any
 from stepsize.execution.runner import Runner
 from stepsize.jobs.advise.advise import LEAST_HORIZON, advise
 from stepsize.jobs.advise.answer.command_line import command
+from stepsize.jobs.batch_size.running_time import (
+    SecondsOf,
+    check_batch_sizes,
+    seconds_per_update,
+    updates_at_equal_time,
+)
 from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.race.budget import Budget
-from stepsize.jobs.running_time import SecondsOf, check_batch_sizes, seconds_per_update, updates_at_equal_time
 from stepsize.problems import Trainable
 from stepsize.results import Advice
 from stepsize.rules import AdamW, Rule

@@ -12,9 +12,9 @@ from typing import Any
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
+from stepsize.jobs.batch_size.running_time import check_batch_sizes
 from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.suggest import suggest
-from stepsize.jobs.running_time import check_batch_sizes
 from stepsize.kernel.errors import ParameterError, check_name
 from stepsize.policies import LR
 from stepsize.problems import Trainable

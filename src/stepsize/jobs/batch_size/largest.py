@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from stepsize import engines
 from stepsize.engines.base import with_two_validation_samples
-from stepsize.jobs.running_time import check_batch_sizes
+from stepsize.jobs.batch_size.running_time import check_batch_sizes
 from stepsize.kernel.errors import TaskError
 from stepsize.kernel.optional import need
 from stepsize.policies import constant

@@ -11,7 +11,7 @@ from teacher import teacher
 from stepsize import FunctionTask
 from stepsize.engines import Loop
 from stepsize.jobs import Runner, compare_batch_sizes, largest_batch, suggest
-from stepsize.jobs.running_time import UPDATES, seconds_per_update, updates_at_equal_time
+from stepsize.jobs.batch_size.running_time import UPDATES, seconds_per_update, updates_at_equal_time
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.policies import constant
 from stepsize.results import load, save

@@ -14,11 +14,16 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
+from stepsize.jobs.batch_size.running_time import (
+    SecondsOf,
+    check_batch_sizes,
+    seconds_per_update,
+    updates_at_equal_time,
+)
 from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.rate_grid import rate_grid
 from stepsize.jobs.range_test.suggest import normalise_policy, suggest
-from stepsize.jobs.running_time import SecondsOf, check_batch_sizes, seconds_per_update, updates_at_equal_time
 from stepsize.kernel.arrays import floats
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import Policy

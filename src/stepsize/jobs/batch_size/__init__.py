@@ -1,0 +1,1 @@
+"""Batch sizes: compared at equal running time, and the largest that fits."""

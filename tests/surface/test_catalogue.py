@@ -122,9 +122,13 @@ def test_a_name_belongs_to_one_kind():
     assert stepsize.register(stepsize.register(mine)) is mine  # the same again, as a file that is read twice has it
 
 
-@pytest.mark.parametrize(
-    "wrong", [3, Policy, type("Plain", (), {}), Segment, partial(Policy), lambda peak: peak], ids=str
-)
+WRONG = {
+    "number": 3, "policy": Policy, "class": type("Plain", (), {}), "abstract": Segment, "partial": partial(Policy),
+    "lambda": lambda peak: peak,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_what_cannot_be_registered(wrong):
     with pytest.raises(ParameterError, match="a class of schedules or of rules can be registered"):
         stepsize.register(wrong)

@@ -6,7 +6,7 @@ import torch
 from stepsize import Policy, Strategy, as_lr_scheduler, drive, save
 from stepsize.adapters.given_policy import read_policy
 from stepsize.kernel.errors import DriveError, FormatError, ParameterError, SpecError
-from stepsize.policies import Groups, cosine, one_cycle, wsd
+from stepsize.policies import Groups, cosine, one_cycle
 from stepsize.rules import AdamW
 from stepsize.schedules import Constant, Cosine, Linear, Plateau
 
@@ -60,7 +60,7 @@ def test_a_recipe_peaks_at_the_optimizers_own_rate():
     own = ({}, {"lr": 0.02})
     assert rates(optimizer_of(groups=own), "one_cycle") == rates(optimizer_of(groups=own), one_cycle(0.1))
     agreed = ({"lr": 0.02}, {"lr": 0.02})
-    assert rates(optimizer_of(groups=agreed), wsd) == rates(optimizer_of(groups=agreed), wsd(0.02))
+    assert rates(optimizer_of(groups=agreed), cosine) == rates(optimizer_of(groups=agreed), cosine(0.02))
     named, given = (as_lr_scheduler(optimizer_of(), policy, steps=8) for policy in ("cosine", cosine(0.1)))
     assert named.state_dict() == given.state_dict()
 
@@ -107,3 +107,13 @@ def test_a_file_without_a_policy_is_refused(tmp_path):
     path = save(AdamW(), tmp_path / "rule.json")
     with pytest.raises(DriveError, match=r"a policy is wanted, not the rule in .*rule\.json"):
         drive(optimizer_of(), path, 8)
+
+
+def test_a_part_that_is_lost_in_a_short_run_is_said_when_it_is_driven():
+    """Half a percent of fifty steps is no step: the warmup is not there."""
+    warm = Policy(lr=Linear(0.0, 1.0, "0.5%") >> Constant(1.0))
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+    with pytest.warns(UserWarning, match="of lr is shorter than half a step in a run of 50 steps"):
+        drive(optimizer, warm, steps=50)
+    drive(optimizer, warm, steps=1000)  # a warning would be an error here
+    assert warm.over(50).at(0) == {"lr": 1.0}  # pilot runs and short rungs bind it in silence

@@ -251,3 +251,10 @@ def test_noise_of_the_gradient_comes_from_torchs_generator():
         pytest.approx(-1, abs=0.02),
         pytest.approx(0.5, rel=0.03),
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_rule_that_finds_its_rate_says_that_half_precision_is_too_coarse(dtype):
+    with pytest.warns(UserWarning, match="Prodigy finds its rate from sums that torch.*16 cannot hold"):
+        RuleOptimizer([torch.nn.Parameter(torch.ones(3, dtype=dtype))], rules.Prodigy())
+    RuleOptimizer([torch.nn.Parameter(torch.ones(3, dtype=dtype))], rules.Lion())  # a warning would be an error here

@@ -7,16 +7,19 @@ there is an optimizer.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from stepsize.kernel.errors import DriveError, ParameterError, brief
 from stepsize.kernel.spec import Spec
 from stepsize.policies import RECIPES, Groups, Policy, recipe
 from stepsize.policies.recipes import Recipe
 from stepsize.schedules import Schedule
+
+Bindable = TypeVar("Bindable", bound=Policy | Groups)
 
 PolicyLike = Policy | Groups | Schedule | Spec | Mapping[str, Any] | str | os.PathLike[str] | Recipe
 """What every adapter takes for a policy; text comes late, as whoever reads YAML by this makes text of anything.
@@ -78,3 +81,15 @@ def _read(given: str | os.PathLike[str] | Mapping[str, Any]) -> Any:
     if "stepsize" in given:
         return files.CATALOGUE.open(given, Spec)
     return files.CATALOGUE.decode({"kind": Policy.__name__, **given}, Spec)
+
+
+def bind(policy: Bindable, steps: int) -> Bindable:
+    """Return a policy bound to the run that it is to drive; warn of a part that is lost, being too short for a step."""
+    whole = policy.policy if isinstance(policy, Groups) else policy
+    for name in whole.lost_parts(steps):
+        warnings.warn(
+            f"a part of the schedule of {name} is shorter than half a step in a run of {steps} steps, and is left out: "
+            f"{whole[name]!r}. Make its share larger, or give it steps.",
+            stacklevel=4,
+        )
+    return cast("Bindable", policy.over(steps))

@@ -14,7 +14,7 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import LengthError, ParameterError, brief, suggestion
 from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Spec
-from stepsize.schedules import Constant, Schedule
+from stepsize.schedules import Chain, Constant, Schedule
 from stepsize.schedules.base import whole_steps
 
 LR = "lr"
@@ -68,6 +68,16 @@ class Policy(Shown, Spec):
     def bound_to(self, total: int) -> Policy:
         """Return this policy with every schedule bound to `total` steps that does not know its own length already."""
         return Policy(**{name: schedule.bound_to(total) for name, schedule in self.schedules})
+
+    def lost_parts(self, total: int) -> tuple[str, ...]:
+        """Return the hyperparameters of whose schedule a part is shorter than half a step in a run of `total` steps.
+
+        >>> from stepsize.schedules import Linear
+        >>> Policy(lr=Linear(0.0, 1.0, "0.5%") >> Constant(1.0)).lost_parts(50)
+        ('lr',)
+        """
+        chains = {name: each for name, each in self.schedules if isinstance(each, Chain)}
+        return tuple(name for name, each in chains.items() if len(each.over(total).parts) < len(each.parts))
 
     @property
     def peak(self) -> float:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from stepsize.adapters.given_policy import PolicyLike, read_policy
+from stepsize.adapters.given_policy import PolicyLike, bind, read_policy
 from stepsize.adapters.second_writer import same, second_writer
 from stepsize.kernel import arrays
 from stepsize.kernel.arrays import Array
@@ -252,7 +252,7 @@ class PolicyCallback(keras.callbacks.Callback):  # type: ignore[misc]  # looked 
         optimizer = self._optimizer
         steps = self.steps or self._horizon(optimizer)
         self._given = self._at_own_rate(optimizer)
-        self.policy, self._end = self._given.over(steps), steps
+        self.policy, self._end = bind(self._given, steps), steps
         self._names = {name: _attribute(optimizer, name) for name in self.policy}
         self._left: dict[str, float] = {}
         self._refuse_what_has_no_effect(optimizer)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from stepsize.adapters.given_policy import PolicyLike
+from stepsize.adapters.given_policy import PolicyLike, bind
 from stepsize.adapters.torch.groups import after_update, before_update, in_force, plain, unheard, written
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.torch.rates import policy_of
@@ -52,7 +52,7 @@ class Driver:
                 f"start={start} lies behind the end of a run of {steps} steps; train longer or start earlier."
             )
         driven = plain(optimizer)
-        self._policy = policy_of(policy, driven, self.step).over(self.steps)
+        self._policy = bind(policy_of(policy, driven, self.step), self.steps)
         self._write = Writer(driven, self._policy, self.step)
         self._reference: Callable[[], torch.optim.Optimizer | None] = lambda: driven
         self._listener = Listener(feedback) if feedback is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,9 @@ from stepsize.kernel.errors import DriveError, brief
 from stepsize.rules import Rule
 
 Tensors = Sequence[torch.Tensor]
+
+HALF = (torch.float16, torch.bfloat16)
+"""What is too coarse for a sum of many small numbers."""
 
 
 class RuleOptimizer(torch.optim.Optimizer):
@@ -66,6 +70,13 @@ class RuleOptimizer(torch.optim.Optimizer):
             raise DriveError(
                 f"{self.rule.title} steps real numbers, and these parameters are complex ({', '.join(kinds)}). Make "
                 "parameters of their real view, torch.view_as_real(tensor), or take an optimizer of torch.optim."
+            )
+
+        if self.rule.core.facts.parameter_free and self.param_groups[-1]["params"][0].dtype in HALF:
+            warnings.warn(
+                f"{self.rule.title} finds its rate from sums that {kinds[0].split()[0]} cannot hold, and may stay "
+                "at the first one; keep the parameters in float32, with autocast.",
+                stacklevel=3,
             )
 
     @torch.no_grad()

@@ -5,6 +5,10 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
+from stepsize.kernel import extensions
+
 os.environ.setdefault("KERAS_BACKEND", "torch")
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many tests as cores run at once, so a thread each is enough
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,3 +25,10 @@ def _missing(module: Path) -> bool:
 
 collect_ignore_glob = ["tests/loops/*_loop.py"]  # test_conformance.py imports those whose framework is there
 collect_ignore = [str(module) for module in sorted(ADAPTERS.rglob("*.py")) if _missing(module)]
+
+
+@pytest.fixture(autouse=True)
+def _leaves_the_catalogue_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what a test, or the example of a docstring, registers."""
+    kept = {group: dict(kinds) for group, kinds in extensions._REGISTERED.items()}  # noqa: SLF001  (it has no other door)
+    monkeypatch.setattr(extensions, "_REGISTERED", kept)

@@ -30,7 +30,15 @@ NEEDS = {
 """What a page needs, by its name: the page of an adapter is called as the framework is."""
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+SLOW = {"race"}
+"""A page whose program takes half a minute, being a whole race; what it calls has tests of its own."""
+
+
+def _each(page):
+    return pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in SLOW else [])
+
+
+@pytest.mark.parametrize("page", [_each(page) for page in PAGES])
 def test_a_page_runs(page, tmp_path):
     """In a process of its own: frameworks set process-wide things, and a reader starts with none of them."""
     if page.stem in NEEDS:

@@ -53,7 +53,7 @@ class ClassWeights:
         self._put(gradients)
         try:
             self._step(again, first=step == 0)
-        except Exception as error:
+        except Exception as error:  # a class of somebody else's: said in one line
             if any(g is not None and not g.isfinite().all() for g in gradients):
                 self._lose()
                 return
@@ -70,7 +70,7 @@ class ClassWeights:
             return
         try:
             self._optimizer.step()
-        except Exception as error:
+        except Exception as error:  # whatever a class says that wants a closure
             if not first or closure_of(type(self._optimizer)) is None:
                 raise
             self._asks = True

@@ -85,7 +85,7 @@ class Loader:
             return next(self.epoch(0, 0), None)
         except StepsizeError:
             raise
-        except Exception as error:
+        except Exception as error:  # the user's Dataset may raise anything
             raise TaskError(f"Task.{self._part}: its DataLoader fails at the first batch: {said(error)}") from error
 
     @property

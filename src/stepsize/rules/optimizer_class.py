@@ -139,7 +139,7 @@ def make(cls: Any, model: Any, given: Arguments) -> Any:
         model = [p for p in model.parameters() if p.requires_grad]
     try:
         return cls(model, **given)
-    except Exception as error:
+    except Exception as error:  # a class of somebody else's: said in one line
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         arguments = f" and {', '.join(f'{name}={brief(value)}' for name, value in given.items())}" if given else ""
         raise ParameterError(f"{public_name(cls)} cannot be made of parameters{arguments}: {said}") from error

@@ -267,7 +267,7 @@ def _check_library(rule: Rule, name: str, library: str) -> None:
         found = [np.asarray(run(rule, own, slopes, rows, xp))]
         if library == "jax":
             found += [np.asarray(need("jax").jit(lambda p, g, c: run(rule, p, g, c, xp))(own, slopes, rows))]
-    except Exception as error:
+    except Exception as error:  # a law that fails says so, whatever the code under test raises
         raise AssertionError(f"{name}: its step does not run in {library} ({error}).") from error
     for each in found:
         tolerance = 1e-12 if each.dtype == np.float64 else 2e-4

@@ -97,7 +97,7 @@ def _check_library(bound: Schedule, run: int, library: str) -> None:
     try:
         values = bound(given)
         mapped = _mapped(library, bound, given)
-    except Exception as error:
+    except Exception as error:  # a law that fails says so, whatever the code under test raises
         raise AssertionError(f"{name}: its formula does not run in {library} ({error}).") from error
     law(type(values) is type(given), f"{name}: {library} in must be {library} out, not {type(values).__name__}.")
     law(values.shape == given.shape, f"{name}: in {library} the shape must stay {given.shape}, not {values.shape}.")

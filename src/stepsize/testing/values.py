@@ -56,7 +56,7 @@ def _check_code(value: Spec, name: str) -> None:
     names = {cls.__name__: cls for cls in kinds(value)}
     try:
         again = eval(repr(value), names)  # noqa: S307  (the law is that a value prints as the code that makes it)
-    except Exception as error:
+    except Exception as error:  # a law that fails says so, whatever the code under test raises
         raise AssertionError(f"{name}: its repr {value!r} is not code that makes it ({error}).") from error
     law(again == value, f"{name}: its repr {value!r} makes another value, {again!r}.")
 

@@ -30,5 +30,5 @@ collect_ignore = [str(module) for module in sorted(ADAPTERS.rglob("*.py")) if _m
 @pytest.fixture(autouse=True)
 def _leaves_the_catalogue_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what a test, or the example of a docstring, registers."""
-    kept = {group: dict(kinds) for group, kinds in extensions._REGISTERED.items()}  # noqa: SLF001  (it has no other door)
-    monkeypatch.setattr(extensions, "_REGISTERED", kept)
+    kept = {group: dict(kinds) for group, kinds in extensions.REGISTERED.items()}
+    monkeypatch.setattr(extensions, "REGISTERED", kept)

@@ -238,7 +238,7 @@ def decays(setup: Setup) -> Measured:
 def cycles(setup: Setup) -> Measured:
     """Measure what the highest rate, the lowest and the length of the cycle matter to 1cycle."""
 
-    def checks(name: str, fixed: dict[str, Moves], tuned: dict[str, Moves]) -> list[Check]:  # noqa: ARG001  (as above)
+    def checks(name: str, fixed: dict[str, Moves], tuned: dict[str, Moves]) -> list[Check]:  # noqa: ARG001  (_measure asks all checks alike)
         return [
             Check(f"{name}: loss at the worst {key} / at the best ({moves.worst_and_best})", moves.ratio, SENSITIVE)
             for key, moves in fixed.items()

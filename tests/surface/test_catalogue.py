@@ -58,7 +58,7 @@ wavy = waves:wavy
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch):
     """Leave nothing registered behind."""
-    monkeypatch.setattr(extensions, "_REGISTERED", {group: {} for group in extensions.GROUPS})
+    monkeypatch.setattr(extensions, "REGISTERED", {group: {} for group in extensions.GROUPS})
     monkeypatch.setattr(extensions, "_ENTRIES", {})
     yield
     sys.modules.pop("waves", None)
@@ -150,7 +150,7 @@ def test_a_record_of_kinds_that_are_gone_opens_and_says_so(tmp_path, monkeypatch
         strategies = [Strategy.of("Halved", "wavy", 0.2), Strategy.of("SGD", "cosine", 0.1)]
         path = stepsize.save(stepsize.race(teacher(), strategies, seeds=(0, 1), steps=40), tmp_path / "race.json")
         alone = stepsize.save(strategies[0], tmp_path / "strategy.json")
-    monkeypatch.setattr(extensions, "_REGISTERED", {group: {} for group in extensions.GROUPS})
+    monkeypatch.setattr(extensions, "REGISTERED", {group: {} for group in extensions.GROUPS})
     monkeypatch.setattr(extensions, "_ENTRIES", {})
     with pytest.warns(UserWarning, match="the (rule 'Halved'|schedule 'Wavy') is not here: install the package"):
         found = stepsize.load(path)

@@ -101,6 +101,16 @@ def completing(names: Callable[[], Iterable[str]], *, files: bool = False) -> Ca
 
 
 complete_rules, complete_policies = completing(known_rules), completing(lambda: RECIPES)
+
+
+def rule_option(default: str) -> Callable[[Any], Any]:
+    """Return the option that names one update rule."""
+    return click.option(
+        "--rule", default=default, show_default=True, shell_complete=complete_rules,
+        help="The update rule, such as AdamW(beta2=0.99).",
+    )  # fmt: skip
+
+
 task_argument = click.argument("task", metavar="TASK", shell_complete=completing(lambda: TASKS, files=True))
 steps_option = click.option(
     "--steps",

@@ -25,13 +25,7 @@ SEEDS = 3
 
 @click.command("four-steps", cls=Command, examples=__doc__)
 @arguments.task_argument
-@click.option(
-    "--rule",
-    default="Momentum",
-    shell_complete=arguments.complete_rules,
-    show_default=True,
-    help="The update rule, such as AdamW(beta2=0.99).",
-)
+@arguments.rule_option("Momentum")
 @click.option(
     "--policy",
     default="one_cycle",

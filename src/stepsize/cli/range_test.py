@@ -118,13 +118,7 @@ class Options:
 
 @click.command("range-test", cls=Command, examples=__doc__)
 @arguments.task_argument
-@click.option(
-    "--rule",
-    default="AdamW",
-    shell_complete=arguments.complete_rules,
-    show_default=True,
-    help="The update rule to test.",
-)
+@arguments.rule_option("AdamW")
 @click.option(
     "--for", "policy", metavar="POLICY", shell_complete=arguments.complete_policies,
     help="Find the rate to use with this policy, a name or a file, by a search in place of the range test. With --of: "

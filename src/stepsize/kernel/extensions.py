@@ -22,7 +22,9 @@ GROUPS = ("schedules", "rules", "policies")
 
 T = TypeVar("T")
 
-_REGISTERED: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
+REGISTERED: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
+"""What was registered in this process, by group and by name."""
+
 _ENTRIES: dict[str, dict[str, metadata.EntryPoint]] = {}
 
 
@@ -33,13 +35,13 @@ def add(group: str, name: str, kind: Any, own: Mapping[str, Any]) -> None:
 
     Raises ParameterError where the name is another kind's.
     """
-    there = own.get(name) or _REGISTERED[group].get(name)
+    there = own.get(name) or REGISTERED[group].get(name)
     if there is not None and _written(there) != _written(kind):
         raise ParameterError(
             f"{_written(kind)} cannot be registered as {name!r}, which {_written(there)} is; a name is what files say, "
             "so rename one."
         )
-    _REGISTERED[group][name] = kind
+    REGISTERED[group][name] = kind
 
 
 def _written(kind: Any) -> str:
@@ -61,21 +63,21 @@ class Open(Mapping[str, T]):
     def __getitem__(self, name: str) -> T:
         if name in self.own:
             return self.own[name]
-        if name not in _REGISTERED[self._group]:
+        if name not in REGISTERED[self._group]:
             add(self._group, name, self._loaded(_entries(self._group)[name]), self.own)
-        found: T = _REGISTERED[self._group][name]
+        found: T = REGISTERED[self._group][name]
         return found
 
     def __iter__(self) -> Iterator[str]:
         yield from self.own
-        yield from (name for name in _REGISTERED[self._group] if name not in self.own)
-        yield from (name for name in _entries(self._group) if name not in self.own | _REGISTERED[self._group])
+        yield from (name for name in REGISTERED[self._group] if name not in self.own)
+        yield from (name for name in _entries(self._group) if name not in self.own | REGISTERED[self._group])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.own or name in _REGISTERED[self._group] or name in _entries(self._group)
+        return name in self.own or name in REGISTERED[self._group] or name in _entries(self._group)
 
     def _loaded(self, entry: metadata.EntryPoint) -> Any:
         """Return what an entry point names."""

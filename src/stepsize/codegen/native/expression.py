@@ -124,7 +124,7 @@ class Expression:
         text = f"{self.written()} + {other.written(PRODUCT)}"
         if other.slope < 0 and not other.offset:
             text = f"{self.written()} - {(-other).written(PRODUCT)}"
-        return self._made(text, SUM, self.low + other.low, self.high + other.high, line)
+        return self.made(text, SUM, self.low + other.low, self.high + other.high, line)
 
     __radd__ = __add__
 
@@ -142,22 +142,22 @@ class Expression:
             return replace(self, offset=self.offset * other, slope=self.slope * other) if other else 0.0
         corners = [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
         text = f"{self.written(PRODUCT)} * {other.written(POWER)}"
-        return self._made(text, PRODUCT, min(corners), max(corners))
+        return self.made(text, PRODUCT, min(corners), max(corners))
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
         if isinstance(other, Expression):
-            return self._made(f"{self.written(PRODUCT)} / {other.written(POWER)}", PRODUCT)
+            return self.made(f"{self.written(PRODUCT)} / {other.written(POWER)}", PRODUCT)
         if other == 1 or abs(self.slope) != 1:  # `step / 300` is kept as it is: 300 says more than its inverse
             return self * (1 / other)
         line = None if self.line is None else (self.line[0] / other, self.line[1] / other)
-        return self._made(
+        return self.made(
             f"{self.written(PRODUCT)} / {number(other)}", PRODUCT, self.low / other, self.high / other, line
         )
 
     def __rtruediv__(self, other: float) -> Expression:
-        return self._made(f"{number(other)} / {self.written(POWER)}", PRODUCT)
+        return self.made(f"{number(other)} / {self.written(POWER)}", PRODUCT)
 
     def __pow__(self, power: Any) -> Any:
         if power == 1:
@@ -168,13 +168,13 @@ class Expression:
         text = written(power, WHOLE)
         if text.startswith("(-") and text[2:-1].isdigit():  # JAX raises no integer to a negative whole power
             text = f"{text[:-1]}.0)"
-        return self._made(f"{self.written(WHOLE)} ** {text}", POWER, low, high)
+        return self.made(f"{self.written(WHOLE)} ** {text}", POWER, low, high)
 
     def __rpow__(self, base: float) -> Any:
         if base == 1:
             return 1.0
         low, high = (0.0, max(base**self.low, base**self.high)) if math.isfinite(self.low + self.high) else WIDE
-        return self._made(f"{number(base)} ** {self.written(WHOLE)}", POWER, low, high)
+        return self.made(f"{number(base)} ** {self.written(WHOLE)}", POWER, low, high)
 
     def __lt__(self, other: Any) -> Any:
         return self._compared(other, "<", lambda gap: gap < 0)
@@ -191,7 +191,7 @@ class Expression:
             raise SplitError(crossing(gap.line))
         return f"{self.written()} {sign} {written(other)}"
 
-    def _made(
+    def made(
         self,
         text: str,
         rank: int,
@@ -199,6 +199,7 @@ class Expression:
         high: float = math.inf,
         line: tuple[float, float] | None = None,
     ) -> Expression:
+        """Return what is written as a new atom, in the language of this expression."""
         return Expression(Atom(text, rank, low, high, line), self.language, self.splits)
 
 
@@ -285,7 +286,7 @@ class Writer:
     def _called(self, name: str, of: Callable[[float], float], given: Any, low: float, high: float) -> Any:
         if not isinstance(given, Expression):
             return of(given)
-        return given._made(self.language.call(name, given.written()), WHOLE, low, high)  # noqa: SLF001  (same module)
+        return given.made(self.language.call(name, given.written()), WHOLE, low, high)
 
 
 def number(value: float) -> str:

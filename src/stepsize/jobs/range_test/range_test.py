@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -80,26 +80,24 @@ def range_test(
         raise BudgetError(f"a range test of {length} steps is too short to be read; give it at least {LEAST_STEPS}.")
     if not seeds:
         raise BudgetError("a range test needs at least one seed; four show the spread.")
-    rule = AdamW() if rule is None else rule
-    beside = _momentum(rule, momentum)
+    tested: Rule = AdamW() if rule is None else rule
+    beside = _momentum(tested, momentum)
     judged = watched(task, metric) if held_out or metric is not None else None
     runner = runner or Runner(task, engine=engine, progress=progress)
     if judged is not None and judged is not runner.task:
         runner = runner.on(judged)
     kind = Exponential if spacing == "exponential" else Linear
-    record = _run(runner, rule, {"lr": kind(low, high), **beside}, length, seeds, scored=judged is not None)
-    for _ in range(WIDENINGS * widen):
-        wider = _wider_range(record)
-        if wider is None:
-            break
-        longer = round(length * math.log(wider[1] / wider[0]) / math.log(high / low))
-        again = _run(runner, rule, {"lr": kind(*wider), **beside}, longer, seeds, scored=judged is not None)
-        record = replace(again, cost=record.cost + again.cost, seconds=record.seconds + again.seconds)
+
+    def climb(bottom: float, top: float) -> RangeTestRecord:
+        points = round(length * math.log(top / bottom) / math.log(high / low))
+        return _run(runner, tested, {"lr": kind(bottom, top), **beside}, points, seeds, scored=judged is not None)
+
+    record = _widened(climb(low, high), climb) if widen else climb(low, high)
     if momentum is not None:
-        record, rule = replace(record, momentum=momentum), rule.having(momentum=momentum[1])
+        record, tested = replace(record, momentum=momentum), tested.having(momentum=momentum[1])
     if not curvature or not isinstance(task, Task):
         return record
-    return replace(record, limits=stable_rates(task, rule, seeds))
+    return replace(record, limits=stable_rates(task, tested, seeds))
 
 
 def estimate_rate(
@@ -119,6 +117,17 @@ def estimate_rate(
             f"there is no rate to run at: {suggestion.reason}. Give one (range-test: --lr, predict: --peak)."
         )
     return float(f"{suggestion.lr.value:.2g}")
+
+
+def _widened(record: RangeTestRecord, climb: Callable[[float, float], RangeTestRecord]) -> RangeTestRecord:
+    """Return the last of the climbs over wider and wider ranges, with the cost of all."""
+    for _ in range(WIDENINGS):
+        wider = _wider_range(record)
+        if wider is None:
+            break
+        again = climb(*wider)
+        record = replace(again, cost=record.cost + again.cost, seconds=record.seconds + again.seconds)
+    return record
 
 
 def _run(

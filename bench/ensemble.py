@@ -46,8 +46,8 @@ STRATEGY = Strategy(AdamW(), one_cycle(0.003), "AdamW one_cycle")
 Times = np.ndarray
 """Processor time and time on the wall, (2,) seconds."""
 
-WORK = 256
-"""Replica-steps of a timing, at least."""
+STEPS = 128
+"""Updates of a timing: what a run pays once, such as recording its gradient, is in it as in a run of that length."""
 
 SCHEDULES = [
     "constant", "cosine", "linear_to_zero", "one_cycle", "warmup_cosine", "wsd", "step_decay", "exponential_decay",
@@ -193,14 +193,13 @@ def measured(task: Task, replicas: int, options: argparse.Namespace, both: Calla
     """Return a line of the table: the medians of all rounds, the first left out, which warms up."""
     engine = Ensemble(options.size, device=options.device)
     size = min(replicas, engine.most(task, trials(1)[0]))
-    steps = max(4, WORK // replicas) + 2
     calls: dict[str, Callable[[], Times]] = {
-        "alone": lambda: peer(task, WORK, 0, options.device)[1],
-        "ours": lambda: ours(task, steps, replicas, engine),
-        "two": lambda: both(WORK),
+        "alone": lambda: peer(task, STEPS, 0, options.device)[1],
+        "ours": lambda: ours(task, STEPS, replicas, engine),
+        "two": lambda: both(STEPS),
     }
     if installed("jax") and installed("optax") and replicas <= options.jax:
-        calls["jax"] = in_jax(task, replicas, steps)
+        calls["jax"] = in_jax(task, replicas, STEPS)
     rounds: list[dict[str, Times]] = [
         {name: call() for name, call in calls.items()} for _ in range(options.rounds + 1)
     ][1:]

@@ -7,7 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 HERE = str(Path(__file__).parent)
@@ -19,11 +18,3 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
-
-
-@pytest.fixture(scope="module")
-def batch_is_faster():
-    """Let a timing say that replicas in a batch are faster than one by one, whatever this machine is busy with."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stepsize.engines.choice.ratio_of_times", lambda task, size: 0.5)
-        yield

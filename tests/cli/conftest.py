@@ -63,8 +63,3 @@ def refused(stepsize, folder):
         return errors[0]
 
     return run
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _speed(batch_is_faster):
-    """No test depends on what is faster here."""

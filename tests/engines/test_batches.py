@@ -1,4 +1,4 @@
-"""Waves: the dead are left behind, the size follows from the memory, and a short timing picks the engine."""
+"""Batches: the dead are left behind, the size follows from the memory, and the size of a step picks the engine."""
 
 import pickle
 from pathlib import Path
@@ -40,9 +40,9 @@ def rows(monkeypatch):
     """How many rows each gradient was of."""
     seen, plain = [], Replicas.gradient
 
-    def gradient(self, step):
+    def gradient(self, step, **options):
         seen.append(len(self.flat))
-        return plain(self, step)
+        return plain(self, step, **options)
 
     monkeypatch.setattr(Replicas, "gradient", gradient)
     monkeypatch.setattr(module, "CHECK", 4)
@@ -76,8 +76,8 @@ def spoilt(plain, trials):
     """Gradients of which those of the wild trials are not a number from update 2 on."""
     mad = torch.tensor([trial.strategy.policy["lr"] == Constant(1e30) for trial in trials])
 
-    def gradient(self, step):
-        slopes, losses = plain(self, step)
+    def gradient(self, step, **options):
+        slopes, losses = plain(self, step, **options)
         if len(slopes) == len(mad) and step >= 2:
             slopes[mad] = losses[mad] = torch.nan
         return slopes, losses
@@ -205,69 +205,24 @@ def test_a_size_below_one_is_refused(size):
         Ensemble(size)
 
 
-@pytest.fixture(scope="module")
-def batch_is_faster():
-    """Here the timing itself is tested, on seconds that are made up."""
-
-
-def timed(monkeypatch, alone, together):
-    """Have an update of a replica take so long, in the loop and in the ensemble; return what was timed."""
-    asked = []
-
-    def seconds(engine, task, replicas, steps):
-        asked.append((replicas, steps))
-        return alone if isinstance(engine, Loop) else together
-
-    monkeypatch.setattr(choice, "_seconds", seconds)
-    return asked
-
-
-def test_where_the_ensemble_is_clearly_faster_a_short_timing_is_enough(monkeypatch):
-    asked = timed(monkeypatch, 1e-3, 4e-4)
-    chosen = choose(task_of())
-    assert isinstance(chosen.engine, Ensemble)
-    assert str(chosen) == "ensemble on cpu: the model can be vectorised, and replicas at once are faster"
-    assert asked == [(64, choice.STEPS), (1, choice.STEPS)]
-
-
-@pytest.mark.parametrize(("together", "kind"), [(9e-4, Ensemble), (1.2e-3, Loop)])
-def test_else_as_much_work_of_both_is_timed(monkeypatch, together, kind):
-    asked = timed(monkeypatch, 1e-3, together)
-    chosen = choose(task_of())
-    assert isinstance(chosen.engine, kind)
-    assert asked[2:] == choice.ROUNDS * [(64, choice.STEPS), (1, 64 * choice.STEPS)]
-    if kind is Loop:
-        assert str(chosen) == "plain loop, one trial at a time: 64 replicas at once would take 1.2 times as long"
-
-
-def test_a_task_stays_with_the_engine_that_ran_it_before(monkeypatch):
-    asked = timed(monkeypatch, 1e-3, 4e-4)
+def test_a_task_stays_with_the_engine_that_ran_it_before():
     for kind in (Ensemble, Loop):
         chosen = choose(task_of(), (kind().label, "for some reason"))
         assert isinstance(chosen.engine, kind)
         assert chosen.reason == "for some reason"
     assert isinstance(choose(task_of("branching"), (Ensemble().label, "for some reason")).engine, Loop)
-    assert not asked
     assert isinstance(choose(task_of(), ("an engine of old", "for some reason")).engine, Ensemble)
 
 
-def test_large_replicas_run_in_the_loop_untimed(monkeypatch):
-    asked = timed(monkeypatch, 1e-3, 4e-4)
-    monkeypatch.setattr(module, "CACHE", 1)
-    chosen = choose(task_of())
-    assert isinstance(chosen.engine, Loop)
-    assert "do not gain from each other's company" in str(chosen)
-    assert not asked
-
-
-def test_a_timing_leaves_out_the_first_update_and_the_last(monkeypatch):
-    class Clock(Loop):
-        def run(self, task, trials, steps, *, score_every=None, progress=None):
-            for now in (5.0, 7.0, 9.0, 10.0, 12.0, 92.5):
-                monkeypatch.setattr(choice.time, "perf_counter", lambda now=now: now)
-                progress(len(trials))
-
-    assert choice._seconds(Clock(), task_of(), 4, 6) == pytest.approx(7 / 4 / 4)
+@pytest.mark.parametrize(("fitting", "kind"), [(choice.FEWEST - 1, Loop), (choice.FEWEST, Ensemble)])
+def test_a_task_whose_steps_are_large_runs_in_the_loop(monkeypatch, fitting, kind):
+    task = task_of()
+    training, _ = Ensemble()._needs(task, calm(AdamW()))
+    monkeypatch.setattr(module, "CACHE", fitting * training)
+    chosen = choose(task)
+    assert isinstance(chosen.engine, kind)
+    if kind is Loop:
+        assert str(chosen).endswith("its steps are large: 5 at once would be no faster than one after the other")
 
 
 def test_labels_do_not_depend_on_the_size():

@@ -259,7 +259,7 @@ def test_the_loop_is_chosen_for_what_cannot_be_vectorised(tasks, model, reason):
 def test_the_ensemble_is_chosen_otherwise(tasks, model):
     choice = choose(tasks(model))
     assert isinstance(choice.engine, Ensemble)
-    assert str(choice) == "ensemble on cpu: the model can be vectorised, and replicas at once are faster"
+    assert str(choice) == "ensemble on cpu: the model can be vectorised, and its steps are small"
 
 
 def test_labels_name_the_precision_since_journals_key_on_them():

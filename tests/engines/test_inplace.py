@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stepsize.engines.inplace import tracing
+from stepsize.engines.inplace import kernel, program, tracing
 from stepsize.engines.inplace.program import Update, kind, rows
 from stepsize.kernel.spec import hints
 from stepsize.rules import (
@@ -59,6 +59,15 @@ EVERY = dict(every())
 PLAIN = {"Muon", "Muon nesterov", "Muon match_rms", "Adafactor", "Adafactor epsilon_inside"}
 
 
+@pytest.fixture(params=["program", "kernel"])
+def way(request, monkeypatch):
+    """How a step is run: call by call in torch, or compiled, where there is a compiler."""
+    if request.param == "kernel" and kernel._loaded("void step(void) {}") is None:
+        pytest.skip("there is no compiler of C")
+    monkeypatch.setattr(program, "LONG", 0 if request.param == "kernel" else float("inf"))
+    return request.param
+
+
 def table_of(rule, *, shared):
     """Coefficients of every step, (steps, replicas): one rate for all replicas, or one for each."""
     shrink = np.linspace(1.0, 0.5, STEPS)[:, None] * (np.ones(REPLICAS) if shared else np.linspace(1.0, 0.6, REPLICAS))
@@ -83,7 +92,7 @@ def both(rule, *, shared, apart=False, dtype=torch.float64):
     """Yield what each step made in place and by the formula from the same arrays, and the arrays before, with g."""
     rule = rule.over([(2, 3), (SIZE - 6,)])
     p, slots = start(rule, dtype)
-    update, table = Update(rule, apart=apart), table_of(rule, shared=shared)
+    update, table = Update(rule, STEPS, apart=apart), table_of(rule, shared=shared)
     update.expect(table, p, slots)
     for row in rows(table, p):
         g, c = slope(p, rule, row)
@@ -104,7 +113,7 @@ def unfused(monkeypatch):
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("dtype", CLOSE, ids=str)
-def test_a_step_in_place_is_the_formula_but_for_rounding(name, dtype):
+def test_a_step_in_place_is_the_formula_but_for_rounding(name, dtype, way):
     """Relative to the largest number that a replica's array held before or holds after, or its gradient."""
     close = CLOSE[dtype] * CANCELS.get(name, 1)
     for shared in (True, False):
@@ -135,12 +144,12 @@ def test_only_rules_that_look_at_shapes_are_not_recorded(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(EVERY) - PLAIN))
-def test_a_number_that_all_replicas_share_is_as_a_column_of_it(name, monkeypatch):
+def test_a_number_that_all_replicas_share_is_as_a_column_of_it(name, way, monkeypatch):
     """So a replica's way does not depend on who else is in its wave, but for rounding."""
     rule = EVERY[name]
     p, slots = start(rule)
     table = table_of(rule, shared=True)
-    numbers, columns = Update(rule), Update(rule)
+    numbers, columns = Update(rule, STEPS), Update(rule, STEPS)
     numbers.expect(table, p, slots)
     monkeypatch.setattr("stepsize.engines.inplace.program.kind", lambda values: "column")
     columns.expect(table, p, slots)
@@ -159,7 +168,7 @@ def test_a_number_that_all_replicas_share_is_as_a_column_of_it(name, monkeypatch
 
 @pytest.mark.parametrize("name", sorted(set(EVERY) - PLAIN))
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_replica_that_is_not_finite_leaves_the_others_as_they_are(name, bad):
+def test_a_replica_that_is_not_finite_leaves_the_others_as_they_are(name, bad, way):
     rule = EVERY[name]
     found = [walked(rule, bad) for bad in (None, bad)]
     with pytest.MonkeyPatch.context() as patch:
@@ -174,7 +183,7 @@ def test_a_replica_that_is_not_finite_leaves_the_others_as_they_are(name, bad):
 def walked(rule, bad):
     """The arrays after all steps, of which the gradient of one replica is bad from the fourth on."""
     p, slots = start(rule)
-    update, table = Update(rule), table_of(rule, shared=False)
+    update, table = Update(rule, STEPS), table_of(rule, shared=False)
     update.expect(table, p, slots)
     for step, row in enumerate(rows(table, p)):
         g, c = slope(p, rule, row)
@@ -187,11 +196,11 @@ def walked(rule, bad):
 def test_adam_makes_ten_passes_and_two_spare_arrays():
     rule = Adam()
     p, slots = start(rule)
-    update = Update(rule)
+    update = Update(rule, STEPS)
     update.expect(table_of(rule, shared=False), p, slots)
-    code = update._program.run.__self__.code
+    code = update._way.run.__self__.code
     assert code.count("out = ") == 10
-    assert len(update._program.spares) == 2
+    assert len(update._way.spares) == 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,14 +234,73 @@ class Branching(SGD):
 
 @pytest.mark.parametrize("rule", [Odd(), Branching()], ids=lambda rule: type(rule).__name__)
 @pytest.mark.parametrize("apart", [True, False])
-def test_an_odd_rule_is_its_formula_too(rule, apart):
+def test_an_odd_rule_is_its_formula_too(rule, apart, way):
     for shared in (True, False):
         for found, expected, *_ in both(rule, shared=shared, apart=apart):
             for one, other in zip(found, expected, strict=True):
                 torch.testing.assert_close(one, other, rtol=1e-14, atol=1e-15)
 
 
-def test_the_gradient_is_never_written_over():
+def test_the_gradient_is_never_written_over(way):
     for rule in (AdamW(), ClipNorm(Momentum()), Adafactor(), Muon()):
         for *_, before, g in both(rule, shared=True):
             assert torch.equal(g, torch.sin(3 * before[0]) + before[0])
+
+
+SUMS = ("wrapped", "DAdapt", "Prodigy", "DoG", "DoWG", "Polyak", "SPS", "noisy", "ScheduleFree", "ClipNorm")
+"""What has a sum over a row, or a power: there a kernel and NumPy round in another order."""
+
+
+@pytest.mark.parametrize("name", sorted(name for name in set(EVERY) - PLAIN if not name.startswith(SUMS)))
+def test_a_kernel_rounds_each_operation_as_numpy_does(name, way):
+    if way == "program":
+        return
+    rule = EVERY[name].over([(SIZE,)])
+    for shared in (True, False):
+        (p, slots), update, table = start(rule, torch.float32), Update(rule, STEPS), table_of(rule, shared=shared)
+        update.expect(table, p, slots)
+        assert isinstance(update._way, kernel.Kernel)
+        for row in rows(table, p):
+            g, c = slope(p, rule, row)
+            known = {key: getattr(value, "numpy", lambda value=value: value)() for key, value in c.items()}
+            new, after = rule.step(p.numpy(), g.numpy(), tuple(slot.numpy() for slot in slots), known, np)
+            expected = [np.array(array) for array in (new, *after)]
+            update(p, g, slots, c)
+            for one, other in zip((p, *slots), expected, strict=True):
+                np.testing.assert_array_equal(one.numpy(), other)
+
+
+@pytest.mark.parametrize("name", sorted(set(EVERY) - PLAIN))
+def test_every_recorded_rule_becomes_a_kernel(name, way):
+    rule = EVERY[name].over([(SIZE,)])
+    update, (p, slots) = Update(rule, STEPS), start(rule)
+    update.expect(table_of(rule, shared=False), p, slots)
+    assert isinstance(update._way, kernel.Kernel) == (way == "kernel")
+
+
+def test_points_that_lie_column_by_column_have_a_kernel_too(way):
+    rule, table = Adam(), table_of(Adam(), shared=True)
+    (p, slots), update = start(rule), Update(rule, STEPS, apart=True)
+    turned = [array.T.contiguous().T for array in (p, *slots)]
+    update.expect(table, turned[0], tuple(turned[1:]))
+    assert isinstance(update._way, kernel.Kernel) == (way == "kernel")
+    for row in rows(table, p):
+        g, into = torch.sin(3 * p) + p, torch.empty_like(turned[0])
+        p, slots = rule.step(p, g, slots, row, torch)
+        update(turned[0], g, tuple(turned[1:]), row, into)
+        turned[0] = into
+        for one, other in zip(turned, (p, *slots), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+def test_without_a_compiler_that_works_the_program_runs(compiler, monkeypatch):
+    monkeypatch.setenv("CC", compiler)
+    monkeypatch.setattr(program, "LONG", 0)
+    kernel._loaded.cache_clear()
+    try:
+        update, (p, slots) = Update(Adam(), STEPS), start(Adam())
+        update.expect(table_of(Adam(), shared=True), p, slots)
+        assert isinstance(update._way, program.Program)
+    finally:
+        kernel._loaded.cache_clear()

@@ -39,17 +39,17 @@ class GroupUpdate:
     """A rule on the rows of one parameter group: its slots, and its coefficients step by step.
 
     rule: of all groups. shapes: of the group's tensors. row: (replicas, parameters), the group's. slots: the rule's.
-    number: of the group among those of the task.
+    number: of the group among those of the task. steps: of the run.
 
     Watch out: a rule with a norm over all parameters (Prodigy, LAMB over the whole) takes that of the group.
     """
 
     def __init__(
-        self, rule: Rule, group: ParameterGroup, shapes: Sequence[Shape], row: torch.Tensor, number: int
+        self, rule: Rule, group: ParameterGroup, shapes: Sequence[Shape], row: torch.Tensor, *, number: int, steps: int
     ) -> None:
         self._rule, self._ratios, self._number = rule.over(shapes), group.ratios, number
         self.slots: Slots = self._rule.init(row, torch)
-        self._update = Update(self._rule)
+        self._update = Update(self._rule, steps)
         self._table: list[Row] = []
         self._start = 0
         self._noise: Normals | None = None
@@ -69,6 +69,11 @@ class GroupUpdate:
         if self._rule.core.takes_loss:
             now = {**now, "loss": loss.unsqueeze(-1)}
         return now if self._noise is None else {**now, "noise": self._noise(self._start + index)}
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether a step reads and writes every array once."""
+        return self._update.one_pass
 
     def step(self, row: torch.Tensor, gradient: torch.Tensor, slots: Slots, c: Row) -> None:
         """Write a step over the rows and the slots, which may be some of the replicas."""

@@ -121,7 +121,7 @@ class _Weights:
         named = dict(model.named_parameters())
         self._most = task.clip_norm
         self._parts = [
-            _Part(trial.strategy, group, [named[name] for name in group.names], number)
+            _Part(trial.strategy, group, [named[name] for name in group.names], number, steps)
             for number, group in enumerate(task.parameter_groups(model))
         ]
         self.parameters = [tensor for part in self._parts for tensor in part.flat.tensors]
@@ -151,10 +151,12 @@ class _Weights:
 class _Part:
     """One parameter group of a model: its tensors, and their row."""
 
-    def __init__(self, strategy: Strategy, group: ParameterGroup, tensors: Sequence[torch.Tensor], number: int) -> None:
+    def __init__(
+        self, strategy: Strategy, group: ParameterGroup, tensors: Sequence[torch.Tensor], number: int, steps: int
+    ) -> None:
         self.flat = FlatParameters(tensors)
         self.row = self.flat.row()
-        self.update = GroupUpdate(strategy.rule, group, self.flat.shapes, self.row, number)
+        self.update = GroupUpdate(strategy.rule, group, self.flat.shapes, self.row, number=number, steps=steps)
 
     def step(self, step: int, gradients: Gradients, slope: torch.Tensor, loss: torch.Tensor) -> None:
         """Step the row by its gradient, `slope`, and write it into the tensors."""

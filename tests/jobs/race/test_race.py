@@ -460,6 +460,6 @@ def test_a_task_that_cannot_be_trained_is_refused_before_anything_runs():
 
 
 def test_the_runner_says_why_the_engine_was_chosen(task):
-    assert Runner(task).why == "ensemble on cpu: the model can be vectorised, and replicas at once are faster"
+    assert Runner(task).why == "ensemble on cpu: the model can be vectorised, and its steps are small"
     assert Runner(task, engine=Loop()).why == "plain loop, one trial at a time: as asked"
     assert "cannot be vectorised" in Runner(load_task(f"{TINY}:branching")).why

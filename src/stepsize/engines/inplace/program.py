@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import fx
 
-from stepsize.engines.inplace.tracing import CONSTANTS, WRITES, Kinds, calls, like_of, record
+from stepsize.engines.inplace import kernel
+from stepsize.engines.inplace.kernel import Kernel
+from stepsize.engines.inplace.tracing import CONSTANTS, WRITES, Kinds, calls, fuse, like_of, record
 from stepsize.kernel.arrays import Floats
 from stepsize.rules import Rule
 from stepsize.rules.base import Slots
@@ -24,16 +26,24 @@ Row = dict[str, Any]
 """The coefficients of a step: floats, or columns (replicas, 1); noise is like the parameters."""
 
 
+LONG = 1 << 20
+"""Elements that are written in all, from which on a kernel is worth the tenth of a second that it takes to compile."""
+
+LARGE = 1 << 24
+"""Elements of a step, from which on torch's threads together are faster than one thread with a kernel."""
+
+
 class Update:
     """A rule's step on rows of parameters and slots, which are overwritten.
 
-    rule: bound to the shapes of a model. apart: the new parameters are written into another array than the old.
+    rule: bound to the shapes of a model. steps: how many there will be. apart: the new parameters are written into
+    another array than the old.
     """
 
-    def __init__(self, rule: Rule, *, apart: bool = False) -> None:
-        self._rule, self._apart = rule, apart
-        self._programs: dict[tuple[tuple[str, Any], ...], Program | None] = {}
-        self._program: Program | None = None
+    def __init__(self, rule: Rule, steps: int, *, apart: bool = False) -> None:
+        self._rule, self._steps, self._apart = rule, steps, apart
+        self._ways: dict[tuple[tuple[str, Any], ...], Kernel | Program | None] = {}
+        self._way: Kernel | Program | None = None
 
     def expect(self, table: Mapping[str, Floats], p: torch.Tensor, slots: Slots) -> None:
         """Have the next steps be those of `table`, (steps, replicas) of each coefficient, on rows like p and slots."""
@@ -43,9 +53,31 @@ class Update:
         if self._rule.takes_noise:
             kinds["noise"] = "row"
         key = tuple(kinds.items())
-        if key not in self._programs:
-            self._programs[key] = compiled(self._rule, p, slots, kinds, apart=self._apart)
-        self._program = self._programs[key]
+        if key not in self._ways:
+            self._ways[key] = self._prepared(p, slots, kinds)
+        self._way = self._ways[key]
+
+    def _prepared(self, p: torch.Tensor, slots: Slots, kinds: Kinds) -> Kernel | Program | None:
+        """Return the step as a kernel where that pays, else as a program; None where it cannot be recorded."""
+        graph = record(self._rule, p, slots, kinds)
+        if graph is None:
+            return None
+        homes = ["into" if self._apart else "p", *(f"slot{index}" for index in range(len(slots)))]
+        # By the length of a row, and not by the number of rows: who else is there changes no replica's numbers. But
+        # points of a few coordinates are many, or nothing.
+        elements = p.shape[1] if p.stride(1) == 1 else p.numel()
+        if (
+            elements * self._steps >= LONG
+            and elements < LARGE
+            and (found := kernel.compiled(graph, p, slots, kinds, homes))
+        ):
+            return found
+        return compiled(graph, len(slots), kinds, homes)
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether the expected steps read and write every array once."""
+        return isinstance(self._way, Kernel)
 
     def __call__(
         self, p: torch.Tensor, g: torch.Tensor, slots: Slots, c: Row, into: torch.Tensor | None = None
@@ -54,8 +86,8 @@ class Update:
 
         c: the coefficients in the order of the table, then the loss and the noise, where the rule takes them.
         """
-        if self._program is not None:
-            self._program.run(p, g, *slots, *c.values(), into, *self._program.arrays(p))
+        if self._way is not None:
+            self._way(p, g, slots, [*c.values()], into)
             return
         new, after = self._rule.step(p, g, slots, c, torch)
         (p if into is None else into).copy_(new)
@@ -94,6 +126,10 @@ class Program:
     spares: list[tuple[torch.Tensor, float | None]]
     _made: dict[int, list[torch.Tensor]] = field(default_factory=dict)
 
+    def __call__(self, p: torch.Tensor, g: torch.Tensor, slots: Slots, c: Sequence[Any], into: Any) -> None:
+        """Write the new parameters over p, or into `into`, and the new slots over the old."""
+        self.run(p, g, *slots, *c, into, *self.arrays(p))
+
     def arrays(self, p: torch.Tensor) -> list[torch.Tensor]:
         """Return the spare arrays for rows as many as those of p, always the same."""
         if len(p) not in self._made:
@@ -108,13 +144,13 @@ def _filled(p: torch.Tensor, like: torch.Tensor, value: float | None) -> torch.T
     return made.fill_(value or 0)
 
 
-def compiled(rule: Rule, p: torch.Tensor, slots: Slots, kinds: Kinds, *, apart: bool) -> Program | None:
-    """Return the step of `rule` in place, for coefficients of these kinds, or None where it cannot be recorded."""
-    graph = record(rule, p, slots, kinds)
-    if graph is None:
-        return None
-    names = ["p", "g", *(f"slot{i}" for i in range(len(slots)))]
-    homes = ["into" if apart else "p", *names[2:]]
+def compiled(graph: fx.Graph, slots: int, kinds: Kinds, homes: Sequence[str]) -> Program:
+    """Return a recorded step in place, for so many slots and coefficients of these kinds.
+
+    homes: where what the step returns belongs: "p" or "into", and then the slots.
+    """
+    fuse(graph)
+    names = ["p", "g", *(f"slot{i}" for i in range(slots))]
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
     own = {node: name for node, name in zip(inputs, names, strict=False) if name in homes}
     outputs = _copied(graph, homes, own)

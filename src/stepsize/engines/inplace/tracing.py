@@ -1,8 +1,8 @@
-"""A rule's step as a list of operations: recorded once on symbols, and with products fused into the sums they go into.
+"""A rule's step as a list of operations: recorded once on symbols, and for torch with products fused into sums.
 
 `torch.fx` records what the formula does; each operation knows a tensor that is like its result, on the device "meta",
 which has a shape and a dtype and no values, or None where the result is a number. Everything here is about what is
-computed, nothing about where it is written; that is `program` (docs/adr/0013).
+computed, nothing about where it is written; that is `program`, or `kernel` in C (docs/adr/0013, 0024).
 """
 
 from __future__ import annotations
@@ -66,15 +66,21 @@ def record(rule: Rule, p: torch.Tensor, slots: Slots, kinds: Kinds) -> fx.Graph 
         _infer(graph)
     except Exception:  # noqa: BLE001  (whatever the formula cannot do with symbols, it can do with arrays, or says it there)
         return None
-    # The order matters: a number before a tensor is rewritten first, so that the known factors and the fusion see one
-    # form; a term that falls away is then not fused into the sum that it leaves.
     fixed = {c[name].node: kind for name, kind in kinds.items() if kind in (0.0, 1.0)}
-    for change in (_plain, lambda node: _known(node, fixed), _fused):
+    for node in list(graph.nodes):
+        _known(node, fixed)
+    graph.eliminate_dead_code()
+    fit = all(n.target in WRITES or n.target in CONSTANTS or like_of(n) is None for n in calls(graph))
+    return graph if fit else None
+
+
+def fuse(graph: fx.Graph) -> None:
+    """Make products and quotients part of the sums that they go into, as torch has one operation for both."""
+    # The order matters: a number before a tensor is rewritten first, so that the fusion sees one form.
+    for change in (_plain, _fused):
         for node in list(graph.nodes):
             change(node)
         graph.eliminate_dead_code()
-    fit = all(n.target in WRITES or n.target in CONSTANTS or like_of(n) is None for n in calls(graph))
-    return graph if fit else None
 
 
 def calls(graph: fx.Graph) -> list[fx.Node]:

@@ -146,7 +146,7 @@ class _Run:
         self._plan, self.strategy = plan, strategy
         height = max(1, plan.block // plan.landscape.dimensions)
         rule = strategy.rule.over([(plan.landscape.dimensions,)])
-        self._update = Update(rule, apart=True)
+        self._update = Update(rule, plan.steps, apart=True)
         self._blocks = [
             _Block(plan, rule, self._update, first, first + height) for first in range(0, len(plan.x), height)
         ]

@@ -37,7 +37,7 @@ class Held:
             orders = np.stack([self._task.order(epoch, seed) for seed in self._seeds])
             self._epoch = epoch, torch.from_numpy(orders).to(seed_of.device)
         rows = self._epoch[1][:, index]
-        x, y = (torch.split(data[rows][seed_of], self._task.batch_size, dim=1) for data in self._data)
+        x, y = (torch.split(data[rows[seed_of]], self._task.batch_size, dim=1) for data in self._data)
         return zip(x, y, strict=True)
 
 

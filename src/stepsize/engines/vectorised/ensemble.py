@@ -22,8 +22,10 @@ from stepsize.engines import base
 from stepsize.engines.group_update import GroupUpdate, clip, some
 from stepsize.engines.inplace.program import Row
 from stepsize.engines.loop import Loop
+from stepsize.engines.machine import keep_memory
 from stepsize.engines.threads import threads_for
 from stepsize.engines.vectorised import memory
+from stepsize.engines.vectorised.replay import DriftedError
 from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import constant
@@ -33,13 +35,16 @@ from stepsize.results.curves import Curves
 from stepsize.strategy import Strategy, Trial
 
 UPDATE_BLOCK = 1 << 17
-"""Elements that the rule updates at once, on a CPU: they stay in the cache from one operation to the next."""
+"""Elements that a rule of many passes updates at once, on a CPU: they stay in the cache from one pass to the next."""
 
-MOST_REPLICAS = 64
+MOST_REPLICAS = 32
 """Replicas in a batch at most, unless a size is given: on a CPU more of them bring nothing, or less."""
 
 CACHE = 1 << 25
 """Bytes that a step of a batch takes at most on a CPU, unless a size is given: beyond the cache it is slower."""
+
+LONG = 64
+"""Updates from which on a run pays for the recording of its gradient, which takes some ten updates of time."""
 
 CHECK = 32
 """Steps from one check of which replicas are still alive to the next; on a GPU, a check waits for it."""
@@ -50,7 +55,7 @@ _NEEDS: WeakKeyDictionary[Task, dict[Any, tuple[int, int]]] = WeakKeyDictionary(
 class Ensemble(base.Engine):
     """Runs the trials of one form of rule as replicas of one vectorised model.
 
-    size: the most replicas in one batch; None takes 64, or fewer where they would take more than 32 MiB on a CPU, or
+    size: the most replicas in one batch; None takes 32, or fewer where they would take more than 32 MiB on a CPU, or
         half of the memory that is free. dtype: of the parameters. device: "auto" takes a GPU where there is one.
 
     Raises ParameterError for a size below 1, and from `run` TaskError where not even one replica fits.
@@ -87,6 +92,7 @@ class Ensemble(base.Engine):
     def train(self, task: Trainable, trials: Sequence[Trial], points: list[int], progress: base.Progress) -> Curves:
         """Run `trials`, batch after batch."""
         task = with_data(task)
+        keep_memory()
         with quiet():
             groups = base.by_rule(trials)
             batches = [part for group in groups for part in _even(group, self.most(task, trials[group[0]]))]
@@ -125,8 +131,23 @@ class Ensemble(base.Engine):
         return memory.per_replica(lambda count: self._train(task, [one] * count, [1], lambda _: None))
 
     def _train(self, task: Task, trials: Sequence[Trial], points: list[int], progress: base.Progress) -> Curves:
+        try:
+            return self._trained(task, trials, points, progress, replayed=self._records(points[-1]))
+        except DriftedError:
+            # Its Python does something else since some update, and the recording does not: nothing of it counts.
+            found = self._trained(task, trials, points, lambda _: None, replayed=False)
+            progress(len(trials))  # of the last update, where it was found
+            return found
+
+    def _records(self, steps: int) -> bool:
+        """Whether a run of so many updates is long enough to record its gradient, on a device where that was tried."""
+        return self.device.type == "cpu" and steps >= LONG
+
+    def _trained(
+        self, task: Task, trials: Sequence[Trial], points: list[int], progress: base.Progress, *, replayed: bool
+    ) -> Curves:
         began, steps, due = time.perf_counter(), points[-1], set(points)
-        batch = _Batch(task, trials, steps, self.dtype, self.device)
+        batch = _Batch(task, trials, steps, self.dtype, self.device, replayed=replayed)
         losses: list[torch.Tensor] = []
         scores: list[torch.Tensor] = []
         with threads_for(batch.elements * task.batch_size * task.accumulate):
@@ -151,13 +172,14 @@ class _Batch:
     """
 
     def __init__(
-        self, task: Task, trials: Sequence[Trial], steps: int, dtype: torch.dtype, device: torch.device
-    ) -> None:
+        self, task: Task, trials: Sequence[Trial], steps: int, dtype: torch.dtype, device: torch.device, *,
+        replayed: bool,
+    ) -> None:  # fmt: skip
         self._bound, self._steps, self._clip_norm = base.bound(trials, steps), steps, task.clip_norm
-        self._replicas = Replicas(task, [trial.seed for trial in trials], dtype, device)
+        self._replicas = Replicas(task, [trial.seed for trial in trials], dtype, device, replayed=replayed)
         rule, flat = trials[0].strategy.rule, self._replicas.flat
         self._parts = [
-            (span, GroupUpdate(rule, group, shapes, flat[:, span], number))
+            (span, GroupUpdate(rule, group, shapes, flat[:, span], number=number, steps=steps))
             for number, (group, span, shapes) in enumerate(self._replicas.groups)
         ]
         self._living: torch.Tensor | None = None
@@ -177,7 +199,7 @@ class _Batch:
                     part.of(self._living)
         if self._gone:
             return self._replicas.flat.new_full((len(self._bound),), torch.nan)
-        gradient, loss = self._replicas.gradient(step)
+        gradient, loss = self._replicas.gradient(step, check=step == self._steps - 1)
         clip([gradient], self._clip_norm)
         for span, part in self._parts:
             c = part.coefficients(step % base.CHUNK, loss)
@@ -221,8 +243,11 @@ def _even(group: Sequence[int], most: int) -> list[list[int]]:
 
 
 def _in_blocks(part: GroupUpdate, flat: torch.Tensor, gradient: torch.Tensor, c: Row) -> None:
-    """Update all rows of a parameter group, a block of rows at a time."""
-    height = max(1, UPDATE_BLOCK // flat.shape[1]) if flat.device.type == "cpu" else len(flat)
+    """Update all rows of a parameter group: at once where one pass does it, else a block of rows at a time."""
+    if part.one_pass or flat.device.type != "cpu":
+        part.step(flat, gradient, part.slots, c)
+        return
+    height = max(1, UPDATE_BLOCK // flat.shape[1])
     for start in range(0, len(flat), height):
         block = slice(start, start + height)
         part.step(flat[block], gradient[block], tuple(slot[block] for slot in part.slots), some(c, block))

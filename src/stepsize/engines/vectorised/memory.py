@@ -8,24 +8,24 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from stepsize.engines import machine
+from stepsize.engines.vectorised.dispatched import Dispatched
 from stepsize.kernel.errors import TaskError
 
 SHARE = 0.5
 """How much of the memory that is free is used: the allocator, and whatever else runs, need some too."""
 
 
-class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
+class Peak(Dispatched):  # type: ignore[no-untyped-call]  # torch has no types for what makes a subclass
     """A context that notes how much memory the tensors made inside of it held at most.
 
     most: in bytes.
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # nor for this
+        super().__init__()
         self._live: dict[int, int] = {}
         self.most: int = 0
 

@@ -7,14 +7,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_flatten, tree_structure, tree_unflatten
 
 from stepsize.adapters.torch.flat_parameters import FlatParameters, make_dense
 from stepsize.engines.dropout import Dropout, Keys
 from stepsize.engines.vectorised.batches import Batch, batches_of
+from stepsize.engines.vectorised.python_state import state_of
+from stepsize.engines.vectorised.replay import Recording, Replay
 from stepsize.problems import Task
 from stepsize.problems.parameter_groups import ParameterGroup
 from stepsize.rules.base import Shape
@@ -22,15 +26,20 @@ from stepsize.rules.base import Shape
 Tensors = dict[str, torch.Tensor]
 Measure = Callable[[Any, torch.Tensor], torch.Tensor]
 
+_KNOWN: WeakKeyDictionary[Task, dict[Any, Recording]] = WeakKeyDictionary()
+
 
 class Replicas:
     """The parameters and buffers of many copies of a model, and one gradient or score of all of them.
 
     flat: the trainable parameters, (replicas, parameters), group by group; names: of their tensors, in that order.
     buffers: by name, each (replicas, ...).
+    replayed: record what the gradient does, and replay it.
     """
 
-    def __init__(self, task: Task, seeds: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, task: Task, seeds: Sequence[int], dtype: torch.dtype, device: torch.device, *, replayed: bool = False
+    ) -> None:
         self._task, self._dtype, self._device = task, dtype, device
         self._seeds = sorted(set(seeds))
         self._seed_of = torch.tensor([self._seeds.index(seed) for seed in seeds], device=device)
@@ -51,6 +60,9 @@ class Replicas:
             if name not in self.names
         }
         self._batches = batches_of(task, self._seeds, self._to)
+        self._form = tree_structure(())
+        state = partial(state_of, self._model, task.loss)
+        self._replay = Replay(self._slopes, state, _KNOWN.setdefault(task, {})) if replayed else None
         self._train = vmap(partial(self._value, of=task.loss), in_dims=(0, 0, 0, None, 0), randomness="error")
         self._evaluate = vmap(partial(self._value, of=task.judge), in_dims=(0, 0, 0, None, None), randomness="error")
 
@@ -86,26 +98,42 @@ class Replicas:
             outputs = functional_call(self._model, {**parameters, **buffers}, (x,))
             return of(outputs, y).reshape(()).to(self._dtype), buffers
 
-    def gradient(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def gradient(self, step: int, *, check: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the gradient, (replicas, parameters), and the loss, (replicas,), of the batch at `step`.
 
-        The next gradient is written over it. Its leaves are the model's tensors and not the rows, which autograd would
-        put together again in new memory.
+        The next gradient is written over it. check: see whether what is replayed still is what the model does; raises
+        DriftedError where it is not.
         """
-        leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._tensors(self.flat).items()}
+        leaves, self._form = tree_flatten([*self._batches(step, self._seed_of)])
         key = self._keys(step)[self._seed_of]
+        run = self._slopes if self._replay is None else self._replay.checked if check else self._replay
+        loss, *buffers = run(self.flat, self._gradient, key, *self.buffers.values(), *leaves)
+        self.buffers = dict(zip(self.buffers, buffers, strict=True))
+        return self._gradient, loss
+
+    def _slopes(
+        self, flat: torch.Tensor, gradient: torch.Tensor, key: torch.Tensor, *rest: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Write the gradient at the rows `flat`; rest: the buffers, and what the batches hold.
+
+        Return the loss, and the buffers after it. The leaves of the gradient are the model's tensors and not the rows,
+        which autograd would put together again in new memory.
+        """
+        buffers = dict(zip(self.buffers, rest, strict=False))
+        batches = tree_unflatten(rest[len(buffers) :], self._form)
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._tensors(flat).items()}
         total: Any = 0.0
-        for piece, batch in enumerate(self._batches(step, self._seed_of)):
+        for piece, batch in enumerate(batches):
             with sdpa_kernel(SDPBackend.MATH):
-                losses, self.buffers = self._train(leaves, self.buffers, key, piece, batch)
+                losses, buffers = self._train(leaves, buffers, key, piece, batch)
                 losses = losses / self._task.accumulate if self._task.accumulate > 1 else losses
                 # The sum over replicas has each one's own gradient in its own row: no replica's loss knows another's.
                 slopes = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
             with torch.no_grad():
-                for part, slope in zip(self._tensors(self._gradient).values(), slopes, strict=True):
+                for part, slope in zip(self._tensors(gradient).values(), slopes, strict=True):
                     part.add_(slope) if piece else part.copy_(slope)
-            total = total + losses.detach()
-        return self._gradient, total
+            total = total + losses.detach() if piece else losses.detach()
+        return [total, *buffers.values()]
 
     def score(self, rows: torch.Tensor, step: int = 0) -> torch.Tensor:
         """Return the validation loss of each replica, (replicas,), in evaluation mode, at the parameters `rows`.

@@ -1,0 +1,280 @@
+"""A function of tensors that is recorded while it runs, and then replayed: torch's kernels without what chooses them.
+
+Half of a gradient of small replicas is not arithmetic: it is the model's Python, `vmap`, and autograd, which arrive at
+the same kernels in every step. They are noted as they run, below all three, at the price of some milliseconds, and then
+called one after the other (docs/adr/0024).
+
+A recording knows nothing of Python: a model that counts its own calls would stand still. So it is made twice, on other
+batches, and used only where both agree and no Python state that can be seen has changed; and the last step of a run is
+done both ways.
+"""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import fx
+
+from stepsize.engines.vectorised.dispatched import Dispatched
+from stepsize.kernel.errors import StepsizeError
+
+aten = torch.ops.aten
+
+Function = Callable[..., Sequence[torch.Tensor]]
+
+SAME = {aten.detach.default, aten.alias.default, aten.view.default, aten._unsafe_view.default, aten.expand.default}  # noqa: SLF001  (an operation has no other name)
+"""Operations that return what they are given, but for its shape."""
+
+VALUES = {aten._local_scalar_dense.default, aten.equal.default, aten.is_nonzero.default}  # noqa: SLF001  (as above)
+"""Operations that hand a value to Python, which no recording follows."""
+
+
+MATRICES = 3
+"""Dimensions of a batch of matrices."""
+
+
+IMAGES, FEW = 4, 3
+"""Dimensions of a batch of images, and channels of a replica's image that are few: those of a photograph."""
+
+MOST_FORMS = 8
+"""Shapes of the inputs that are recorded: where every batch has another one, recording is all that would be done."""
+
+
+class DriftedError(StepsizeError):
+    """A recording does not say any more what its function does."""
+
+
+class Replay:
+    """Runs a function of tensors, from the third time on as a recording, where that says the same.
+
+    function: takes tensors, of which it may write over those after the first, and returns tensors. state: returns what
+    of Python the function may depend on and change, as a value that can be compared. known: recordings of functions
+    like this one, by the form of the inputs; one of them is used from the second time on, and new ones go there.
+    """
+
+    def __init__(self, function: Function, state: Callable[[], Any], known: dict[Any, Recording]) -> None:
+        self._function, self._state, self._known = function, state, known
+        self._first: dict[Any, Recording] = {}
+        self._ready: dict[Any, Function] = {}
+
+    def __call__(self, *inputs: Any) -> Sequence[torch.Tensor]:
+        """Return what the function returns."""
+        if not all(isinstance(each, torch.Tensor) for each in inputs):
+            return self._function(*inputs)
+        form = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs)
+        if form not in self._ready and len(self._ready) < MOST_FORMS:
+            return self._recorded(form, inputs)
+        return self._ready.get(form, self._function)(*inputs)
+
+    def checked(self, *inputs: Any) -> Sequence[torch.Tensor]:
+        """Return what the function returns, once it has been seen that it and its recording still agree.
+
+        Raises DriftedError where they do not.
+        """
+        if not any(ready is not self._function for ready in self._ready.values()):
+            return self(*inputs)
+        first, *others = inputs
+        copies = [each.clone() if isinstance(each, torch.Tensor) else each for each in others]
+        expected, found = self._function(first, *copies), self(*inputs)
+        pairs = zip([*expected, *copies], [*found, *others], strict=True)
+        if not all(_close(*pair) for pair in pairs if isinstance(pair[0], torch.Tensor)):
+            raise DriftedError
+        return found
+
+    def _recorded(self, form: Any, inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        """Return what the function returns, and note how, or that it cannot be noted."""
+        before = self._state()
+        with _Tape(inputs) as tape:
+            found = self._function(*inputs)
+        first, new = self._first.pop(form, None) or self._known.get(form), tape.recording(found)
+        if new is None:
+            self._ready[form] = self._function
+        elif first is None:  # what a model keeps from its first call for later ones is there in the second
+            self._first[form] = new
+        elif new.agrees(first) and self._state() == before:
+            self._ready[form] = (first if self._known.get(form) is first else new).function
+            if not new.constants:  # those are of one model, which may write over them
+                self._known.setdefault(form, new)
+        else:
+            self._ready[form] = self._function
+        return found
+
+
+def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two results are the same but for rounding, which is judged by the largest number of each replica."""
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    one, other = (each.reshape(len(each), -1).nan_to_num() for each in (one, other))
+    scale = one.abs().amax(1, keepdim=True)
+    return bool(((one - other).abs() <= torch.finfo(one.dtype).eps ** 0.5 * scale).all())
+
+
+class _Tape(Dispatched):  # type: ignore[no-untyped-call]  # torch has no types for what makes a subclass
+    """A context that notes every operation that torch runs in it, below `vmap` and autograd."""
+
+    def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self._sound = True
+        self._graph = fx.Graph()
+        self._constants: dict[str, torch.Tensor] = {}
+        self._nodes: dict[int, fx.Node] = {}
+        for index, tensor in enumerate(inputs):
+            self._note(tensor, self._graph.placeholder(f"x{index}"))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run `func`, and note it."""
+        node = self._graph.call_function(func, self._known(args), self._known(kwargs or {}))
+        made = func(*args, **(kwargs or {}))
+        self._sound &= func not in VALUES
+        if isinstance(made, torch.Tensor):
+            self._note(made, node)
+        elif isinstance(made, tuple | list):
+            for index, part in enumerate(made):
+                if isinstance(part, torch.Tensor):
+                    self._note(part, self._graph.call_function(operator.getitem, (node, index)))
+        return made
+
+    def _known(self, value: Any) -> Any:
+        """Return arguments with nodes in place of tensors."""
+        if isinstance(value, torch.Tensor):
+            return self._nodes.get(id(value)) or self._constant(value)
+        if isinstance(value, tuple | list):
+            return type(value)(self._known(part) for part in value)
+        if isinstance(value, dict):
+            return {name: self._known(part) for name, part in value.items()}
+        return value
+
+    def _note(self, tensor: torch.Tensor, node: fx.Node) -> None:
+        # What is forgotten when the tensor is: an id is used again only after that, and its memory with it.
+        if id(tensor) not in self._nodes:
+            weakref.finalize(tensor, self._nodes.pop, id(tensor), None)
+        self._nodes[id(tensor)] = node
+        node.meta["shape"] = tensor.shape
+
+    def _constant(self, tensor: torch.Tensor) -> fx.Node:
+        """Return a node for a tensor that is neither given nor made here, such as one that the model holds."""
+        name = f"constant{len(self._constants)}"
+        self._constants[name] = tensor
+        node = self._graph.get_attr(name)
+        self._note(tensor, node)
+        return node
+
+    def recording(self, found: Sequence[torch.Tensor]) -> Recording | None:
+        """Return what was noted of a function that returns `found`, or None where it cannot be run again."""
+        self._graph.output(tuple(self._known(tensor) for tensor in found))
+        self._nodes = {}
+        return Recording(self._graph, self._constants) if self._sound else None
+
+
+class Recording:
+    """The operations of a function, as they were noted.
+
+    constants: tensors that it reads and neither was given nor made, by name.
+    """
+
+    def __init__(self, graph: fx.Graph, constants: dict[str, torch.Tensor]) -> None:
+        self._graph, self.constants = graph, constants
+        self._shown = [(node.op, node.target, repr(node.args), repr(node.kwargs)) for node in graph.nodes]
+
+    def agrees(self, other: Recording) -> bool:
+        """Whether two recordings are the same operations with the same constants."""
+        if self._shown != other._shown:
+            return False
+        return all(_equal(one, other.constants[name]) for name, one in self.constants.items())
+
+    @cached_property
+    def function(self) -> Function:
+        """The recording as a function, without what changes nothing."""
+        for change in (_left_out, _written_there, _by_channels):
+            for node in list(self._graph.nodes):
+                change(node)
+            self._graph.eliminate_dead_code()
+        return torch.no_grad()(fx.GraphModule(self.constants, self._graph).forward)
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one is other:
+        return True
+    return one.dtype == other.dtype and one.shape == other.shape and torch.allclose(one, other, 0, 0, equal_nan=True)
+
+
+def _left_out(node: fx.Node) -> None:
+    """Read what is before an operation that changes nothing."""
+    if node.target in SAME and (given := _node(node, 0)).meta["shape"] == node.meta["shape"]:
+        node.replace_all_uses_with(given)
+    elif _turns(node) and _turns(_node(node, 0)):
+        node.replace_all_uses_with(_node(_node(node, 0), 0))
+    elif node.target is aten.mul.Scalar and node.args[1] == 1 and not any(map(_writes, node.users)):
+        node.replace_all_uses_with(_node(node, 0))
+
+
+def _writes(node: fx.Node) -> bool:
+    """Whether an operation writes over something."""
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable  # noqa: SLF001  (torch says it nowhere else)
+
+
+def _by_channels(node: fx.Node) -> None:
+    """Have a convolution of few channels take its inputs channel by channel, which is several times as fast."""
+    if node.target is not aten.convolution.default or len(node.meta["shape"]) != IMAGES:
+        return
+    weight = _node(node, 1)
+    if weight.meta["shape"][1] <= FEW and node.meta["shape"][1] > FEW:
+        with node.graph.inserting_before(node):
+            turned = [
+                node.graph.call_function(aten.contiguous.default, (each,), {"memory_format": torch.channels_last})
+                for each in (_node(node, 0), weight)
+            ]
+        with node.graph.inserting_after(node):
+            back = node.graph.call_function(aten.contiguous.default, (node,))
+        node.replace_all_uses_with(back, delete_user_cb=lambda user: user is not back)
+        node.args = (*turned, *node.args[2:])
+
+
+def _written_there(node: fx.Node) -> None:
+    """Have a product of matrices written to where it is copied."""
+    if node.target is not aten.copy_.default or len(node.meta["shape"]) != MATRICES:
+        return
+    where, product = _node(node, 0), _product(_node(node, 1))
+    if product is not None:
+        with node.graph.inserting_before(node):
+            node.graph.call_function(aten.bmm.out, product, {"out": where})
+        node.replace_all_uses_with(where)
+        node.graph.erase_node(node)
+
+
+def _product(node: fx.Node) -> tuple[fx.Node, fx.Node] | None:
+    """Return the factors of a product that is read once, or of one that is turned: `(a b)' = b' a'`."""
+    if len(node.users) != 1:
+        return None
+    if node.target is aten.bmm.default:
+        return _node(node, 0), _node(node, 1)
+    if not _turns(node) or (factors := _product(_node(node, 0))) is None:
+        return None
+    first, second = factors
+    return _turned(second), _turned(first)
+
+
+def _turns(node: fx.Node) -> bool:
+    """Whether a node is the transpose of each matrix of a batch."""
+    return node.target is aten.transpose.int and {dim % MATRICES for dim in node.args[1:]} == {1, 2}  # type: ignore[operator]
+
+
+def _turned(node: fx.Node) -> fx.Node:
+    if _turns(node):
+        return _node(node, 0)
+    with node.graph.inserting_after(node):
+        return node.graph.call_function(aten.transpose.int, (node, 1, 2))
+
+
+def _node(node: fx.Node, index: int) -> fx.Node:
+    """Return the node that an operation takes as an argument."""
+    found = node.args[index]
+    assert isinstance(found, fx.Node)  # noqa: S101
+    return found

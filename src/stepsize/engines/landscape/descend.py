@@ -261,4 +261,4 @@ class _Block:
 
 def _columnwise(x: Floats) -> torch.Tensor:
     """Return a copy of x, coordinate after coordinate where they are few, so that sums over a row go along columns."""
-    return torch.tensor(x.T).T if x.shape[1] <= FEW else torch.tensor(x)
+    return torch.from_numpy(x.T.copy()).T if x.shape[1] <= FEW else torch.tensor(x)

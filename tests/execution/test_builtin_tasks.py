@@ -4,7 +4,7 @@ import pytest
 
 from stepsize import Task
 from stepsize.execution.runner import Runner
-from stepsize.execution.task_transport import pack, unpack
+from stepsize.execution.worker_process import pack, unpack
 from stepsize.kernel.errors import TaskError
 from stepsize.problems import TASKS, load_task
 

@@ -7,10 +7,9 @@ import pytest
 
 from stepsize import load_task
 from stepsize.engines import Ensemble
-from stepsize.execution import dispatch, workers
+from stepsize.execution import dispatch
 from stepsize.execution.dispatch import Deadline
 from stepsize.execution.executor import ThisProcess
-from stepsize.execution.workers import worth
 from stepsize.jobs import Journal, Runner
 from stepsize.kernel.errors import ParameterError, SpecError, TaskError
 from stepsize.policies import constant
@@ -43,7 +42,7 @@ class Playing(ThisProcess):
     def poll(self, seconds):
         if self.answer is None:
             return super().poll(seconds)
-        answer, self.answer, self._waiting = self.answer, None, None
+        answer, self.answer, self._batch = self.answer, None, None
         return answer
 
 
@@ -178,30 +177,6 @@ def test_a_limit_is_learned_from_the_slowest_batch():
     assert deadline.limit(50) == 2000.0
     assert deadline.limit(1) == 60.0
     assert Deadline(7.0).limit(100) == 7.0
-
-
-def test_workers_are_taken_where_they_pay(task, monkeypatch):
-    assert worth(4, 1.0, 60.0, 9) == 4
-    assert worth(4, 2.0, 60.0, 9) == 2
-    assert worth(4, 3.0, 60.0, 9) == 1  # this process uses the cores already
-    assert worth(4, 1.0, 60.0, 1) == 1  # nothing to share
-    assert worth(4, 1.0, 1.0, 9) == 1  # over before they have started
-    made = []
-
-    class Pool(Playing):
-        def __init__(self, count):
-            super().__init__(lambda seeds: None)
-            made.append(count)
-
-    monkeypatch.setattr(workers, "cores", lambda: 8)
-    monkeypatch.setattr(workers, "worth", lambda count, used, seconds, left: 2 if left == 2 else 1)
-    monkeypatch.setattr(workers, "available", lambda: 1e12)
-    monkeypatch.setattr(workers, "Processes", Pool)
-    runner = Runner(task, engine=Ensemble(2), workers="auto")
-    curves = runner.run("stage", trials(8), STEPS)
-    assert made == [2]
-    assert (runner.why, runner.executor.label) == (f"{Ensemble(2).label}: as asked", "on a stage")
-    assert np.isfinite(curves.final).all()
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, "many", None])

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stepsize import Task, load_task
+from stepsize import Task, advise, load_task
 from stepsize.engines import Loop
-from stepsize.execution import dispatch
+from stepsize.execution import all_cores, dispatch
 from stepsize.execution.process_pool import Processes
 from stepsize.jobs import Journal, Runner, race
 from stepsize.kernel.errors import JournalError, PoolError, TaskError
 from stepsize.policies import constant
-from stepsize.rules import SGD
+from stepsize.rules import SGD, AdamW
 from stepsize.strategy import Strategy, Trial
 
 FAULTY = Path(__file__).parent / "faulty.py"
@@ -91,6 +91,44 @@ def test_the_standings_are_those_of_one_process(pool):
     np.testing.assert_array_equal(records[0].curves.losses, records[1].curves.losses)
     assert records[1].executor == "in 2 worker processes"
     assert sum(told) == 2 * 9 * STEPS
+
+
+@pytest.fixture
+def eager(tmp_path, monkeypatch):
+    """Take a worker as soon as a batch waits; it must not run the script that began this process."""
+    script = tmp_path / "script.py"
+    script.write_text("raise SystemExit('the script was run again')")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    for name, value in {"PAYS": 0.0, "KNOWN": 0.0, "CHECK": 0.0, "cores": lambda: 2}.items():
+        monkeypatch.setattr(all_cores, name, value)
+    monkeypatch.setattr(all_cores, "worth", lambda count, used, seconds, left: min(1, left))
+
+
+def test_a_worker_that_is_taken_unasked_changes_no_number_and_stays(eager):
+    pids = []
+
+    def listen(stage, done):
+        beside = runner.executor._beside
+        while beside is not None and not pids:  # until it is there, however long that takes here
+            beside._listen(1.0)
+            pids.extend(beside.pids * beside.free)
+
+    def finds(runner):
+        found = race(task_of("task"), field(0.01, 0.02, 0.03, 0.04), steps=90, rungs="halving", tune_seeds=0,
+                     runner=runner)  # fmt: skip
+        advice = advise(task_of("task"), steps=45, budget=20, rules=[SGD(), AdamW()], policies=["constant"],
+                        runner=runner)  # fmt: skip
+        return found.standings, [rung.scores.tolist() for rung in found.rungs], advice.strategy, advice.best_score
+
+    runner = Runner(task_of("task"), engine=threes(), progress=listen)
+    found = finds(runner)
+    assert runner.executor.pids == pids
+    assert len(pids) == 1
+    assert runner.executor.label == "in 2 processes"
+    runner.close()
+    assert not alive(pids[0])
+    assert found == finds(Runner(task_of("task"), engine=threes(), workers=1))
 
 
 def test_a_trial_that_raises_is_left_out(pool):

@@ -105,8 +105,8 @@ execution_options = gather(
     Execution,
     click.option(
         "--workers", type=WorkersType(), default="auto", show_default=True,
-        help="Run the trials in so many worker processes. 1: in none. auto: in some, where cores are to spare and the "
-        "first batch of trials shows that they pay.",
+        help="Run the trials in so many worker processes. 1: in none. auto: on all cores, once enough waits to pay for "
+        "the start of worker processes. No number depends on it.",
     ),
     click.option(
         "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",

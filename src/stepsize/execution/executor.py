@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from stepsize.engines.base import Engine
 from stepsize.kernel.errors import StepsizeError, TaskError, said
+from stepsize.kernel.optional import need
 from stepsize.problems import Trainable
 from stepsize.results.curves import Curves
 from stepsize.strategy import Trial
 
-Outcome = tuple[int, Literal["ok", "error", "lost"], Curves | Exception | str]
+Outcome = tuple[int, Literal["ok", "error", "unread", "lost"], Curves | Exception | str]
 """The key of a batch, how it ended, and what that brings.
 
-"ok" brings the record, "error" the exception that the task raised, "lost" a reason in words: the worker died, was
-killed, or its machine is gone, and nothing is known of the batch.
+"ok" brings the record, "error" the exception that the task raised, "unread" that of a worker which could not load the
+task or the batch, "lost" a reason in words: the worker died, was killed, or its machine is gone, and nothing is known
+of the batch.
 """
 
 Notify = Callable[[int], None]
@@ -44,8 +47,13 @@ class BatchRun:
         return replace(self, trials=tuple(self.trials[i] for i in indices))
 
     def run(self, notify: Notify | None = None) -> Curves:
-        """Run it here and now."""
-        return self.engine.run(self.task, self.trials, self.steps, score_every=self.score_every, progress=notify)
+        """Run it here and now; several trials at once on one thread, as other batches run on the other cores.
+
+        So it is wherever it runs, and however many others there are: another number of threads may give other bits.
+        """
+        one_thread = need("stepsize.engines.threads").threads_for(0.0) if len(self.trials) > 1 else nullcontext()
+        with one_thread:
+            return self.engine.run(self.task, self.trials, self.steps, score_every=self.score_every, progress=notify)
 
 
 class Executor(Protocol):
@@ -79,39 +87,46 @@ class ThisProcess:
     has all but that batch.
     """
 
-    label = ""
-
     def __init__(self) -> None:
-        self._waiting: tuple[int, BatchRun, Notify] | None = None
+        self._batch: tuple[int, BatchRun, Notify] | None = None
+        self._running = False
+
+    @property
+    def label(self) -> str:
+        """Where batches run; this goes without saying."""
+        return ""
 
     @property
     def free(self) -> int:
-        """One, until it has a batch."""
-        return int(self._waiting is None)
+        """One, while it has no batch."""
+        return int(self._batch is None)
 
     def submit(self, key: int, run: BatchRun, notify: Notify) -> None:
         """Keep a batch for the next poll."""
-        self._waiting = key, run, notify
+        self._batch = key, run, notify
 
     def poll(self, seconds: float) -> list[Outcome]:  # noqa: ARG002  (it waits for as long as the batch takes)
-        """Run the batch that waits."""
-        if self._waiting is None:
+        """Run the batch that waits; nothing, when asked from within that batch."""
+        if self._batch is None or self._running:
             return []
-        (key, run, notify), self._waiting = self._waiting, None
+        (key, run, notify), self._running = self._batch, True
         try:
             return [(key, "ok", run.run(notify))]
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  (what a task raises, SystemExit too, is the race's to judge)
             return [(key, "error", error if isinstance(error, Exception) else portable(error))]
+        finally:
+            self._batch, self._running = None, False
 
-    def abandon(self, key: int, reason: str) -> None:  # noqa: ARG002  (nothing runs between two polls)
-        """Forget the batch that waits."""
-        self._waiting = None
+    def abandon(self, key: int, reason: str) -> None:  # noqa: ARG002  (nobody asks why)
+        """Forget a batch that waits; one that runs runs on."""
+        if self._batch is not None and self._batch[0] == key and not self._running:
+            self._batch = None
 
     def close(self) -> None:
         """Forget the batch that waits."""
-        self._waiting = None
+        self._batch = None
 
 
 def portable(error: BaseException) -> StepsizeError:

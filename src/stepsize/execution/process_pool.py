@@ -14,8 +14,7 @@ from typing import Any
 
 from stepsize.engines.machine import available, cores, resident
 from stepsize.execution.executor import BatchRun, Notify, Outcome
-from stepsize.execution.task_transport import PackedTask, pack
-from stepsize.execution.worker_process import READY, work
+from stepsize.execution.worker_process import READY, PackedTask, pack, work
 from stepsize.kernel.errors import ParameterError, PoolError
 from stepsize.problems import Trainable
 
@@ -26,7 +25,7 @@ SHARE = 0.9
 """How much of the memory that is available when the pool is made all workers may grow to together."""
 
 CHECK = 0.1
-"""Seconds after which the memory of the workers is checked again."""
+"""Seconds after which workers are heard again, and their memory is checked."""
 
 
 class Processes:
@@ -46,8 +45,7 @@ class Processes:
             raise ParameterError(f"workers must be a whole number of at least 1, not {count!r}.")
         self.count = count
         self.memory = memory or SHARE * available() / count
-        self._threads = max(1, cores() // count)
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._lost: list[Outcome] = []
         self._deaths = 0
         self._numbers = itertools.count()
@@ -63,18 +61,26 @@ class Processes:
     def free(self) -> int:
         """How many workers wait for a batch."""
         while len(self._workers) < self.count and self._end.alive:
-            self._workers.append(_Worker(self._threads))
+            self._workers.append(self.start())
         return sum(worker.idle for worker in self._workers)
+
+    def start(self) -> Worker:
+        """Start a worker."""
+        return Worker(max(1, cores() // self.count))
 
     @property
     def pids(self) -> list[int]:
         """The process ids of the workers."""
         return [worker.pid for worker in self._workers]
 
-    def accept(self, task: Trainable) -> None:
-        """Raise TaskError where a task cannot be sent to another process; what is sent is kept for its batches."""
+    def accept(self, task: Trainable) -> PackedTask:
+        """Return a task as it is sent, and keep that for its batches.
+
+        Raises TaskError where it cannot be sent to another process.
+        """
         if task not in self._packed:
             self._packed[task] = next(self._numbers), pack(task)
+        return self._packed[task][1]
 
     def submit(self, key: int, run: BatchRun, notify: Notify) -> None:
         """Hand a batch to a worker that waits; the task with it, if this worker does not have it yet."""
@@ -93,7 +99,7 @@ class Processes:
         return outcomes
 
     def _listen(self, seconds: float) -> list[Outcome]:
-        worker_of: dict[Any, _Worker] = {}
+        worker_of: dict[Any, Worker] = {}
         for worker in self._workers:
             worker_of[worker.pipe] = worker_of[worker.process.sentinel] = worker
         outcomes = []
@@ -112,7 +118,7 @@ class Processes:
         for worker in [worker for worker in self._workers if worker.key == key]:
             self._bury(worker, reason)
 
-    def _bury(self, worker: _Worker, reason: str) -> None:
+    def _bury(self, worker: Worker, reason: str) -> None:
         self._workers.remove(worker)
         _kill([worker])
         if worker.key is not None:
@@ -130,10 +136,10 @@ class Processes:
         self._end()
 
 
-class _Worker:
+class Worker:
     """One process, its pipe, and what it does: key is that of the batch that it runs, None for none."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe: Connection
         self.pipe, theirs = context.Pipe()
@@ -198,7 +204,7 @@ class _Worker:
         return outcomes
 
 
-def _kill(workers: list[_Worker]) -> None:
+def _kill(workers: list[Worker]) -> None:
     for worker in workers:
         worker.process.kill()
     for worker in workers:

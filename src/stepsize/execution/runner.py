@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Literal
 
 from stepsize import engines
 from stepsize.engines import Engine, EngineChoice
-from stepsize.execution.dispatch import Deadline, Dispatch
-from stepsize.execution.executor import BatchRun, Executor
+from stepsize.execution.all_cores import AllCores
+from stepsize.execution.dispatch import Deadline, Dispatch, RunRecord
+from stepsize.execution.dispatch import Progress as Progress
+from stepsize.execution.executor import BatchRun, Executor, ThisProcess
 from stepsize.execution.journal import Journal
-from stepsize.execution.run_record import Progress as Progress
-from stepsize.execution.run_record import RunRecord
-from stepsize.execution.workers import SharedExecutor, Workers
+from stepsize.execution.process_pool import Processes
+from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.notebook import notebook_progress
 from stepsize.problems import Trainable
 from stepsize.results import Curves
 from stepsize.strategy import Trial
+
+Workers = int | Literal["auto"]
+"""How many worker processes; 1 is this process by itself, "auto" takes some beside it where they pay."""
 
 
 class Runner:
@@ -24,15 +29,15 @@ class Runner:
 
     ::
 
-        Runner(task)                                            # an engine that suits the task, in this process
+        Runner(task)                                            # an engine that suits the task, on all cores
         Runner(task, workers=4, journal=Journal("night"))       # in four worker processes, and killed without loss
         Runner(task, executor=RayPool("host:6379"))             # on a cluster
         Runner(task, engine=Ensemble(64), memory_limit=8e9)     # an engine of your choice, a worker that may not grow
 
     engine: *how* trials are computed; chosen for the task when not given.
     executor: *where* they run; when not given, this process or `workers`.
-    workers: 1 runs everything in this process, more in as many worker processes; "auto" takes them after the first
-        batch, where cores are to spare and enough is left to do.
+    workers: "auto" begins in this process, and takes the other cores where they pay (see `AllCores`), with the numbers
+        of 1, which is this process alone; more are as many worker processes.
     time_limit: seconds that a batch may take before its worker is killed; when not given, a generous multiple of what
         the finished ones took. memory_limit: bytes of RAM that a worker may grow to, see `Processes`. With either of
         them batches run in worker processes, in one where none were asked for, as nothing can end a batch in this one.
@@ -59,12 +64,15 @@ class Runner:
         executor: Executor | None = None,
         journal: Journal | None = None,
         progress: Progress | None = None,
-        workers: Workers = 1,
+        workers: Workers = "auto",
         time_limit: float | None = None,
         memory_limit: float | None = None,
     ) -> None:
-        limited = time_limit is not None or memory_limit is not None
-        self._shared = SharedExecutor(workers, executor, isolated=limited, memory=memory_limit)
+        if executor is not None and memory_limit is not None:
+            raise ParameterError(
+                "a limit of memory belongs to the executor that was given: Processes(count, memory=...)."
+            )
+        self.executor = executor or _executor(workers, limited=time_limit is not None, memory=memory_limit)
         self._journal, self._progress = journal, progress or notebook_progress()
         self._begin(task, Deadline(time_limit))
         self._choice = self._chosen() if engine is None else EngineChoice(engine, "as asked")
@@ -72,7 +80,8 @@ class Runner:
     def _begin(self, task: Trainable, deadline: Deadline, *, variant: bool = False) -> None:
         """Begin with a task of which nothing has run yet."""
         task.check()
-        self._shared.accept(task)
+        if isinstance(self.executor, Processes):
+            self.executor.accept(task)
         self.task = task
         self.updates = 0
         self.replayed = 0.0
@@ -92,11 +101,6 @@ class Runner:
     def engine(self) -> Engine:
         """How trials are computed."""
         return self._choice.engine
-
-    @property
-    def executor(self) -> Executor:
-        """Where trials run now."""
-        return self._shared.executor
 
     @property
     def why(self) -> str:
@@ -128,12 +132,21 @@ class Runner:
         """
         whole = BatchRun(self.task, engine or self.engine, tuple(trials), steps, score_every)
         record = RunRecord(whole, stage, self._journal, self._fingerprint, self._progress)
-        dispatch = Dispatch(record, _missing(whole, set(record.known)), self._shared, self._deadline)
+        dispatch = Dispatch(record, _missing(whole, set(record.known)), self.executor, self._deadline)
         dispatch.carry_out()
         self.failures |= record.fail(dispatch.failed)
         self.updates += len(trials) * steps
         self.replayed += record.replayed
         return record.curves()
+
+
+def _executor(workers: Workers, *, limited: bool, memory: float | None) -> Executor:
+    """Return where trials run; with limits in workers, as nothing could end what this process runs by itself."""
+    if workers != "auto" and (not isinstance(workers, int) or workers < 1):
+        raise ParameterError(f'workers must be a whole number of at least 1, or "auto", not {workers!r}.')
+    if not limited and memory is None and workers in ("auto", 1):
+        return AllCores() if workers == "auto" else ThisProcess()
+    return Processes(1 if workers == "auto" else workers, memory=memory)
 
 
 def _missing(whole: BatchRun, known: set[int]) -> list[list[int]]:

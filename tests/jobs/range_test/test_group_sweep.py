@@ -9,7 +9,7 @@ from grouped import FILE
 
 from stepsize import FunctionTask, Task
 from stepsize.engines import Ensemble, Loop
-from stepsize.execution.task_transport import pack, unpack
+from stepsize.execution.worker_process import pack, unpack
 from stepsize.jobs import suggest, sweep_hyperparameter
 from stepsize.kernel.errors import ParameterError, TaskError
 from stepsize.policies import constant, cosine

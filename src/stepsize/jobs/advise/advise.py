@@ -13,8 +13,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.journal import Journal
-from stepsize.execution.runner import Progress, Runner
-from stepsize.execution.workers import Workers
+from stepsize.execution.runner import Progress, Runner, Workers
 from stepsize.jobs.advise import field as fields
 from stepsize.jobs.advise.answer.baseline import read_baseline, usual_baseline
 from stepsize.jobs.advise.answer.record import Asked, record
@@ -53,7 +52,7 @@ def search(
     engine: Engine | None = None,
     journal: Journal | None = None,
     progress: Progress | None = None,
-    workers: Workers = 1,
+    workers: Workers = "auto",
     runner: Runner | None = None,
 ) -> Iterator[Advice]:
     """Search for the strategy to train `task` with, and yield an answer before anything runs and after every run.

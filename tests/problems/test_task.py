@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from stepsize import Task, load_task
 from stepsize.kernel.errors import TaskError
+from stepsize.problems import builtin_tasks
 
 TINY = Path(__file__).parent / "tiny.py"
 X, Y = torch.arange(60.0).reshape(20, 3), torch.arange(20) % 4
@@ -234,6 +236,14 @@ def test_check_trains_nothing_and_passes_what_fits():
     before = torch.get_rng_state()
     task.check()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_digits_are_those_of_scikit_learn(found, monkeypatch):
+    if not found:
+        monkeypatch.setattr(builtin_tasks, "find_spec", lambda name: None)
+    data = load_digits()
+    np.testing.assert_array_equal(builtin_tasks._digits(), np.column_stack([data.data, data.target]))
 
 
 @pytest.mark.parametrize(("name", "inputs"), [("digits", (1347, 64)), ("digits-cnn", (1347, 1, 8, 8))])

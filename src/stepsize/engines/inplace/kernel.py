@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from stepsize.engines.inplace.tracing import Kinds, calls, like_of
+from stepsize.engines.inplace.tracing import Kinds, calls, like_of, narrow
 from stepsize.rules.base import Slots
 
 FLAGS = ("-O3", "-march=native", "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off")
@@ -92,7 +92,7 @@ def compiled(graph: fx.Graph, p: torch.Tensor, slots: Slots, kinds: Kinds, homes
     if not all(array.ndim == 2 and _fits(array, turned=turned) for array in (p, *slots)):
         return None
     try:
-        source = _Source(graph, p.shape[1], homes, turned=turned).text(TYPES[p.dtype])
+        source = _Source(graph, narrow(p.shape[1]), homes, turned=turned).text(TYPES[p.dtype])
     except UnwrittenError:
         return None
     call = _loaded(source)

@@ -17,7 +17,7 @@ from torch import fx
 
 from stepsize.engines.inplace import kernel
 from stepsize.engines.inplace.kernel import Kernel
-from stepsize.engines.inplace.tracing import CONSTANTS, WRITES, Kinds, calls, fuse, like_of, record
+from stepsize.engines.inplace.tracing import CONSTANTS, WRITES, Kinds, calls, fuse, like_of, narrow, record
 from stepsize.kernel.arrays import Floats
 from stepsize.rules import Rule
 from stepsize.rules.base import Slots
@@ -139,8 +139,8 @@ class Program:
 
 def _filled(p: torch.Tensor, like: torch.Tensor, value: float | None) -> torch.Tensor:
     """Return an array for the rows of p, in the order of p in memory where it has the shape of p."""
-    shape = (len(p), *like.shape[1:])
-    made = torch.empty_like(p, dtype=like.dtype) if shape == p.shape else p.new_empty(shape, dtype=like.dtype)
+    wide = like.shape[1] == narrow(p.shape[1])
+    made = torch.empty_like(p, dtype=like.dtype) if wide else p.new_empty((len(p), 1), dtype=like.dtype)
     return made.fill_(value or 0)
 
 

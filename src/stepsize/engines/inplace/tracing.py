@@ -1,8 +1,8 @@
 """A rule's step as a list of operations: recorded once on symbols, and for torch with products fused into sums.
 
-`torch.fx` records what the formula does; each operation knows a tensor that is like its result, on the device "meta",
-which has a shape and a dtype and no values, or None where the result is a number. Everything here is about what is
-computed, nothing about where it is written; that is `program`, or `kernel` in C (docs/adr/0013, 0024).
+`torch.fx` records what the formula does; each operation knows a small tensor that is like its result, in its dtype and
+in whether it has a number for each element or for each row, or None where the result is a number. Everything here is
+about what is computed, nothing about where it is written; that is `program`, or `kernel` in C (docs/adr/0013, 0024).
 """
 
 from __future__ import annotations
@@ -97,9 +97,15 @@ def like_of(value: Any) -> torch.Tensor | None:
     return value.meta["like"] if isinstance(value, fx.Node) else None
 
 
+def narrow(width: int) -> int:
+    """Return how many columns stand for so many."""
+    return min(width, 3)
+
+
 def _empty(tensor: torch.Tensor) -> torch.Tensor:
     # Two rows stand for any number: what has a row for each replica then differs in shape from what all of them share.
-    return torch.empty(2, *tensor.shape[1:], dtype=tensor.dtype, device="meta")
+    # They have values, since for tensors without them, on the device "meta", torch imports its compiler: half a second.
+    return torch.zeros(2, *map(narrow, tensor.shape[1:]), dtype=tensor.dtype)
 
 
 def _infer(graph: fx.Graph) -> None:

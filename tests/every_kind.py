@@ -216,8 +216,8 @@ OF_TYPE = {
 
 OTHERS = (
     Policy(lr=0.1, momentum=Cosine(0.9, 0.5)), *(make(0.1) for make in RECIPES.values()),
-    Groups(one_cycle(0.1), {"head": {"lr": 10.0}}), Clock(batches_per_epoch=10, batch_size=4),
-    Strategy.of("torch.optim.SGD", "cosine", 0.1).rule,
+    Groups(one_cycle(0.1), {"head": {"lr": 10.0}, "body": Policy(lr=Cosine(0.1, 0.0))}),
+    Clock(batches_per_epoch=10, batch_size=4), Strategy.of("torch.optim.SGD", "cosine", 0.1).rule,
 )  # fmt: skip
 """Those that are not made of plain fields."""
 

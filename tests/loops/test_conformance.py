@@ -1,4 +1,4 @@
-"""What holds of a policy in every training loop of a torch optimizer: one table of frameworks times six properties.
+"""What holds of a policy in every training loop of a torch optimizer: frameworks times six properties, and groups.
 
 A framework has one file here, `<framework>_loop.py`, which is found by its name. In it stands `WAYS`, in which ways a
 policy comes into the loop, and `train`::
@@ -26,7 +26,8 @@ import torch
 from tinynet import STEPS
 
 from stepsize.kernel.errors import DriveError
-from stepsize.policies import cosine
+from stepsize.policies import Groups, Policy, cosine
+from stepsize.schedules import Linear
 
 HERE = Path(__file__).parent
 FRAMEWORKS = sorted(file.stem.removesuffix("_loop") for file in HERE.glob("*_loop.py"))
@@ -61,6 +62,20 @@ def test_values_right_at_each_update(framework, way, tmp_path):
     """Rate, momentum and weight decay are the rows of `policy.table`; the group without weight decay stays without."""
     seen, _ = held(framework, way, "values").train(way, tmp_path)
     assert seen == tiny.expected()
+
+
+@loops
+def test_a_group_with_a_policy_of_its_own(framework, way, tmp_path):
+    """The biases follow another rate and a constant momentum, and are stopped and taken up with the others."""
+    loop = held(framework, way, "own policy")
+    own = Policy(lr=Linear(0.0, 0.02), momentum=0.7, weight_decay=0.0)
+    policy = Groups(tiny.POLICY, {"weights": {}, "biases": own})
+    rates = own["lr"].over(STEPS).table(0, STEPS).tolist()
+    expected = [[weights, (rate, 0.7, 0.0)] for (weights, _), rate in zip(tiny.expected(), rates, strict=True)]
+    stop = loop.STOPS[0]
+    loop.train(way, tmp_path, policy=policy, stop=stop)
+    seen, _ = loop.train(way, tmp_path, policy=policy, resume=True)
+    assert seen == expected[stop:]
 
 
 @loops

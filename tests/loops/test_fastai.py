@@ -96,6 +96,27 @@ def test_groups_are_declared_in_order():
     assert seen[0][1][0] == 1.0
 
 
+@pytest.mark.parametrize("way", ["callback", "functions"])
+def test_a_group_may_have_a_policy_of_its_own(way):
+    own = Policy(lr=Linear(0.0, 0.02), momentum=0.7, weight_decay=0.0)
+    groups = Groups(POLICY, {"weights": {}, "biases": own})
+    callback = PolicyCallback(groups) if way == "callback" else ParamScheduler(as_schedules(groups, STEPS))
+    rates = own["lr"].over(STEPS).table(0, STEPS).tolist()
+    wanted = [[weights, (rate, 0.7, 0.0)] for (weights, _), rate in zip(tiny.expected(), rates, strict=True)]
+    assert fit(learner(), callback) == wanted
+
+
+def test_what_only_one_groups_own_policy_moves_stays_in_the_others():
+    groups = Groups(POLICY.only({"lr"}), {"weights": {}, "biases": Policy(lr=0.5, momentum=Linear(0.9, 0.6))})
+    learn = learner()
+    seen = fit(learn, PolicyCallback(groups))
+    assert {row[0][1] for row in seen} == {seen[0][0][1]}
+    assert [row[1][1] for row in seen] == Linear(0.9, 0.6, STEPS).table(0, STEPS).tolist()
+    assert sorted(learn.recorder.hps) == ["lr", "mom"]
+    with pytest.raises(DriveError, match=r"sets momentum in all .*, and the policy of the group 'weights' does not"):
+        as_schedules(groups, STEPS)
+
+
 def test_the_recorder_plots_every_hyperparameter():
     learn = learner()
     seen = fit(learn, PolicyCallback(POLICY))

@@ -136,15 +136,20 @@ def test_200_updates_are_those_of_the_rule_and_of_torch_optim(name, x64):
     np.testing.assert_allclose(path, by_torch, rtol=1e-12, atol=1e-12)
 
 
-def two_groups():
+OWN = Policy(lr=Linear(0.0, 0.02), beta2=Linear(0.99, 0.9), weight_decay=0.0)
+"""A policy of its own for one group, which moves another hyperparameter."""
+
+
+def two_groups(biases=None):
     """Weights with decay, and a bias without."""
-    groups = Groups(POLICY, {"weights": {}, "biases": {"lr": 0.5, "weight_decay": 0.0}})
+    groups = Groups(POLICY, {"weights": {}, "biases": biases or {"lr": 0.5, "weight_decay": 0.0}})
     return groups, transformation(AdamW(), groups, STEPS, labels={"w": "weights", "b": "biases"})
 
 
-def test_values_right_at_each_update():
+@pytest.mark.parametrize("biases", [None, OWN], ids=["ratios", "own"])
+def test_values_right_at_each_update(biases):
     """What the update used stands in the state after it, by the names of the rule; each group has its own."""
-    groups, tx = two_groups()
+    groups, tx = two_groups(biases)
     p = {"w": jnp.ones(3), "b": jnp.ones(())}
     state, seen = tx.init(p), {"weights": [], "biases": []}
     update = jax.jit(tx.update)
@@ -160,9 +165,10 @@ def test_values_right_at_each_update():
     assert float(seen["biases"][0]["weight_decay"]) == 0.0
 
 
-def test_each_group_moves_as_it_does_in_torch(x64):
+@pytest.mark.parametrize("biases", [None, OWN], ids=["ratios", "own"])
+def test_each_group_moves_as_it_does_in_torch(x64, biases):
     """In float64 to 1e-13 relative; `b` is made of a number, whose dtype JAX calls weak."""
-    groups, tx = two_groups()
+    groups, tx = two_groups(biases)
     p = {"w": jnp.asarray([1.0, -2.0, 0.5]), "b": jnp.asarray(0.3)}
     w, b = (torch.nn.Parameter(torch.tensor(np.asarray(p[name]))) for name in ("w", "b"))
     optimizer = torch.optim.AdamW([{"params": [w]}, {"params": [b]}])

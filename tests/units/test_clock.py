@@ -140,6 +140,8 @@ def test_a_policy_and_its_groups_are_converted_whole():
     assert in_updates(written, CLOCK) == converted
     ratios = {"head": {}, "body": {"lr": 0.1}}
     assert in_updates(Groups(written, ratios), CLOCK) == Groups(converted, ratios)
+    own = Groups(Policy(lr=0.1), {"head": written, "body": {}})
+    assert in_updates(own, CLOCK) == own.with_group("head", converted)
 
 
 def test_recipes_take_units():

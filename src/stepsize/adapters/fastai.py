@@ -14,6 +14,7 @@ import math
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from stepsize.adapters.given_policy import PolicyLike
 from stepsize.adapters.second_writer import same, second_writer
 from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.trainer_hook import TrainerHook
-from stepsize.kernel.errors import DriveError
+from stepsize.kernel.errors import DriveError, brief
 from stepsize.kernel.optional import need
 from stepsize.policies import Groups, Policy
 from stepsize.schedules import Schedule
@@ -91,7 +92,7 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # looked up,
         steps = self._horizon()
         self.begin([self._seen], steps, start=0 if self._saved else self._start(steps), attach=False)
         self._begun = True
-        self.hps: dict[str, list[float]] = {THEIRS.get(name, name): [] for name in self.drivers[0].at(0)[0]}
+        self.hps: dict[str, list[float]] = {THEIRS.get(name, name): [] for name in self.drivers[0].names}
 
     def before_step(self) -> None:
         """Set the values of this update."""
@@ -152,17 +153,16 @@ class PolicyCallback(TrainerHook, Callback):  # type: ignore[misc]  # looked up,
 class PctSchedule:
     """A schedule as a function of `pct_train`, the share of the run that is done: `f(floor(pct * steps))`.
 
-    ratios: of the parameter groups, for a list of their values; none for one value that all of them get.
+    schedule: one for each parameter group in a tuple, for a list of their values; or one, whose value all of them get.
     """
 
-    schedule: Schedule
+    schedule: Schedule | tuple[Schedule, ...]
     steps: int
-    ratios: tuple[float, ...] = ()
 
     def __call__(self, pct: float) -> float | list[float]:
         """Return the value at the share `pct` of the run."""
-        value: float = self.schedule(math.floor(pct * self.steps + SLACK))
-        return [value * ratio for ratio in self.ratios] if self.ratios else value
+        step = math.floor(pct * self.steps + SLACK)
+        return [each(step) for each in self.schedule] if isinstance(self.schedule, tuple) else self.schedule(step)
 
 
 def as_schedules(policy: Policy | Groups, steps: int) -> dict[str, Callable[[float], Any]]:
@@ -179,12 +179,18 @@ def as_schedules(policy: Policy | Groups, steps: int) -> dict[str, Callable[[flo
     (0.75, 0.75, 0.9)
     """
     bound, total = policy.over(steps), whole_steps(steps)
-    whole = bound.policy if isinstance(bound, Groups) else bound
-    groups = list(bound.by_name.values()) if isinstance(bound, Groups) else []
-    return {
-        THEIRS.get(name, name): PctSchedule(schedule, total, tuple(group.get(name, 1.0) for group in groups))
-        for name, schedule in whole.schedules
-    }
+    if isinstance(bound, Policy):
+        return {THEIRS.get(name, name): PctSchedule(schedule, total) for name, schedule in bound.schedules}
+    groups = {group: bound[group] for group in bound}
+    names = dict.fromkeys(name for policy in groups.values() for name in policy)
+    for name, (group, each) in product(names, groups.items()):
+        if name not in each:
+            raise DriveError(
+                f"fastai's ParamScheduler sets {name} in all parameter groups or in none, and the policy of the group "
+                f"{brief(group)} does not schedule it. Schedule it there too, such as with a number, or take "
+                "PolicyCallback."
+            )
+    return {THEIRS.get(n, n): PctSchedule(tuple(each[n] for each in groups.values()), total) for n in names}
 
 
 def _seen(opt: Any) -> torch.optim.Optimizer:

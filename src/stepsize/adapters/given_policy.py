@@ -85,11 +85,11 @@ def _read(given: str | os.PathLike[str] | Mapping[str, Any]) -> Any:
 
 def bind(policy: Bindable, steps: int) -> Bindable:
     """Return a policy bound to the run that it is to drive; warn of a part that is lost, being too short for a step."""
-    whole = policy.policy if isinstance(policy, Groups) else policy
-    for name in whole.lost_parts(steps):
-        warnings.warn(
-            f"a part of the schedule of {name} is shorter than half a step in a run of {steps} steps, and is left out: "
-            f"{whole[name]!r}. Make its share larger, or give it steps.",
-            stacklevel=4,
-        )
+    for each in (policy.policy, *policy.own.values()) if isinstance(policy, Groups) else (policy,):
+        for name in each.lost_parts(steps):
+            warnings.warn(
+                f"a part of the schedule of {name} is shorter than half a step in a run of {steps} steps, and is left "
+                f"out: {each[name]!r}. Make its share larger, or give it steps.",
+                stacklevel=4,
+            )
     return cast("Bindable", policy.over(steps))

@@ -57,13 +57,15 @@ class PolicyScheduler(TrainerHook, ParamScheduler):  # type: ignore[misc]  # loo
         if self.save_history and engine is not None:
             if getattr(engine.state, "param_history", None) is None:
                 engine.state.param_history = {}
-            for hyperparameter in self.drivers[0].at(0)[0]:
+            for hyperparameter in self.drivers[0].names:
                 values = [read(group, hyperparameter) for group in self.optimizer.param_groups]
                 engine.state.param_history.setdefault(hyperparameter, []).append(values)
 
     def get_param(self) -> list[float] | float:
         """Return the learning rate that the next event sets; a list where there is more than one parameter group."""
-        rates = [values[LR] for values in self.drivers[0].at(self.drivers[0].step)]
+        scheduled = self.drivers[0].at(self.drivers[0].step)
+        groups = zip(scheduled, self.optimizer.param_groups, strict=False)
+        rates = [values[LR] if LR in values else read(group, LR) for values, group in groups]
         return rates if len(rates) > 1 else rates[0]
 
     def load_state_dict(self, state_dict: Any) -> None:

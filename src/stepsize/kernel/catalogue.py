@@ -99,19 +99,29 @@ class Catalogue:
             return _number(data)
         if origin in (Union, types.UnionType):
             return None if data is None else self._union(data, arguments, path, record)
-        if origin is tuple and isinstance(data, Sequence) and not isinstance(data, str):
-            each = [arguments[0]] * len(data) if arguments[-1] is Ellipsis else list(arguments)
-            hints_of = ((item, each[min(i, len(each) - 1)], f"{path}[{i}]") for i, item in enumerate(data))
-            return tuple(self._field(*one, record) for one in hints_of)
+        if origin in (tuple, dict):
+            return self._items(data, hint, path, record)
         if origin is np.ndarray or hint is np.ndarray:
             return _decode_array(data, path)
         if isinstance(hint, type) and issubclass(hint, Spec):
             return self.decode(data, hint, path, record=record)
         return data
 
+    def _items(self, data: Any, hint: Any, path: str, record: bool) -> Any:  # noqa: FBT001  (as above)
+        """Return the items of a list, or those of a mapping by name; the constructor refuses what is neither."""
+        arguments = get_args(hint)
+        if get_origin(hint) is dict and isinstance(data, Mapping):
+            return {str(name): self._field(item, arguments[1], f"{path}.{name}", record) for name, item in data.items()}
+        if get_origin(hint) is dict or not isinstance(data, Sequence) or isinstance(data, str):
+            return data
+        each = [arguments[0]] * len(data) if arguments[-1] is Ellipsis else list(arguments)
+        hints_of = ((item, each[min(i, len(each) - 1)], f"{path}[{i}]") for i, item in enumerate(data))
+        return tuple(self._field(*one, record) for one in hints_of)
+
     def _union(self, data: Any, choices: tuple[Any, ...], path: str, record: bool) -> Any:  # noqa: FBT001  (as above)
         specs = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, Spec)]
-        if specs and isinstance(data, Mapping):
+        by_name = any(get_origin(choice) is dict for choice in choices)
+        if specs and isinstance(data, Mapping) and ("kind" in data or not by_name):
             return self.decode(data, specs[0], path, record=record)
         plain = [choice for choice in choices if choice is not type(None)]
         return self._field(data, plain[0], path, record) if len(plain) == 1 else data

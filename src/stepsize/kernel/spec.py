@@ -23,7 +23,7 @@ import math
 import numbers
 import re
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -264,6 +264,8 @@ def encode(value: Any, depth: int = 0) -> Any:
         return _encode_array(value)
     if isinstance(value, list | tuple):
         return [encode(item, depth + 1) for item in value]
+    if isinstance(value, Mapping):
+        return {name: encode(item, depth + 1) for name, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

@@ -123,7 +123,7 @@ def in_updates(value: V, clock: Clock) -> V:
 
 def _in_updates(value: Any, clock: Clock) -> Any:
     if isinstance(value, Groups):
-        return Groups(_in_updates(value.policy, clock), value.by_name)
+        return value.each(lambda policy: _in_updates(policy, clock))
     if isinstance(value, Policy):
         return Policy(**{name: _in_updates(schedule, clock) for name, schedule in value.schedules})
     if isinstance(value, Chain):

@@ -148,14 +148,17 @@ class Driver:
 
     def at(self, step: int) -> list[dict[str, float]]:
         """Return the values that update number `step` uses, by name, for each parameter group; nothing is set."""
-        write, row = self._write, self._write.row(whole_step(step))
-        spread = [[write.rows[name][row] * ratio for ratio in write.ratios(name)] for name in write.policy]
-        return [dict(zip(write.policy, values, strict=True)) for values in zip(*spread, strict=True)]
+        return self._write.at(whole_step(step))
+
+    @property
+    def names(self) -> list[str]:
+        """The hyperparameters that it sets, in one parameter group at least."""
+        return self._write.names
 
     @property
     def values(self) -> dict[str, float]:
         """What the optimizer has now, by name, and by `name/group` where it has more than one parameter group."""
-        return in_force(self._optimizer(), list(self._write.policy))
+        return in_force(self._optimizer(), self.names)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step, the horizon, the policy's spec and the state of the feedback: plain numbers and strings."""
@@ -281,8 +284,8 @@ def drive(
 
     optimizer: any `torch.optim` optimizer, also one that a trainer has wrapped. policy: shares and "rest" are bound to
         `steps`; `momentum` means `betas[0]` for the Adam family; `Groups` says what each parameter group is multiplied
-        by. Also a file that `save` wrote, or the name of a recipe, such as "cosine", which then peaks at the rate that
-        the optimizer was made with.
+        by, or gives it a policy of its own. Also a file that `save` wrote, or the name of a recipe, such as "cosine",
+        which then peaks at the rate that the optimizer was made with.
     steps: the horizon, optimizer updates. start: the update that a resumed run begins with.
     feedback: multiplies the learning rate by what it makes of the losses given to `driver.tell(loss)`.
     log: a function that is called with the number of each update and the values that it uses; `csv_log(path)` and

@@ -125,6 +125,11 @@ def kind(group: Group, name: str) -> tuple[str, int]:
     return key, TENSOR if isinstance(group[key], torch.Tensor) else NUMBER
 
 
+def has(group: Mapping[str, Any], name: str) -> bool:
+    """Whether a group has a hyperparameter called `name`."""
+    return slot(group, name)[0] in group
+
+
 def read(group: Mapping[str, Any], name: str) -> float:
     """Return the value of `name` in a group, or in an optimizer's defaults."""
     key, index = slot(group, name)
@@ -144,12 +149,16 @@ def write(group: Group, name: str, value: float) -> None:
 
 
 def in_force(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, float]:
-    """Return what the groups have now: by name, and by `name/group` where there is more than one group."""
+    """Return what the groups have now: by name, and by `name/group` where there is more than one group.
+
+    A group that has no such hyperparameter is left out.
+    """
     groups = optimizer.param_groups
     if len(groups) == 1:
         return {name: read(groups[0], name) for name in names}
     labels = tell_apart(str(group.get("name", index)) for index, group in enumerate(groups))  # two may be called alike
-    return {f"{name}/{label}": read(group, name) for name in names for label, group in zip(labels, groups, strict=True)}
+    labelled = list(zip(labels, groups, strict=True))
+    return {f"{name}/{label}": read(group, name) for name in names for label, group in labelled if has(group, name)}
 
 
 def slot(group: Mapping[str, Any], name: str) -> tuple[str, int | None]:

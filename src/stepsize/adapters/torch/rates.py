@@ -57,7 +57,7 @@ class Rates:
 
 def usual(optimizer: torch.optim.Optimizer) -> float:
     """Return the rate that the ratios of an optimizer's groups are to."""
-    ratios = Writer(optimizer, Policy(lr=Constant(1.0)), drives=False).ratios(LR)
+    ratios = [values[LR] for values in Writer(optimizer, Policy(lr=Constant(1.0)), drives=False).at(0)]
     owns = [read(group, BASE if BASE in group else LR) for group in optimizer.param_groups]
     return next((own / ratio for own, ratio in zip(owns, ratios, strict=True) if ratio), 0.0)
 

@@ -4,7 +4,7 @@ A parameter group of torch says what its values are, not what they mean: `lr=0.0
 of the others", and `weight_decay=0.0` beside 0.1 is "never". One policy for all groups keeps both as ratios,
 `f_group(t) = ratio * f(t)`. A ratio needs a whole, which torch does not keep; `_own` infers it, from the surest case
 to the least, and raises where none fits: a guess would train at a wrong rate in silence. With `Groups` nothing is
-inferred.
+inferred, and a group may have a policy of its own.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from stepsize.adapters.torch.groups import MOMENTUM, Group, applicable, defaults_of, read
+from stepsize.adapters.torch.groups import MOMENTUM, Group, applicable, defaults_of, has, read
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.policies import LR, Groups, Policy
-from stepsize.schedules import Constant
+from stepsize.schedules import Constant, Schedule
 
 SCALE = "lr_scale"
 """Where timm keeps the decay of the rate from layer to layer, beside rates that are all alike."""
@@ -28,10 +29,24 @@ Ratios = dict[str, list[float]]
 """By hyperparameter, one for each parameter group."""
 
 
+@dataclass
+class Track:
+    """A schedule of one hyperparameter, and the parameter groups that it moves, each at its own ratio.
+
+    groups: their indices. ratios: one for each of them.
+    """
+
+    name: str
+    schedule: Schedule
+    groups: list[int] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+
+
 class Spread:
     """A policy over the parameter groups of an optimizer: `f_group(t) = ratio * f(t)`.
 
-    policy: the part of it that the optimizer has hyperparameters for. ratios: by hyperparameter, one for each group.
+    policy: the part of it that the optimizer has hyperparameters for, for the groups without a policy of their own.
+    tracks: its schedules, and those of the groups' own policies. count: how many groups it knows.
     start: the update that comes next. A resumed optimizer carries the values of that update or of the one before it.
     known: the ratios of an earlier driver of this optimizer, if there was one.
     """
@@ -41,36 +56,59 @@ class Spread:
     ) -> None:
         self._declared = policy if isinstance(policy, Groups) else None
         self._defaults: Mapping[str, Any] = defaults_of(optimizer)
-        self.policy = applicable(optimizer, policy.policy if isinstance(policy, Groups) else policy)
-        if self._declared is None:
-            self.ratios: Ratios = {
-                name: _own(optimizer, self.policy, start, name, known.get(name, [])) for name in self.policy
-            }
-        else:
-            self.ratios = {name: [] for name in self.policy}
+        self.policy, self.count = applicable(optimizer, policy.policy if isinstance(policy, Groups) else policy), 0
+        self._shared, self._own = _tracks(self.policy), dict[str, list[Track]]()
+        for label, own in (self._declared.own if self._declared is not None else {}).items():
+            self._own[label] = _tracks(applicable(optimizer, own))
+        self.tracks = [*self._shared, *(track for tracks in self._own.values() for track in tracks)]
+        if self._declared is not None:
             self.grow(optimizer.param_groups)
+            return
+        self.count = len(optimizer.param_groups)
+        for index, group in enumerate(optimizer.param_groups):
+            _check_has(group, self._shared, index)
+        for track in self._shared:
+            track.groups = list(range(self.count))
+            track.ratios = _own(optimizer, self.policy, start, track.name, known.get(track.name, []))
+
+    @property
+    def ratios(self) -> Ratios:
+        """The ratios of what all groups follow one schedule of."""
+        return {track.name: track.ratios for track in self._shared if len(track.groups) == self.count}
 
     def grow(self, groups: Sequence[Group]) -> None:
         """Take in the groups that were added to the optimizer since; a value of their own is a ratio to its default.
 
-        Raises DriveError for a group that a `Groups` does not declare, where the default is 0, and where one is gone.
+        Raises DriveError for a group that a `Groups` does not declare, that has no such hyperparameter, where the
+        default is 0, and where one is gone.
         """
-        known = len(next(iter(self.ratios.values())))
-        if len(groups) < known:
+        if len(groups) < self.count:
             raise DriveError(
-                f"the optimizer has {len(groups)} parameter groups, and had {known}: nothing says which of them is "
-                "gone, and whose ratio with it. After a group is taken away make a new driver, with start= the update "
-                "that comes next."
+                f"the optimizer has {len(groups)} parameter groups, and had {self.count}: nothing says which of them "
+                "is gone, and whose ratio with it. After a group is taken away make a new driver, with start= the "
+                "update that comes next."
             )
-        for index, group in enumerate(groups[known:], known):
-            added = self._ratios_of(index, group, {other["name"] for other in groups if "name" in other})
-            for name, ratios in self.ratios.items():
-                ratios.append(added[name])
+        named = {group["name"] for group in groups if "name" in group}
+        added = [(i, self._found(i, group, named)) for i, group in enumerate(groups) if i >= self.count]
+        for index, found in added:
+            for track, ratio in found:
+                track.groups.append(index)
+                track.ratios.append(ratio)
+        self.count = len(groups)
 
-    def _ratios_of(self, index: int, group: Group, named: set[str]) -> dict[str, float]:
+    def _found(self, index: int, group: Group, named: set[str]) -> list[tuple[Track, float]]:
+        """Return the tracks of a group that was added, and its ratio in each."""
         if self._declared is None:
-            return {name: _added(read(group, name), read(self._defaults, name), name) for name in self.policy}
-        names = list(self._declared)
+            _check_has(group, self._shared, index)
+            return [(t, _added(read(group, t.name), read(self._defaults, t.name), t.name)) for t in self._shared]
+        label = self._label(index, group, named)
+        tracks, ratios = self._own.get(label, self._shared), self._declared.by_name[label]
+        _check_has(group, tracks, index)
+        return [(track, 1.0 if isinstance(ratios, Policy) else ratios.get(track.name, 1.0)) for track in tracks]
+
+    def _label(self, index: int, group: Group, named: set[str]) -> str:
+        """Return the name by which a `Groups` declares a parameter group."""
+        names = list(self._declared or ())
         label = group.get("name", names[index] if index < len(names) else None)
         if label not in names:
             raise DriveError(
@@ -83,8 +121,21 @@ class Spread:
                 f"the optimizer's parameter group {index} has no name, and by its position it is {brief(label)}, as "
                 "another is by name. Give every group its key 'name', or none."
             )
-        declared = self._declared.by_name[label]
-        return {name: declared.get(name, 1.0) for name in self.policy}
+        return str(label)
+
+
+def _tracks(policy: Policy) -> list[Track]:
+    return [Track(name, schedule) for name, schedule in policy.schedules]
+
+
+def _check_has(group: Group, tracks: Sequence[Track], index: int) -> None:
+    """Refuse a group without a hyperparameter of its policy, as optimizers have whose groups are of two kinds."""
+    for track in tracks:
+        if not has(group, track.name):
+            raise DriveError(
+                f"the optimizer's parameter group {brief(group.get('name', index))} has no {track.name}, which its "
+                "policy schedules. Give that group a policy of its own: Groups(policy, {name: policy.only(...), ...})."
+            )
 
 
 def _added(own: float, default: float, name: str) -> float:
@@ -103,7 +154,7 @@ def _own(
         warnings.warn(
             f"the groups of this {type(optimizer).__name__} have a {SCALE}, which timm's schedulers multiply by and a "
             f"driver does not, and one rate. Put it into their rates before: for g in groups: g['lr'] *= g['{SCALE}'].",
-            stacklevel=7,
+            stacklevel=6,
         )
     if name == LR and all("initial_lr" in group for group in groups):
         # A scheduler of torch was here, now or in the checkpoint: it keeps the rate that each group began with,

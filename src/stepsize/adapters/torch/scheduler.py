@@ -40,9 +40,9 @@ class PolicyLR(LRScheduler):
 
     def get_lr(self) -> list[float | torch.Tensor]:
         """Return the learning rate of each group: a function of `last_epoch`, the number of updates made, alone."""
-        row = self._write.row(max(0, self.last_epoch))
-        rate = self._write.rows[LR][row]
-        return [rate * ratio for ratio in self._write.ratios(LR)]
+        scheduled = self._write.at(max(0, self.last_epoch))
+        groups = self.optimizer.param_groups
+        return [values[LR] if LR in values else group["lr"] for values, group in zip(scheduled, groups, strict=False)]
 
     def step(self, epoch: int | None = None) -> None:
         """Move on by one update, or to update number `epoch`, and set every hyperparameter of the policy.

@@ -12,7 +12,7 @@ import torch
 
 from stepsize.adapters.second_writer import same, second_writer
 from stepsize.adapters.torch.groups import BETAS, MOMENTUM, NUMBER, OTHER, PAIR, TENSOR, Group, kind, read, slot, write
-from stepsize.adapters.torch.ratios import Ratios, Spread
+from stepsize.adapters.torch.ratios import Ratios, Spread, Track
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import LR, Groups, Policy
 
@@ -54,8 +54,8 @@ class Writer:
     The policy is tabulated a block at a time. What a group holds (a number, a tensor, one of its betas) is found out
     when the groups are first seen, again when `load_state_dict` has exchanged them, and when one is added.
     It holds no reference to the optimizer, which may hold one to it.
-    start: the update that comes next. rows: the block of the table, by name. multiplier: of the learning rate, by a
-    feedback. drives: False for a range test, which leaves no note of its ratios to the next driver.
+    start: the update that comes next. multiplier: of the learning rate, by a feedback.
+    drives: False for a range test, which leaves no note of its ratios to the next driver.
     """
 
     def __init__(
@@ -66,14 +66,13 @@ class Writer:
         self._spread = Spread(optimizer, policy, start, known)
         self._claim.ratios.update(self._spread.ratios)
         self.policy, self.multiplier = self._spread.policy, 1.0
-        self._end = min(
-            (schedule.steps for _, schedule in self.policy.schedules if isinstance(schedule.steps, int)), default=0
-        )
+        lengths = (track.schedule.steps for track in self._spread.tracks)
+        self._end = min((steps for steps in lengths if isinstance(steps, int)), default=0)
         self._forget()
 
     def _forget(self) -> None:
         """Know nothing of any group, and have no block of the table."""
-        self.rows: dict[str, list[float]] = {}
+        self._rows: list[list[float]] = []
         self._first, self._count, self._known, self._row = 0, 0, 0, 0
         self._seen: Any = None
         self._wrote: Any = None
@@ -101,7 +100,7 @@ class Writer:
     def __call__(self, step: int, groups: list[Group]) -> None:
         """Set every hyperparameter to its value at `step`, as the one that drives.
 
-        Raises DriveError when another driver has moved the optimizer in between, and what `check` raises.
+        Raises DriveError when another driver has members the optimizer in between, and what `check` raises.
         """
         if self._claim.holder is not self:
             self._claim.take(self)
@@ -150,7 +149,7 @@ class Writer:
 
     @property
     def holds(self) -> bool:
-        """Whether this is the last writer that moved the optimizer."""
+        """Whether this is the last writer that members the optimizer."""
         return self._claim.holder is self
 
     def knows(self, groups: list[Group]) -> bool:
@@ -217,11 +216,12 @@ class Writer:
         return bool(self._watched) and self._held() != self._left
 
     def _differ(self, what: int, groups: list[Group], key: str, ratios: list[float] | None, value: float) -> bool:
-        there = map(itemgetter(key), groups if len(groups) == self._known else groups[: self._known])
+        groups = groups if len(groups) <= self._known else groups[: self._known]
+        there = map(itemgetter(key), groups)
         if what == PAIR:
             there = map(itemgetter(0), there)
         if ratios is None:
-            return countOf(there, value) != self._known
+            return countOf(there, value) != len(groups)
         return list(there) != [value * ratio for ratio in ratios]
 
     def _held(self) -> tuple[list[Any], list[int]]:
@@ -237,19 +237,33 @@ class Writer:
             for group, ratio in zip(groups[: self._known], ratios or repeat(1.0), strict=False):
                 yield group, _name(key), values[self._row] * ratio
 
-    def row(self, step: int) -> int:
-        """Return the index of `step` in `rows`, tabulated anew where it lies outside of the block."""
+    @property
+    def names(self) -> list[str]:
+        """The hyperparameters that it writes, in one group at least."""
+        return list(dict.fromkeys(track.name for track in self._spread.tracks if track.groups))
+
+    def at(self, step: int) -> list[dict[str, float]]:
+        """Return the values of `step` by name, for each parameter group; nothing is written."""
+        found: list[dict[str, float]] = [{} for _ in range(self._spread.count)]
+        row = self._row_of(step)
+        for track, values in zip(self._spread.tracks, self._rows, strict=True):
+            for index, ratio in zip(track.groups, self._ratios(track), strict=True):
+                found[index][track.name] = values[row] * ratio
+        return found
+
+    def _row_of(self, step: int) -> int:
+        """Return the index of `step` in the table, tabulated anew where it lies outside of the block."""
         if not 0 <= step - self._first < self._count:
             # A schedule may hold a function of the user's, which nobody has promised to be defined behind its end.
             stop = max(step + 1, min(step + BLOCK, self._end or step + BLOCK))
-            self.rows = {name: values.tolist() for name, values in self.policy.table(step, stop).items()}
+            self._rows = [track.schedule.table(step, stop).tolist() for track in self._spread.tracks]
             self._first, self._count, self._seen = step, stop - step, None
         return step - self._first
 
-    def ratios(self, name: str) -> list[float]:
-        """Return what the groups' values of `name` are multiplied by, the feedback's multiplier included."""
-        own = self._spread.ratios[name]
-        return own if name != LR or self.multiplier == 1.0 else [ratio * self.multiplier for ratio in own]
+    def _ratios(self, track: Track) -> list[float]:
+        """Return what the groups' values are multiplied by, the feedback's multiplier included."""
+        own = track.ratios
+        return own if track.name != LR or self.multiplier == 1.0 else [ratio * self.multiplier for ratio in own]
 
     def multiply(self, multiplier: float) -> None:
         """Multiply the learning rate by `multiplier` from the next write on."""
@@ -257,24 +271,31 @@ class Writer:
 
     def _prepare(self, step: int, groups: list[Group]) -> int:
         self._spread.grow(groups)
-        row, self._seen, self._known = self.row(step), groups, len(groups)
+        row, self._seen, self._known = self._row_of(step), groups, len(groups)
         self._single, self._shared, self._watched = [], [], []
-        for name, values in self.rows.items():
-            ratios = self.ratios(name)
-            kinds = {kind(group, name) for group in groups}
-            key, what = kinds.pop() if len(kinds) == 1 else (name, OTHER)
-            alike = all(ratio == 1.0 for ratio in ratios)
-            if what == TENSOR and len(set(ratios)) > 1:
-                _part(groups, key)
-            if len(groups) == 1 and what != OTHER:  # the common case, of which a step is one indexed write a name
-                self._single.append((what, groups[0], key, values if alike else [v * ratios[0] for v in values]))
-            else:
-                self._shared.append((what, groups, key, None if alike and what in (NUMBER, PAIR) else ratios, values))
-            if what in (TENSOR, OTHER):
-                self._watched += [(group, slot(group, name)[0]) for group in groups]
+        for track, values in zip(self._spread.tracks, self._rows, strict=True):
+            if track.groups:
+                self._assign(track, values, groups)
         self._few = bool(self._single) and not self._shared and not self._watched
         self._filled = [tensor for group, key in self._watched for tensor in _tensors(group[key])]
         return row
+
+    def _assign(self, track: Track, values: list[float], groups: list[Group]) -> None:
+        """Find out how the values of a track are written to the groups that it moves."""
+        name, ratios = track.name, self._ratios(track)
+        whole = len(track.groups) == len(groups)
+        members = groups if whole else [groups[index] for index in track.groups]
+        kinds = {kind(group, name) for group in members}
+        key, what = kinds.pop() if len(kinds) == 1 else (name, OTHER)
+        alike = all(ratio == 1.0 for ratio in ratios)
+        if what == TENSOR and (not whole or len(set(ratios)) > 1):
+            _part(groups, key)
+        if len(members) == 1 and what != OTHER:  # the common case, of which a step is one indexed write a name
+            self._single.append((what, members[0], key, values if alike else [v * ratios[0] for v in values]))
+        else:
+            self._shared.append((what, members, key, None if alike and what in (NUMBER, PAIR) else ratios, values))
+        if what in (TENSOR, OTHER):
+            self._watched += [(group, slot(group, name)[0]) for group in members]
 
 
 def _name(key: str) -> str:
@@ -286,9 +307,9 @@ def _part(groups: list[Group], key: str) -> None:
     """Give groups that share a tensor, such as that of the default, one of their own, as their values differ."""
     seen = set()
     for group in groups:
-        if id(group[key]) in seen:
-            group[key] = group[key].clone()
-        seen.add(id(group[key]))
+        if isinstance(held := group.get(key), torch.Tensor) and id(held) in seen:
+            group[key] = held.clone()
+        seen.add(id(group.get(key)))
 
 
 def _moves(group: Group) -> bool:

@@ -87,7 +87,6 @@ class Wrapper(Rule):
         """Return its own coefficient."""
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
-        """Return the step of the rule in it."""
         return self.rule.step(p, g, slots, c, xp)
 
     def readout(self, p: Array, slots: Slots, xp: Any) -> Array:
@@ -111,7 +110,6 @@ class ClipValue(Wrapper):
         return h["clip_value"]
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
-        """Return the step along the clipped gradient."""
         most = c["ClipValue"]
         return self.rule.step(p, xp.clip(g, -most, most), slots, c, xp)
 
@@ -134,7 +132,6 @@ class ClipNorm(Wrapper):
         return h["max_norm"]
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
-        """Return the step along the shortened gradient."""
         size = norm(g, xp)
         most = 0.0 * size + c["ClipNorm"]
         return self.rule.step(p, quotient(xp.minimum(size, most), size, xp) * g, slots, c, xp)
@@ -167,7 +164,6 @@ class GradientNoise(Wrapper):
         return (h["noise_variance"] / k ** h["noise_decay"]) ** 0.5
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
-        """Return the step along the noisy gradient."""
         rest = {
             name: value for name, value in c.items() if name != "noise"
         }  # which a rule that sees tensors cannot cut
@@ -216,7 +212,6 @@ class DecoupledDecay(Wrapper):
         return h["lr"] * h["weight_decay"]
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
-        """Return the rule's step, from which the decay is taken."""
         new, slots = self.rule.step(p, g, slots, c, xp)
         return new - c["DecoupledDecay"] * p, slots
 
@@ -235,7 +230,6 @@ class Average(Wrapper):
         return (1.0 * p, *self.rule.init(p, xp))
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
-        """Return the rule's step, and the average with it."""
         new, inner = self.rule.step(p, g, slots[1:], c, xp)
         share = c[type(self).__name__]
         return new, ((1 - share) * slots[0] + share * self.rule.readout(new, inner, xp), *inner)

@@ -35,7 +35,6 @@ class Constant(Schedule):
     steps: Steps = REST
 
     def value(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
-        """Return `level`, in the shape of `t`."""
         return self.level + 0.0 * t
 
 
@@ -54,7 +53,6 @@ class Linear(Segment):
     """
 
     def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
-        """Return `u`."""
         return u
 
 
@@ -73,7 +71,6 @@ class Polynomial(Segment):
     power: Positive = 2.0
 
     def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
-        """Return `1 - (1 - u)**power`."""
         return 1 - (1 - u) ** self.power
 
 
@@ -122,5 +119,4 @@ class Cosine(Segment):
     """
 
     def curve(self, u: Array, xp: Any) -> Array:
-        """Return `(1 - cos(pi*u)) / 2`."""
         return 0.5 * (1 - xp.cos(math.pi * u))

@@ -7,7 +7,7 @@ of its own, which no window and no registry knows, so it leaves nothing behind a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from stepsize.plots.series import Graph
+    from stepsize.strategy import Strategy
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PALETTE = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#555555")
@@ -80,12 +81,25 @@ def entitle(ax: Axes, title: str, *, pad: float = 8.0) -> None:
     ax.set_title(plain(title), loc="left", fontsize=TEXT + 1, color=INK, fontweight="bold", pad=pad)
 
 
-def legend(ax: Axes, *, title: str | None = None) -> None:
-    """List the labelled artists of `ax` at its right side, where they cover no data."""
+def legend(ax: Axes, *, title: str | None = None, named: Mapping[str, str] | None = None) -> None:
+    """List the labelled artists of `ax` at its right side, where they cover no data.
+
+    named: those to list, by their labels, with what each is called there; all when not given.
+    """
+    handles, labels = ax.get_legend_handles_labels()
+    found = dict(zip(labels, handles, strict=True)) if named else {}
+    chosen = ([found[label] for label in named], list(named.values())) if named else (handles, labels)
     ax.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, frameon=False, fontsize=SMALL, title=title,
-        title_fontsize=SMALL, alignment="left", labelcolor=INK,
+        *chosen, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, frameon=False, fontsize=SMALL,
+        title=title, title_fontsize=SMALL, alignment="left", labelcolor=INK,
     )  # fmt: skip
+
+
+def name_rows(ax: Axes, strategies: Sequence[Strategy]) -> None:
+    """Write the names of strategies at the left of their rows, the first on top."""
+    ax.set_yticks(range(len(strategies)), [plain(short(strategy.name)) for strategy in strategies])
+    ax.set_ylim(max(len(strategies), 1) - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")
 
 
 def inks(count: int) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from stepsize.kernel.output_files import write
 
 if TYPE_CHECKING:
     from stepsize.jobs import Entrants
-    from stepsize.jobs.race.plan import NamedRungs
+    from stepsize.jobs.race.race import NamedRungs
     from stepsize.results import Race
     from stepsize.results.race import Selection, View
 
@@ -103,7 +103,7 @@ def race(
     report: Path | None, save_to: Path | None, journal: Path | None, execution: Execution,
 ) -> None:  # fmt: skip
     """Race strategies on TASK, at equal budget and on the same batches."""
-    from stepsize.jobs.race.plan import RaceOptions, plan_race
+    from stepsize.jobs.race.race import RaceOptions, plan_race
 
     options = RaceOptions(
         seeds=seeds, tune_seeds=tune_seeds, rungs=rungs, view=view, selection=selection, budget=budget

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stepsize.jobs.paired_statistics import holm, p_values
-from stepsize.jobs.race.budget import Budget, alpha_of, more_seeds, undecided
+from stepsize.jobs.race.budget import Budget
+from stepsize.jobs.race.climb import alpha_of, more_seeds, undecided
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import constant
 from stepsize.results import Interval, Standing

@@ -13,7 +13,7 @@ from stepsize.engines import Ensemble, Loop
 from stepsize.jobs import Climb, Entrants, RungPlan, Runner, halving, race, range_test, suggest
 from stepsize.jobs.paired_statistics import kendall
 from stepsize.jobs.race.entrants import at_suggestion
-from stepsize.jobs.race.plan import RaceOptions, plan_race
+from stepsize.jobs.race.race import RaceOptions, plan_race
 from stepsize.jobs.race.rungs import retime
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
 from stepsize.policies import constant, cosine

@@ -1,16 +1,13 @@
-"""The budget of a race, and when it buys more seeds: a decision from the standings alone."""
+"""What a job may cost, as it is written, and what is left of it."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.spec import NonNegative, Positive, Spec
-from stepsize.results import Standing
-from stepsize.strategy import Strategy
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _TRIALS = "trials"
@@ -57,34 +54,3 @@ class Budget(Spec):
         if self.seconds is not None:
             return (self.seconds - seconds) * trainings / seconds if seconds > 0 else math.inf
         return self.trainings - trainings if self.trainings is not None else (self.trials or 0.0) - trials
-
-
-def undecided(standings: Sequence[Standing], margin: float = 0.0) -> list[Standing]:
-    """Return the best, and those who may still turn out better than it by `margin`."""
-    best, *others = standings
-    rivals = [other for other in others if other.tied and other.behind is not None and -other.behind.low >= margin]
-    return [best, *rivals]
-
-
-def more_seeds(leaders: int, seeds: int, left: float) -> int:
-    """Return how many seeds so many undecided strategies should run besides the `seeds` that they have.
-
-    Half as many again, as far as `left` full trainings pay for them; 0 when the best stands alone.
-    """
-    if leaders < 2:
-        return 0
-    return max(0, min(max(1, seeds // 2), math.floor(left / leaders)))
-
-
-def fitting(ranked: Sequence[Strategy], cost: float, left: float) -> list[Strategy]:
-    """Return the best of `ranked` that `left` full trainings pay for, at `cost` a strategy; two at least."""
-    return list(ranked[: max(2, math.floor(min(left / cost, len(ranked))))])
-
-
-def alpha_of(analysis: int, alpha: float) -> float:
-    """Return which part of `alpha` may be spent on analysis number n, from 1: `alpha / (n (n + 1))`.
-
-    Standings that are judged again with every new seed tell strategies apart by luck sooner or later; the parts add up
-    to `alpha` over any number of analyses.
-    """
-    return alpha / (analysis * (analysis + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ import numpy as np
 
 from stepsize.execution.runner import Runner
 from stepsize.jobs.paired_statistics import CONFIDENCE, kendall, standings
-from stepsize.jobs.race.budget import Budget, alpha_of, fitting, more_seeds, undecided
+from stepsize.jobs.race.budget import Budget
 from stepsize.jobs.race.rungs import RungPlan, best_rates, on_rung, runnable, survivors
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import BudgetError, ParameterError
@@ -187,6 +188,37 @@ class Climb:
         table = np.concatenate([rung.scores[rows], added.scores], axis=1)
         self.rungs.append(Rung(steps=rung.steps, strategies=entries, seeds=(*rung.seeds, *fresh), scores=table))
         return self.rungs[-1]
+
+
+def undecided(standings: Sequence[Standing], margin: float = 0.0) -> list[Standing]:
+    """Return the best, and those who may still turn out better than it by `margin`."""
+    best, *others = standings
+    rivals = [other for other in others if other.tied and other.behind is not None and -other.behind.low >= margin]
+    return [best, *rivals]
+
+
+def more_seeds(leaders: int, seeds: int, left: float) -> int:
+    """Return how many seeds so many undecided strategies should run besides the `seeds` that they have.
+
+    Half as many again, as far as `left` full trainings pay for them; 0 when the best stands alone.
+    """
+    if leaders < 2:
+        return 0
+    return max(0, min(max(1, seeds // 2), math.floor(left / leaders)))
+
+
+def fitting(ranked: Sequence[Strategy], cost: float, left: float) -> list[Strategy]:
+    """Return the best of `ranked` that `left` full trainings pay for, at `cost` a strategy; two at least."""
+    return list(ranked[: max(2, math.floor(min(left / cost, len(ranked))))])
+
+
+def alpha_of(analysis: int, alpha: float) -> float:
+    """Return which part of `alpha` may be spent on analysis number n, from 1: `alpha / (n (n + 1))`.
+
+    Standings that are judged again with every new seed tell strategies apart by luck sooner or later; the parts add up
+    to `alpha` over any number of analyses.
+    """
+    return alpha / (analysis * (analysis + 1))
 
 
 def scores(curves: Curves, selection: Selection) -> Floats:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
 from stepsize.jobs.rescale import BOUND, rescale_to_horizon
-from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, check_name
+from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
 from stepsize.kernel.spec import Bound, Spec
 from stepsize.policies import LR, Policy
 from stepsize.results import Rung
@@ -84,12 +84,6 @@ def screening(strategies: int, steps: int, seeds: Sequence[int]) -> list[RungPla
     [(100, 12), (900, None)]
     """
     return halving(strategies, steps, seeds, rungs=2, eta=ETA * ETA, keep=2)
-
-
-def checked(view: str) -> View:
-    """Return `view`, or raise ParameterError with the near miss."""
-    check_name(view, VIEWS, "view of a rung")
-    return cast("View", view)
 
 
 def on_rung(strategy: Strategy, horizon: int, steps: int, view: View) -> Strategy:

@@ -14,7 +14,7 @@ from stepsize import load_task, rules
 from stepsize.adapters.keras import KerasOptimizer
 from stepsize.adapters.optax import transformation
 from stepsize.codegen import FRAMEWORKS, script
-from stepsize.codegen.script import strategy_code
+from stepsize.codegen.script import is_recipe, strategy_code
 from stepsize.engines import Ensemble
 from stepsize.jobs.paired_statistics import prediction_interval
 from stepsize.kernel.errors import DriveError, ParameterError, SpecError
@@ -156,7 +156,7 @@ def test_the_strategy_in_a_script_is_the_strategy(kind):
     strategy = Strategy(rule, Policy(lr=lr), 'a "name"\n').over(40)
     code = script("torch", "digits", strategy, 40, 0)
     imports = "\n".join(line for line in code.splitlines() if line.startswith("from "))
-    assert run(f"{imports}\n{strategy_code(strategy, 40)}")["strategy"] == strategy
+    assert run(f"{imports}\n{strategy_code(strategy, by_recipe=is_recipe(strategy, 40))}")["strategy"] == strategy
 
 
 def refuses(make, strategy):

@@ -10,7 +10,6 @@ import numpy as np
 
 from stepsize import rules, schedules
 from stepsize.catalogue import RULES
-from stepsize.codegen import by_class
 from stepsize.kernel.spec import Spec
 from stepsize.policies import RECIPES
 from stepsize.problems import TASKS
@@ -24,6 +23,16 @@ PUBLIC = (("stepsize.rules", rules), ("stepsize.schedules", schedules))
 
 LEVELS = {"start", "end", "level", "base", "peak"}
 """The fields that are values of a schedule, so that a factor multiplies them."""
+
+CLOSURE = """
+    def closure():
+        optimizer.zero_grad()
+        loss = task.loss(model(inputs), targets)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)"""
+"""An update in a loop of torch, four spaces deep, of a class that computes the loss itself."""
 
 
 @dataclass(frozen=True)
@@ -51,32 +60,33 @@ class Framework:
 
         batch_size: where it is not the task's own; 0 where it is.
         """
-        known = loadable(task)
+        known, by_recipe = loadable(task), is_recipe(strategy, steps)
         loaded = f"load_task({quoted(task)})"
         return self.template.format(
-            imports="\n".join(self._imports(strategy, steps, known=known, resized=known and batch_size > 0)),
-            **self._made(strategy, steps),
+            imports="\n".join(
+                self._imports(strategy, by_recipe=by_recipe, known=known, resized=known and batch_size > 0)
+            ),
+            **self._made(strategy, by_recipe=by_recipe),
             task=f"replace({loaded}, batch_size={batch_size})" if known and batch_size else loaded if known else "...",
             steps=steps,
             seed=seed,
             report=report(strategy.rule, self.model, self.optimizer),
         )
 
-    def _made(self, strategy: Strategy, steps: int) -> dict[str, str]:
+    def _made(self, strategy: Strategy, *, by_recipe: bool) -> dict[str, str]:
         """Return the code of a strategy, and what is made of it: of a rule of ours, or of a class in plain torch."""
         if isinstance(strategy.rule, TorchRule):
-            return by_class.made(strategy, strategy.rule, self.builds)
+            return _made_by_class(strategy, strategy.rule, self.builds)
         return {
-            "strategy": strategy_code(strategy, steps),
+            "strategy": strategy_code(strategy, by_recipe=by_recipe),
             "policy": "strategy.policy",
             "built": f"build_optimizer({self.builds}, strategy)",
             "step": "optimizer.step(lambda: loss)" if strategy.rule.core.takes_loss else "optimizer.step()",
         }
 
-    def _imports(self, strategy: Strategy, steps: int, *, known: bool, resized: bool) -> Iterator[str]:
+    def _imports(self, strategy: Strategy, *, by_recipe: bool, known: bool, resized: bool) -> Iterator[str]:
         if resized:
             yield "from dataclasses import replace\n"
-        by_recipe = is_recipe(strategy, steps) and strategy.rule.formula
         names = {"Strategy", *self.names, *([] if by_recipe else ["Policy"]), *(["load_task"] if known else [])}
         if isinstance(strategy.rule, TorchRule):
             names -= {"Strategy", "build_optimizer"}
@@ -99,9 +109,9 @@ def loadable(task: str) -> bool:
     return task in TASKS or task.endswith(".py") or task.rpartition(":")[0].endswith(".py")
 
 
-def strategy_code(strategy: Strategy, steps: int) -> str:
-    """Return the statement that makes `strategy`: by its recipe where that gives its values in a run of `steps`."""
-    if is_recipe(strategy, steps):
+def strategy_code(strategy: Strategy, *, by_recipe: bool) -> str:
+    """Return the statement that makes `strategy`, by its recipe where that `is_recipe`."""
+    if by_recipe:
         plain = Strategy.of(strategy.rule, str(strategy.recipe), strategy.rate)
         rule = quoted(describe_rule(strategy.rule)) if is_ours(strategy.rule) else repr(strategy.rule)
         name = "" if plain.name == strategy.name else f", name={quoted(strategy.name)}"
@@ -118,8 +128,9 @@ def is_ours(rule: Rule) -> bool:
 
 
 def is_recipe(strategy: Strategy, steps: int) -> bool:
-    """Whether the recipe of a strategy, at its rate, gives what its policy gives in a run of `steps`."""
-    if strategy.recipe not in RECIPES.own or strategy.rate is None:  # one of a task file comes later
+    """Whether the recipe of a strategy of ours, at its rate, gives what its policy gives in a run of `steps`."""
+    # a recipe of a task file is there only after the file has been read
+    if strategy.rate is None or strategy.recipe not in RECIPES.own or not strategy.rule.formula:
         return False
     plain = Strategy.of(strategy.rule, str(strategy.recipe), strategy.rate).over(steps).policy.table(0, steps)
     own = strategy.bound_to(steps).policy.table(0, steps)
@@ -180,3 +191,16 @@ def report(rule: Rule, model: str, optimizer: str) -> str:
     if not rule.formula:
         return f"{optimizer}.eval()\n{said}" if rule.averages else said
     return f"with {optimizer}.averaged():\n    {said}" if rule.averages else said
+
+
+def _made_by_class(strategy: Strategy, rule: TorchRule, model: str) -> dict[str, str]:
+    """Return the same of a class of plain torch: the policy, the optimizer of a model, and an update."""
+    moves = "\n".join(f"    {name}={schedule!r}," for name, schedule in strategy.policy.schedules)
+    given = "".join(f", {name}={value!r}" for name, value in rule.arguments)
+    modes = "\noptimizer.train()" if rule.averages else ""
+    return {
+        "strategy": f"policy = Policy(  # {' '.join(strategy.name.split())}\n{moves}\n)",
+        "policy": "policy",
+        "built": f"{rule.optimizer}({model}.parameters(){given}){modes}",
+        "step": CLOSURE if rule.closure else "optimizer.step()",
+    }

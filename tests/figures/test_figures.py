@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from stepsize.figures import FIGURES, descents, draw_figure, moves, training
+from stepsize.figures import FIGURES, descents, draw_figure, moves
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import RECIPES
 from stepsize.problems.landscapes import Rastrigin
@@ -22,7 +22,7 @@ def small(monkeypatch):
     monkeypatch.setattr(descents, "STARTS", 20)
     monkeypatch.setattr(descents, "FRESH", 60)
     monkeypatch.setattr(descents, "STEPS", 30)
-    monkeypatch.setattr(training, "SEEDS", 2)
+    monkeypatch.setattr(moves, "SEEDS", 2)
 
 
 @pytest.mark.parametrize("name", FIGURES)

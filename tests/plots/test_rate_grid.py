@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import samples
 
-from stepsize.jobs.range_test.final_losses import lowest_rates
+from stepsize.jobs.range_test.rate_grid import lowest_rates
 from stepsize.plots import plot_rate_grid
 from stepsize.results import Estimate
 

@@ -18,7 +18,7 @@ from stepsize.plots.curves import learning_graph
 from stepsize.plots.race import sensitivity_graph, standings_graph
 from stepsize.policies import one_cycle
 from stepsize.report import render
-from stepsize.report.charts import chart_json
+from stepsize.report.pictures import chart_json
 from stepsize.results import Interval
 
 VENDOR = Path(stepsize.report.__file__).parent / "vendor"

@@ -29,7 +29,6 @@ from stepsize.cli.endings import (
     noticing_exits,
     reader_is_gone,
 )
-from stepsize.cli.environment import set_variables
 from stepsize.cli.figures import figures
 from stepsize.cli.four_steps import four_steps
 from stepsize.cli.landscape import landscape
@@ -40,7 +39,7 @@ from stepsize.cli.range_test import range_test
 from stepsize.cli.refine import refine
 from stepsize.cli.report import report
 from stepsize.cli.show import show
-from stepsize.cli.strict import Commands, strict
+from stepsize.cli.strict import Commands, set_variables, strict
 from stepsize.cli.transfer import transfer
 from stepsize.cli.watch import watch
 from stepsize.kernel.errors import MESSAGE, StepsizeError, said

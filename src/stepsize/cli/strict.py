@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,8 +16,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from stepsize.cli.environment import read_environment
-from stepsize.cli.help import write_commands
+from stepsize.cli.help import typed, write_commands
 from stepsize.cli.packages import check_packages
 from stepsize.cli.streams import standard_streams
 from stepsize.kernel.errors import ParameterError
@@ -133,6 +133,18 @@ def strict(command: click.Command) -> click.Command:
     return command
 
 
+def read_environment(command: click.Command) -> None:
+    """Let the environment give the options of a command, as `STEPSIZE_ADVISE_BUDGET=3`; not those of several values."""
+    for param in command.params:
+        if isinstance(param, click.Option) and param.expose_value and not param.multiple:
+            param.envvar = f"STEPSIZE_{command.name}_{typed(param)}".upper().replace("-", "_")
+
+
+def set_variables(command: click.Command) -> list[str]:
+    """Return the variables of a command that are set, for an error to name."""
+    return [str(param.envvar) for param in command.params if param.envvar and os.environ.get(str(param.envvar))]
+
+
 def _refusing(command: click.Command, callback: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(callback)
     def checked(**given: Any) -> Any:
@@ -151,8 +163,8 @@ def refuse_useless(command: click.Command) -> None:
     names = {param.name: param.opts[0] for param in command.params}
     for each in USELESS.get(str(command.name), ()):
         for option in each.options:
-            typed = option in names and context.get_parameter_source(option) is ParameterSource.COMMANDLINE
-            if typed and each.where(context.params):
+            given = option in names and context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+            if given and each.where(context.params):
                 end = ", or leave it out" if ";" in each.why else "; leave it out"
                 raise ParameterError(f"{names[option]} {each.why}{end}.")
 

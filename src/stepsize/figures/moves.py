@@ -1,17 +1,22 @@
-"""Figures of how the rate moves: the decays, the cycles, and 1cycle with its momentum."""
+"""Figures of how the rate moves: the decays, the cycles, 1cycle with its momentum, and a range test that trains."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stepsize.plots import plot_policy, plot_schedule, plot_schedules, style
+from stepsize import jobs
+from stepsize.plots import plot_policy, plot_schedule, plot_schedules, plot_sweep, style
 from stepsize.policies import LR, RECIPES, exp_range, one_cycle, smith_one_cycle, triangular, triangular2
+from stepsize.problems import load_task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STEPS = 1000
 """The run that everything is drawn over, optimizer updates."""
+
+SEEDS = 8
+"""The replicas of the range test; the shades are their spread."""
 
 DECAYS = ("constant", "step_decay", "exponential_decay", "polynomial_decay", "cosine", "linear_to_zero", "inverse_time")
 
@@ -49,3 +54,9 @@ def one_cycles() -> Axes:
         style.entitle(ax, title)
         ax.set_ylabel("learning rate, share of the peak")
     return panels[0]
+
+
+def range_test() -> Axes:
+    """Let AdamW's rate climb on the digits, once a seed, and draw the losses with the two bounds."""
+    sweep = jobs.range_test(load_task("digits"), seeds=range(SEEDS))
+    return plot_sweep(sweep, jobs.suggest(sweep))

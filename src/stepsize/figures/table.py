@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stepsize.figures import descents, moves, training
+from stepsize.figures import descents, moves
 from stepsize.plots.images import image
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ FIGURES: dict[str, Callable[[], Axes]] = {
     "rmsprop": descents.rmsprop,
     "adam": descents.adam,
     "cycles": moves.cycles,
-    "range_test": training.range_test,
+    "range_test": moves.range_test,
     "one_cycle": moves.one_cycles,
     "escape": descents.escape,
 }

@@ -22,8 +22,8 @@ from stepsize.jobs.race.rungs import RungPlan as RungPlan
 from stepsize.jobs.race.rungs import halving as halving
 from stepsize.jobs.race.rungs import screening as screening
 from stepsize.jobs.race.strategy_files import read_strategies as read_strategies
-from stepsize.jobs.range_test.comparison import compare_range_tests as compare_range_tests
 from stepsize.jobs.range_test.hyperparameter_sweep import sweep_hyperparameter as sweep_hyperparameter
+from stepsize.jobs.range_test.range_test import compare_range_tests as compare_range_tests
 from stepsize.jobs.range_test.range_test import estimate_rate as estimate_rate
 from stepsize.jobs.range_test.range_test import range_test as range_test
 from stepsize.jobs.range_test.rate_grid import rate_grid as rate_grid

@@ -12,9 +12,8 @@ from stepsize.plots.curves import learning_graph
 from stepsize.plots.race import sensitivity_graph, standings_graph
 from stepsize.plots.style import entitle, rate, short
 from stepsize.report import formatting
-from stepsize.report.charts import chart_json
 from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Points, Section, Table
-from stepsize.report.pictures import HALF, draw
+from stepsize.report.pictures import HALF, chart_json, draw
 from stepsize.results import Curves, Race, Sensitivity, Standing
 from stepsize.results.io import dumps
 from stepsize.results.race_text import numbers

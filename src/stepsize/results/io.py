@@ -11,8 +11,7 @@ from stepsize import policies, rules, schedules
 from stepsize.catalogue import RULES, SCHEDULES, concrete
 from stepsize.kernel.catalogue import Catalogue
 from stepsize.kernel.errors import FormatError, SpecError
-from stepsize.kernel.files import read_text
-from stepsize.kernel.json_text import parse_json
+from stepsize.kernel.files import parse_json, read_text
 from stepsize.kernel.output_files import write
 from stepsize.kernel.spec import Spec, envelope
 from stepsize.problems import landscapes, noise

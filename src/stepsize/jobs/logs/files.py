@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from stepsize.kernel.errors import FormatError, brief
-from stepsize.kernel.json_text import parse_json
+from stepsize.kernel.files import parse_json
 
 MOST_BYTES = 256 * 2**20
 """The largest JSON value that is read: it is parsed whole. CSV files and files of JSON lines may be larger."""

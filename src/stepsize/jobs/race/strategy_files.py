@@ -22,8 +22,7 @@ from typing import Any
 
 from stepsize.kernel.calls import split_outside
 from stepsize.kernel.errors import FormatError, ParameterError, SpecError, StepsizeError, brief, check_name, suggestion
-from stepsize.kernel.files import read_text
-from stepsize.kernel.json_text import parse_json
+from stepsize.kernel.files import parse_json, read_text
 from stepsize.policies import RECIPES, Policy
 from stepsize.results.io import CATALOGUE
 from stepsize.rules import AdamW, Rule

@@ -1,4 +1,8 @@
-"""The learning rate range test of a task: let the rate climb, and watch the loss [smith2017cyclical, sec. 3.3]."""
+"""The learning rate range test of a task: let the rate climb, and watch the loss [smith2017cyclical, sec. 3.3].
+
+Smith compares weight decays by a range test of each, in one picture: the best bears the largest rate at the lowest
+loss [smith2018disciplined, sec. 4.4].
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
+from stepsize.jobs.batch_size.running_time import check_batch_sizes
 from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.range_test.bounds import read_bounds
 from stepsize.jobs.range_test.held_out import watched
@@ -18,13 +23,14 @@ from stepsize.jobs.range_test.rate_grid import first_scores
 from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.jobs.range_test.suggest import suggest
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.kernel.errors import BudgetError, ParameterError, check_name
 from stepsize.policies import LR, Policy
 from stepsize.problems import Task, Trainable
-from stepsize.results import Curves, RangeTestRecord
+from stepsize.results import Curves, RangeTestRecord, RangeTests
+from stepsize.results.range_test import BATCH_SIZE
 from stepsize.rules import AdamW, Rule
 from stepsize.schedules import Exponential, Linear, Schedule
-from stepsize.strategy import Strategy, Trial
+from stepsize.strategy import Strategy, Trial, describe_rule, find_rule
 from stepsize.theory.range_test import HIGH, LEAST_STEPS, LOW, SCORES, range_test_steps
 
 WIDENINGS, WIDER = 3, 1e3
@@ -32,6 +38,10 @@ WIDENINGS, WIDER = 3, 1e3
 
 LOWEST, HIGHEST = 1e-15, 1e9
 """Rates beyond these are not tried."""
+
+
+RULE = "rule"
+"""What is compared where whole rules are."""
 
 
 def range_test(
@@ -187,3 +197,53 @@ def _wider_range(record: RangeTestRecord) -> tuple[float, float] | None:
     if bounds.flaw == "too fast" and low > LOWEST:
         return low / WIDER, high
     return None
+
+
+def compare_range_tests(
+    task: Trainable,
+    compared: str,
+    values: Sequence[Any],
+    rule: Rule | None = None,
+    *,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    runner: Runner | None = None,
+    **options: Any,
+) -> RangeTests:
+    """Return a range test for each of several values of one thing, all else the same, with what each suggests.
+
+    compared: a hyperparameter of the rule, "batch_size", or "rule", whose values are rules or their names, such as
+        "AdamW(weight_decay=0.1)". values: at least two, distinct. rule: AdamW with its defaults when not given.
+        options: what `range_test` takes: `low`, `high`, `steps`, `seeds`, `held_out`, `momentum` and more; no range is
+        widened unless `widen=True`, so that all have the same.
+
+    Raises ParameterError for what cannot be compared, or a value that it may not have, before any test runs.
+
+    Watch out: tests of equal length are no trainings of equal time: larger batches have seen more samples.
+
+    Source: [smith2018disciplined, sec. 4.4].
+    """
+    if len(values) < 2 or len(set(values)) < len(values):
+        raise ParameterError(f"a comparison needs at least two distinct values of {compared}, not {list(values)!r}.")
+    rule = AdamW() if rule is None else rule
+    rules, tasks = [rule] * len(values), [task] * len(values)
+    if compared == RULE:
+        rules = [find_rule(value) if isinstance(value, str) else value for value in values]
+        names = [describe_rule(each) for each in rules]
+    elif compared == BATCH_SIZE:
+        known = check_batch_sizes(task, values)
+        tasks, names = [replace(known, batch_size=int(size)) for size in values], [f"{size:g}" for size in values]
+    else:
+        check_name(
+            compared, sorted({*rule.hyperparameters, BATCH_SIZE, RULE} - {LR}), f"hyperparameter of {rule.title}"
+        )
+        if compared == "momentum" and options.get("momentum") is not None:
+            raise ParameterError("the momentum is compared, so it cannot move too; leave one of the two out.")
+        rules, names = [rule.having(**{compared: value}) for value in values], [f"{value:g}" for value in values]
+    runner = runner or Runner(task, engine=engine, progress=progress)
+    tests = [
+        range_test(each, own, runner=runner if each is task else runner.on(each), **{"widen": False, **options})
+        for each, own in zip(tasks, rules, strict=True)
+    ]
+    found = tuple(map(suggest, tests))
+    return RangeTests(compared=compared, names=tuple(names), tests=tuple(tests), found=found)

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from stepsize.jobs.range_test.bounds import Bounds, read_bounds
-from stepsize.jobs.range_test.final_losses import lowest_rates
 from stepsize.jobs.range_test.held_out import describe_gap
 from stepsize.jobs.range_test.hyperparameter_sweep import suggest_value
+from stepsize.jobs.range_test.rate_grid import lowest_rates
 from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon, rescale_to_shape
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.policies import Policy, constant, recipe

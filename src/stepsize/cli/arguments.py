@@ -14,12 +14,16 @@ from click.shell_completion import CompletionItem
 
 from stepsize.cli.streams import STREAM
 from stepsize.kernel.calls import split_outside
-from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
+from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, SpecError
 from stepsize.kernel.length import LARGEST, amount, parse
 from stepsize.kernel.output_files import target
-from stepsize.policies import RECIPES
+from stepsize.kernel.spec import Spec
+from stepsize.policies import RECIPES, Policy
 from stepsize.problems import TASKS
-from stepsize.strategy import known_rules
+from stepsize.results import Advice, Refinement
+from stepsize.results.io import load
+from stepsize.schedules import Schedule
+from stepsize.strategy import Strategy, known_rules
 
 Command = Callable[..., Any]
 
@@ -164,6 +168,21 @@ def logs_of(sources: Sequence[str]) -> list[Path]:
 def is_log(source: str) -> bool:
     """Return whether a source is called as a log is, and not as a task; what is in it says how it is read."""
     return source.lower().endswith(SUFFIXES)
+
+
+def policy_in(file: str | Path, refusal: str) -> Policy:
+    """Return the policy in a JSON file: one, or that of a schedule, a strategy, an advice or a refinement.
+
+    Raises SpecError for anything else, which ends in the `refusal`.
+    """
+    value = load(file, Spec)
+    if isinstance(value, Schedule):
+        return Policy(lr=value)
+    if isinstance(value, Advice | Refinement | Strategy):
+        return value.policy
+    if not isinstance(value, Policy):
+        raise SpecError(f"{file} holds a {type(value).__name__}{refusal}")
+    return value
 
 
 def gather(kind: type, *options: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.markup import escape as escape_markup
 from rich.table import Table
 
 from stepsize.cli import arguments, output, progress
@@ -210,19 +209,14 @@ def outcomes_table(found: Descent) -> Table:
     from stepsize.report import formatting
 
     title = f"{name(found)}, {count(len(found.starts), 'start')}, {count(found.steps, 'step')}"
-    table = Table(title=title, title_justify="left")
-    table.add_column("strategy")
     elsewhere = () if found.landscape.saddle else ("escapes from elsewhere",)
-    for heading in (found.goal.does, *elsewhere, found.goal.steps, "diverged"):
-        table.add_column(heading, justify="right")
+    rows = []
     for outcome in found.outcomes:
         escape = "none to escape from" if outcome.escape is None else formatting.share(outcome.escape)
         steps = formatting.steps(outcome.time, found.steps)
-        table.add_row(
-            escape_markup(outcome.strategy.name), formatting.share(outcome.share), *(escape for _ in elsewhere), steps,
-            str(outcome.diverged),
-        )  # fmt: skip
-    return table
+        own = [escape] * len(elsewhere)
+        rows.append((outcome.strategy.name, formatting.share(outcome.share), *own, steps, str(outcome.diverged)))
+    return output.table(title, ("strategy", found.goal.does, *elsewhere, found.goal.steps, "diverged"), rows)
 
 
 def _footnote(found: Descent) -> str:

@@ -7,13 +7,15 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from stepsize.cli.streams import STREAM
 from stepsize.kernel.errors import FormatError, ParameterError, StepsizeError, suggestion
@@ -25,6 +27,9 @@ from stepsize.results.io import dumps, save
 
 LONGEST = 100
 """Bytes of a name that is made from another; file systems allow 255, and more is put around it."""
+
+PLAIN: dict[str, Any] = {"box": None, "padding": (0, 2, 0, 0)}
+"""How rich draws a table without lines."""
 
 if TYPE_CHECKING:
     from stepsize.problems import Trainable
@@ -58,6 +63,24 @@ def load_task(name: str) -> Trainable:
 def console() -> Console:
     """Return the console of the answer, standard output."""
     return Console(highlight=False)
+
+
+def table(
+    title: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, text: Container[int] = (0,), plain: bool = False
+) -> Table:
+    """Return rows under their head, the columns in `text` to the left.
+
+    plain: without lines and with numbers that are not torn, for a table that is to fit 80 columns.
+    """
+    made = Table(title=escape(title), title_justify="left", **PLAIN if plain else {})
+    for column, heading in enumerate(head):
+        is_text = column in text
+        made.add_column(
+            escape(heading), justify="left" if is_text else "right", overflow="fold", no_wrap=plain and not is_text
+        )
+    for row in rows:
+        made.add_row(*map(escape, row))
+    return made
 
 
 def check_writable(*paths: Path | None, read: Iterable[str | Path | None] = ()) -> None:

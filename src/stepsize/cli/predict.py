@@ -17,20 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 from rich.table import Table as Grid
 
 from stepsize.cli import arguments, output, progress
 from stepsize.cli.help import Command
-from stepsize.kernel.errors import BudgetError, SpecError
+from stepsize.kernel.errors import BudgetError
 from stepsize.kernel.length import LARGEST
-from stepsize.kernel.spec import Spec
 from stepsize.kernel.text import count, tell_apart
 from stepsize.policies import LR, Policy, recipe
-from stepsize.results import Advice, Prediction, Refinement
-from stepsize.results.io import load
-from stepsize.schedules import Schedule, Table
-from stepsize.strategy import Strategy, find_rule
+from stepsize.results import Prediction
+from stepsize.schedules import Table
+from stepsize.strategy import find_rule
 
 if TYPE_CHECKING:
     from stepsize.results import LossCurve
@@ -170,7 +167,8 @@ def _all_asked(schedules: Sequence[str], logs: Logs, steps: int | None) -> Asked
 def _asked(name: str, logs: Logs, steps: int | None) -> tuple[str, Policy | str]:
     """Return the name of one thing that is asked about, and the policy in its file, or the recipe called so."""
     if name.endswith(".json"):
-        return Path(name).stem, _of_json(Path(name))
+        refusal = "; --schedules takes a schedule, a policy, a strategy or an advice."
+        return Path(name).stem, Policy(lr=arguments.policy_in(name, refusal)[LR])
     if arguments.is_log(name):
         return Path(name).stem, _of_log(Path(name), logs, steps)
     recipe(name)
@@ -188,18 +186,6 @@ def _of_log(file: Path, logs: Logs, steps: int | None) -> Policy:
     return Policy(lr=Table(tuple(table.tolist()), len(table)))
 
 
-def _of_json(file: Path) -> Policy:
-    value = load(file, Spec)
-    if isinstance(value, Advice | Strategy | Refinement):
-        value = value.policy
-    schedule = value[LR] if isinstance(value, Policy) else value
-    if not isinstance(schedule, Schedule):
-        raise SpecError(
-            f"{file} holds a {value.noun}; --schedules takes a schedule, a policy, a strategy or an advice."
-        )
-    return Policy(lr=schedule)
-
-
 def _show(prediction: Prediction) -> None:
     console = output.console()
     console.print(forecasts_table(prediction))
@@ -212,24 +198,23 @@ def _show(prediction: Prediction) -> None:
 def forecasts_table(prediction: Prediction) -> Grid:
     """Return the predicted final losses as a table, beside what was measured where that is known."""
     laws = count(len(prediction.fits), "law")
-    table = Grid(title=f"predicted final losses after {prediction.steps} steps, median and range over {laws}")
+    title = f"predicted final losses after {prediction.steps} steps, median and range over {laws}"
     measured = {each.name: run.final for each in prediction.forecasts if (run := prediction.measured(each)) is not None}
-    for heading in ("schedule", "final loss", "lowest", "highest", *(("recorded",) * bool(measured)), ""):
-        table.add_column(heading, justify="left" if heading in ("schedule", "") else "right")
+    rows = []
     for rank, each in enumerate(prediction.forecasts):
         cells = [f"{value:.4f}" for value in (each.final.value, each.final.low, each.final.high)]
         own = [f"{measured[each.name]:.4f}" if each.name in measured else ""] * bool(measured)
         ranked = rank > 0 and math.isfinite(prediction.error)
-        table.add_row(escape(each.name), *cells, *own, "tied with the best" if ranked and each.tied else "")
-    return table
+        rows.append((each.name, *cells, *own, "tied with the best" if ranked and each.tied else ""))
+    head = ("schedule", "final loss", "lowest", "highest", *(("recorded",) * bool(measured)), "")
+    return output.table(title, head, rows, text=(0, len(head) - 1))
 
 
 def laws_table(prediction: Prediction) -> Grid:
     """Return how well each law fits, and how wrong it is on runs that it was not fitted to."""
-    table = Grid(title=f"laws fitted to {escape(', '.join(run.name for run in prediction.runs))}")
-    for heading in ("law", "error where fitted", "error held out", "of the final loss, at most"):
-        table.add_column(heading, justify="left" if heading == "law" else "right")
+    title = f"laws fitted to {', '.join(run.name for run in prediction.runs)}"
+    rows = []
     for each in prediction.fits:
         cells = (each.error, each.curve_error, each.final_error)
-        table.add_row(each.law, *(f"{value:.4f}" if math.isfinite(value) else "not known" for value in cells))
-    return table
+        rows.append((each.law, *(f"{value:.4f}" if math.isfinite(value) else "not known" for value in cells)))
+    return output.table(title, ("law", "error where fitted", "error held out", "of the final loss, at most"), rows)

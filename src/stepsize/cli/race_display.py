@@ -61,44 +61,34 @@ def rungs_table(rungs: Sequence[Rung]) -> Table:
     """Return the rungs that are done, with their agreement."""
     from stepsize.jobs.paired_statistics import kendall
 
-    table = Table(title="rungs", title_justify="left")
-    for heading in ("steps", "strategies", "seeds", "agreement with the last"):
-        table.add_column(heading, justify="right")
-    table.add_column("best", no_wrap=True)
+    rows = []
     for before, rung in zip((None, *rungs), rungs, strict=False):
         agreement = "" if before is None else f"{kendall(before, rung):.2f}"
-        counts = map(str, (rung.steps, len(rung.strategies), len(rung.seeds)))
-        table.add_row(*counts, agreement, escape(rung.strategies[rung.order[0]].name))
-    return table
+        best = rung.strategies[rung.order[0]].name
+        rows.append((str(rung.steps), str(len(rung.strategies)), str(len(rung.seeds)), agreement, best))
+    return output.table("rungs", ("steps", "strategies", "seeds", "agreement with the last", "best"), rows, text=(4,))
 
 
 def leaders_table(rung: Rung) -> Table:
     """Return the best of a rung."""
     title = f"leaders after {rung.steps} steps, mean of {count(len(rung.seeds), 'seed')}"
-    table = Table(title=title, title_justify="left")
-    table.add_column("strategy", no_wrap=True)
-    table.add_column("score", justify="right")
-    for index in rung.order[:LEADERS]:
-        mean = rung.means[index]
-        table.add_row(escape(rung.strategies[index].name), f"{mean:.4f}" if np.isfinite(mean) else "diverged")
-    return table
+    means = [(rung.strategies[index].name, rung.means[index]) for index in rung.order[:LEADERS]]
+    rows = [(name, f"{mean:.4f}" if np.isfinite(mean) else "diverged") for name, mean in means]
+    return output.table(title, ("strategy", "score"), rows)
 
 
 def standings_table(race: Race) -> Table:
     """Return the standings of a race as a table that fits a terminal of 80 columns."""
     title = f"{race.scored} on paired seeds, {race.steps} steps; ± is half of the 95 % t-interval"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("strategy", overflow="fold")
-    for heading in ("seeds", "score", "behind the best", "", "chance"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    rows = []
     for standing in race.standings:
         name = standing.strategy.name
         behind = "" if standing.behind is None else plus_minus(standing.behind, "+")
         score = f"diverged on {standing.diverged}" if standing.diverged else plus_minus(standing.score)
         chance = percent(standing.chance) if math.isfinite(standing.chance) else ""
         tied = "tied" if standing.tied and standing.behind else ""
-        table.add_row(escape(name), str(race.seeds_of(name)), score, behind, tied, chance)
-    return table
+        rows.append((name, str(race.seeds_of(name)), score, behind, tied, chance))
+    return output.table(title, ("strategy", "seeds", "score", "behind the best", "", "chance"), rows, plain=True)
 
 
 def plus_minus(interval: Interval, sign: str = "") -> str:

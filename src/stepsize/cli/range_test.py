@@ -27,15 +27,13 @@ from click.core import ParameterSource
 from stepsize.cli import arguments, output, progress
 from stepsize.cli.help import Command
 from stepsize.cli.range_test_display import show_answer, show_sweep, show_tests
-from stepsize.kernel.errors import ParameterError, SpecError, check_name
-from stepsize.kernel.spec import Spec
+from stepsize.kernel.errors import ParameterError, check_name
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, RangeTests
-from stepsize.results.io import load
 from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
 from stepsize.rules import Rule
 from stepsize.search_space import variants
-from stepsize.strategy import Strategy, find_rule
+from stepsize.strategy import find_rule
 from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_test_steps
 
 if TYPE_CHECKING:
@@ -333,12 +331,7 @@ def _sweep_values(problem: Trainable, rule: Rule, policy: str | Policy, options:
 
 def _policy(name: str) -> str | Policy:
     """Return the name of a recipe as it is, or the policy that a file holds."""
-    if not name.endswith(".json"):
-        recipe(name)
-        return name
-    value = load(name, Spec)
-    if isinstance(value, Advice | Strategy):
-        return value.policy
-    if not isinstance(value, Policy):
-        raise SpecError(f"{name} holds a {type(value).__name__}; --for takes a policy, a strategy or an advice.")
-    return value
+    if name.endswith(".json"):
+        return arguments.policy_in(name, "; --for takes a policy, a strategy or an advice.")
+    recipe(name)
+    return name

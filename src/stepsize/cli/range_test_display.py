@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from rich.markup import escape
-from rich.table import Table
-
 from stepsize.cli import output
 from stepsize.kernel.text import count
 from stepsize.policies import LR
@@ -47,7 +42,8 @@ def show_sweep(sweep: RangeTestRecord | HyperparameterSweep, found: Suggestion) 
     console = output.console()
     console.print(sketch(sweep, found, width=min(100, console.width), encoding=console.encoding), markup=False)
     if isinstance(sweep, BatchSizeSweep):
-        console.print(_table("in the same running time", sweep.table))
+        head, *rows = sweep.table
+        console.print(output.table("in the same running time", head, rows, text=(), plain=True))
     for name, value, meaning in _rows(sweep, found):
         if value is not None:
             digits = 2 if sweep.swept == LR else EXACT
@@ -65,7 +61,8 @@ def show_sweep(sweep: RangeTestRecord | HyperparameterSweep, found: Suggestion) 
 def show_tests(tests: RangeTests) -> None:
     """Print several range tests, a row each."""
     console, first = output.console(), tests.tests[0]
-    console.print(_table(f"range tests on {first.task}, {count(len(first.seeds), 'seed')}", tests.table, text=(0, 3)))
+    title, (head, *rows) = f"range tests on {first.task}, {count(len(first.seeds), 'seed')}", tests.table
+    console.print(output.table(title, head, rows, text=(0, 3), plain=True))
     for name, found in zip(tests.names, tests.found, strict=True):
         if found.generalisation:
             console.print(f"Held out, {name}: {found.generalisation}.", markup=False)
@@ -85,13 +82,3 @@ def _rows(
         ("base", found.base, "of the cycle"),
         (sweep.swept, found.lr, "to use"),
     )
-
-
-def _table(title: str, rows: Sequence[Sequence[str]], text: Sequence[int] = ()) -> Table:
-    """Return rows under their head, the columns in `text` to the left."""
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column, heading in enumerate(rows[0]):
-        table.add_column(escape(heading), justify="left" if column in text else "right")
-    for row in rows[1:]:
-        table.add_row(*map(escape, row))
-    return table

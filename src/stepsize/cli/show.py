@@ -27,12 +27,10 @@ from stepsize.cli.help import Command
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, SpecError, StepsizeError, check_name, suggestion
 from stepsize.kernel.notebook import picture
-from stepsize.kernel.spec import Spec, hints
+from stepsize.kernel.spec import hints
 from stepsize.policies import LR, RECIPES, Policy
-from stepsize.results import Advice, Refinement
-from stepsize.results.io import CATALOGUE, dumps, load
+from stepsize.results.io import CATALOGUE, dumps
 from stepsize.schedules import Schedule
-from stepsize.strategy import Strategy
 
 ROWS = 21
 """Rows of the curve in the terminal."""
@@ -173,7 +171,9 @@ def _dialects() -> dict[str, Callable[..., Policy]]:
 
 def _made(name: str, given: dict[str, Any]) -> Policy:
     if _is_file(name):
-        return _of_file(Path(name))
+        return arguments.policy_in(
+            name, ", which has no schedule to show; give a policy, a strategy, an advice or a refinement."
+        )
     if name in RECIPES:
         return _called(RECIPES[name], name, {"peak": 1.0, **given})
     if name not in CATALOGUE.of(Schedule):
@@ -198,20 +198,6 @@ def _called(make: Callable[..., Policy], name: str, given: dict[str, Any]) -> Po
         if isinstance(error, StepsizeError):
             raise
         raise ParameterError(f"{name} cannot be made of {', '.join(f'{k}={v!r}' for k, v in given.items())}.") from None
-
-
-def _of_file(path: Path) -> Policy:
-    value = load(path, Spec)
-    if isinstance(value, Advice | Refinement | Strategy):
-        return value.policy
-    if isinstance(value, Schedule):
-        return Policy(lr=value)
-    if isinstance(value, Policy):
-        return value
-    kind = type(value).__name__
-    raise SpecError(
-        f"{path} holds a {kind}, which has no schedule to show; give a policy, a strategy, an advice or a refinement."
-    )
 
 
 def _field(text: str) -> tuple[str, Any]:

@@ -80,7 +80,7 @@ def landscape(
     given = landscape_of(name, fields, dimensions)
     shaken = None if noise is None else noise_of(noise)
     named = [strategy_of(text) for text in strategies]
-    output.check_writable(*_files(out), save_to, report)
+    output.check_writable(None if out is None else out / "result.json", save_to, report)
 
     from stepsize.engines.landscape.default_strategies import usual
     from stepsize.engines.landscape.descend import descend
@@ -175,10 +175,6 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _files(out: Path | None) -> list[Path]:
-    return [] if out is None else [out / "result.json"]
 
 
 def files_in(out: Path, found: Descent) -> output.Files:

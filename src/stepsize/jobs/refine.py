@@ -112,7 +112,10 @@ def refine(
     relative = smooth[:-1] / smooth[:-1].max()  # the scale cancels in the bound, and its squares would overflow
     shape = refine_schedule(smooth, POWER[norm])[:-1]
     original = np.empty(0) if rates is None else _original(rates, run, grid[:-1])
-    peak = 1.0 if rates is None else _peak(rates) * _shift(original, shape, relative)
+    peak = 1.0
+    if rates is not None:
+        top = rates.peak if isinstance(rates, Rates) else float(floats(rates).max())
+        peak = top * _shift(original, shape, relative)
     return Refinement(
         name=name,
         steps=run,
@@ -209,10 +212,6 @@ def _original(rates: npt.ArrayLike | Rates, run: int, points: Floats) -> Floats:
     if table.shape != (run,) or not np.isfinite(table).all() or (table < 0).any() or not table.any():
         raise ParameterError(f"rates must be the learning rate of each of the {run} updates, not {table.shape}.")
     return floats(np.interp(points, np.arange(run), table) / table.max())
-
-
-def _peak(rates: npt.ArrayLike | Rates) -> float:
-    return rates.peak if isinstance(rates, Rates) else float(floats(rates).max())
 
 
 def _shift(source: Floats, target: Floats, norms: Floats) -> float:

@@ -96,7 +96,7 @@ class Catalogue:
     def _field(self, data: Any, hint: Any, path: str, record: bool) -> Any:  # noqa: FBT001  (handed down as it came)
         origin, arguments = get_origin(hint), get_args(hint)
         if origin is Annotated:
-            return _number(data)
+            return float(data) if data in ("nan", "inf", "-inf") else data
         if origin in (Union, types.UnionType):
             return None if data is None else self._union(data, arguments, path, record)
         if origin in (tuple, dict):
@@ -135,10 +135,6 @@ def _refuse_unknown(given: Mapping[str, Any], wanted: Mapping[str, Any], cls: ty
     missing = [name for name in required if name in wanted and name not in given]
     if missing:
         raise SpecError(f"at {path}: {cls.__name__} needs the field {missing[0]!r}, which is not there.")
-
-
-def _number(data: Any) -> Any:
-    return float(data) if data in ("nan", "inf", "-inf") else data
 
 
 def _decode_array(data: Any, path: str) -> NDArray:

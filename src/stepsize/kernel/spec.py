@@ -261,7 +261,7 @@ def encode(value: Any, depth: int = 0) -> Any:
         named = {name: encode(item, depth + 1) for name, item in value.spec_fields().items()}
         return {"kind": value.spec_kind} | named
     if isinstance(value, np.ndarray):
-        return _encode_array(value)
+        return {"npy": base64.b64encode(npy_bytes(value)).decode("ascii")}
     if isinstance(value, list | tuple):
         return [encode(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
@@ -281,10 +281,6 @@ def npy_bytes(array: NDArray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, np.asarray(array, order="C"), allow_pickle=False)
     return buffer.getvalue()
-
-
-def _encode_array(array: NDArray) -> dict[str, str]:
-    return {"npy": base64.b64encode(npy_bytes(array)).decode("ascii")}
 
 
 def npy_array(raw: bytes) -> NDArray:

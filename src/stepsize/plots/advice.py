@@ -96,7 +96,9 @@ def _draw_runs(ax: Axes, runs: Sequence[SearchRun], scored: str) -> None:
     """Draw the scores of runs on an axis of their own, which the legend of `ax` names too."""
     right = ax.twinx()
     lengths = sorted({run.steps for run in runs})
-    for steps, color, sign in zip(lengths, _warm(len(lengths)), cycle(SIGNS), strict=False):
+    warm = [style.ORANGE, style.GREEN, "#CC79A7", style.RED]  # none is the blue of the belief, and the longest is red
+    colors = warm[-len(lengths) :] if len(lengths) <= len(warm) else [style.RED] * len(lengths)
+    for steps, color, sign in zip(lengths, colors, cycle(SIGNS), strict=False):
         own = [run for run in runs if run.steps == steps]
         lived, dead = ([run for run in own if math.isfinite(run.score) is alive] for alive in (True, False))
         label = f"runs of {thousands(steps)} steps"
@@ -114,11 +116,6 @@ def _draw_runs(ax: Axes, runs: Sequence[SearchRun], scored: str) -> None:
     right.tick_params(labelsize=style.SMALL, colors=style.INK, length=3)
     right.spines[["top", "left"]].set_visible(False)
     right.spines[["right", "bottom"]].set_color(style.QUIET)
-
-
-def _warm(number: int) -> list[str]:
-    """Return a colour for each length, the longest last; none is the blue of the belief."""
-    return [style.ORANGE, style.GREEN, "#CC79A7", style.RED][-number:] if number <= 4 else [style.RED] * number
 
 
 def _scale(ax: Axes, values: Sequence[float]) -> None:

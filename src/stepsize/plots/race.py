@@ -205,7 +205,8 @@ def plot_rungs(race: Race, ax: Axes | None = None) -> Axes:
             _line(ax, tables, name, style.QUIET, "-", width=0.8)
     for name, (color, dash) in reversed(list(zip(named, style.inks(len(named)), strict=True))):
         _line(ax, tables, name, color, dash, width=2.0)
-    ax.set_xticks(range(len(tables)), [_label(rung) for rung in race.rungs])
+    labels = [f"{thousands(rung.steps)} steps\n{count(len(rung.seeds), 'seed')}" for rung in race.rungs]
+    ax.set_xticks(range(len(tables)), labels)
     ax.set_xlim(-0.25, len(tables) - 0.75)
     most = max(map(len, tables))
     ax.set_yscale("log")
@@ -255,7 +256,3 @@ def _line(ax: Axes, tables: list[dict[str, int]], name: str, color: str, dash: s
     ax.plot(xs, ys, color=color, linestyle=dash, linewidth=width, marker="o", markersize=2.5 * width, label=name)
     if xs[-1] < len(tables) - 1:
         ax.plot(xs[-1:], ys[-1:], color=color, linestyle="none", marker="x", markersize=5, markeredgewidth=1.1)
-
-
-def _label(rung: Rung) -> str:
-    return f"{thousands(rung.steps)} steps\n{count(len(rung.seeds), 'seed')}"

@@ -44,7 +44,8 @@ class Loader:
     """
 
     def __init__(self, loader: Any, form: Callable[[Any, str], Batch], part: str) -> None:
-        self.loader = _apart(loader)
+        # it forgets its workers after an epoch: the numbers of those that stay depend on it
+        self.loader = _changed(loader, persistent_workers=False, in_order=True, _iterator=None)
         self._form, self._part = form, part
         self._kept: list[Batch] | None = None
         first = self._first()
@@ -179,11 +180,6 @@ class Loader:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy of it, or another process, needs to read it too."""
         return {**self.__dict__, "_kept": None}
-
-
-def _apart(loader: Any) -> Any:
-    """Return a loader like one of the user's that forgets its workers after an epoch: their numbers depend on it."""
-    return _changed(loader, persistent_workers=False, in_order=True, _iterator=None)
 
 
 def _changed(loader: Any, **values: Any) -> Any:

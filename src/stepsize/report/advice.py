@@ -40,7 +40,8 @@ def advice_article(advice: Advice, framework: str = "torch") -> Article:
         title, lead, facts = advice.strategy.name, _lead(advice), _answer(advice)
         sections = (*_found(advice), Section("Code to paste", (_code(advice, framework),)), careful)
     else:
-        title, lead, facts = "Nothing has learned", _failed(advice), _spent(advice)
+        title, facts = "Nothing has learned", _spent(advice)
+        lead = f"{formatting.heading(text.failure(advice))}, so no strategy is recommended; what to try is below."
         sections = (careful, Section("What ran", (Gallery((_belief(advice),)), *_points(_onward(advice)))))
     shown = tuple(each for each in (*sections, *_folded(advice, framework)) if each.blocks)
     return Article(above, title, facts, shown, lead)
@@ -83,10 +84,6 @@ def _lead(advice: Advice) -> str:
         f"Train {advice.task} for {steps}{size} with {what}, at a peak rate of {rate(strategy.peak)}. "
         f"It is {text.expected_loss(advice)}."
     )
-
-
-def _failed(advice: Advice) -> str:
-    return f"{formatting.heading(text.failure(advice))}, so no strategy is recommended; what to try is below."
 
 
 def _answer(advice: Advice) -> Facts:

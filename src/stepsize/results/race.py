@@ -150,10 +150,6 @@ class Race(Shown, Spec):
         """How much the rate matters to each family, on the widest rung."""
         return sensitivities(self.widest)
 
-    def sensitivity_of(self, strategy: Strategy) -> Sensitivity | None:
-        """Return how much the rate matters to the family of `strategy`; None where it has not run, or diverged."""
-        return next((each for each in self.sensitivities if each.strategy.family == strategy.family), None)
-
     @property
     def widest(self) -> Rung:
         """The first of the rungs with the most rates a family."""

@@ -24,8 +24,9 @@ UNEQUAL = 1.5
 
 def sentences(race: Race) -> tuple[str, ...]:
     """Return what a race says, and how far that may be trusted."""
-    parts = (_winner, _scored, _seeds, _rungs, _edges, _decay, _classes)
-    return tuple(sentence for part in parts for sentence in part(race))
+    parts = (_winner, _scored, _seeds, _rungs, _edges, _decay)
+    found = (sentence for part in parts for sentence in part(race))
+    return (*found, *by_class(standing.strategy.rule for standing in race.standings))
 
 
 def _winner(race: Race) -> Iterator[str]:
@@ -98,10 +99,6 @@ def _decay(race: Race) -> Iterator[str]:
                 f"The total decay of {rule}, the sum of rate times weight decay, is {low:.3g} to {high:.3g}: its "
                 "strategies differ in that as well."
             )
-
-
-def _classes(race: Race) -> Iterator[str]:
-    yield from by_class(standing.strategy.rule for standing in race.standings)
 
 
 def by_class(rules: Iterable[Rule]) -> Iterator[str]:

@@ -41,7 +41,7 @@ def _grown(schedule: Schedule, old: int, new: int, begin: int) -> Schedule:
     """Return `schedule`, which begins at step `begin` of the old run, with every length multiplied by `new / old`."""
     if isinstance(schedule, Chain):
         return Chain(tuple(_chained(schedule, old, new, begin)))
-    span = _span(begin, int(schedule.steps), old, new)
+    span = max(1, _rounded(begin + int(schedule.steps), old, new) - _rounded(begin, old, new))
     if isinstance(schedule, OWN_CLOCK):
         return Stretched(schedule, span)
     if isinstance(schedule, Stretched):
@@ -66,10 +66,6 @@ def _chained(chain: Chain, old: int, new: int, begin: int) -> list[Schedule]:
         for part, edge, stop in zip(chain.parts, edges, edges[1:], strict=False)
         if _rounded(stop, old, new) > _rounded(edge, old, new)
     ]
-
-
-def _span(begin: int, steps: int, old: int, new: int) -> int:
-    return max(1, _rounded(begin + steps, old, new) - _rounded(begin, old, new))
 
 
 def _rounded(length: int, old: int, new: int) -> int:

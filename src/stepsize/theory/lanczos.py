@@ -70,6 +70,7 @@ def largest_eigenpair(
     size = float(start @ start) ** 0.5
     if not (math.isfinite(size) and size > 0):
         raise ParameterError(f"start must be finite and not 0, and its norm is {size!r}; draw it at random.")
+    rounding = 1e-12 if "float64" in str(start.dtype) else 1e-5  # as a share of the matrix's size
     basis, alphas, betas = [start / size], [], []  # type: tuple[list[Array], list[float], list[float]]
     while True:
         w = product(basis[-1])
@@ -82,7 +83,7 @@ def largest_eigenpair(
         residual = betas[-1] * abs(float(weights[-1]))
         scale = max(map(abs, alphas + betas))
         # a beta of 0, up to rounding: the basis spans an invariant space, where T's eigenvalues are exact
-        spent = len(basis) == len(start) or betas[-1] <= _rounding(start) * scale
+        spent = len(basis) == len(start) or betas[-1] <= rounding * scale
         close = residual <= tolerance * abs(value)
         if spent or (close and len(basis) >= least) or len(basis) >= most:
             vector = sum(float(weight) * q for weight, q in zip(weights, basis, strict=True))
@@ -102,8 +103,3 @@ def _top(alphas: list[float], betas: list[float]) -> tuple[float, np.ndarray]:
     between = betas[: len(alphas) - 1]  # the last beta leads out of the basis, and is in the residual alone
     values, vectors = np.linalg.eigh(np.diag(alphas) + np.diag(between, 1) + np.diag(between, -1))
     return float(values[-1]), vectors[:, -1]
-
-
-def _rounding(start: Array) -> float:
-    """Return below which share of the matrix's size a vector is rounding: the space is exhausted."""
-    return 1e-12 if "float64" in str(start.dtype) else 1e-5

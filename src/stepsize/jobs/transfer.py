@@ -8,7 +8,7 @@ has begun, or a checkpoint of its stable part, can go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
 from dataclasses import replace
 from typing import Literal
 
@@ -149,12 +149,6 @@ def _cooled(schedule: Schedule, run: int, factor: float) -> Schedule:
             f"no cooldown is long enough for a run of {run} steps at this rate: even one of {room} of them makes up "
             f"for a factor of {gained(room):.3g} of {wanted:.3g}; take by='rate', or make the run shorter."
         )
-    return with_cooldown(_first(lambda steps: gained(steps) >= wanted * (1 - 1e-9), int(down.steps), room))
-
-
-def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
-    """Return the first number from `low` to `high` that `holds`, which all above it do too; `high` if none does."""
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low
+    lengths = range(int(down.steps), room)
+    enough = bisect_left(lengths, True, key=lambda steps: gained(steps) >= wanted * (1 - 1e-9))
+    return with_cooldown(int(down.steps) + enough)

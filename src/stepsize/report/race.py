@@ -16,7 +16,7 @@ from stepsize.report.parts import Article, Code, Facts, Gallery, Picture, Points
 from stepsize.report.pictures import HALF, chart_json, draw
 from stepsize.results import Curves, Race, Sensitivity, Standing
 from stepsize.results.io import dumps
-from stepsize.results.race_text import numbers
+from stepsize.results.race_text import VIEWS, numbers
 from stepsize.strategy import Strategy
 
 POLICIES = 6
@@ -209,8 +209,7 @@ def rungs(*races: Race) -> Section:
 
 
 def _ranks(race: Race) -> Picture:
-    view = {"retimed": "whole schedules in fewer steps", "prefix": "the first part of the long runs"}[race.view]
-    caption = f"The rank of every strategy on every rung; a rung below the full length ran {view}."
+    caption = f"The rank of every strategy on every rung; a rung below the full length ran {VIEWS[race.view]}."
     return draw(plot_rungs, race, label="Ranks of the strategies over the rungs", caption=caption)
 
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.optional import need
@@ -185,11 +184,4 @@ def median_time(times: NDArray) -> Interval:
     ordered = np.sort(np.where(times < 0, np.inf, times))
     n = len(ordered)
     below = max(int(need("scipy.stats").binom.ppf(0.025, n, 0.5)), 1)
-    low, middle, high = ordered[below - 1], _middle(ordered), ordered[n - below]
-    return Interval(middle, float(low), float(high))
-
-
-def _middle(ordered: Floats) -> float:
-    """Return the median of sorted values, of which the last may be infinite."""
-    n = len(ordered)
-    return float((ordered[(n - 1) // 2] + ordered[n // 2]) / 2)
+    return Interval(float(np.median(ordered)), float(ordered[below - 1]), float(ordered[n - below]))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 WEAK = 0.3
 """Below this agreement a rung did not tell those apart who went on from it."""
 
+VIEWS = {"retimed": "whole schedules in fewer steps", "prefix": "the first part of the long runs"}
+"""What a rung below the full length ran, in words."""
+
 FEWEST = 3
 """Over fewer strategies an agreement says nothing."""
 
@@ -63,7 +66,6 @@ def _seeds(race: Race) -> Iterator[str]:
 
 
 def _rungs(race: Race) -> Iterator[str]:
-    what = {"retimed": "whole schedules in fewer steps", "prefix": "the first part of the long runs"}[race.view]
     for rung, tau, rank in zip(race.rungs, race.agreement, race.ranks, strict=False):
         shared = len({each.name for each in rung.strategies} & _full(race))
         if rung.steps == race.steps:
@@ -74,7 +76,7 @@ def _rungs(race: Race) -> Iterator[str]:
             agrees = f"its order agrees with the full length by {tau:.2f} (Kendall's tau, over the {shared} "
             parts = [f"{agrees}strategies that ran in both){weak}", *parts]
         if parts:
-            yield f"On the rung of {rung.steps} steps ({what}) {'; '.join(parts)}."
+            yield f"On the rung of {rung.steps} steps ({VIEWS[race.view]}) {'; '.join(parts)}."
 
 
 def _full(race: Race) -> set[str]:

@@ -14,7 +14,6 @@ from stepsize.engines.base import with_two_validation_samples
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.policies import constant
 from stepsize.problems import Task, Trainable
-from stepsize.problems.base import with_data
 from stepsize.rules import Rule
 from stepsize.strategy import Strategy, Trial
 
@@ -44,7 +43,6 @@ def check_batch_sizes(task: Trainable, sizes: Sequence[int]) -> Task:
     """Return `task`, whose batches may be of these sizes; raise ParameterError for sizes that are none."""
     if not isinstance(task, Task):
         raise ParameterError(f"the batch size of {task.name!r} is its training function's own affair; change it there.")
-    task = with_data(task)
     whole = all(size >= 1 and size == int(size) for size in sizes)
     if not sizes or not whole or len(set(sizes)) < len(sizes):
         raise ParameterError(f"batch sizes are distinct whole numbers of at least 1, not {list(sizes)!r}.")

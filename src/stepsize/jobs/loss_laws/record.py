@@ -9,8 +9,7 @@ import numpy as np
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
 from stepsize.jobs.loss_laws.predict import at_peak, predict
-from stepsize.jobs.range_test.range_test import range_test
-from stepsize.jobs.range_test.suggest import suggest
+from stepsize.jobs.range_test.range_test import estimate_rate
 from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.kernel.optional import need_all
 from stepsize.kernel.text import count
@@ -78,16 +77,8 @@ def predict_task(
     if length < LEAST:
         raise BudgetError(f"runs of {length} steps are too short to learn a law from; record at least {LEAST}.")
     runner = runner or Runner(task, engine=engine, progress=progress)
-    peak = _suggested(runner, rule) if peak is None else peak
+    peak = estimate_rate(task, rule, curvature=False, runner=runner) if peak is None else peak
     asked = at_peak(schedules, peak)
     runs = record(runner, rule, recorded_policies(peak), length, seeds)
     held_out = record(runner, rule, asked, horizon, seeds) if check else []
     return predict(runs, asked, steps=horizon, laws=laws, held_out=held_out, name=task.source or task.name)
-
-
-def _suggested(runner: Runner, rule: Rule) -> float:
-    """Return the rate that a range test points to; raise BudgetError where it has no clear answer."""
-    rate = suggest(range_test(runner.task, rule, curvature=False, runner=runner), "constant").lr
-    if rate is None:
-        raise BudgetError("the range test has no clear answer, so there is no rate to record at; give a peak rate.")
-    return float(f"{rate.value:.2g}")

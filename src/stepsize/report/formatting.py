@@ -27,15 +27,12 @@ def loss(value: float) -> str:
 
 def span(interval: Interval | None) -> str:
     """Return "low to high", or a dash where one of the two is not known."""
-    if interval is None or not (math.isfinite(interval.low) and math.isfinite(interval.high)):
-        return NONE
-    return f"{loss(interval.low)} to {loss(interval.high)}"
+    return advice_text.span(interval) or NONE
 
 
 def mean_and_span(interval: Interval) -> str:
-    """Return "mean (low to high)", or the mean alone where the interval is not known."""
-    bounds = span(interval)
-    return loss(interval.mean) if bounds == NONE else f"{loss(interval.mean)} ({bounds})"
+    """Return "mean (low to high)", or the mean alone where the interval is not known; a dash without a mean."""
+    return advice_text.with_span(interval) if math.isfinite(interval.mean) else NONE
 
 
 def difference(interval: Interval | None) -> str:

@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.length import REST
 from stepsize.kernel.spec import Steps
-from stepsize.rules import Facts, Rule
+from stepsize.rules import Rule
+from stepsize.rules.torch_rule import UNKNOWN
 from stepsize.schedules import Schedule
 
 
@@ -26,89 +27,25 @@ def gone(noun: str, kind: str) -> str:
     )
 
 
-@dataclass(frozen=True, repr=False)
-class MissingSchedule(Schedule):
-    """A schedule in a record whose class is not here: its fields are kept, and its values are not known (NaN)."""
+class Missing:
+    """What both share: the kind that they stand for, and the fields that it was read with.
 
-    kind: str
-    fields: str  # as JSON, so that it can be compared
-    steps: Steps = REST
+    name: the kind. fields: as JSON, so that they can be compared.
+    """
 
-    @classmethod
-    def of(cls, kind: str, given: Mapping[str, Any]) -> MissingSchedule:
-        """Return what stands for a schedule, from its kind and its fields."""
-        warnings.warn(gone("schedule", kind), stacklevel=2)
-        steps = given.get("steps")
-        return cls(kind, json.dumps(given, sort_keys=True), *([steps] if isinstance(steps, int) else []))
-
-    @property
-    def spec_kind(self) -> str:
-        """The kind that it stands for."""
-        return self.kind
-
-    def spec_fields(self) -> dict[str, Any]:
-        """Return the fields that it was read with."""
-        return dict(json.loads(self.fields))
-
-    def value(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
-        """Return NaN: what it was is not known."""
-        return 0.0 * t + np.nan
-
-    def over(self, total: int) -> NoReturn:
-        """Refuse to be driven."""
-        del total
-        raise ParameterError(gone("schedule", self.kind))
-
-    def bound_to(self, total: int) -> MissingSchedule:
-        """Return it as one that is so long, where its own length is not known."""
-        return self if isinstance(self.steps, int) else replace(self, steps=total)
-
-    def __repr__(self) -> str:
-        return f"{self.kind}({self.fields})"
-
-
-@dataclass(frozen=True, repr=False)
-class MissingRule(Rule):
-    """A rule in a record whose class is not here: its fields are kept, and it makes no step."""
-
-    facts = Facts(
-        scale_free=None, parameter_free=None, accumulates=None, same_size=None, schedule_free=None, euclidean=None,
-        decoupled=None, threshold=None, torch=None, optax=None, keras=None,
-    )  # fmt: skip
-    formula: ClassVar[bool] = False
-
+    noun: ClassVar[str]
     name: str
-    fields: str  # as JSON, so that it can be compared
-
-    def __post_init__(self) -> None:
-        """Check nothing: what it was is not known."""
+    fields: str
 
     @classmethod
-    def of(cls, kind: str, given: Mapping[str, Any]) -> MissingRule:
-        """Return what stands for a rule, from its kind and its fields."""
-        warnings.warn(gone("rule", kind), stacklevel=2)
-        return cls.of_fields(kind, given)
+    def of(cls, kind: str, given: Mapping[str, Any]) -> Self:
+        """Return what stands for a value of this kind, with these fields, and warn of it."""
+        warnings.warn(gone(cls.noun, kind), stacklevel=2)
+        return cls._of_fields(kind, given)
 
     @classmethod
-    def of_fields(cls, kind: str, given: Mapping[str, Any]) -> MissingRule:
-        """Return the same, in silence."""
-        return cls(kind, json.dumps(given, sort_keys=True))
-
-    @property
-    def hyperparameters(self) -> dict[str, float]:
-        """The numbers among its fields."""
-        found = json.loads(self.fields)
-        return {n: float(v) for n, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-
-    @property
-    def title(self) -> str:
-        """The kind that it stands for."""
-        return self.name
-
-    @property
-    def kind(self) -> str:
-        """The kind that it stands for."""
-        return self.name
+    def _of_fields(cls, kind: str, given: Mapping[str, Any]) -> Self:
+        return cls(name=kind, fields=json.dumps(given, sort_keys=True))  # type: ignore[call-arg]  # both are dataclasses
 
     @property
     def spec_kind(self) -> str:
@@ -122,26 +59,69 @@ class MissingRule(Rule):
     def __repr__(self) -> str:
         return f"{self.name}({self.fields})"
 
+    def refuse(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse to be driven, to run, or to be another."""
+        raise ParameterError(gone(self.noun, self.name))
+
+
+@dataclass(frozen=True, repr=False)
+class MissingSchedule(Missing, Schedule):
+    """A schedule in a record whose class is not here: its fields are kept, and its values are not known (NaN)."""
+
+    name: str
+    fields: str
+    steps: Steps = REST
+
+    @classmethod
+    def _of_fields(cls, kind: str, given: Mapping[str, Any]) -> Self:
+        steps = given.get("steps")
+        found = super()._of_fields(kind, given)
+        return replace(found, steps=steps) if isinstance(steps, int) else found
+
+    def value(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return NaN: what it was is not known."""
+        return 0.0 * t + np.nan
+
+    over = Missing.refuse
+
+    def bound_to(self, total: int) -> Self:
+        """Return it as one that is so long, where its own length is not known."""
+        return self if isinstance(self.steps, int) else replace(self, steps=total)
+
+
+@dataclass(frozen=True, repr=False)
+class MissingRule(Missing, Rule):
+    """A rule in a record whose class is not here: its fields are kept, and it makes no step."""
+
+    facts = UNKNOWN
+    formula: ClassVar[bool] = False
+
+    name: str
+    fields: str
+
+    def __post_init__(self) -> None:
+        """Check nothing: what it was is not known."""
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """The numbers among its fields."""
+        found = self.spec_fields()
+        return {n: float(v) for n, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+    @property
+    def title(self) -> str:
+        """The kind that it stands for."""
+        return self.name
+
+    kind = title
+
     @property
     def weight_decay(self) -> float:
         """What it was read with; 0 where that is nothing."""
         return self.hyperparameters.get("weight_decay", 0.0)
 
-    def having(self, **values: float) -> NoReturn:
-        """Refuse to be another rule."""
-        del values
-        raise ParameterError(gone("rule", self.name))
+    having = init = step = Missing.refuse
 
-    def without_rate(self) -> MissingRule:
+    def without_rate(self) -> Self:
         """Return it without its rate."""
-        return MissingRule.of_fields(self.name, {n: v for n, v in self.spec_fields().items() if n != "lr"})
-
-    def init(self, p: Array, xp: Any) -> NoReturn:
-        """Refuse to run."""
-        del p, xp
-        raise ParameterError(gone("rule", self.name))
-
-    def step(self, p: Array, g: Array, slots: Any, c: Any, xp: Any) -> NoReturn:
-        """Refuse to run."""
-        del p, g, slots, c, xp
-        raise ParameterError(gone("rule", self.name))
+        return self._of_fields(self.name, {n: v for n, v in self.spec_fields().items() if n != "lr"})

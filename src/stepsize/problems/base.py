@@ -6,7 +6,6 @@ weights and the same batches, whichever strategy trains them, and any batch can 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -19,13 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stepsize.kernel import seeds, text
-from stepsize.kernel.errors import LengthError, StepsizeError, TaskError, brief
+from stepsize.kernel.errors import LengthError, StepsizeError, TaskError
 from stepsize.kernel.length import amount, parse
 from stepsize.kernel.notebook import Shown
 from stepsize.kernel.optional import need
 from stepsize.problems import checks, fingerprint, sources, trial_batches
 from stepsize.problems.columns import joined
-from stepsize.problems.data import OWN_LOOP
 from stepsize.problems.loader import Batch, Loader
 from stepsize.problems.parameter_groups import Groups, ParameterGroup, parameter_groups
 from stepsize.problems.random_state import seeded as seeded
@@ -98,10 +96,7 @@ class Task(Shown):
     source: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        self._check_functions()
-        if not isinstance(self.accumulate, int) or self.accumulate < 1:
-            raise TaskError(f"Task.accumulate must be a whole number of at least 1, not {self.accumulate!r}.")
-        self._check_training()
+        checks.check_settings(self)
         size = self.batch_size or getattr(self.train, "batch_size", None) or 0
         if not isinstance(size, int) or size < 0:
             raise TaskError(f"Task.batch_size must be a whole number of at least 1, not {size!r}.")
@@ -114,33 +109,6 @@ class Task(Shown):
         return (
             f"{self.name}, {text.count(self.steps, 'step')} in batches of {self.update_size}, scored by {self.scored}"
         )
-
-    def _check_functions(self) -> None:
-        for part in ("model", "loss", "metric", "groups"):
-            value = getattr(self, part)
-            if not callable(value) and (value is not None or part == "model"):
-                raise TaskError(f"Task.{part} must be a function, not {brief(value)}.")
-            if inspect.iscoroutinefunction(value):
-                raise TaskError(f"Task.{part} is an async function, which nothing awaits; write it as a plain `def`.")
-        if isinstance(self.model, need("torch").nn.Module):
-            raise TaskError(
-                f"Task.model must be a function that returns a new module, not the {type(self.model).__name__} itself, "
-                "which one run would leave trained to the next: Task(model=lambda: ...)."
-            )
-        if self.mode not in {"min", "max"}:
-            raise TaskError(f'Task.mode must be "min" or "max", not {self.mode!r}.')
-        if self.mode == "max" and self.metric is None:
-            raise TaskError('Task.mode is "max", but there is no Task.metric, and a loss is minimised; give a metric.')
-
-    def _check_training(self) -> None:
-        norm, cast = self.clip_norm, self.autocast
-        if norm is not None and not (isinstance(norm, int | float) and 0 < norm < float("inf")):
-            raise TaskError(f"Task.clip_norm must be a number above 0, or None, not {norm!r}.")
-        if cast is not None and cast is not need("torch").bfloat16:
-            raise TaskError(
-                f"Task.autocast must be torch.bfloat16, or None, not {cast!r}; float16 needs a GradScaler, and so "
-                f"{OWN_LOOP}."
-            )
 
     def _read(self, size: int) -> None:
         given = {"train": self.train, "validation": self.validation}

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stepsize.kernel.errors import said
+from stepsize.kernel.errors import TaskError, brief, said
 from stepsize.kernel.optional import extra_of, installed, installs, need
 from stepsize.problems.columns import Columns
+from stepsize.problems.data import OWN_LOOP
 
 Tensor = Any
 Pair = tuple[Any, Any]
+
+
+def check_settings(task: Any) -> None:
+    """Raise TaskError for what a `Task` is given that it cannot be trained with, its data aside."""
+    for part in ("model", "loss", "metric", "groups"):
+        value = getattr(task, part)
+        if not callable(value) and (value is not None or part == "model"):
+            raise TaskError(f"Task.{part} must be a function, not {brief(value)}.")
+        if inspect.iscoroutinefunction(value):
+            raise TaskError(f"Task.{part} is an async function, which nothing awaits; write it as a plain `def`.")
+    if isinstance(task.model, need("torch").nn.Module):
+        raise TaskError(
+            f"Task.model must be a function that returns a new module, not the {type(task.model).__name__} itself, "
+            "which one run would leave trained to the next: Task(model=lambda: ...)."
+        )
+    if task.mode not in {"min", "max"}:
+        raise TaskError(f'Task.mode must be "min" or "max", not {task.mode!r}.')
+    if task.mode == "max" and task.metric is None:
+        raise TaskError('Task.mode is "max", but there is no Task.metric, and a loss is minimised; give a metric.')
+    if not isinstance(task.accumulate, int) or task.accumulate < 1:
+        raise TaskError(f"Task.accumulate must be a whole number of at least 1, not {task.accumulate!r}.")
+    norm, cast = task.clip_norm, task.autocast
+    if norm is not None and not (isinstance(norm, int | float) and 0 < norm < float("inf")):
+        raise TaskError(f"Task.clip_norm must be a number above 0, or None, not {norm!r}.")
+    if cast is not None and cast is not need("torch").bfloat16:
+        raise TaskError(
+            f"Task.autocast must be torch.bfloat16, or None, not {cast!r}; float16 needs a GradScaler, and so "
+            f"{OWN_LOOP}."
+        )
 
 
 def describe(error: BaseException) -> str:

@@ -161,12 +161,10 @@ class RangeTestRecord(Sweep):
 
     @property
     def x(self) -> np.ndarray:
-        """The rates, (points,)."""
         return self.rates
 
     @property
     def title(self) -> str:
-        """The name of the rule or optimizer that was tested."""
         return self.optimizer or "" if self.rule is None else self.rule.title
 
 
@@ -211,7 +209,6 @@ class RateGrid(RunGrid):
 
     @property
     def x(self) -> np.ndarray:
-        """The rates, (points,)."""
         return self.rates
 
     @property
@@ -243,12 +240,10 @@ class HyperparameterSweep(RunGrid):
 
     @property
     def x(self) -> np.ndarray:
-        """The values, (points,)."""
         return self.values
 
     @property
     def swept(self) -> str:
-        """The name of the hyperparameter."""
         return self.hyperparameter
 
 
@@ -267,7 +262,6 @@ class BatchSizeSweep(HyperparameterSweep):
 
     @property
     def lasting(self) -> str:
-        """How long the runs are, in words."""
         return "equal running time"
 
     @property

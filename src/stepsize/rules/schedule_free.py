@@ -52,7 +52,6 @@ class ScheduleFreeSGD(Rule):
         return between(g + c["weight_decay"] * p, slots, c, xp)
 
     def readout(self, p: Array, slots: Slots, xp: Any) -> Array:  # noqa: ARG002  (the signature is every rule's)
-        """Return x, the average."""
         return slots[0]
 
 

@@ -62,12 +62,10 @@ class Wrapper(Rule):
 
     @property
     def takes_noise(self) -> bool:
-        """Whether the rule in it does."""
         return self.rule.takes_noise
 
     @property
     def averages(self) -> bool:
-        """Whether the rule in it does."""
         return self.rule.averages
 
     def over(self, shapes: Sequence[Shape]) -> Rule:
@@ -75,7 +73,6 @@ class Wrapper(Rule):
         return replace(self, rule=self.rule.over(shapes))
 
     def init(self, p: Array, xp: Any) -> Slots:
-        """Return the slots of the rule in it."""
         return self.rule.init(p, xp)
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
@@ -90,7 +87,6 @@ class Wrapper(Rule):
         return self.rule.step(p, g, slots, c, xp)
 
     def readout(self, p: Array, slots: Slots, xp: Any) -> Array:
-        """Return that of the rule in it."""
         return self.rule.readout(p, slots, xp)
 
 
@@ -156,7 +152,6 @@ class GradientNoise(Wrapper):
 
     @property
     def takes_noise(self) -> bool:
-        """It does."""
         return True
 
     def own(self, h: Scalars, k: Array) -> Array:
@@ -222,7 +217,6 @@ class Average(Wrapper):
 
     @property
     def averages(self) -> bool:
-        """It does."""
         return True
 
     def init(self, p: Array, xp: Any) -> Slots:
@@ -235,7 +229,6 @@ class Average(Wrapper):
         return new, ((1 - share) * slots[0] + share * self.rule.readout(new, inner, xp), *inner)
 
     def readout(self, p: Array, slots: Slots, xp: Any) -> Array:  # noqa: ARG002  (the signature is every rule's)
-        """Return the average."""
         return slots[0]
 
 

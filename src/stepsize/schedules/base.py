@@ -214,7 +214,6 @@ class Chain(Schedule):
 
     @property
     def outline(self) -> str:
-        """The kinds of its parts, in their order."""
         return " >> ".join(part.outline for part in self.parts)
 
     def _starts(self) -> list[int]:
@@ -269,7 +268,6 @@ class Scaled(Schedule):
 
     @property
     def outline(self) -> str:
-        """The kinds of the parts of the schedule that is scaled."""
         return self.schedule.outline
 
     def _bind(self, steps: int, run: int) -> Scaled:

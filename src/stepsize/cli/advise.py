@@ -43,18 +43,8 @@ def _names(rules: Sequence[Rule]) -> str:
               "20min, or 40 trials; 0 asks for what a look at the model says. Default: until one more training is "
               "expected to gain less than half a percent, after ten at most.")  # fmt: skip
 @arguments.seed_option
-@click.option(
-    "--rules",
-    type=arguments.Comma(),
-    shell_complete=arguments.complete_rules,
-    help=f"Try these update rules. Default: yours, or {_names(RULES)}.",
-)
-@click.option(
-    "--policies",
-    type=arguments.Comma(),
-    shell_complete=arguments.complete_policies,
-    help=f"Try these policies. Default: {', '.join(POLICIES)}.",
-)
+@arguments.rules_option(f"Try these update rules. Default: yours, or {_names(RULES)}.")
+@arguments.policies_option(f"Try these policies. Default: {', '.join(POLICIES)}.")
 @click.option("--baseline", metavar="'RULE POLICY RATE'",
               help="What you train with now: it runs beside the answer. Default: AdamW warmup_linear 0.001, from a "
               "budget of 10 on.")  # fmt: skip

@@ -115,6 +115,16 @@ def rule_option(default: str) -> Callable[[Any], Any]:
     )  # fmt: skip
 
 
+def rules_option(does: str) -> Callable[[Any], Any]:
+    """Return the option that names several update rules."""
+    return click.option("--rules", type=Comma(), shell_complete=complete_rules, help=does)
+
+
+def policies_option(does: str) -> Callable[[Any], Any]:
+    """Return the option that names several policies."""
+    return click.option("--policies", type=Comma(), shell_complete=complete_policies, help=does)
+
+
 task_argument = click.argument("task", metavar="TASK", shell_complete=completing(lambda: TASKS, files=True))
 steps_option = click.option(
     "--steps",

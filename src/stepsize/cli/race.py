@@ -38,18 +38,8 @@ if TYPE_CHECKING:
     metavar="FILE|LIST",
     help="Race these strategies: a .toml or .json file, or a list such as 'AdamW one_cycle 0.01 0.03, SGD cosine 0.1'.",
 )
-@click.option(
-    "--rules",
-    type=arguments.Comma(),
-    shell_complete=arguments.complete_rules,
-    help="Or race these update rules. Default: AdamW,Momentum.",
-)
-@click.option(
-    "--policies",
-    type=arguments.Comma(),
-    shell_complete=arguments.complete_policies,
-    help="Race rules with these policies. Default: constant,cosine,one_cycle.",
-)
+@arguments.rules_option("Or race these update rules. Default: AdamW,Momentum.")
+@arguments.policies_option("Race rules with these policies. Default: constant,cosine,one_cycle.")
 @click.option(
     "--rates",
     type=arguments.Comma(),

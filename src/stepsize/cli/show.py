@@ -71,7 +71,7 @@ Tables = dict[str, dict[str, Floats]]
     type=click.IntRange(min=1),
     help=f"Show a run of so many optimizer updates. Default: the schedule's own, else {RUN}.",
 )
-@click.option("--plot", type=arguments.OutputFile(".svg"), help="Draw into an image file (.png, .svg, .pdf).")
+@arguments.plot_option
 @click.option("--table", is_flag=True, help="Print every step, tab-separated.")
 @click.option("--code", is_flag=True, help="Print the code that makes it; with --steps, bound to them.")
 @click.option(

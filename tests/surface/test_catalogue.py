@@ -134,6 +134,28 @@ def test_what_cannot_be_registered(wrong):
         stepsize.register(wrong)
 
 
+def no_policy(peak):
+    """A schedule, where a policy is wanted."""
+    return Linear(peak, 0.0)
+
+
+ASKED = {
+    "strategy": lambda: Strategy.of("SGD", "no_policy", 0.1),
+    "command": lambda: CliRunner().invoke(cli, ["show", "no_policy"], catch_exceptions=False, standalone_mode=False),
+    "drive": lambda: stepsize.drive(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1), "no_policy", 4),
+    "function": lambda: stepsize.drive(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1), no_policy, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
+def test_a_function_that_makes_no_policy_is_refused_where_it_is_asked(asked):
+    stepsize.register(no_policy)
+    with pytest.raises(
+        ParameterError, match=r"no_policy makes a policy of its peak, and has returned Linear.*\. Return"
+    ):
+        asked()
+
+
 def test_a_rule_needs_defaults():
     @dataclass(frozen=True, kw_only=True)
     class Needy(SGD):
@@ -187,3 +209,32 @@ def test_a_package_that_does_not_import_is_one_sentence(code, said, tmp_path, mo
     assert "\n" not in str(refused.value)
     assert Linear(0.1, 0.0, 2)(0) == 0.1  # and what is ours works
     assert loads(dumps(Strategy.of("SGD", "cosine", 0.1))).name == "SGD cosine 0.1"
+
+
+BROKEN = "'Wavy' is of the package waves, which does not import: ValueError: broken"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "Linar"], "no schedule or policy is called 'Linar'. Did you mean 'Linear'? Besides, " + BROKEN),
+        (["show", "Wavy"], BROKEN),
+        (["show", "OneCycleLR", "max_lr=0.1", "total_steps=10"], None),
+        (["list"], "(" + BROKEN),
+    ],
+)
+def test_a_package_that_does_not_import_hides_nothing_else(arguments, said, tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, code="raise ValueError('broken')", entries="[stepsize.schedules]\nWavy = waves:Wavy")
+    done = CliRunner().invoke(cli, arguments)
+    words = " ".join(f"{done.output} {done.exception or ''}".split())
+    assert (said or "Area under the learning rate") in words
+    assert "Linear" in words or arguments[1] != "Linar"
+
+
+def test_a_file_with_a_misspelt_kind_says_the_near_miss_and_the_broken_package(tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, code="raise ValueError('broken')", entries="[stepsize.schedules]\nWavy = waves:Wavy")
+    text = dumps(Linear(0.1, 0.0)).replace("Linear", "Linar")
+    with pytest.raises(
+        SpecError, match=r"no .* is called 'Linar'\. Did you mean 'Linear'\? Besides, 'Wavy' is of the pack"
+    ):
+        loads(text)

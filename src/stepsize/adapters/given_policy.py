@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from stepsize.kernel.errors import DriveError, ParameterError, brief
 from stepsize.kernel.spec import Spec
 from stepsize.policies import RECIPES, Groups, Policy, recipe
-from stepsize.policies.recipes import Recipe
+from stepsize.policies.recipes import Recipe, checked
 from stepsize.schedules import Schedule
 
 Bindable = TypeVar("Bindable", bound=Policy | Groups)
@@ -53,8 +53,7 @@ def read_policy(given: PolicyLike) -> Policy | Groups | Recipe:
     if isinstance(policy, Policy | Groups):
         return policy
     if callable(value) and not isinstance(value, type):
-        make: Recipe = value
-        return make
+        return checked(value)
     what = brief(given) if value is given else f"the {value.noun} in {given}"
     raise DriveError(
         f"a policy is wanted, not {what}. Give a Policy, such as Policy(lr=0.1), or a schedule, a strategy or an "

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 
 import click
 from rich.table import Table
 
+from stepsize.catalogue import RULES, SCHEDULES
 from stepsize.cli import output
 from stepsize.cli.help import Command
+from stepsize.kernel.errors import PluginError
 from stepsize.policies import RECIPES
 from stepsize.problems import TASKS
 from stepsize.problems.landscapes import Landscape
 from stepsize.problems.noise import Noise
 from stepsize.results.io import CATALOGUE
-from stepsize.schedules import Feedback, Schedule
-from stepsize.strategy import known_rules
+from stepsize.schedules import Feedback
 
 READABLE = 40
 """The fewest characters of a line beside a name."""
@@ -33,11 +35,11 @@ def catalogue() -> dict[str, dict[str, str]]:
     from stepsize.policies.dialects.names import DIALECTS
 
     return {
-        "schedules": {name: _first_line(kind) for name, kind in CATALOGUE.of(Schedule).items()},
+        "schedules": dict(sorted(_lines(SCHEDULES).items())),
         "feedback": {name: _first_line(kind) for name, kind in CATALOGUE.of(Feedback).items()},
-        "policies": {name: _first_line(recipe) for name, recipe in RECIPES.items()},
+        "policies": _lines(RECIPES),
         "dialects": {name: _first_line(function) for name, function in DIALECTS.items()},
-        "rules": {name: _first_line(kind) for name, kind in known_rules().items()},
+        "rules": _lines(RULES),
         "landscapes": {name: _first_line(kind) for name, kind in CATALOGUE.of(Landscape).items()},
         "noise": {name: _first_line(kind) for name, kind in CATALOGUE.of(Noise).items()},
         "tasks": {name: _first_line(make) for name, make in TASKS.items()},
@@ -60,6 +62,17 @@ def listing(*, as_json: bool) -> None:
         for name, line in members.items():
             table.add_row(name, line.replace("[", "\\["))
         console.print(table, soft_wrap=True)
+
+
+def _lines(kinds: Mapping[str, object]) -> dict[str, str]:
+    """Return the first line of each kind, or what is wrong with the package that it is of."""
+    lines = {}
+    for name in kinds:
+        try:
+            lines[name] = _first_line(kinds[name])
+        except PluginError as error:
+            lines[name] = f"({error})"
+    return lines
 
 
 def _first_line(thing: object) -> str:

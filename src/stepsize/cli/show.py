@@ -28,7 +28,7 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError, SpecError, StepsizeError, check_name, suggestion
 from stepsize.kernel.notebook import picture
 from stepsize.kernel.spec import hints
-from stepsize.policies import LR, RECIPES, Policy
+from stepsize.policies import LR, RECIPES, Policy, recipe
 from stepsize.results.io import CATALOGUE, dumps
 from stepsize.schedules import Schedule
 
@@ -158,7 +158,10 @@ def _fields_of(name: str) -> set[str]:
     if name in RECIPES:
         return set(inspect.signature(RECIPES[name]).parameters)
     kinds, dialects = CATALOGUE.of(Schedule), _dialects()
-    check_name(name, {*kinds, *RECIPES, *dialects}, "schedule or policy", error=SpecError)
+    if name in (broken := CATALOGUE.broken):
+        raise broken[name]
+    named = {*kinds, *RECIPES, *dialects}
+    check_name(name, named, "schedule or policy", error=SpecError, besides=broken.values())
     return set(hints(kinds[name]) if name in kinds else inspect.signature(dialects[name]).parameters)
 
 
@@ -175,7 +178,7 @@ def _made(name: str, given: dict[str, Any]) -> Policy:
             name, ", which has no schedule to show; give a policy, a strategy, an advice or a refinement."
         )
     if name in RECIPES:
-        return _called(RECIPES[name], name, {"peak": 1.0, **given})
+        return _called(recipe(name), name, {"peak": 1.0, **given})
     if name not in CATALOGUE.of(Schedule):
         return _of_dialect(name, given)
     data = {field: list(value) if isinstance(value, tuple) else value for field, value in given.items()}

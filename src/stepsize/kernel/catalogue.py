@@ -14,7 +14,16 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import numpy as np
 
-from stepsize.kernel.errors import FormatError, SpecError, StepsizeError, brief, check_name, said, suggestion
+from stepsize.kernel.errors import (
+    FormatError,
+    PluginError,
+    SpecError,
+    StepsizeError,
+    brief,
+    check_name,
+    said,
+    suggestion,
+)
 from stepsize.kernel.spec import DEEPEST, FORMAT, MSG_DEEP, NDArray, Spec, npy_array
 
 T = TypeVar("T")
@@ -39,15 +48,31 @@ class Catalogue:
                 raise SpecError(f"two kinds are called {kind.__name__!r}; a kind's name is its format, so rename one.")
 
     def of(self, family: type[T]) -> dict[str, type[T]]:
-        """Return the kinds that belong to `family` by name, in order of their names."""
-        everything = self._kinds | {name: more[name] for more in self._more for name in more}
-        return {name: kind for name, kind in sorted(everything.items()) if issubclass(kind, family)}
+        """Return the kinds that belong to `family` by name, in order of their names, but those that do not import."""
+        found = self._kinds | {name: kind for name, kind in self._theirs().items() if isinstance(kind, type)}
+        return {name: kind for name, kind in sorted(found.items()) if issubclass(kind, family)}
+
+    @property
+    def broken(self) -> dict[str, PluginError]:
+        """What is wrong with those kinds of other people's that do not import, by name."""
+        return {name: kind for name, kind in self._theirs().items() if isinstance(kind, PluginError)}
+
+    def _theirs(self) -> dict[str, type[Spec] | PluginError]:
+        found: dict[str, type[Spec] | PluginError] = {}
+        for each in self._more:
+            for name in each:
+                try:
+                    found[name] = each[name]
+                except PluginError as error:
+                    found[name] = error
+        return found
 
     def kind(self, name: object, family: type[T], path: str = "$") -> type[T]:
         """Return the kind of `family` called `name`, or raise SpecError with the near miss."""
         found = self._find(name)
         if found is None or not issubclass(found, family):
-            check_name(name, self.of(family), getattr(family, "noun", "value"), at=f"at {path}: ", error=SpecError)
+            noun = getattr(family, "noun", "value")
+            check_name(name, self.of(family), noun, at=f"at {path}: ", besides=self.broken.values(), error=SpecError)
         return cast("type[T]", found)
 
     def _find(self, name: object) -> type[Spec] | None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Iterable
+from itertools import islice
 from typing import TypeVar
 
 from stepsize.kernel.text import short
@@ -140,11 +141,12 @@ def suggestion(given: str, allowed: Iterable[str]) -> str:
 
 
 def check_name(
-    name: object, allowed: Iterable[str], noun: str, *, at: str = "", error: type[StepsizeError] = ParameterError
-) -> None:
+    name: object, allowed: Iterable[str], noun: str, *, at: str = "", error: type[StepsizeError] = ParameterError,
+    besides: Iterable[Exception] = (),
+) -> None:  # fmt: skip
     """Raise `error` where no `noun` is called `name`, with the near miss or all that are allowed.
 
-    at: how the message begins, such as the path of a field.
+    at: how the message begins, such as the path of a field. besides: what is wrong with names that would be allowed.
 
     >>> check_name("Linar", ["Linear", "Cosine"], "schedule")
     Traceback (most recent call last):
@@ -153,7 +155,8 @@ def check_name(
     names = list(allowed)
     if name not in names:
         near = suggestion(name if isinstance(name, str) else "", names)
-        raise error(f"{at}no {noun} is called {brief(name)}. {near}")
+        wrong = "".join(f" Besides, {each}" for each in islice(besides, 1))
+        raise error(f"{at}no {noun} is called {brief(name)}. {near}{wrong}")
 
 
 def one_of(given: K, name: str, allowed: Iterable[K]) -> K:

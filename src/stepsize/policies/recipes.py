@@ -9,8 +9,10 @@ Policy(lr=Linear(start=0.1, end=0.0, steps='rest'))
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
-from stepsize.kernel.errors import check_name
+from stepsize.kernel.errors import ParameterError, brief, check_name
 from stepsize.kernel.extensions import Open
 from stepsize.policies.base import Policy
 from stepsize.policies.cycles import (
@@ -91,4 +93,22 @@ RECIPES: Open[Recipe] = Open("policies", {
 def recipe(name: str) -> Recipe:
     """Return the recipe called `name`, or raise ParameterError with the near miss."""
     check_name(name, RECIPES, "policy")
-    return RECIPES[name]
+    return checked(RECIPES[name])
+
+
+def checked(make: Recipe) -> Recipe:
+    """Return a recipe that raises ParameterError where a function of the user's makes something else than a policy."""
+    if make in RECIPES.own.values():
+        return make
+
+    @wraps(make)
+    def made(*arguments: Any, **settings: Any) -> Policy:
+        policy: Any = make(*arguments, **settings)
+        if not isinstance(policy, Policy):
+            raise ParameterError(
+                f"{getattr(make, '__name__', brief(make))} makes a policy of its peak, and has returned "
+                f"{brief(policy)}. Return a Policy, such as Policy(lr=Cosine(peak, 0.0))."
+            )
+        return policy
+
+    return made

@@ -7,6 +7,8 @@ from stepsize.cli.main import cli
 from stepsize.policies import RECIPES, cosine
 from stepsize.results.io import loads
 
+COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))}
+
 
 def test_an_option_is_given_by_the_environment_and_the_command_line_wins(stepsize, monkeypatch):
     monkeypatch.setenv("STEPSIZE_SHOW_STEPS", "30")
@@ -22,15 +24,15 @@ def test_an_error_names_what_the_environment_sets(refused, monkeypatch, line):
 
 
 def test_the_variable_of_an_option_is_called_as_it_is_typed():
-    names = {param.envvar for command in cli.commands.values() for param in command.params}
+    names = {param.envvar for command in COMMANDS.values() for param in command.params}
     assert {"STEPSIZE_ADVISE_BUDGET", "STEPSIZE_RANGE_TEST_FOR", "STEPSIZE_RACE_SAVE"} <= names
     assert "STEPSIZE_SHOW_DEBUG" not in names
 
 
 def completed(command, name, typed):
-    (param,) = [param for param in cli.commands[command].params if param.name == name]
+    (param,) = [param for param in COMMANDS[command].params if param.name == name]
     return [
-        item.value for item in param.shell_complete(click.Context(cli.commands[command]), typed) if item.type == "plain"
+        item.value for item in param.shell_complete(click.Context(COMMANDS[command]), typed) if item.type == "plain"
     ]
 
 

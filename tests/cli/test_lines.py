@@ -14,6 +14,7 @@ from stepsize.cli.strict import USELESS
 from stepsize.policies import one_cycle
 from stepsize.results.io import save
 
+COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))}
 ARGUMENTS = {
     "advise": ("../tiny.py",), "race": ("../tiny.py",), "range-test": ("../tiny.py",), "refine": ("../tiny.py",),
     "predict": ("log.csv",), "landscape": ("Rastrigin",), "show": ("one_cycle",), "transfer": ("policy.json",),
@@ -27,7 +28,7 @@ WHOLE = ("0", "1.5", "nan", "many", "1" * 401, "1" * 5000, str(10**12))
 
 def generated():
     """Every option of every command with values that its kind does not take, empty, unknown, or without any."""
-    for name, command in cli.commands.items():
+    for name, command in COMMANDS.items():
         yield name, "--nothing-is-called-so"
         yield name, "--help-me", "3"
         for option in [param for param in command.params if isinstance(param, click.Option) and not param.is_flag]:
@@ -123,15 +124,15 @@ def run(line, monkeypatch, capsys):
 
 def test_there_are_hundreds():
     assert len(LINES) >= 300
-    assert set(ARGUMENTS) == set(cli.commands)
+    assert set(ARGUMENTS) == set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["", *cli.commands])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_a_wrong_line_is_refused_in_one_line_and_leaves_nothing(furnished, command, monkeypatch, capsys):
     for engine in ("vectorised.ensemble.Ensemble", "loop.Loop"):
         monkeypatch.setattr(f"stepsize.engines.{engine}.run", lambda *_, **__: pytest.fail("something was trained"))
     before = {path: path.read_bytes() for path in furnished.rglob("*") if path.is_file()}
-    for line in [line for line in LINES if line[0] == command or (not command and line[0] not in cli.commands)]:
+    for line in [line for line in LINES if line[0] == command or (not command and line[0] not in COMMANDS)]:
         code, out, err = run(line, monkeypatch, capsys)
         shown = [text[:60] for text in line]
         errors = [text for text in err.splitlines() if text.startswith("Error: ")]
@@ -147,7 +148,7 @@ def test_a_wrong_line_is_refused_in_one_line_and_leaves_nothing(furnished, comma
 def test_what_is_useless_is_named_as_the_commands_name_it():
     """A row about options that a command does not have would refuse nothing."""
     for name, uses in USELESS.items():
-        own = {param.name for param in cli.commands[name].params}
+        own = {param.name for param in COMMANDS[name].params}
         assert all(own & set(use.options) for use in uses), name
 
 

@@ -86,3 +86,14 @@ def test_without_torch_show_and_list_still_answer(folder):
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 4
+
+
+def test_the_version_is_said_without_numpy(folder):
+    code = (
+        "import sys\nsys.modules['numpy'] = sys.modules['rich'] = None\n"
+        "sys.argv = ['stepsize', '--version']\n"
+        "from stepsize.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("stepsize, version ")

@@ -63,9 +63,11 @@ class Command(click.Command):
                         formatter.write(f"{'':{formatter.current_indent + 6}}{does}\n")
 
 
-def write_commands(formatter: click.HelpFormatter, sections: Mapping[str, Sequence[click.Command]]) -> None:
-    """Write commands under headings, all of them in one column."""
-    column = max(len(str(command.name)) for commands in sections.values() for command in commands)
-    for heading, commands in sections.items():
+def write_commands(
+    formatter: click.HelpFormatter, sections: Mapping[str, Sequence[str]], helps: Mapping[str, str]
+) -> None:
+    """Write commands, and what `helps` says of each, under headings, all of them in one column."""
+    column = max(map(len, helps))
+    for heading, names in sections.items():
         with formatter.section(heading):
-            formatter.write_dl([(f"{command.name:{column}}", command.get_short_help_str(LONG)) for command in commands])
+            formatter.write_dl([(f"{name:{column}}", helps[name]) for name in names])

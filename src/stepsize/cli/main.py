@@ -7,20 +7,16 @@ reader that went away. An end without a result is never 0.
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import sys
 import traceback
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import click
 
-from stepsize.cli import output
-from stepsize.cli.advise import advise
 from stepsize.cli.endings import (
     CLOSED,
     EndedBySignal,
@@ -29,19 +25,8 @@ from stepsize.cli.endings import (
     noticing_exits,
     reader_is_gone,
 )
-from stepsize.cli.figures import figures
-from stepsize.cli.four_steps import four_steps
-from stepsize.cli.landscape import landscape
-from stepsize.cli.listing import listing
-from stepsize.cli.predict import predict
-from stepsize.cli.race import race
-from stepsize.cli.range_test import range_test
-from stepsize.cli.refine import refine
-from stepsize.cli.report import report
-from stepsize.cli.show import show
-from stepsize.cli.strict import Commands, set_variables, strict
-from stepsize.cli.transfer import transfer
-from stepsize.cli.watch import watch
+from stepsize.cli.streams import keep_for_the_answer
+from stepsize.cli.strict import Asked, Commands, debug_option, set_variables
 from stepsize.kernel.errors import MESSAGE, StepsizeError, said
 from stepsize.kernel.text import plain, short
 
@@ -58,27 +43,6 @@ COMPLETION = "_STEPSIZE_COMPLETE"
 """What a shell sets that asks for the end of a line; click answers, and exits."""
 
 
-@dataclass
-class Asked:
-    """What is asked of every command: whether an error shows where in Python it arose, and which command it is."""
-
-    debug: bool = False
-    command: click.Command | None = None
-
-
-def _note_debug(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  (click's signature)
-    asked = context.ensure_object(Asked)
-    asked.debug |= value
-    asked.command = context.command
-
-
-def _debug_option() -> click.Option:
-    return click.Option(
-        ["--debug"], is_flag=True, is_eager=True, expose_value=False, callback=_note_debug,
-        help="Show where in Python an error arose, for a report of it.",
-    )  # fmt: skip
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="stepsize")
 def cli() -> None:
@@ -91,25 +55,22 @@ def cli() -> None:
 
 
 SECTIONS = {
-    "Find a rate and a schedule": (advise, range_test, four_steps, transfer),
-    "Compare": (race, watch, landscape),
-    "Ask a log or a task": (predict, refine),
-    "Look up": (show, listing),
-    "Make files": (report, figures),
+    "Find a rate and a schedule": ("advise", "range-test", "four-steps", "transfer"),
+    "Compare": ("race", "watch", "landscape"),
+    "Ask a log or a task": ("predict", "refine"),
+    "Look up": ("show", "list"),
+    "Make files": ("report", "figures"),
 }
 """The commands, by what they are for."""
 
-cli.params.append(_debug_option())
+cli.params.append(debug_option())
 cli.sections = SECTIONS
-for command in itertools.chain(*SECTIONS.values()):
-    command.params.append(_debug_option())
-    cli.add_command(strict(command))
 
 
 def main() -> None:
     """Run the command line, and turn every error into one line: what is wrong with the input, or that we failed."""
     asked = Asked()
-    output.keep_for_the_answer()
+    keep_for_the_answer()
     warnings.showwarning = _note  # type: ignore[assignment]  # the last three arguments are handed on as they come
     if COMPLETION in os.environ:
         cli.main(prog_name="stepsize")

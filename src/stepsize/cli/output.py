@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -33,23 +32,6 @@ PLAIN: dict[str, Any] = {"box": None, "padding": (0, 2, 0, 0)}
 
 if TYPE_CHECKING:
     from stepsize.problems import Trainable
-
-
-def keep_for_the_answer() -> None:
-    """Let what is written to descriptor 1, by a library or a child of a task's, go to standard error.
-
-    `sys.stdout` goes on writing where the descriptor led. Where it leads elsewhere already, as in a test, it stays.
-    """
-    try:
-        if sys.stdout.fileno() != 1:
-            return
-        sys.stdout.flush()
-        own = os.dup(1)
-        os.dup2(2, 1)
-    except (OSError, ValueError, AttributeError):  # closed, or no stream of a file
-        return
-    buffering = 1 if os.isatty(own) else -1
-    sys.stdout = open(own, "w", buffering, encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: PTH123, SIM115  (a descriptor, open to the end)
 
 
 def load_task(name: str) -> Trainable:
@@ -144,9 +126,7 @@ def files_of(
     if save_to is not None:
         files[save_to] = lambda: save(result, save_to)
     if report is not None:
-        from stepsize.report import write_report
-
-        files[report] = lambda: write_report(report, result, **options)
+        files[report] = lambda: need("stepsize.report").write_report(report, result, **options)  # not before the answer
     if plot is not None:
         files[plot] = lambda: write_picture(result.plot(), plot)
     return files
@@ -165,6 +145,7 @@ def deliver(show: Callable[[], object], files: Files, *, named: bool) -> None:
     Raises the error of a file that could not be written, FormatError where there are several.
     """
     show()
+    sys.stdout.flush()  # a page takes a second
     failed = []
     for path, write_it in files.items():
         try:

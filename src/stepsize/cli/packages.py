@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stepsize.kernel.optional import need_all
-from stepsize.problems import TASKS
 
 Given = Mapping[str, Any]
 
@@ -27,6 +26,8 @@ OF_OPTION: dict[str, tuple[str, ...]] = {
 
 def _task(given: Given) -> str:
     """Return the name of a built-in task that a command line asks for, or ""."""
+    from stepsize.problems import TASKS
+
     (source,) = (given.get("sources") or (given.get("task") or given.get("source"),))[:1]
     return source if source in TASKS else ""
 

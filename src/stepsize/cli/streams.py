@@ -5,6 +5,7 @@ Either is a file while the command runs, so that every reader and writer takes i
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tempfile
@@ -91,3 +92,20 @@ def _replaced(value: Any, file: Path) -> Any:
 
 def _without(folder: str, text: Any) -> Any:
     return re.sub(rf"{re.escape(folder)}.(written.)?{STREAM}", STREAM, text) if isinstance(text, str) else text
+
+
+def keep_for_the_answer() -> None:
+    """Let what is written to descriptor 1, by a library or a child of a task's, go to standard error.
+
+    `sys.stdout` goes on writing where the descriptor led. Where it leads elsewhere already, as in a test, it stays.
+    """
+    try:
+        if sys.stdout.fileno() != 1:
+            return
+        sys.stdout.flush()
+        own = os.dup(1)
+        os.dup2(2, 1)
+    except (OSError, ValueError, AttributeError):  # closed, or no stream of a file
+        return
+    buffering = 1 if os.isatty(own) else -1
+    sys.stdout = open(own, "w", buffering, encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: PTH123, SIM115  (a descriptor, open to the end)

@@ -1,11 +1,14 @@
 """What holds for every command: a number is one, no argument is empty, an option that means nothing is refused.
 
-A command declares its options as usual; `strict` holds them to this, so that no command can forget it.
+A command declares its options as usual; `strict` holds them to this, so that no command can forget it. Each is a file
+of its own, which is read when it is asked for, as every one needs other packages.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
+import itertools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +19,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from stepsize.cli.help import typed, write_commands
+from stepsize.cli.help import LONG, typed, write_commands
 from stepsize.cli.packages import check_packages
 from stepsize.cli.streams import standard_streams
 from stepsize.kernel.errors import ParameterError
@@ -24,7 +27,32 @@ from stepsize.kernel.errors import ParameterError
 MOST_STEPS = 10**8
 """The most that a whole number without an upper bound of its own may be: every update takes memory."""
 
+FILES = {"list": "listing"}
+"""The files, and the functions in them, of commands whose name Python has taken."""
+
 Given = Mapping[str, Any]
+
+
+@dataclass
+class Asked:
+    """What is asked of every command: whether an error shows where in Python it arose, and which command it is."""
+
+    debug: bool = False
+    command: click.Command | None = None
+
+
+def _note_debug(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  (click's signature)
+    asked = context.ensure_object(Asked)
+    asked.debug |= value
+    asked.command = context.command
+
+
+def debug_option() -> click.Option:
+    """Return the option of every command that shows where an error arose."""
+    return click.Option(
+        ["--debug"], is_flag=True, is_eager=True, expose_value=False, callback=_note_debug,
+        help="Show where in Python an error arose, for a report of it.",
+    )  # fmt: skip
 
 
 class Finite(click.FloatRange):
@@ -117,7 +145,7 @@ def _named_log(name: str) -> bool:
 
 
 def strict(command: click.Command) -> click.Command:
-    """Hold the options of a command to what holds for all, and return it."""
+    """Hold the options of a command to what holds for all, give it `--debug`, and return it."""
     for param in command.params:
         kind = param.type
         if isinstance(kind, click.FloatRange):
@@ -130,6 +158,7 @@ def strict(command: click.Command) -> click.Command:
     callback = command.callback
     if callback is not None:
         command.callback = _refusing(command, callback)
+    command.params.append(debug_option())
     return command
 
 
@@ -172,14 +201,27 @@ def refuse_useless(command: click.Command) -> None:
 class Commands(click.Group):
     """The group of commands, none of which takes an empty argument: a name or a file that a script forgot.
 
-    sections: the commands under the headings of the help.
+    sections: the names of the commands, under the headings of the help. A command lies in the file of its name.
     """
 
-    sections: Mapping[str, Sequence[click.Command]] = MappingProxyType({})
+    sections: Mapping[str, Sequence[str]] = MappingProxyType({})
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  (click's)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's)
+        """Return the names of the commands."""
+        return list(itertools.chain(*self.sections.values()))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, read from its file the first time; None where there is none of this name."""
+        if cmd_name not in self.commands and cmd_name in self.list_commands(ctx):
+            name = FILES.get(cmd_name, cmd_name.replace("-", "_"))
+            self.add_command(strict(getattr(importlib.import_module(f"stepsize.cli.{name}"), name)))
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands under their headings."""
-        write_commands(formatter, self.sections)
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        helps = {name: command.get_short_help_str(LONG) for name, command in found.items() if command is not None}
+        write_commands(formatter, self.sections, helps)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Return the arguments, or refuse an empty one."""

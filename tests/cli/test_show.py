@@ -207,3 +207,33 @@ def test_a_schedule_of_a_peer_is_shown_by_its_name(stepsize, line, policy):
 def test_a_name_that_two_have_is_the_policys_or_has_the_peers_before_it():
     assert set(SHORT.values()) <= set(DIALECTS.values())
     assert named(["exponential_decay"], {})["exponential_decay"] == RECIPES["exponential_decay"](1.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "run"),
+    [
+        ("OneCycleLR max_lr=0.1 total_steps=300", 300),
+        ("OneCycleLR max_lr=0.1 epochs=3 steps_per_epoch=100", 300),
+        ("CosineAnnealingLR lr=0.1 T_max=300", 300),
+        ("get_cosine_schedule_with_warmup lr=0.1 num_warmup_steps=10 num_training_steps=300", 300),
+        ("get_cosine_with_hard_restarts_schedule_with_warmup lr=0.1 num_warmup_steps=9 num_training_steps=300", 300),
+        ("keras.CosineDecay initial_learning_rate=0.1 decay_steps=300", 300),
+        ("TanhLRScheduler lr=0.1 t_initial=300", 300),
+        ("LinearLR lr=0.1", 1000),  # a warmup, after which the training goes on
+        ("MultiStepLR lr=0.1 milestones=30,80", 1000),
+        ("keras.PiecewiseConstantDecay boundaries=30,80 values=0.1,0.01,0.001", 1000),  # the last stair is shown too
+    ],
+)
+def test_a_schedule_of_a_peer_is_shown_over_the_horizon_that_its_arguments_say(line, run):
+    name, *fields = line.split()
+    policies, shown = bound(named(*split((name, *fields))), None)
+    assert shown == run
+    assert len(policies[name].table(0, run)["lr"]) == run
+
+
+def test_a_horizon_that_is_asked_for_holds():
+    given = named(["CosineAnnealingLR", "cosine"], {"lr": 0.1, "T_max": 300})
+    policies, run = bound(given, 500)
+    assert run == 500
+    assert policies["CosineAnnealingLR"] == given["CosineAnnealingLR"].over(500)
+    assert bound(given, None)[1] == 300

@@ -30,7 +30,7 @@ from stepsize.kernel.notebook import picture
 from stepsize.kernel.spec import hints
 from stepsize.policies import LR, RECIPES, Policy, recipe
 from stepsize.results.io import CATALOGUE, dumps
-from stepsize.schedules import Schedule
+from stepsize.schedules import Chain, Constant, Interpolated, Schedule
 
 ROWS = 21
 """Rows of the curve in the terminal."""
@@ -133,18 +133,39 @@ def named(names: list[str], given: Mapping[str, Any]) -> dict[str, Policy]:
 def bound(policies: Mapping[str, Policy], steps: int | None) -> tuple[dict[str, Policy], int]:
     """Return the policies with all lengths in steps, and the horizon to show.
 
-    steps: the horizon, if one is asked for. A policy that knows its own keeps it, and is held after it.
+    steps: the horizon, if one is asked for; else that of the policies, or where the last decay of theirs is done. A
+        policy that knows its own keeps it, and is held after it.
     """
-    own = {name: _own_steps(policy) for name, policy in policies.items()}
-    run = steps or max((length for length in own.values() if length), default=RUN)
+    own = {name: _longest(policy, _own_length) for name, policy in policies.items()}
+    run = steps or max((own[name] or _longest(policy, _decay_length) or 0 for name, policy in policies.items())) or RUN
     if run > LONGEST:
         raise ParameterError(f"a run that is shown has at most {LONGEST} steps, not {run}; --steps says how many.")
     return {name: policy.bound_to(own[name] or run) for name, policy in policies.items()}, run
 
 
-def _own_steps(policy: Policy) -> int | None:
-    lengths = [schedule.steps for _, schedule in policy.schedules]
-    return max((length for length in lengths if isinstance(length, int)), default=None)
+def _longest(policy: Policy, length: Callable[[Schedule], int | None]) -> int | None:
+    """Return the most that `length` says of any of a policy's schedules."""
+    lengths = [steps for _, schedule in policy.schedules if (steps := length(schedule)) is not None]
+    return max(lengths, default=None)
+
+
+def _own_length(schedule: Schedule) -> int | None:
+    return schedule.steps if isinstance(schedule.steps, int) else None
+
+
+def _decay_length(schedule: Schedule) -> int | None:
+    """Return how many steps come before a schedule goes on at its lowest for good, as the peers' decays do."""
+    if isinstance(schedule, Interpolated):
+        return math.ceil(schedule.at[-1]) + 1
+    if not isinstance(schedule, Chain) or len(schedule.parts) == 1:
+        return None
+    *before, last = schedule.parts
+    lengths = [part.steps for part in before if isinstance(part.steps, int)]
+    whole = len(lengths) == len(before) and 0 < sum(lengths) <= LONGEST
+    if not whole or not isinstance(last, Constant) or isinstance(before[-1], Constant):
+        return None
+    decayed = last.level <= schedule.bound_to(sum(lengths) + 1).table(0, sum(lengths)).min()
+    return sum(lengths) if decayed else None
 
 
 def _is_file(name: str) -> bool:

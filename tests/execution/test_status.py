@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from stepsize import load_task
-from stepsize.cli.watch import clock, render
+from stepsize.cli.watch import clock, render, summarise
 from stepsize.engines import Ensemble
 from stepsize.execution.journal_lock import Holder
 from stepsize.execution.status import Stage, Status, read_status
@@ -100,6 +100,14 @@ def test_what_a_stranger_wrote_is_shown_without_escapes_or_not_at_all(tmp_path):
 def test_a_clock_that_was_set_back_leaves_nothing_negative():
     assert Status((Stage("rung 1", 1, 4, 200.0, 100.0),), 0, (), None).left is None
     assert clock(-25207.0) == "0:00"
+
+
+def test_a_clock_that_jumped_by_years_is_no_time_left():
+    jumped = Status((Stage("rung 1", 1, 4, 1e9, 3e9),), 3, (), True)
+    assert summarise(jumped, 3e9) == "3 trials are finished."
+    assert summarise(jumped, 6e9) == "3 trials are finished; no sign of life for more than a year."
+    days = Status((Stage("rung 1", 1, 4, 0.0, 90000.0),), 3, (), True)
+    assert summarise(days, 90000.0) == "3 trials are finished; about 3 days 3:00:00 left of this stage."
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no pipes with names")

@@ -22,13 +22,16 @@ from rich.text import Text
 from stepsize.cli import output
 from stepsize.cli.help import Command
 from stepsize.kernel.errors import FormatError
-from stepsize.kernel.text import plain
+from stepsize.kernel.text import count, plain
 
 if TYPE_CHECKING:
     from stepsize.execution.status import Status
 
 SILENT = 60.0
 """Seconds without a sign of life after which a job on another machine counts as silent."""
+
+LONGEST = 366 * 24 * 3600.0
+"""The seconds that a time is said of; more is no time that anything took, but a clock that was set."""
 
 
 @click.command(cls=Command, examples=__doc__)
@@ -80,7 +83,7 @@ def summarise(status: Status, now: float) -> str:
     parts = [f"{status.trials} trials are finished"]
     if status.running is False:
         return f"{parts[0]}; its process has ended."
-    if status.left:
+    if status.left and status.left < LONGEST:  # more is a clock that was set
         parts.append(f"about {clock(status.left)} left of this stage")
     silent = now - max((stage.beat for stage in status.stages), default=now)
     if silent > SILENT:
@@ -91,9 +94,14 @@ def summarise(status: Status, now: float) -> str:
 def clock(seconds: float) -> str:
     """Return a time as hours, minutes and seconds; none for one that a clock that was set back made negative.
 
-    >>> clock(5.4), clock(3725)
-    ('0:05', '1:02:05')
+    >>> clock(5.4), clock(3725), clock(90000), clock(1e9)
+    ('0:05', '1:02:05', '1 day 1:00:00', 'more than a year')
     """
+    if seconds >= LONGEST:  # of a clock that was set, too
+        return "more than a year"
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{count(days, 'day')} {hours}:{minutes:02d}:{rest:02d}"
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,14 +1,14 @@
 """Time per replica-step of the ensemble against loops of `torch.optim`, two processes of them, and JAX.
 
     python bench/ensemble.py [--tasks digits digits-cnn stdlib-text] [--batches 16 64] [--replicas 8 32 128 512]
-        [--rounds 5] [--size SIZE] [--race] [--device cpu]
+        [--rounds 5] [--size SIZE] [--race] [--parts] [--device cpu]
 
 The peer trains one model after the other with torch.optim.AdamW and its own default path, on the same batches, in turn
 with ours in one run. A ratio of 0.25 means that a replica-step costs a quarter of the peer's step. Only ratios are
 evidence: machines are noisy. All but the two processes share one core and one thread, and a ratio over what is there
 too is of processor time, which other processes disturb less; over the two processes it is of the time on the wall.
 
---size: replicas in a batch of trials; by default the ensemble's own choice. --race: 12 schedules x 6 rates x 8 seeds at
+--size: replicas in a batch of trials; by default the ensemble's own choice. --parts: what a step is made of. --race: 12 schedules x 6 rates x 8 seeds at
 full length, timed whole, against as many loops, of which 8 are run; the loops are validated as often as the race's
 trainings.
 """
@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 if __name__ == "__main__":  # before torch and JAX start their threads
     os.environ.update(OMP_NUM_THREADS="1", XLA_FLAGS="--xla_cpu_multi_thread_eigen=false", JAX_PLATFORMS="cpu")
@@ -34,6 +36,9 @@ import torch
 
 from stepsize.adapters.torch import build_optimizer, drive
 from stepsize.engines import Ensemble, choose
+from stepsize.engines.vectorised import ensemble
+from stepsize.engines.vectorised.ensemble import _Batch
+from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.jobs import Runner, race
 from stepsize.jobs.race.climb import SCORES
 from stepsize.kernel.optional import installed
@@ -208,6 +213,40 @@ def measured(task: Task, replicas: int, options: argparse.Namespace, both: Calla
     return f"| {task.name} | {task.batch_size} | {replicas} | {size} | {' | '.join(cells)} | {held} |"
 
 
+def parts(task: Task, replicas: int, steps: int = 60) -> str:
+    """Return a line: the microseconds of a replica's step, of its gradient, of its update, and of the rest."""
+    engine = Ensemble(device="cpu")
+    size = min(replicas, engine.most(task, trials(1)[0]))
+    batch = _Batch(task, trials(size), STEPS, torch.float32, engine.device, replayed=True)
+    spans: dict[str, list[float]] = {"whole": [], "gradient": [], "update": []}
+
+    def timed(name: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        began = time.process_time()
+        found = call(*arguments, **options)
+        spans[name].append((time.process_time() - began) / size * 1e6)
+        return found
+
+    gradient, update = Replicas.gradient, vars(ensemble)["_in_blocks"]
+    with (
+        patch.object(Replicas, "gradient", lambda *given, **options: timed("gradient", gradient, *given, **options)),
+        patch.object(ensemble, "_in_blocks", lambda *given: timed("update", update, *given)),
+    ):
+        for step in range(steps):
+            timed("whole", batch.step, step)
+    whole, slopes, updates = (statistics.median(values[4:]) for values in spans.values())
+    rest = whole - slopes - updates
+    return f"| {task.name} | {task.batch_size} | {size} | {whole:.0f} | {slopes:.0f} | {updates:.1f} | {rest:.1f} |"
+
+
+def all_parts(options: argparse.Namespace) -> None:
+    """Print what a step of each task is made of."""
+    print("| task | batch | at once | microseconds of a replica's step | gradient | update | rest |")
+    print("|---|---|---|---|---|---|---|")
+    for name in options.tasks:
+        for size in options.batches:
+            print(parts(dataclasses.replace(load_task(name), batch_size=size), max(options.replicas)), flush=True)
+
+
 def _ratio(rounds: list[dict[str, Times]], other: str, clock: int) -> str:
     values = [found["ours"][clock] / found[other][clock] for found in rounds]
     return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
@@ -245,10 +284,14 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--race", action="store_true")
+    parser.add_argument("--parts", action="store_true")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print(f"{options.device}, torch {torch.__version__}, medians of {options.rounds} rounds, peers and ours in turn\n")
+    if options.parts:
+        all_parts(options)
+        return
     if options.race:
         for name in options.tasks:
             whole_race(name)

@@ -8,9 +8,9 @@ with ours in one run. A ratio of 0.25 means that a replica-step costs a quarter 
 evidence: machines are noisy. All but the two processes share one core and one thread, and a ratio over what is there
 too is of processor time, which other processes disturb less; over the two processes it is of the time on the wall.
 
---size: replicas in a batch of trials; by default the ensemble's own choice. --parts: what a step is made of. --race: 12 schedules x 6 rates x 8 seeds at
-full length, timed whole, against as many loops, of which 8 are run; the loops are validated as often as the race's
-trainings.
+--size: replicas in a batch of trials; by default the ensemble's own choice. --parts: what a step is made of. --race: 12
+schedules x 6 rates x 8 seeds at full length, timed whole, against as many loops, of which 8 are run; the loops are
+validated as often as the race's trainings.
 """
 
 from __future__ import annotations

@@ -278,6 +278,20 @@ def test_every_recorded_rule_becomes_a_kernel(name, way):
     assert isinstance(update._way, kernel.Kernel) == (way == "kernel")
 
 
+def test_what_is_read_may_have_another_dtype_and_order(way):
+    """A loss of fewer bits, which torch itself refuses, and a gradient that is a view of another array."""
+    rule = SPS()
+    (p, slots), update, table = start(rule, torch.float32), Update(rule, STEPS), table_of(rule, shared=False)
+    update.expect(table, p, slots)
+    for row in rows(table, p):
+        g, c = slope(p, rule, row)
+        c = {**c, "loss": c["loss"].to(torch.bfloat16) if way == "kernel" else c["loss"]}
+        new, after = rule.step(p, g, slots, {**c, "loss": c["loss"].float()}, torch)
+        update(p, g.T.contiguous().T, slots, c)
+        for one, other in zip((p, *slots), (new, *after), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
 def test_points_that_lie_column_by_column_have_a_kernel_too(way):
     rule, table = Adam(), table_of(Adam(), shared=True)
     (p, slots), update = start(rule), Update(rule, STEPS, apart=True)

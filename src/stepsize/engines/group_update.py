@@ -50,6 +50,7 @@ class GroupUpdate:
         self._rule, self._ratios, self._number = rule.over(shapes), group.ratios, number
         self.slots: Slots = self._rule.init(row, torch)
         self._update = Update(self._rule, steps)
+        self._dtype = row.dtype
         self._table: list[Row] = []
         self._start = 0
         self._noise: Normals | None = None
@@ -67,7 +68,7 @@ class GroupUpdate:
         """Return those of step number `index` of the expected ones; loss: of each replica, (replicas,)."""
         now = self._table[index]
         if self._rule.core.takes_loss:
-            now = {**now, "loss": loss.unsqueeze(-1)}
+            now = {**now, "loss": loss.to(self._dtype).unsqueeze(-1)}
         return now if self._noise is None else {**now, "noise": self._noise(self._start + index)}
 
     @property

@@ -89,7 +89,7 @@ def compiled(graph: fx.Graph, p: torch.Tensor, slots: Slots, kinds: Kinds, homes
     turned = p.stride(1) != 1
     if p.device.type != "cpu" or p.dtype not in TYPES or p.shape[1] == 1:
         return None
-    if not all(array.ndim == 2 and _fits(array, turned=turned) for array in (p, *slots)):
+    if not all(array.ndim == 2 and array.dtype == p.dtype and _fits(array, turned=turned) for array in (p, *slots)):
         return None
     try:
         source = _Source(graph, narrow(p.shape[1]), homes, turned=turned).text(TYPES[p.dtype])
@@ -105,7 +105,8 @@ def _fits(array: torch.Tensor, *, turned: bool) -> bool:
 
 
 def _as(p: torch.Tensor, array: torch.Tensor, *, turned: bool) -> torch.Tensor:
-    """Return an array in the order in memory that p has."""
+    """Return an array that is read in the dtype, and in the order in memory, that p has."""
+    array = array.to(p.dtype)
     return array if _fits(array, turned=turned) else torch.empty_like(p).copy_(array)
 
 

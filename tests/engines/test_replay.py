@@ -173,3 +173,34 @@ def test_a_second_batch_of_the_same_form_is_recorded_once(monkeypatch):
     again = Ensemble(4, torch.float64).run(task, TRIALS, STEPS).losses
     assert len(recorded) == 3
     np.testing.assert_array_equal(together, again)
+
+
+def test_a_replica_that_diverges_is_no_drift(monkeypatch, compiled):
+    wild = [Trial(Strategy(AdamW(), one_cycle(1e30)), 0), *TRIALS]
+    task, runs, plain = load_task(f"{TINY}:perceptron"), [], Ensemble._trained
+    monkeypatch.setattr(Ensemble, "_trained", lambda *given, **options: runs.append(1) or plain(*given, **options))
+    monkeypatch.setattr(ensemble, "LONG", 0)
+    Ensemble(8).run(task, wild, STEPS)
+    assert (len(runs), len(compiled)) == (1, 1)
+
+
+def test_a_product_stays_where_it_is_when_a_factor_is_written_over():
+    def function(out, a, b):
+        product = torch.bmm(a, b)
+        a.mul_(2)
+        out.copy_(product)
+        return [out]
+
+    replayed, out = Replay(function, lambda: None, {}), torch.empty(2, 3, 3)
+    for seed in range(4):
+        a, b = torch.randn(2, 2, 3, 3, generator=torch.Generator().manual_seed(seed))
+        expected = a @ b
+        replayed(out, a, b)
+        torch.testing.assert_close(out, expected)
+
+
+def test_matrices_of_more_dimensions_are_not_turned_back():
+    replayed = Replay(lambda x: [x.transpose(1, 2).transpose(-1, -2) + 0], lambda: None, {})
+    for seed in range(4):
+        x = torch.randn(2, 3, 3, 3, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(replayed(x)[0], x.transpose(1, 2).transpose(-1, -2))

@@ -33,10 +33,8 @@ SAME = {aten.detach.default, aten.alias.default, aten.view.default, aten._unsafe
 VALUES = {aten._local_scalar_dense.default, aten.equal.default, aten.is_nonzero.default}  # noqa: SLF001  (as above)
 """Operations that hand a value to Python, which no recording follows."""
 
-
 MATRICES = 3
 """Dimensions of a batch of matrices."""
-
 
 IMAGES, FEW = 4, 3
 """Dimensions of a batch of images, and channels of a replica's image that are few: those of a photograph."""
@@ -106,12 +104,16 @@ class Replay:
 
 
 def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two results are the same but for rounding, which is judged by the largest number of each replica."""
-    if not one.is_floating_point():
+    """Whether two results are the same but for rounding, which is judged by the largest number of each replica.
+
+    A replica that has diverged is not judged: what is infinite in one order of a sum may not be a number in another.
+    """
+    if not one.is_floating_point() or not one.numel():
         return torch.equal(one, other)
-    one, other = (each.reshape(len(each), -1).nan_to_num() for each in (one, other))
-    scale = one.abs().amax(1, keepdim=True)
-    return bool(((one - other).abs() <= torch.finfo(one.dtype).eps ** 0.5 * scale).all())
+    one, other = (each.reshape(len(each), -1) for each in (one, other))
+    allowed = torch.finfo(one.dtype).eps ** 0.5 * one.abs().amax(1, keepdim=True)
+    sound = one.isfinite().all(1) & other.isfinite().all(1)
+    return bool(((one - other).abs() <= allowed)[sound].all())
 
 
 class _Tape(Dispatched):  # type: ignore[no-untyped-call]  # torch has no types for what makes a subclass
@@ -211,8 +213,6 @@ def _left_out(node: fx.Node) -> None:
         node.replace_all_uses_with(given)
     elif _turns(node) and _turns(_node(node, 0)):
         node.replace_all_uses_with(_node(_node(node, 0), 0))
-    elif node.target is aten.mul.Scalar and node.args[1] == 1 and not any(map(_writes, node.users)):
-        node.replace_all_uses_with(_node(node, 0))
 
 
 def _writes(node: fx.Node) -> bool:
@@ -238,39 +238,42 @@ def _by_channels(node: fx.Node) -> None:
 
 
 def _written_there(node: fx.Node) -> None:
-    """Have a product of matrices written to where it is copied."""
+    """Have a product of matrices written to where it is copied, also one that is turned: `(a b)' = b' a'`."""
     if node.target is not aten.copy_.default or len(node.meta["shape"]) != MATRICES:
         return
-    where, product = _node(node, 0), _product(_node(node, 1))
-    if product is not None:
-        with node.graph.inserting_before(node):
-            node.graph.call_function(aten.bmm.out, product, {"out": where})
-        node.replace_all_uses_with(where)
-        node.graph.erase_node(node)
+    where, copied = _node(node, 0), _node(node, 1)
+    turned = _turns(copied)
+    product = _node(copied, 0) if turned else copied
+    if product.target is not aten.bmm.default or any(len(each.users) != 1 for each in (copied, product)):
+        return
+    first, second = _node(product, 0), _node(product, 1)
+    if _is_written_over(product, node):
+        return
+    with node.graph.inserting_before(node):
+        factors = (_transposed(second), _transposed(first)) if turned else (first, second)
+        node.graph.call_function(aten.bmm.out, factors, {"out": where})
+    node.replace_all_uses_with(where)
+    node.graph.erase_node(node)
 
 
-def _product(node: fx.Node) -> tuple[fx.Node, fx.Node] | None:
-    """Return the factors of a product that is read once, or of one that is turned: `(a b)' = b' a'`."""
-    if len(node.users) != 1:
-        return None
-    if node.target is aten.bmm.default:
-        return _node(node, 0), _node(node, 1)
-    if not _turns(node) or (factors := _product(_node(node, 0))) is None:
-        return None
-    first, second = factors
-    return _turned(second), _turned(first)
+def _is_written_over(first: fx.Node, last: fx.Node) -> bool:
+    """Whether anything but gradients is written over between two operations."""
+    node = first
+    while (node := node.next) is not last:
+        if _writes(node) and node.target not in {aten.copy_.default, aten.bmm.out}:
+            return True
+    return False
 
 
 def _turns(node: fx.Node) -> bool:
     """Whether a node is the transpose of each matrix of a batch."""
-    return node.target is aten.transpose.int and {dim % MATRICES for dim in node.args[1:]} == {1, 2}  # type: ignore[operator]
+    dims = [[1, 2], [2, 1], [-1, -2], [-2, -1]]
+    return node.target is aten.transpose.int and len(node.meta["shape"]) == MATRICES and [*node.args[1:]] in dims
 
 
-def _turned(node: fx.Node) -> fx.Node:
-    if _turns(node):
-        return _node(node, 0)
-    with node.graph.inserting_after(node):
-        return node.graph.call_function(aten.transpose.int, (node, 1, 2))
+def _transposed(node: fx.Node) -> fx.Node:
+    """Return the transpose of each matrix of a batch, a new operation unless the node is one itself."""
+    return _node(node, 0) if _turns(node) else node.graph.call_function(aten.transpose.int, (node, 1, 2))
 
 
 def _node(node: fx.Node, index: int) -> fx.Node:

@@ -13,6 +13,7 @@ from stepsize import load_task
 from stepsize.engines import Ensemble
 from stepsize.engines.vectorised import ensemble, replay
 from stepsize.engines.vectorised.replay import Replay
+from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.policies import one_cycle
 from stepsize.rules import AdamW
 from stepsize.strategy import Strategy, Trial
@@ -163,16 +164,16 @@ def test_what_is_written_over_is_written_over_in_a_replay_too():
     assert total.item() == 3 * (5 + 4 / 2 + 3 / 4 + 2 / 8 + 1 / 16)
 
 
-def test_a_second_batch_of_the_same_form_is_recorded_once(monkeypatch):
-    recorded, plain = [], replay._Tape.recording
-    monkeypatch.setattr(replay._Tape, "recording", lambda tape, found: recorded.append(1) or plain(tape, found))
+def test_a_second_batch_of_the_same_form_is_recorded_once_and_has_the_same_bits(monkeypatch):
+    recorded, ran = [], []
+    record, run = replay._Tape.recording, Replicas._slopes
+    monkeypatch.setattr(replay._Tape, "recording", lambda tape, found: recorded.append(1) or record(tape, found))
+    monkeypatch.setattr(Replicas, "_slopes", lambda *given: ran.append(1) or run(*given))
     monkeypatch.setattr(ensemble, "LONG", 0)
     task = load_task(f"{TINY}:perceptron")
-    together = Ensemble(4, torch.float64).run(task, TRIALS, STEPS).losses
-    assert len(recorded) == 2
-    again = Ensemble(4, torch.float64).run(task, TRIALS, STEPS).losses
-    assert len(recorded) == 3
-    np.testing.assert_array_equal(together, again)
+    found = [Ensemble(4).run(task, TRIALS, STEPS).losses for _ in range(2)]
+    assert (len(recorded), len(ran)) == (2 + 1, 2 * (2 + 1))  # two times before a replay, and one at the end, in both
+    np.testing.assert_array_equal(*found)
 
 
 def test_a_replica_that_diverges_is_no_drift(monkeypatch, compiled):

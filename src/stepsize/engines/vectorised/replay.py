@@ -52,7 +52,7 @@ class Replay:
 
     function: takes tensors, of which it may write over those after the first, and returns tensors. state: returns what
     of Python the function may depend on and change, as a value that can be compared. known: recordings of functions
-    like this one, by the form of the inputs; one of them is used from the second time on, and new ones go there.
+    like this one, by the form of the inputs; where one of them agrees, a second recording is spared.
     """
 
     def __init__(self, function: Function, state: Callable[[], Any], known: dict[Any, Recording]) -> None:
@@ -86,16 +86,23 @@ class Replay:
 
     def _recorded(self, form: Any, inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Return what the function returns, and note how, or that it cannot be noted."""
+        first = self._first.pop(form, None)
+        if first is not None and first is self._known.get(form):
+            # It has agreed already. The second time is not recorded, but is no replay either: which times are replayed,
+            # and so the last bits of a run, must not hang on what this process has run before.
+            self._ready[form] = first.function
+            return self._function(*inputs)
         before = self._state()
         with _Tape(inputs) as tape:
             found = self._function(*inputs)
-        first, new = self._first.pop(form, None) or self._known.get(form), tape.recording(found)
+        new, known = tape.recording(found), self._known.get(form)
         if new is None:
             self._ready[form] = self._function
         elif first is None:  # what a model keeps from its first call for later ones is there in the second
-            self._first[form] = new
+            trusted = known is not None and new.agrees(known) and self._state() == before
+            self._first[form] = known if known is not None and trusted else new
         elif new.agrees(first) and self._state() == before:
-            self._ready[form] = (first if self._known.get(form) is first else new).function
+            self._ready[form] = new.function
             if not new.constants:  # those are of one model, which may write over them
                 self._known.setdefault(form, new)
         else:

@@ -21,23 +21,15 @@ import torch
 from torch import fx
 
 from stepsize.engines.vectorised.dispatched import Dispatched
+from stepsize.engines.vectorised.rewriting import rewrite
 from stepsize.kernel.errors import StepsizeError
 
 aten = torch.ops.aten
 
 Function = Callable[..., Sequence[torch.Tensor]]
 
-SAME = {aten.detach.default, aten.alias.default, aten.view.default, aten._unsafe_view.default, aten.expand.default}  # noqa: SLF001  (an operation has no other name)
-"""Operations that return what they are given, but for its shape."""
-
-VALUES = {aten._local_scalar_dense.default, aten.equal.default, aten.is_nonzero.default}  # noqa: SLF001  (as above)
+VALUES = {aten._local_scalar_dense.default, aten.equal.default, aten.is_nonzero.default}  # noqa: SLF001  (an operation has no other name)
 """Operations that hand a value to Python, which no recording follows."""
-
-MATRICES = 3
-"""Dimensions of a batch of matrices."""
-
-IMAGES, FEW = 4, 3
-"""Dimensions of a batch of images, and channels of a replica's image that are few: those of a photograph."""
 
 MOST_FORMS = 8
 """Shapes of the inputs that are recorded: where every batch has another one, recording is all that would be done."""
@@ -165,7 +157,7 @@ class _Tape(Dispatched):  # type: ignore[no-untyped-call]  # torch has no types 
         if id(tensor) not in self._nodes:
             weakref.finalize(tensor, self._nodes.pop, id(tensor), None)
         self._nodes[id(tensor)] = node
-        node.meta["shape"] = tensor.shape
+        node.meta["shape"], node.meta["dtype"] = tensor.shape, tensor.dtype
 
     def _constant(self, tensor: torch.Tensor) -> fx.Node:
         """Return a node for a tensor that is neither given nor made here, such as one that the model holds."""
@@ -201,10 +193,7 @@ class Recording:
     @cached_property
     def function(self) -> Function:
         """The recording as a function, without what changes nothing."""
-        for change in (_left_out, _written_there, _by_channels):
-            for node in list(self._graph.nodes):
-                change(node)
-            self._graph.eliminate_dead_code()
+        rewrite(self._graph)
         return torch.no_grad()(fx.GraphModule(self.constants, self._graph).forward)
 
 
@@ -212,79 +201,3 @@ def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     if one is other:
         return True
     return one.dtype == other.dtype and one.shape == other.shape and torch.allclose(one, other, 0, 0, equal_nan=True)
-
-
-def _left_out(node: fx.Node) -> None:
-    """Read what is before an operation that changes nothing."""
-    if node.target in SAME and (given := _node(node, 0)).meta["shape"] == node.meta["shape"]:
-        node.replace_all_uses_with(given)
-    elif _turns(node) and _turns(_node(node, 0)):
-        node.replace_all_uses_with(_node(_node(node, 0), 0))
-
-
-def _writes(node: fx.Node) -> bool:
-    """Whether an operation writes over something."""
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable  # noqa: SLF001  (torch says it nowhere else)
-
-
-def _by_channels(node: fx.Node) -> None:
-    """Have a convolution of few channels take its inputs channel by channel, which is several times as fast."""
-    if node.target is not aten.convolution.default or len(node.meta["shape"]) != IMAGES:
-        return
-    weight = _node(node, 1)
-    if weight.meta["shape"][1] <= FEW and node.meta["shape"][1] > FEW:
-        with node.graph.inserting_before(node):
-            turned = [
-                node.graph.call_function(aten.contiguous.default, (each,), {"memory_format": torch.channels_last})
-                for each in (_node(node, 0), weight)
-            ]
-        with node.graph.inserting_after(node):
-            back = node.graph.call_function(aten.contiguous.default, (node,))
-        node.replace_all_uses_with(back, delete_user_cb=lambda user: user is not back)
-        node.args = (*turned, *node.args[2:])
-
-
-def _written_there(node: fx.Node) -> None:
-    """Have a product of matrices written to where it is copied, also one that is turned: `(a b)' = b' a'`."""
-    if node.target is not aten.copy_.default or len(node.meta["shape"]) != MATRICES:
-        return
-    where, copied = _node(node, 0), _node(node, 1)
-    turned = _turns(copied)
-    product = _node(copied, 0) if turned else copied
-    if product.target is not aten.bmm.default or any(len(each.users) != 1 for each in (copied, product)):
-        return
-    first, second = _node(product, 0), _node(product, 1)
-    if _is_written_over(product, node):
-        return
-    with node.graph.inserting_before(node):
-        factors = (_transposed(second), _transposed(first)) if turned else (first, second)
-        node.graph.call_function(aten.bmm.out, factors, {"out": where})
-    node.replace_all_uses_with(where)
-    node.graph.erase_node(node)
-
-
-def _is_written_over(first: fx.Node, last: fx.Node) -> bool:
-    """Whether anything but gradients is written over between two operations."""
-    node = first
-    while (node := node.next) is not last:
-        if _writes(node) and node.target not in {aten.copy_.default, aten.bmm.out}:
-            return True
-    return False
-
-
-def _turns(node: fx.Node) -> bool:
-    """Whether a node is the transpose of each matrix of a batch."""
-    dims = [[1, 2], [2, 1], [-1, -2], [-2, -1]]
-    return node.target is aten.transpose.int and len(node.meta["shape"]) == MATRICES and [*node.args[1:]] in dims
-
-
-def _transposed(node: fx.Node) -> fx.Node:
-    """Return the transpose of each matrix of a batch, a new operation unless the node is one itself."""
-    return _node(node, 0) if _turns(node) else node.graph.call_function(aten.transpose.int, (node, 1, 2))
-
-
-def _node(node: fx.Node, index: int) -> fx.Node:
-    """Return the node that an operation takes as an argument."""
-    found = node.args[index]
-    assert isinstance(found, fx.Node)  # noqa: S101
-    return found

@@ -10,7 +10,7 @@ too is of processor time, which other processes disturb less; over the two proce
 
 --size: replicas in a batch of trials; by default the ensemble's own choice. --parts: what a step is made of. --race: 12
 schedules x 6 rates x 8 seeds at full length, timed whole, against as many loops, of which 8 are run; the loops are
-validated as often as the race's trainings.
+validated as often as the race's trainings; and once more on all cores, unasked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from stepsize.jobs.race.climb import SCORES
 from stepsize.kernel.optional import installed
 from stepsize.policies import one_cycle
 from stepsize.problems import Task, load_task
+from stepsize.results import Race
 from stepsize.rules import AdamW
 from stepsize.strategy import Strategy, Trial
 
@@ -257,20 +258,36 @@ def whole_race(name: str) -> None:
     task = load_task(name)
     field = [Strategy.of("AdamW", schedule, rate) for schedule in SCHEDULES for rate in RATES]
     began = now("cpu")
-    engine, why = choose(task)
+    choice = choose(task)
     chosen = now("cpu")
     samples = [peer(task, task.steps, seed, "cpu", scores=SCORES)[1] for seed in range(4)]
-    start = now("cpu")
-    found = race(task, field, seeds=range(8), rungs="none", tune_seeds=0, runner=Runner(task, engine=engine))
-    took = now("cpu") - start
+    found, took = raced(task, field, Runner(task, engine=choice.engine, workers=1))
     samples += [peer(task, task.steps, seed, "cpu", scores=SCORES)[1] for seed in range(4, 8)]
     loops_take = np.mean(samples, axis=0) * task.steps * len(field) * 8
     died = int((found.curves.died_at >= 0).sum())
-    print(f"{name}, {len(field) * 8} trainings of {task.steps} updates, {died} of them diverged: {why}")
+    print(f"{name}, {len(field) * 8} trainings of {task.steps} updates, {died} of them diverged: {choice}")
     mine, theirs, before = took[0], loops_take[0], (chosen - began)[0]
     print(
         f"processor time {mine:.0f} s, and {before:.1f} s to choose; as many loops {theirs:.0f} s: {mine / theirs:.2f}"
     )
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    with closing(Runner(task, engine=choice.engine)) as runner:
+        whole, together = raced(task, field, runner)
+    beside = sum(os.times()[2:4])  # of the workers, which have ended
+    same = "the same" if np.array_equal(whole.curves.losses, found.curves.losses, equal_nan=True) else "OTHER"
+    print(
+        f"on the wall {took[1]:.0f} s in one process, {together[1]:.0f} s {whole.executor or 'in one too'}: "
+        f"{together[1] / took[1]:.2f}, with {same} numbers; processor time {together[0]:.0f} s in this process and "
+        f"{beside:.0f} s beside it"
+    )
+
+
+def raced(task: Task, field: list[Strategy], runner: Runner) -> tuple[Race, Times]:
+    """Return a race on 8 seeds, and what it took."""
+    began = now("cpu")
+    found = race(task, field, seeds=range(8), rungs="none", tune_seeds=0, runner=runner)
+    return found, now("cpu") - began
 
 
 def main() -> None:

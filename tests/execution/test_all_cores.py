@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from stepsize import Task, load_task
-from stepsize.engines import Ensemble
+from stepsize.engines import Ensemble, threads
 from stepsize.execution import all_cores
 from stepsize.execution.all_cores import AllCores, Beside, worth
+from stepsize.execution.executor import BatchRun
 from stepsize.jobs import Runner
 from stepsize.kernel.errors import PoolError, TaskError
 from stepsize.policies import constant
@@ -158,3 +160,23 @@ def test_an_error_that_is_no_trials_fault_ends_the_run_at_once(task, eager, monk
     monkeypatch.setattr(Workers, "answer", staticmethod(lambda key: (key, "error", PoolError("gone"))))
     with pytest.raises(PoolError, match="gone"):
         run(task)
+
+
+class Counting:
+    """An engine that only says on how many threads it runs."""
+
+    def run(self, *given, **named):
+        return torch.get_num_threads()
+
+
+def test_several_trials_at_once_have_one_thread_and_one_by_itself_has_torchs(task, monkeypatch):
+    for name in threads.ASKED:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(threads, "cores", lambda: 3)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert [BatchRun(task, Counting(), tuple(TRIALS[:count]), STEPS).run() for count in (1, 2)] == [3, 1]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

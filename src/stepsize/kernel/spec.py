@@ -200,6 +200,8 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
 
 
 def _checked_tuple(value: Any, arguments: tuple[Any, ...], where: str) -> tuple[Any, ...]:
+    if not isinstance(value, type) and callable(tolist := getattr(value, "tolist", None)):
+        value = tolist()  # an array of NumPy's, torch's or JAX's, or a column of pandas
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):  # a list of OmegaConf's is one, too
         raise ParameterError(f"{where} must be a list or a tuple, not {brief(value)}.")
     each = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments

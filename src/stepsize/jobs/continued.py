@@ -8,11 +8,13 @@ from typing import Any
 from stepsize import engines
 from stepsize.jobs.lengths import updates_of
 from stepsize.kernel.errors import ParameterError, TaskError
+from stepsize.kernel.numeric import numeric
 from stepsize.problems import Task, Trainable
 from stepsize.problems.base import with_data
 from stepsize.strategy import Strategy, Trial
 
 
+@numeric
 def continued(task: Trainable, strategy: Strategy, steps: int | str, *, seed: int = 0) -> Task:
     """Return `task` whose model begins where a run of `strategy` stood after so many updates.
 

@@ -22,6 +22,7 @@ from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.suggest import normalise_policy, suggest
 from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon
 from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.kernel.numeric import numeric
 from stepsize.policies import LR
 from stepsize.problems import Task, Trainable
 from stepsize.problems.base import with_data
@@ -48,6 +49,7 @@ FALL = 0.1
 """How far the momentum falls while the rate climbs [smith2018disciplined, sec. 4.3]."""
 
 
+@numeric
 def four_steps(
     task: Trainable,
     rule: Rule | None = None,

@@ -25,6 +25,7 @@ from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.suggest import suggest
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError
+from stepsize.kernel.numeric import numeric
 from stepsize.kernel.optional import need_all
 from stepsize.policies import LR, Policy
 from stepsize.problems import Trainable
@@ -75,6 +76,7 @@ RACES = len(PAIR) * (len(FACTORS) * len(TUNING) + len(FRESH))
 """The trainings of a race of both schedules."""
 
 
+@numeric
 def refine(
     steps: npt.ArrayLike, norms: npt.ArrayLike, *, total: int | None = None, norm: Norm = "l2",
     rates: npt.ArrayLike | Rates | None = None, share: float = SHARE, name: str = "log",
@@ -131,6 +133,7 @@ def refine(
     )
 
 
+@numeric
 def refine_task(
     task: Trainable, strategy: Strategy | None = None, *, steps: int | None = None, seed: int = 0, share: float = SHARE,
     race: bool = False, engine: Engine | None = None, progress: Progress | None = None, runner: Runner | None = None,

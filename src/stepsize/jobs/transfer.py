@@ -15,6 +15,7 @@ from typing import Literal
 from stepsize.jobs.rescale import BOUND, rescale_exponent
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import ParameterError
+from stepsize.kernel.numeric import numeric
 from stepsize.policies import LR, Policy
 from stepsize.rules import Rule
 from stepsize.schedules import Chain, Constant, Schedule, Segment, with_horizon
@@ -34,6 +35,7 @@ SLACK = 0.05
 """How much of the factor may be missing where the whole run is a cooldown already."""
 
 
+@numeric
 def transfer(
     strategy: Strategy, source: int, target: int, *, by: By = "rate", exponent: float | None = None
 ) -> Strategy:

@@ -109,7 +109,7 @@ def test_costs_are_those_of_all_runs(task):
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [
-        ({"sizes": (8, 24.5)}, ParameterError, "whole numbers of at least 1"),
+        ({"sizes": (8, 24.5)}, ParameterError, "a list of whole numbers"),
         ({"sizes": (8,)}, ParameterError, "at least two values"),
         ({"sizes": (8, 8)}, ParameterError, "distinct"),
         ({"sizes": (8, 10**6)}, ParameterError, "more than the .* training samples"),

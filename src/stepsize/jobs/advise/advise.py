@@ -25,6 +25,7 @@ from stepsize.jobs.lengths import in_task_updates, updates_of
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.errors import BudgetError
 from stepsize.kernel.notebook import display, in_notebook
+from stepsize.kernel.numeric import numeric
 from stepsize.kernel.optional import need_all
 from stepsize.policies import Policy, recipe
 from stepsize.problems import Trainable
@@ -40,6 +41,7 @@ NOTHING, ZEROS = Budget(trainings=0.0), {"0", "0.0"}
 """A budget of nothing, which a race cannot have, and how it is written."""
 
 
+@numeric
 def search(
     task: Trainable,
     *,

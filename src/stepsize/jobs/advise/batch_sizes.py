@@ -18,11 +18,13 @@ from stepsize.jobs.batch_size.running_time import (
 )
 from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.race.budget import Budget
+from stepsize.kernel.numeric import numeric
 from stepsize.problems import Trainable
 from stepsize.results import Advice
 from stepsize.rules import AdamW, Rule
 
 
+@numeric
 def advise_batches(
     task: Trainable,
     sizes: Sequence[int],

@@ -26,6 +26,7 @@ from stepsize.jobs.range_test.rate_grid import rate_grid
 from stepsize.jobs.range_test.suggest import normalise_policy, suggest
 from stepsize.kernel.arrays import floats
 from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.kernel.numeric import numeric
 from stepsize.policies import Policy
 from stepsize.problems import Trainable
 from stepsize.results import BatchSizeSweep, RateGrid
@@ -44,6 +45,7 @@ WIDENINGS = 3
 """How many more rates are tried on the side where the best one lies at the edge."""
 
 
+@numeric
 def compare_batch_sizes(
     task: Trainable,
     sizes: Sequence[int] = SIZES,

@@ -21,6 +21,7 @@ from stepsize.jobs.logs.updates import interval_of, number_updates
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, FormatError, ParameterError, brief, check_name
 from stepsize.kernel.length import LARGEST, check_horizon
+from stepsize.kernel.numeric import numeric
 from stepsize.kernel.text import count, tell_apart
 from stepsize.results import LossCurve
 
@@ -121,6 +122,7 @@ def _assumed(run: Untangled, first: int, total: int, other: int | None) -> list[
     ]
 
 
+@numeric
 def loss_curves(
     paths: Paths, *, step: str | None = None, lr: str | None = None, loss: str | None = None, run: str | None = None,
     warmup: int = 0, total: int | None = None, per_update: float = 1,
@@ -165,6 +167,7 @@ class NormLog(NamedTuple):
     notes: tuple[str, ...]
 
 
+@numeric
 def read_norms(
     paths: Paths, *, step: str | None = None, norm: str | None = None, lr: str | None = None, run: str | None = None,
     only: str | None = None, total: int | None = None, per_update: float = 1,

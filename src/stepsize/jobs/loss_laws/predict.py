@@ -19,6 +19,7 @@ import numpy as np
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, brief, check_name, suggestion
 from stepsize.kernel.length import check_horizon
+from stepsize.kernel.numeric import numeric
 from stepsize.policies import LR, Policy, recipe
 from stepsize.results import Estimate, Forecast, LawFit, LossCurve, Prediction
 from stepsize.results.prediction import TAIL
@@ -55,6 +56,7 @@ class _Fitted(NamedTuple):
     held_out: tuple[tuple[Run, Floats], ...]
 
 
+@numeric
 def predict(
     runs: Sequence[LossCurve], schedules: Mapping[str, Policy | str], *, steps: int | None = None,
     laws: Sequence[str] | None = None, held_out: Sequence[LossCurve] = (), skip: float = SKIP, name: str = "logs",

@@ -11,6 +11,7 @@ from stepsize.execution.runner import Progress, Runner
 from stepsize.jobs.loss_laws.predict import at_peak, predict
 from stepsize.jobs.range_test.range_test import estimate_rate
 from stepsize.kernel.errors import BudgetError, TaskError
+from stepsize.kernel.numeric import numeric
 from stepsize.kernel.optional import need_all
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy
@@ -51,6 +52,7 @@ def record(
     return recorded
 
 
+@numeric
 def predict_task(
     task: Trainable, rule: Rule, peak: float | None, schedules: Mapping[str, Policy | str], *, steps: int | None = None,
     recorded: int | None = None, laws: Sequence[str] | None = None, seeds: Sequence[int] = SEEDS, check: bool = False,

@@ -21,6 +21,7 @@ from stepsize.jobs.race.climb import Climb
 from stepsize.jobs.race.entrants import Entrants, Field, line_up
 from stepsize.jobs.race.rungs import ETA, LEAST_RUNG, VIEWS, RungPlan, halving, screening
 from stepsize.kernel.errors import BudgetError, ParameterError, check_name
+from stepsize.kernel.numeric import numeric
 from stepsize.kernel.optional import need_all
 from stepsize.problems import Trainable
 from stepsize.results import Race
@@ -40,6 +41,7 @@ NamedRungs = Literal["none", "screening", "halving"]
 SELECTIONS: tuple[Selection, ...] = ("last", "best")
 
 
+@numeric
 def race(
     task: Trainable,
     strategies: Entrants | Iterable[Strategy] | str | None = None,

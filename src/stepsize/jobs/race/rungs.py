@@ -13,6 +13,7 @@ from typing import Annotated
 
 from stepsize.jobs.rescale import BOUND, rescale_to_horizon
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
+from stepsize.kernel.numeric import numeric
 from stepsize.kernel.spec import Bound, Spec
 from stepsize.policies import LR, Policy
 from stepsize.results import Rung
@@ -49,6 +50,7 @@ class RungPlan(Spec):
             raise ParameterError(f"RungPlan.seeds must be distinct, at least one, not {self.seeds!r}.")
 
 
+@numeric
 def halving(
     strategies: int, steps: int, seeds: Sequence[int], *, rungs: int = 3, eta: int = ETA, keep: int = ETA
 ) -> list[RungPlan]:
@@ -75,6 +77,7 @@ def halving(
     return [*plans, RungPlan(steps, tuple(seeds))]
 
 
+@numeric
 def screening(strategies: int, steps: int, seeds: Sequence[int]) -> list[RungPlan]:
     """Return one short rung, a ninth of the horizon, from which half of the strategies go on to the full one.
 

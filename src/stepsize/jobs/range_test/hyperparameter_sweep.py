@@ -20,7 +20,8 @@ from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.jobs.range_test.rate_grid import run_fields
 from stepsize.kernel.arrays import Floats, floats
-from stepsize.kernel.errors import ParameterError, suggestion
+from stepsize.kernel.errors import BudgetError, ParameterError, suggestion
+from stepsize.kernel.numeric import numeric
 from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy
 from stepsize.problems import Task, Trainable
@@ -44,6 +45,7 @@ GROUP_VALUES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """What is tried of the rate of a parameter group."""
 
 
+@numeric
 def sweep_hyperparameter(
     task: Trainable,
     hyperparameter: str,
@@ -83,6 +85,8 @@ def sweep_hyperparameter(
     tried = sorted(set(values or usual))
     if len(tried) < 2:
         raise ParameterError(f"a test of {hyperparameter} needs at least two values to compare, not {list(values)!r}.")
+    if not seeds:
+        raise BudgetError("a sweep needs at least one seed.")
     length = max(LEAST_RUN, task.steps // 4) if steps is None else updates_of(task, steps)
     shape = policy.only((set(policy) & set(rule.hyperparameters)) - {hyperparameter})
     runner = runner or Runner(task, engine=engine, progress=progress)

@@ -24,6 +24,7 @@ from stepsize.jobs.range_test.stability_limit import stable_rates
 from stepsize.jobs.range_test.suggest import suggest
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, check_name
+from stepsize.kernel.numeric import numeric
 from stepsize.policies import LR, Policy
 from stepsize.problems import Task, Trainable
 from stepsize.results import Curves, RangeTestRecord, RangeTests
@@ -44,6 +45,7 @@ RULE = "rule"
 """What is compared where whole rules are."""
 
 
+@numeric
 def range_test(
     task: Trainable,
     rule: Rule | None = None,
@@ -199,6 +201,7 @@ def _wider_range(record: RangeTestRecord) -> tuple[float, float] | None:
     return None
 
 
+@numeric
 def compare_range_tests(
     task: Trainable,
     compared: str,

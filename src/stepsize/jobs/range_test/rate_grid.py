@@ -18,6 +18,7 @@ from stepsize.execution.runner import Progress, Runner
 from stepsize.jobs.lengths import in_task_updates, updates_of
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.kernel.numeric import numeric
 from stepsize.kernel.text import count
 from stepsize.policies import Policy, constant
 from stepsize.problems import Task, Trainable
@@ -35,6 +36,7 @@ VALLEY = 0.25
 """The least share of what the training loss has fallen that a validation loss has fallen which says something."""
 
 
+@numeric
 def rate_grid(
     task: Trainable,
     rule: Rule | None = None,

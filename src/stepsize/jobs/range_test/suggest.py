@@ -18,6 +18,7 @@ from stepsize.jobs.range_test.hyperparameter_sweep import suggest_value
 from stepsize.jobs.range_test.rate_grid import lowest_rates
 from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon, rescale_to_shape
 from stepsize.kernel.arrays import Floats, floats
+from stepsize.kernel.numeric import numeric
 from stepsize.policies import Policy, constant, recipe
 from stepsize.results import Estimate, HyperparameterSweep, RangeTestRecord, RateGrid, Suggestion
 from stepsize.rules import Rule
@@ -47,6 +48,7 @@ CYCLICAL = ("triangular", "triangular2", "exp_range")
 """Recipes of cycles between two rates."""
 
 
+@numeric
 def suggest(
     sweep: RangeTestRecord | RateGrid | HyperparameterSweep,
     policy: str | Policy | Strategy | None = None,
@@ -172,6 +174,7 @@ def normalise_policy(wanted: str | Policy | Strategy, rule: Rule | None) -> Poli
     return policy if rule is None else policy.only(rule.hyperparameters)
 
 
+@numeric
 def at_rate(
     wanted: str | Policy | Strategy, lr: float, rule: Rule | None = None, horizon: int | None = None, *,
     base: float | None = None,

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from stepsize import policies, rules, schedules
+from stepsize import policies, rules, schedules, strategy
 from stepsize.catalogue import RULES, SCHEDULES, concrete
 from stepsize.kernel.catalogue import Catalogue
 from stepsize.kernel.errors import FormatError, SpecError
@@ -15,27 +15,22 @@ from stepsize.kernel.files import parse_json, read_text
 from stepsize.kernel.output_files import write
 from stepsize.kernel.spec import Spec, envelope
 from stepsize.problems import landscapes, noise
-from stepsize.results.advice import Advice, Baseline, Insurance, RateBelief, SearchRun
-from stepsize.results.curvature import Sharpness
-from stepsize.results.curves import Curves
-from stepsize.results.four_steps import FourSteps, TakenStep
-from stepsize.results.landscape import Descent, Outcome
-from stepsize.results.missing import MissingRule, MissingSchedule
-from stepsize.results.prediction import Forecast, LawFit, LossCurve, Prediction
-from stepsize.results.race import Interval, Race, Rung, Standing
-from stepsize.results.range_test import (
-    BatchSizeSweep,
-    Estimate,
-    HyperparameterSweep,
-    RangeTestRecord,
-    RateGrid,
-    Suggestion,
+from stepsize.results import (
+    advice,
+    curvature,
+    curves,
+    four_steps,
+    landscape,
+    prediction,
+    race,
+    range_test,
+    range_tests,
+    refinement,
+    sensitivity,
 )
-from stepsize.results.range_tests import RangeTests
-from stepsize.results.refinement import Refinement
-from stepsize.results.sensitivity import Sensitivity
+from stepsize.results.missing import MissingRule, MissingSchedule
 from stepsize.rules import Rule
-from stepsize.strategy import Strategy, Trial
+from stepsize.schedules import Schedule
 
 S = TypeVar("S", bound=Spec)
 
@@ -43,21 +38,15 @@ LARGEST = 1 << 30
 """The largest file that is read, in bytes."""
 
 
+MODULES = (
+    schedules, rules, landscapes, noise, policies, strategy, advice, curvature, curves, four_steps, landscape,
+    prediction, race, range_test, range_tests, refinement, sensitivity,
+)  # fmt: skip
+"""Whose concrete values have a kind; to be named in one of them is the registration."""
+
 CATALOGUE = Catalogue(
-    [
-        *SCHEDULES.own.values(), *concrete(rules, Rule).values(),
-        *concrete(schedules, schedules.Feedback).values(),
-        *concrete(landscapes, landscapes.Landscape).values(),
-        *concrete(noise, noise.Noise).values(),
-        policies.Policy, policies.Groups, policies.Clock, Strategy, Trial,
-        Curves, RangeTestRecord, RateGrid, HyperparameterSweep, BatchSizeSweep, Estimate, Suggestion,
-        RangeTests, FourSteps, TakenStep,
-        Interval, Rung, Standing, Race, Sensitivity,
-        Advice, SearchRun, RateBelief, Insurance, Baseline,
-        Descent, Outcome, Sharpness,
-        Refinement, LossCurve, LawFit, Forecast, Prediction,
-    ],
-    more=(SCHEDULES, RULES), missing={schedules.Schedule: MissingSchedule.of, Rule: MissingRule.of},
+    (kind for module in MODULES for kind in concrete(module, Spec).values() if kind is not Spec),
+    more=(SCHEDULES, RULES), missing={Schedule: MissingSchedule.of, Rule: MissingRule.of},
 )  # fmt: skip
 """Every kind that a file may hold."""
 

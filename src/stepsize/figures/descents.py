@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stepsize.engines.landscape.descend import descend
 from stepsize.plots import plot_coordinates, plot_profile, plot_rates, plot_routes, style
 from stepsize.plots.routes import What
+from stepsize.plots.style import Axes
 from stepsize.policies import constant
 from stepsize.problems.landscapes import Beale, Ellipsoid, Landscape, Rastrigin
 from stepsize.problems.noise import Gaussian, Noise
 from stepsize.rules import SGD, Adam, Momentum, RMSProp, Rule
 from stepsize.strategy import Strategy
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PAIR = (5.2, 3.6)
 """The size of one of two panels, in inches."""

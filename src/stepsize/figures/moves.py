@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stepsize import jobs
 from stepsize.plots import plot_policy, plot_schedule, plot_schedules, plot_sweep, style
+from stepsize.plots.style import Axes
 from stepsize.policies import LR, RECIPES, exp_range, one_cycle, smith_one_cycle, triangular, triangular2
 from stepsize.problems import load_task
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 STEPS = 1000
 """The run that everything is drawn over, optimizer updates."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from stepsize.figures import descents, moves
 from stepsize.plots.images import image
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from stepsize.plots.style import Axes
 
 FIGURES: dict[str, Callable[[], Axes]] = {
     "convex": descents.convex,

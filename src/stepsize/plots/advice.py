@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +13,9 @@ from stepsize.kernel.arrays import Floats
 from stepsize.kernel.text import count, thousands
 from stepsize.plots import style
 from stepsize.plots.series import SPAN
+from stepsize.plots.style import Axes
 from stepsize.results import Advice, RateBelief, SearchRun
 from stepsize.strategy import Strategy
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SIZE = (6.4, 4.6)
 """The size of a picture without an `ax`, in inches; its legend stands below."""

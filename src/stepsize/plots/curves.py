@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,10 +10,8 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.spec import NDArray
 from stepsize.plots import style
 from stepsize.plots.series import Graph, Series
+from stepsize.plots.style import Axes
 from stepsize.results import Curves
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BINS = 200
 SPREAD = 6

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stepsize.plots import style
 from stepsize.plots.range_test import plot_sweep
+from stepsize.plots.style import Axes
 from stepsize.results import FourSteps
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PANEL = (6.6, 3.4)
 """The size of a panel with its legend, in inches."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from stepsize.kernel.optional import need
 from stepsize.kernel.spec import NDArray
 from stepsize.kernel.text import count, thousands
 from stepsize.plots import style
+from stepsize.plots.style import Axes
 from stepsize.problems.landscapes import Landscape
 from stepsize.results import Descent
 from stepsize.results.landscape import ELSEWHERE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PIXELS = 300
 """Along each side of a map."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.text import thousands
 from stepsize.plots import style
+from stepsize.plots.style import Axes
 from stepsize.results import Forecast, LossCurve, Prediction, Refinement
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST = 7
 """The most predicted schedules of one picture, best first: each has a colour of its own."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stepsize.kernel.text import count, thousands
 from stepsize.plots import style
 from stepsize.plots.series import Graph, Series
+from stepsize.plots.style import Axes
 from stepsize.results import Race, Rung, Sensitivity, Standing
 from stepsize.results.race_text import percent
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 GROUPS = 8
 """The most lines of a sensitivity picture."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +11,10 @@ from stepsize.kernel.arrays import Floats, floats
 from stepsize.plots import range_test_data as data
 from stepsize.plots import style
 from stepsize.plots.range_test_data import Mark, Window
+from stepsize.plots.style import Axes
 from stepsize.policies import LR
 from stepsize.results import RangeTestRecord, RangeTests, RunGrid, Suggestion, Sweep
 from stepsize.results.range_test import EXACT
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SIZE = (6.4, 4.2)
 """The size of a picture without an `ax`, in inches."""

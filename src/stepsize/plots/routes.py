@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -10,10 +10,8 @@ from stepsize.kernel.arrays import NUMPY, Floats
 from stepsize.kernel.errors import ParameterError, suggestion
 from stepsize.plots import style
 from stepsize.plots.landscape import FEW, PANEL, frame, ground, mark_minima
+from stepsize.plots.style import Axes
 from stepsize.results import Descent
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 What = Literal["rates", "moves"]
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.text import thousands
 from stepsize.plots import style
+from stepsize.plots.style import Axes
 from stepsize.policies import LR, Policy
 from stepsize.schedules import Schedule
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 STEPS = 1000
 """The run that a schedule is drawn over when neither it nor the caller knows one."""

@@ -18,10 +18,12 @@ from stepsize.kernel.optional import need
 from stepsize.kernel.text import short as short
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
 
     from stepsize.plots.series import Graph
     from stepsize.strategy import Strategy
+else:
+    Axes = Any  # matplotlib is not imported before something is drawn
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PALETTE = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9", "#555555")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 from rich.console import Console
 from rich.markup import escape
@@ -12,10 +10,8 @@ from rich.panel import Panel
 from stepsize.cli import output
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.text import count
+from stepsize.results import Advice, Insurance
 from stepsize.results import advice_text as text
-
-if TYPE_CHECKING:
-    from stepsize.results import Advice, Insurance
 
 WIDEST = 100
 """The most characters of a progress line."""

@@ -13,7 +13,6 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -23,13 +22,11 @@ from stepsize.cli.execution import Execution, execution_options, open_journal
 from stepsize.cli.help import Command
 from stepsize.codegen import FRAMEWORKS
 from stepsize.kernel.errors import JournalError, ParameterError
+from stepsize.problems import Trainable
+from stepsize.results import Advice
+from stepsize.rules import Rule
 from stepsize.search_space import POLICIES, RULES, usual_rules, variants
 from stepsize.strategy import find_rule
-
-if TYPE_CHECKING:
-    from stepsize.problems import Trainable
-    from stepsize.results import Advice
-    from stepsize.rules import Rule
 
 
 def _names(rules: Sequence[Rule]) -> str:

@@ -9,18 +9,20 @@ import tempfile
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stepsize import problems
 from stepsize.cli.streams import STREAM
 from stepsize.kernel.errors import FormatError, ParameterError, StepsizeError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.kernel.output_files import target, write
 from stepsize.kernel.spec import Spec
+from stepsize.problems import Trainable
 from stepsize.problems.task_files import split_source
 from stepsize.results.io import dumps, save
 
@@ -30,16 +32,11 @@ LONGEST = 100
 PLAIN: dict[str, Any] = {"box": None, "padding": (0, 2, 0, 0)}
 """How rich draws a table without lines."""
 
-if TYPE_CHECKING:
-    from stepsize.problems import Trainable
-
 
 def load_task(name: str) -> Trainable:
     """Return the task called `name`; what its file prints goes to standard error."""
-    from stepsize.problems import load_task as load
-
     with redirect_stdout(sys.stderr):
-        return load(name)
+        return problems.load_task(name)
 
 
 def console() -> Console:

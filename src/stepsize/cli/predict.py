@@ -14,7 +14,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table as Grid
@@ -25,12 +24,9 @@ from stepsize.kernel.errors import BudgetError
 from stepsize.kernel.length import LARGEST
 from stepsize.kernel.text import count, tell_apart
 from stepsize.policies import LR, Policy, recipe
-from stepsize.results import Prediction
+from stepsize.results import LossCurve, Prediction
 from stepsize.schedules import Table
 from stepsize.strategy import find_rule
-
-if TYPE_CHECKING:
-    from stepsize.results import LossCurve
 
 SCHEDULES = "constant,cosine,linear_to_zero,wsd"
 

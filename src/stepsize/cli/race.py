@@ -22,12 +22,12 @@ from stepsize.cli.execution import Execution, execution_options, open_journal
 from stepsize.cli.help import Command
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.output_files import write
+from stepsize.results import Race
+from stepsize.results.race import Selection, View
 
 if TYPE_CHECKING:
     from stepsize.jobs import Entrants
     from stepsize.jobs.race.race import NamedRungs
-    from stepsize.results import Race
-    from stepsize.results.race import Selection, View
 
 
 @click.command(cls=Command, examples=__doc__)

@@ -19,7 +19,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 from click.core import ParameterSource
@@ -29,15 +29,13 @@ from stepsize.cli.help import Command
 from stepsize.cli.range_test_display import show_answer, show_sweep, show_tests
 from stepsize.kernel.errors import ParameterError, check_name
 from stepsize.policies import LR, Policy, recipe
+from stepsize.problems import Trainable
 from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, RangeTests
 from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
 from stepsize.rules import Rule
 from stepsize.search_space import variants
 from stepsize.strategy import find_rule
 from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_test_steps
-
-if TYPE_CHECKING:
-    from stepsize.problems import Trainable
 
 WHOLE = "a batch size is a whole number"
 

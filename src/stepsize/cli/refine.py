@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -20,9 +19,7 @@ from stepsize.cli import arguments, output, progress, race_display
 from stepsize.cli.help import Command
 from stepsize.cli.landscape import strategy_of
 from stepsize.results import Refinement
-
-if TYPE_CHECKING:
-    from stepsize.results.refinement import Norm
+from stepsize.results.refinement import Norm
 
 
 @dataclass(frozen=True, kw_only=True)

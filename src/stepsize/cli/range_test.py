@@ -330,6 +330,6 @@ def _sweep_values(problem: Trainable, rule: Rule, policy: str | Policy, options:
 def _policy(name: str) -> str | Policy:
     """Return the name of a recipe as it is, or the policy that a file holds."""
     if name.endswith(".json"):
-        return arguments.policy_in(name, "; --for takes a policy, a strategy or an advice.")
+        return arguments.policy_in(name, "; --for takes a schedule, a policy, a strategy or an advice.")
     recipe(name)
     return name

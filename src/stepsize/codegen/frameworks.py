@@ -7,6 +7,7 @@ from dataclasses import replace
 from stepsize.codegen.script import Framework
 from stepsize.kernel.errors import ParameterError, brief, suggestion
 from stepsize.rules import TorchRule
+from stepsize.rules.twins import twin_in
 from stepsize.schedules import Constant
 from stepsize.strategy import Strategy
 
@@ -152,7 +153,7 @@ trainer.train()
 def optax_lacks(strategy: Strategy) -> str:
     """Return what `stepsize.adapters.optax.transformation` cannot make of optax's parts."""
     rule, policy = strategy.rule, strategy.policy
-    if rule.core is not rule or rule.facts.optax is None or rule.form != type(rule)().form:
+    if twin_in("optax", rule) is None:
         return f"optax's parts do not make {rule!r}"
     dampening = policy["dampening"] if "dampening" in policy else rule.hyperparameters.get("dampening", 0.0)
     return "" if dampening in (0.0, Constant(0.0)) else "optax has no dampening"

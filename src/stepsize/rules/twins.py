@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from stepsize.kernel.errors import DriveError
 from stepsize.rules.base import Facts, Rule, Twin
@@ -76,6 +76,12 @@ def torch_arguments(rule: Rule) -> tuple[str, dict[str, Any]]:
     if set(PAIR) <= set(arguments):
         arguments = {BETAS: tuple(arguments.pop(field) for field in PAIR), **arguments}
     return twin.name, {**arguments, **twin.more}
+
+
+def twin_in(library: Literal["optax", "keras"], rule: Rule) -> Twin | None:
+    """Return what a rule is in a library; None for one that it does not have, is wrapped, or has other switches."""
+    twin: Twin | None = getattr(rule.facts, library) if rule.core is rule else None
+    return None if twin is None or rule.form != type(rule)().form else twin
 
 
 def _value(group: Mapping[str, Any], field: str) -> Any:

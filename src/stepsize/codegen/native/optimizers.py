@@ -7,7 +7,7 @@ from textwrap import indent
 
 from stepsize.kernel.errors import DriveError, ParameterError
 from stepsize.rules import Rule, TorchRule, Twin
-from stepsize.rules.twins import BETAS, NAMES, PAIR, torch_arguments
+from stepsize.rules.twins import BETAS, NAMES, PAIR, torch_arguments, twin_in
 
 KERAS_NAMES = {**NAMES, "epsilon": "epsilon", "alpha": "rho", "beta2": "beta_2"}
 """What Keras calls a field of ours by another name; momentum is beta_1 where there is a beta_2."""
@@ -66,8 +66,8 @@ def optax_parts(rule: Rule, moving: Mapping[str, str]) -> str:
 
     Raises ParameterError for a rule that optax's parts do not make.
     """
-    twin = rule.facts.optax
-    if rule.core is not rule or twin is None or rule.form != type(rule)().form or rule.hyperparameters.get("dampening"):
+    twin = twin_in("optax", rule)
+    if twin is None or rule.hyperparameters.get("dampening"):
         raise ParameterError(f"optax's parts do not make {rule!r}. {HERE}")
     values = {name: moving.get(name, repr(value)) for name, value in rule.hyperparameters.items()}
     scale = call(f"optax.{twin.name}", [*(values[name] for name in twin.fields), *keywords(twin.more)])
@@ -82,8 +82,8 @@ def keras_optimizer(rule: Rule, lr: str) -> str:
 
     Raises ParameterError for a rule that Keras does not have, and for weight decay in the gradient.
     """
-    twin = rule.facts.keras
-    if rule.core is not rule or twin is None or rule.form != type(rule)().form:
+    twin = twin_in("keras", rule)
+    if twin is None:
         raise ParameterError(f"keras.optimizers has no {rule!r}. {HERE}")
     if rule.weight_decay and not rule.facts.decoupled:
         raise ParameterError(

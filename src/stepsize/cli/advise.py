@@ -53,15 +53,13 @@ def _names(rules: Sequence[Rule]) -> str:
               help="Print the code to paste for this framework.")  # fmt: skip
 @click.option("--native", is_flag=True,
               help="Print code that does without stepsize: the framework's own optimizer and schedule.")  # fmt: skip
-@arguments.json_option
-@arguments.report_option
-@arguments.save_option
+@output.output_options("report", "save")
 @arguments.journal_option
 @execution_options
 def advise(
     task: str, *, steps: int | str | None, budget: str | None, seed: int, rules: list[str] | None,
     policies: list[str] | None, baseline: str | None, weight_decay: list[str] | None, batch_size: list[str] | None,
-    framework: str, native: bool, as_json: bool, report: Path | None, save_to: Path | None, journal: Path | None,
+    framework: str, native: bool, outputs: output.Outputs, journal: Path | None,
     execution: Execution,
 ) -> None:  # fmt: skip
     """Find the update rule, the schedule and the learning rate for TASK.
@@ -74,7 +72,7 @@ def advise(
 
     decays = None if weight_decay is None else _at_least_0("--weight-decay", weight_decay)
     sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
-    output.check_writable(report, save_to, read=(task,))
+    outputs.check(read=(task,))
     problem = output.load_task(task)
     chosen = None if rules is None else list(map(find_rule, rules))  # a task's file may register rules of its own
     horizon = updates_of(problem, steps or problem.steps)
@@ -94,10 +92,10 @@ def advise(
                     answers: tuple[Advice, ...] = (_last(asked(problem, runner=runner), display, seen),)
                 else:
                     answers = jobs.advise_batches(problem, sizes, runner=runner, **asked.keywords)
-            files = output.files_of(answers[0], save_to, report, framework=framework)
+            files = outputs.files(answers[0], framework=framework)
             seen.clear()  # it is printed now
             show = functools.partial(_show, problem, answers, framework, native=native)
-            output.present(answers[0], show, files, as_json=as_json)
+            outputs.present(answers[0], show, files)
     except (KeyboardInterrupt, JournalError):
         if seen:  # printed here, as within the runner standard output is not the answer's
             show_advice(seen[-1], framework, native=native)

@@ -200,12 +200,12 @@ def gather(kind: type, *options: Callable[[Command], Command]) -> Callable[[Comm
 
     The parameter of the command has the name of the kind in lower case: an `Execution` comes as `execution`.
     """
-    names = [field.name for field in fields(kind)]
+    names = [field.name for field in fields(kind)]  # what a command has no option for keeps its default
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def gathered(**values: Any) -> Any:
-            own = kind(**{name: values.pop(name) for name in names})
+            own = kind(**{name: values.pop(name) for name in names if name in values})
             return command(**values, **{kind.__name__.lower(): own})
 
         decorated: Command = gathered

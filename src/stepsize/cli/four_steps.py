@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from stepsize.cli import arguments, output, progress
@@ -36,20 +34,16 @@ SEEDS = 3
 @click.option("--sizes", type=arguments.Comma(), help="The batch sizes. Default: half, all and twice the task's own.")
 @arguments.length_option
 @click.option("--seeds", type=click.IntRange(1, 1000), default=SEEDS, show_default=True, help="How many seeds run.")
-@arguments.json_option
-@arguments.save_option
-@arguments.report_option
-@arguments.plot_option
+@output.output_options("save", "report", "plot")
 def four_steps(
-    task: str, *, rule: str, policy: str, sizes: list[str] | None, steps: int | str | None, seeds: int, as_json: bool,
-    save_to: Path | None, report: Path | None, plot: Path | None,
+    task: str, *, rule: str, policy: str, sizes: list[str] | None, steps: int | str | None, seeds: int,
+    outputs: output.Outputs,
 ) -> None:  # fmt: skip
     """Find the rate, the batch size, the momentum and the weight decay for TASK, in Smith's four steps."""
     from stepsize import jobs
 
     wanted = arguments.parse_whole(sizes or [], "a batch size is a whole number")
-    output.check_writable(save_to, report, read=(task,))
-    output.check_drawable(plot)
+    outputs.check(read=(task,))
     problem = output.load_task(task)  # whose file may register rules of its own
     chosen = find_rule(rule)
     recipe(policy)
@@ -57,7 +51,7 @@ def four_steps(
         found = jobs.four_steps(
             problem, chosen, policy=policy, sizes=wanted, steps=steps, seeds=range(seeds), progress=tell
         )  # fmt: skip
-    output.present(found, _show, output.files_of(found, save_to, report, plot), as_json=as_json)
+    outputs.present(found, _show)
 
 
 def _show(found: FourSteps) -> None:

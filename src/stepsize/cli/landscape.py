@@ -64,12 +64,10 @@ MSG_NOISE = "noise is a kind and its scale, such as 'Gaussian 0.1' or 'StudentT 
     "--seed", type=click.IntRange(0, 10**9), default=0, show_default=True, help="Seed of the starts and the noise."
 )
 @click.option("--out", type=arguments.OutputFolder(), help="Write pictures and result.json to this folder.")
-@arguments.json_option
-@arguments.save_option
-@arguments.report_option
+@output.output_options("save", "report")
 def landscape(
     name: str, *, fields: tuple[str, ...], strategies: tuple[str, ...], dimensions: int | None, starts: int, steps: int,
-    noise: str | None, seed: int, out: Path | None, as_json: bool, save_to: Path | None, report: Path | None,
+    noise: str | None, seed: int, out: Path | None, outputs: output.Outputs,
 ) -> None:  # fmt: skip
     """Let thousands of starts descend on the landscape NAME, and count who gets to a global minimum.
 
@@ -80,7 +78,7 @@ def landscape(
     given = landscape_of(name, fields, dimensions)
     shaken = None if noise is None else noise_of(noise)
     named = [strategy_of(text) for text in strategies]
-    output.check_writable(None if out is None else out / "result.json", save_to, report)
+    outputs.check(None if out is None else out / "result.json")
 
     from stepsize.engines.landscape.default_strategies import usual
     from stepsize.engines.landscape.descend import descend
@@ -91,8 +89,8 @@ def landscape(
             given, chosen, starts=starts, steps=steps, seed=seed, noise=shaken,
             progress=lambda updates: tell("descending", updates),
         )  # fmt: skip
-    files = {**({} if out is None else files_in(out, found)), **output.files_of(found, save_to, report)}
-    output.present(found, _show, files, as_json=as_json)
+    files = {**({} if out is None else files_in(out, found)), **outputs.files(found)}
+    outputs.present(found, _show, files)
 
 
 def _show(found: Descent) -> None:

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from stepsize import problems
+from stepsize.cli import arguments
 from stepsize.cli.streams import STREAM
 from stepsize.kernel.errors import FormatError, ParameterError, StepsizeError, suggestion
 from stepsize.kernel.optional import need
 from stepsize.kernel.output_files import target, write
-from stepsize.kernel.spec import Spec
 from stepsize.problems import Trainable
 from stepsize.problems.task_files import split_source
 from stepsize.results.io import dumps, save
@@ -112,26 +114,52 @@ Files = Mapping[Path, Callable[[], object]]
 """What writes the files of an answer, each by itself."""
 
 
-def files_of(
-    result: Any, save_to: Path | None, report: Path | None, plot: Path | None = None, **options: Any
-) -> dict[Path, Callable[[], object]]:  # fmt: skip
-    """Return what writes a result as JSON, as a page and as a picture, where they were asked for.
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Where the answer of a command goes: the options --json, --save, --report and --plot, those that it has."""
 
-    options: of the page, as `write_report` takes them.
-    """
-    files: dict[Path, Callable[[], object]] = {}
-    if save_to is not None:
-        files[save_to] = lambda: save(result, save_to)
-    if report is not None:
-        files[report] = lambda: need("stepsize.report").write_report(report, result, **options)  # not before the answer
-    if plot is not None:
-        files[plot] = lambda: write_picture(result.plot(), plot)
-    return files
+    as_json: bool
+    save_to: Path | None = None
+    report: Path | None = None
+    plot: Path | None = None
+
+    def check(self, *others: Path | None, read: Iterable[str | Path | None] = ()) -> None:
+        """Raise an error for a file that cannot be written, these and `others`, and for a picture that cannot be drawn.
+
+        read: as in `check_writable`.
+        """
+        check_writable(self.save_to, self.report, *others, read=read)
+        check_drawable(self.plot)
+
+    def files(self, result: Any, **options: Any) -> dict[Path, Callable[[], object]]:
+        """Return what writes a result as JSON, as a page and as a picture, where they were asked for.
+
+        options: of the page, as `write_report` takes them.
+        """
+        files: dict[Path, Callable[[], object]] = {}
+        if self.save_to is not None:
+            files[self.save_to] = partial(save, result, self.save_to)
+        if self.report is not None:
+            files[self.report] = lambda: need("stepsize.report").write_report(self.report, result, **options)
+        if (plot := self.plot) is not None:
+            files[plot] = lambda: write_picture(result.plot(), plot)
+        return files
+
+    def present(self, result: Any, show: Callable[[Any], None], files: Files | None = None) -> None:
+        """Print a result as JSON, or `show` it and name its files; what it costs to make is lost with no file."""
+        written = self.files(result) if files is None else files
+        deliver(lambda: click.echo(dumps(result)) if self.as_json else show(result), written, named=not self.as_json)
 
 
-def present(result: Spec, show: Callable[[Any], None], files: Files, *, as_json: bool) -> None:
-    """Print a result as JSON, or `show` it and name its files; what it costs to make is lost with no file."""
-    deliver(lambda: click.echo(dumps(result)) if as_json else show(result), files, named=not as_json)
+OPTIONS = {
+    "json": arguments.json_option, "save": arguments.save_option, "report": arguments.report_option,
+    "plot": arguments.plot_option,
+}  # fmt: skip
+
+
+def output_options(*names: str) -> Callable[[arguments.Command], arguments.Command]:
+    """Return a decorator that adds --json and those of the others that are named, which come as `outputs`."""
+    return arguments.gather(Outputs, *(OPTIONS[name] for name in ("json", *names)))
 
 
 def deliver(show: Callable[[], object], files: Files, *, named: bool) -> None:

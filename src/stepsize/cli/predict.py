@@ -104,13 +104,10 @@ recording_options = arguments.gather(
 @click.option("--peak", type=float, help="Give the policies this peak rate. Default: that of the runs.")
 @log_options
 @recording_options
-@arguments.json_option
-@arguments.plot_option
-@arguments.report_option
-@arguments.save_option
+@output.output_options("plot", "report", "save")
 def predict(
     sources: tuple[str, ...], *, schedules: list[str], steps: int | None, laws: list[str] | None, peak: float | None,
-    logs: Logs, recording: Recording, as_json: bool, plot: Path | None, report: Path | None, save_to: Path | None,
+    logs: Logs, recording: Recording, outputs: output.Outputs,
 ) -> None:  # fmt: skip
     """Predict the loss curves of schedules from logs, or from three runs of TASK, by several laws.
 
@@ -118,8 +115,7 @@ def predict(
     """
     from stepsize import jobs
 
-    output.check_writable(report, save_to)
-    output.check_drawable(plot)
+    outputs.check()
     files = arguments.logs_of(sources)
     asked = _all_asked(schedules, logs, steps)
     if files:
@@ -130,7 +126,7 @@ def predict(
         )  # fmt: skip
     else:
         prediction = _predict_task(sources[0], asked, recording, steps=steps, laws=laws, peak=peak)
-    output.present(prediction, _show, output.files_of(prediction, save_to, report, plot), as_json=as_json)
+    outputs.present(prediction, _show)
 
 
 def _predict_task(

@@ -79,18 +79,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="Score a run by its last iterate, or by its best checkpoint.",
 )
-@arguments.json_option
 @click.option("--csv", "table", type=arguments.OutputFile(".csv"), help="Write the standings as CSV.")
 @click.option("--tensorboard", type=arguments.OutputFolder(), help="Write logs for TensorBoard to this folder.")
-@arguments.report_option
-@arguments.save_option
+@output.output_options("report", "save")
 @arguments.journal_option
 @execution_options
 def race(
     task: str, *, steps: int | str | None, strategies: str | None, rules: list[str] | None, policies: list[str] | None,
     rates: list[str] | None, seeds: int, tune_seeds: int | None, budget: str | None, rungs: NamedRungs | None,
-    view: View, selection: Selection, as_json: bool, table: Path | None, tensorboard: Path | None,
-    report: Path | None, save_to: Path | None, journal: Path | None, execution: Execution,
+    view: View, selection: Selection, outputs: output.Outputs, table: Path | None, tensorboard: Path | None,
+    journal: Path | None, execution: Execution,
 ) -> None:  # fmt: skip
     """Race strategies on TASK, at equal budget and on the same batches."""
     from stepsize.jobs.race.race import RaceOptions, plan_race
@@ -98,7 +96,7 @@ def race(
     options = RaceOptions(
         seeds=seeds, tune_seeds=tune_seeds, rungs=rungs, view=view, selection=selection, budget=budget
     )  # fmt: skip
-    output.check_writable(report, save_to, table, read=(task, strategies))
+    outputs.check(table, read=(task, strategies))
     problem = output.load_task(task)
     plan = plan_race(problem, _entrants(strategies, rules, policies, rates), steps, options)
     with open_journal(journal, f"race-{output.slug(task)}") as kept:
@@ -113,10 +111,10 @@ def race(
                 show_rung(rung)
                 logs.write(rung, climb.curves)
             record = climb.record()
-        files = {**output.files_of(record, save_to, report), **logs.files}
+        files = {**outputs.files(record), **logs.files}
         if table is not None:
             files[table] = lambda: write(table, rows_as_csv(record.rows()))
-        output.present(record, show_race, files, as_json=as_json)
+        outputs.present(record, show_race, files)
 
 
 def _entrants(

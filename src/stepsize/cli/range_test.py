@@ -18,7 +18,6 @@ import json
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import click
@@ -164,17 +163,14 @@ class Options:
     "weight_decay=0,1e-4,1e-3.",
 )  # fmt: skip
 @click.option("--lr", type=float, help="The peak rate that --of is tested at. Default: what a range test points to.")
-@arguments.json_option
-@arguments.plot_option
-@arguments.save_option
-def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | None, **given: Any) -> None:
+@output.output_options("plot", "save")
+def range_test(task: str, *, outputs: output.Outputs, **given: Any) -> None:
     """Let the learning rate of TASK climb, and read two bounds off the loss; with --for, find the rate to use."""
     from stepsize import jobs
     from stepsize.jobs.lengths import updates_of
 
     options = _with_group(Options(**given))
-    output.check_writable(save_to, read=(task,))
-    output.check_drawable(plot)
+    outputs.check(read=(task,))
     problem = output.load_task(task)  # whose file may register rules of its own
     rule = find_rule(options.rule)
     _check_values(rule, options.of, options.values)
@@ -185,22 +181,22 @@ def range_test(task: str, *, as_json: bool, plot: Path | None, save_to: Path | N
     steps, horizon = (None if each is None else updates_of(problem, each) for each in (options.steps, options.horizon))
     options = replace(options, steps=steps, horizon=horizon)
     if options.largest:
-        _say_largest(problem, rule, as_json=as_json)
+        _say_largest(problem, rule, as_json=outputs.as_json)
         return
     if options.compare is not None:
         tests = _compare(problem, rule, options)
-        output.present(tests, show_tests, output.files_of(tests, save_to, None, plot), as_json=as_json)
+        outputs.present(tests, show_tests)
         return
     if policy is not None and searching:
         answer = _search(problem, rule, policy, options)
-        output.present(answer, show_answer, output.files_of(answer, save_to, None, plot), as_json=as_json)
+        outputs.present(answer, show_answer)
         return
     sweep = _sweep(problem, rule, policy, options)
     suggestion = jobs.suggest(sweep, policy, options.horizon)
-    files = output.files_of(sweep, save_to, None)
-    if plot is not None:
+    files = outputs.files(sweep)
+    if (plot := outputs.plot) is not None:
         files[plot] = lambda: output.write_picture(sweep.plot(suggestion), plot)
-    output.present(suggestion, partial(show_sweep, sweep), files, as_json=as_json)
+    outputs.present(suggestion, partial(show_sweep, sweep), files)
 
 
 def _sweep(

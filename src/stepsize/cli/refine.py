@@ -59,26 +59,22 @@ log_options = arguments.gather(
               "rate from a range test.")  # fmt: skip
 @click.option("--race", is_flag=True, help="On a task: race the refined schedule against the original.")
 @arguments.seed_option
-@arguments.json_option
-@arguments.plot_option
-@arguments.report_option
-@arguments.save_option
+@output.output_options("plot", "report", "save")
 def refine(
     sources: tuple[str, ...], *, steps: int | None, log: Log, smoothing: float, strategy: str | None, race: bool,
-    seed: int, as_json: bool, plot: Path | None, report: Path | None, save_to: Path | None,
+    seed: int, outputs: output.Outputs,
 ) -> None:  # fmt: skip
     """Refine the schedule of a run, by the gradient norms in LOG or of a run of TASK.
 
     The peak rate has to be tuned again afterwards; --race does so on a task.
     """
-    output.check_writable(report, save_to)
-    output.check_drawable(plot)
+    outputs.check()
     files = arguments.logs_of(sources)
     if files:
         refinement = _refine_log(files, log, steps, smoothing)
     else:
         refinement = _refine_task(sources[0], strategy, steps, smoothing, race=race, seed=seed)
-    output.present(refinement, _show, output.files_of(refinement, save_to, report, plot), as_json=as_json)
+    outputs.present(refinement, _show)
 
 
 def _refine_log(files: list[Path], log: Log, steps: int | None, smoothing: float) -> Refinement:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stepsize.cli import arguments, output
+from stepsize.cli import output
 from stepsize.cli.help import Command
 from stepsize.cli.landscape import strategy_of
 from stepsize.kernel.errors import ParameterError, SpecError
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
               help="How long the run is that it is wanted for, in updates.")  # fmt: skip
 @click.option("--by", type=click.Choice(["rate", "cooldown"]), default="rate", show_default=True,
               help="Rescale the peak rate, or keep it and make the cooldown longer.")  # fmt: skip
-@arguments.json_option
-@arguments.save_option
+@output.output_options("save")
 def transfer(
-    strategy: str, *, source: int | None, target: int, by: By, as_json: bool, save_to: Path | None
+    strategy: str, *, source: int | None, target: int, by: By, outputs: output.Outputs
 ) -> None:  # fmt: skip
     """Rescale a STRATEGY that was tuned in short runs for a longer run, up to 16 times as long.
 
@@ -49,7 +48,7 @@ def transfer(
     """
     from stepsize import jobs
 
-    output.check_writable(save_to, read=(strategy,))
+    outputs.check(read=(strategy,))
     tuned, known = _read(strategy)
     steps = known if source is None else source
     if steps is None:
@@ -62,7 +61,7 @@ def transfer(
         for line in (peak, why, f"Use it as: {found.policy!r}"):
             output.console().print(line, markup=False, soft_wrap=True)
 
-    output.present(longer, show, output.files_of(longer, save_to, None), as_json=as_json)
+    outputs.present(longer, show)
 
 
 def _read(text: str) -> tuple[Strategy, int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -147,20 +147,6 @@ save_option = click.option("--save", "save_to", type=OutputFile(".json"), help="
 report_option = click.option("--report", type=OutputFile(".html"), help="Write the report, one HTML file.")
 plot_option = click.option("--plot", type=OutputFile(".svg"), help="Draw into an image file (.png, .svg, .pdf).")
 
-step_column_option = click.option(
-    "--step-column", help="What the log calls the step. Default: global_step, step, or as tools call it."
-)
-lr_column_option = click.option(
-    "--lr-column", help="What the log calls the rate. Default: lr, learning_rate, or as tools call it."
-)
-run_column_option = click.option(
-    "--run-column", help="What tells the runs of one file apart. Default: a run is a file."
-)
-per_update_option = click.option(
-    "--per-update", type=click.FloatRange(min=1), default=1, show_default=True,
-    help="Divide the steps by this: the samples or tokens of an update, where a log counts these.",
-)  # fmt: skip
-
 
 def logs_of(sources: Sequence[str]) -> list[Path]:
     """Return the logs that are named, or none where one task is."""
@@ -195,25 +181,57 @@ def policy_in(file: str | Path, refusal: str) -> Policy:
     return value
 
 
+def option(*flags: str, **how: Any) -> Any:
+    """Return the field of a value that a command line gives, for `gather` to find.
+
+    flags, how: as click's option takes them; a default is shown::
+
+        rule: str = option("--rule", default="AdamW", help="The update rule.")
+    """
+    return field(metadata={"option": (flags, {"show_default": "default" in how, **how})})
+
+
 def gather(kind: type, *options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Return a decorator that adds options to a command, which gets their values as one frozen `kind`.
 
-    The parameter of the command has the name of the kind in lower case: an `Execution` comes as `execution`.
+    options: those that are no fields of the kind by themselves. The parameter of the command has the name of the kind
+    in lower case: an `Execution` comes as `execution`. What a command has no option for keeps its default.
     """
-    names = [field.name for field in fields(kind)]  # what a command has no option for keeps its default
+    written = [(each.name, each.metadata["option"]) for each in fields(kind) if "option" in each.metadata]
+    added: list[Callable[[Command], Command]] = [click.option(*flags, name, **how) for name, (flags, how) in written]
+    added += options
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def gathered(**values: Any) -> Any:
-            own = kind(**{name: values.pop(name) for name in names if name in values})
-            return command(**values, **{kind.__name__.lower(): own})
+            made = kind(**{each.name: values.pop(each.name) for each in fields(kind) if each.name in values})
+            return command(**values, **{kind.__name__.lower(): made})
 
         decorated: Command = gathered
-        for option in reversed(options):
-            decorated = option(decorated)
+        for add in reversed(added):
+            decorated = add(decorated)
         return decorated
 
     return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogColumns:
+    """What the columns of a log are called, and what its steps count."""
+
+    step_column: str | None = option(
+        "--step-column", help="What the log calls the step. Default: global_step, step, or as tools call it."
+    )
+    lr_column: str | None = option(
+        "--lr-column", help="What the log calls the rate. Default: lr, learning_rate, or as tools call it."
+    )
+    run_column: str | None = option(
+        "--run-column", help="What tells the runs of one file apart. Default: a run is a file."
+    )
+    per_update: float = option(
+        "--per-update", type=click.FloatRange(min=1), default=1,
+        help="Divide the steps by this: the samples or tokens of an update, where a log counts these.",
+    )  # fmt: skip
 
 
 def parse_rates(texts: Sequence[str]) -> list[float]:

@@ -19,6 +19,7 @@ import click
 from rich.table import Table as Grid
 
 from stepsize.cli import arguments, output, progress
+from stepsize.cli.arguments import option
 from stepsize.cli.help import Command
 from stepsize.kernel.errors import BudgetError
 from stepsize.kernel.length import LARGEST
@@ -35,17 +36,24 @@ Asked = Mapping[str, Policy | str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Logs:
+class Logs(arguments.LogColumns):
     """How logs are read: the names of their columns, the updates before they begin, the part that is not fitted."""
 
-    step_column: str | None
-    lr_column: str | None
-    loss_column: str | None
-    run_column: str | None
-    per_update: float
-    warmup: int
-    skip: float
-    held_out: tuple[Path, ...]
+    held_out: tuple[Path, ...] = option(
+        "--held-out", type=click.Path(dir_okay=False, path_type=Path), multiple=True,
+        help="Hold the laws to this log, and do not fit them to it; may be repeated.",
+    )  # fmt: skip
+    warmup: int = option(
+        "--warmup", type=click.IntRange(min=0), default=0,
+        help="Assume that the rate rose from 0 for so many updates, where the log begins after them.",
+    )  # fmt: skip
+    skip: float = option(
+        "--skip", type=click.FloatRange(0, 1, max_open=True), default=0.05,
+        help="Leave out this first part of each run.",
+    )  # fmt: skip
+    loss_column: str | None = option(
+        "--loss-column", help="What the logs call the loss. Default: loss, or as tools call it."
+    )
 
     def read(self, files: list[Path], steps: int | None) -> list[LossCurve]:
         """Return the runs in some logs, and say what was assumed; `steps`, if given, is the length of those it fits."""
@@ -63,33 +71,16 @@ class Logs:
 class Recording:
     """What is recorded on a task: the update rule, how long, and whether what is asked about runs too."""
 
-    rule: str
-    recorded: int | None
-    check: bool
-
-
-log_options = arguments.gather(
-    Logs,
-    click.option("--held-out", type=click.Path(dir_okay=False, path_type=Path), multiple=True,
-                 help="Hold the laws to this log, and do not fit them to it; may be repeated."),
-    click.option("--warmup", type=click.IntRange(min=0), default=0, show_default=True,
-                 help="Assume that the rate rose from 0 for so many updates, where the log begins after them."),
-    click.option("--skip", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
-                 help="Leave out this first part of each run."),
-    arguments.step_column_option,
-    arguments.lr_column_option,
-    click.option("--loss-column", help="What the logs call the loss. Default: loss, or as tools call it."),
-    arguments.run_column_option,
-    arguments.per_update_option,
-)  # fmt: skip
-
-recording_options = arguments.gather(
-    Recording,
-    click.option("--rule", default="AdamW", shell_complete=arguments.complete_rules, show_default=True,
-                 help="On a task: record runs of this update rule."),
-    click.option("--recorded", type=click.IntRange(min=1), help="On a task: record runs of so many updates."),
-    click.option("--check", is_flag=True, help="On a task: also run what is asked about, and say how right it was."),
-)  # fmt: skip
+    rule: str = option(
+        "--rule", default="AdamW", shell_complete=arguments.complete_rules,
+        help="On a task: record runs of this update rule.",
+    )  # fmt: skip
+    recorded: int | None = option(
+        "--recorded", type=click.IntRange(min=1), help="On a task: record runs of so many updates."
+    )
+    check: bool = option(
+        "--check", is_flag=True, help="On a task: also run what is asked about, and say how right it was."
+    )
 
 
 @click.command(cls=Command, examples=__doc__)
@@ -102,8 +93,8 @@ recording_options = arguments.gather(
               help="Ask about trainings of so many updates. Default: as long as the runs.")  # fmt: skip
 @click.option("--laws", type=arguments.Comma(), help="Fit these: annealing, multi-power, functional. Default: all.")
 @click.option("--peak", type=float, help="Give the policies this peak rate. Default: that of the runs.")
-@log_options
-@recording_options
+@arguments.gather(Logs)
+@arguments.gather(Recording)
 @output.output_options("plot", "report", "save")
 def predict(
     sources: tuple[str, ...], *, schedules: list[str], steps: int | None, laws: list[str] | None, peak: float | None,

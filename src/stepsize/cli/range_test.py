@@ -24,6 +24,7 @@ import click
 from click.core import ParameterSource
 
 from stepsize.cli import arguments, output, progress
+from stepsize.cli.arguments import option
 from stepsize.cli.help import Command
 from stepsize.cli.range_test_display import show_answer, show_sweep, show_tests
 from stepsize.kernel.errors import ParameterError, check_name
@@ -46,9 +47,6 @@ SEEDS = 4
 
 OF_RANGE_TEST = ("low", "high", "steps", "spacing", "seeds")
 """Options that say nothing to the search of --for."""
-
-BUDGET = "1"
-"""What the search for a rate may cost when nothing is said, in full trainings."""
 
 
 class FromTo(click.ParamType["tuple[float, float]"]):
@@ -86,24 +84,68 @@ class Compared(click.ParamType["tuple[str, list[Any]]"]):
 class Options:
     """What the command line asks for, but for where the answer goes."""
 
-    rule: str
-    policy: str | None
-    low: float
-    high: float
-    steps: int | None
-    spacing: Literal["exponential", "linear"]
-    horizon: int | None
-    budget: str
-    seeds: int | None
-    of: str
-    values: list[str] | None
-    group: str | None
-    lr: float | None
-    held_out: bool
-    metric: str | None
-    momentum: tuple[float, float] | None
-    largest: bool
-    compare: tuple[str, list[Any]] | None
+    rule: str = option(
+        "--rule", default="AdamW", shell_complete=arguments.complete_rules,
+        help="The update rule, such as AdamW(beta2=0.99).",
+    )  # fmt: skip
+    policy: str | None = option(
+        "--for", metavar="POLICY", shell_complete=arguments.complete_policies,
+        help="Find the rate to use with this policy, a name or a file, by a search in place of the range test. With "
+        "--of: the policy to train with.",
+    )  # fmt: skip
+    low: float = option("--low", type=float, default=LOW, help="The first learning rate.")
+    high: float = option("--high", type=float, default=HIGH, help="The last learning rate.")
+    steps: int | None = option(
+        "--steps", type=arguments.Length(),
+        help=f"How long the range test is, or with --of each run: updates, or 1epoch. Default: {PER_DECADE} a decade, "
+        "or a quarter of the task's own.",
+    )  # fmt: skip
+    spacing: Literal["exponential", "linear"] = option(
+        "--spacing", type=click.Choice(["exponential", "linear"]), default="exponential", help="How the rate climbs."
+    )
+    horizon: int | None = option(
+        "--horizon", type=arguments.Length(),
+        help="How long a full training is: updates, or 3epochs. Default: the task's own.",
+    )  # fmt: skip
+    budget: str = option(
+        "--budget", default="1",
+        help="What the search of --for may cost: full trainings (0.5, 3), a time such as 20min, or 40 trials; 0 asks "
+        "for what a look at the model says.",
+    )  # fmt: skip
+    seeds: int | None = option(
+        "--seeds", type=click.IntRange(1, 1000),
+        help=f"How many seeds run, for the spread. Default: {SEEDS}. The search of --for has its own.",
+    )  # fmt: skip
+    of: str = option("--of", default=LR, help="What is tested: lr, another hyperparameter, or batch_size.")
+    largest: bool = option(
+        "--largest", is_flag=True, help="With --of batch_size: only find the largest one that fits into memory."
+    )
+    values: list[str] | None = option(
+        "--values", type=arguments.Comma(), help="Which values of --of are tested. Default: Smith's."
+    )
+    group: str | None = option(
+        "--group", metavar="NAME=A,B,...",
+        help="Test what the rate of a parameter group of the task, by its name, is multiplied by, such as head=1,3,10.",
+    )  # fmt: skip
+    held_out: bool = option(
+        "--held-out", is_flag=True,
+        help="Read the bounds from the validation loss, and say what its gap to the training loss is a sign of.",
+    )  # fmt: skip
+    metric: str | None = option(
+        "--metric", metavar="NAME", help="Read them from this in its place: accuracy, or the task's own metric."
+    )
+    momentum: tuple[float, float] | None = option(
+        "--momentum", type=FromTo(),
+        help="From where to where the momentum goes while the rate climbs, such as 0.95,0.85.",
+    )  # fmt: skip
+    compare: tuple[str, list[Any]] | None = option(
+        "--compare", type=Compared(), multiple=False,
+        help="A range test for each of several values of a hyperparameter, batch_size or rule, in one picture: "
+        "weight_decay=0,1e-4,1e-3.",
+    )  # fmt: skip
+    lr: float | None = option(
+        "--lr", type=float, help="The peak rate that --of is tested at. Default: what a range test points to."
+    )
 
     @property
     def watched(self) -> dict[str, Any]:
@@ -113,63 +155,14 @@ class Options:
 
 @click.command("range-test", cls=Command, examples=__doc__)
 @arguments.task_argument
-@arguments.rule_option("AdamW")
-@click.option(
-    "--for", "policy", metavar="POLICY", shell_complete=arguments.complete_policies,
-    help="Find the rate to use with this policy, a name or a file, by a search in place of the range test. With --of: "
-    "the policy to train with.",
-)  # fmt: skip
-@click.option("--low", type=float, default=LOW, show_default=True, help="The first learning rate.")
-@click.option("--high", type=float, default=HIGH, show_default=True, help="The last learning rate.")
-@click.option(
-    "--steps", type=arguments.Length(),
-    help=f"How long the range test is, or with --of each run: updates, or 1epoch. Default: {PER_DECADE} a decade, or a "
-    "quarter of the task's own.",
-)  # fmt: skip
-@click.option("--spacing", type=click.Choice(["exponential", "linear"]), default="exponential", show_default=True,
-              help="How the rate climbs.")  # fmt: skip
-@click.option(
-    "--horizon",
-    type=arguments.Length(),
-    help="How long a full training is: updates, or 3epochs. Default: the task's own.",
-)
-@click.option(
-    "--budget", default=BUDGET, show_default=True,
-    help="What the search of --for may cost: full trainings (0.5, 3), a time such as 20min, or 40 trials; 0 asks for "
-    "what a look at the model says.",
-)  # fmt: skip
-@click.option(
-    "--seeds", type=click.IntRange(1, 1000),
-    help=f"How many seeds run, for the spread. Default: {SEEDS}. The search of --for has its own.",
-)  # fmt: skip
-@click.option("--of", default=LR, show_default=True, help="What is tested: lr, another hyperparameter, or batch_size.")
-@click.option("--largest", is_flag=True, help="With --of batch_size: only find the largest one that fits into memory.")
-@click.option("--values", type=arguments.Comma(), help="Which values of --of are tested. Default: Smith's.")
-@click.option(
-    "--group", metavar="NAME=A,B,...",
-    help="Test what the rate of a parameter group of the task, by its name, is multiplied by, such as head=1,3,10.",
-)  # fmt: skip
-@click.option(
-    "--held-out", is_flag=True,
-    help="Read the bounds from the validation loss, and say what its gap to the training loss is a sign of.",
-)  # fmt: skip
-@click.option("--metric", metavar="NAME", help="Read them from this in its place: accuracy, or the task's own metric.")
-@click.option(
-    "--momentum", type=FromTo(), help="From where to where the momentum goes while the rate climbs, such as 0.95,0.85."
-)
-@click.option(
-    "--compare", type=Compared(), multiple=False,
-    help="A range test for each of several values of a hyperparameter, batch_size or rule, in one picture: "
-    "weight_decay=0,1e-4,1e-3.",
-)  # fmt: skip
-@click.option("--lr", type=float, help="The peak rate that --of is tested at. Default: what a range test points to.")
+@arguments.gather(Options)
 @output.output_options("plot", "save")
-def range_test(task: str, *, outputs: output.Outputs, **given: Any) -> None:
+def range_test(task: str, *, options: Options, outputs: output.Outputs) -> None:
     """Let the learning rate of TASK climb, and read two bounds off the loss; with --for, find the rate to use."""
     from stepsize import jobs
     from stepsize.jobs.lengths import updates_of
 
-    options = _with_group(Options(**given))
+    options = _with_group(options)
     outputs.check(read=(task,))
     problem = output.load_task(task)  # whose file may register rules of its own
     rule = find_rule(options.rule)

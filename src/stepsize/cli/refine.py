@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from stepsize.cli import arguments, output, progress, race_display
+from stepsize.cli.arguments import option
 from stepsize.cli.help import Command
 from stepsize.cli.landscape import strategy_of
 from stepsize.results import Refinement
@@ -23,35 +24,23 @@ from stepsize.results.refinement import Norm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Log:
+class Log(arguments.LogColumns):
     """How a log is read: what its norms are, and how its columns are called."""
 
-    norm: Norm
-    step_column: str | None
-    norm_column: str | None
-    lr_column: str | None
-    run_column: str | None
-    run: str | None
-    per_update: float
-
-
-log_options = arguments.gather(
-    Log,
-    click.option("--norm", type=click.Choice(["l2", "l1"]), default="l2", show_default=True,
-                 help="What norms a log holds: l2 for SGD and its kind, l1 for Adam and its kind."),
-    arguments.step_column_option,
-    click.option("--norm-column", help="What the log calls the norm. Default: grad_norm, or as tools call it."),
-    arguments.lr_column_option,
-    arguments.run_column_option,
-    click.option("--run", help="Take the run of this name, where a log has several."),
-    arguments.per_update_option,
-)  # fmt: skip
+    norm: Norm = option(
+        "--norm", type=click.Choice(["l2", "l1"]), default="l2",
+        help="What norms a log holds: l2 for SGD and its kind, l1 for Adam and its kind.",
+    )  # fmt: skip
+    norm_column: str | None = option(
+        "--norm-column", help="What the log calls the norm. Default: grad_norm, or as tools call it."
+    )
+    run: str | None = option("--run", help="Take the run of this name, where a log has several.")
 
 
 @click.command(cls=Command, examples=__doc__)
 @click.argument("sources", nargs=-1, required=True, metavar="LOG...|TASK")
 @arguments.steps_option
-@log_options
+@arguments.gather(Log)
 @click.option("--smoothing", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Take the running median over this share of the run.")  # fmt: skip
 @click.option("--strategy", metavar="'RULE POLICY RATE'",

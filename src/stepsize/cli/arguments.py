@@ -13,6 +13,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from stepsize.cli.streams import STREAM
+from stepsize.cli.strict import SUFFIXES
+from stepsize.cli.strict import is_log as is_log
 from stepsize.kernel.calls import split_outside
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, SpecError
 from stepsize.kernel.length import LARGEST, amount, parse
@@ -26,9 +28,6 @@ from stepsize.schedules import Schedule
 from stepsize.strategy import Strategy, known_rules
 
 Command = Callable[..., Any]
-
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".log", ".txt")
-"""How the name of a log ends."""
 
 
 class Comma(click.ParamType[list[str]]):
@@ -159,11 +158,6 @@ def logs_of(sources: Sequence[str]) -> list[Path]:
     if len(sources) > 1 and not logs:
         raise ParameterError(f"give one task, or logs ({', '.join(SUFFIXES)}), not {', '.join(map(repr, sources))}.")
     return logs
-
-
-def is_log(source: str) -> bool:
-    """Return whether a source is called as a log is, and not as a task; what is in it says how it is read."""
-    return source.lower().endswith(SUFFIXES)
 
 
 def policy_in(file: str | Path, refusal: str) -> Policy:

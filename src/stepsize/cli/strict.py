@@ -27,6 +27,9 @@ from stepsize.kernel.errors import ParameterError
 MOST_STEPS = 10**8
 """The most that a whole number without an upper bound of its own may be: every update takes memory."""
 
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".log", ".txt")
+"""How the name of a log ends."""
+
 FILES = {"list": "listing"}
 """The files, and the functions in them, of commands whose name Python has taken."""
 
@@ -78,9 +81,17 @@ class Useless:
     why: str
 
 
+def is_log(source: str) -> bool:
+    """Return whether a source is called as a log is, and not as a task; what is in it says how it is read."""
+    return source.lower().endswith(SUFFIXES)
+
+
 def _of_log(given: Given) -> bool:
-    source = given.get("source") or (given.get("sources") or ("",))[0]
-    return source.rpartition(".")[2].lower() in {"csv", "tsv", "json", "jsonl", "ndjson", "log", "txt"}
+    return is_log(given.get("source") or (given.get("sources") or ("",))[0])
+
+
+def _asks_of_logs(given: Given) -> bool:
+    return any(is_log(name) and not name.endswith(".json") for name in given["schedules"])
 
 
 def _of_task(given: Given) -> bool:
@@ -120,7 +131,7 @@ USELESS: dict[str, tuple[Useless, ...]] = {
         Useless(("held_out", "skip", "loss_column", "run_column"), _of_task,
                 "says how logs are read, and a task is given"),
         Useless(("warmup", "step_column", "lr_column", "per_update"),
-                lambda given: _of_task(given) and not any(map(_named_log, given["schedules"])),
+                lambda given: _of_task(given) and not _asks_of_logs(given),
                 "says how logs are read, and a task is given"),
     ),
     "watch": (Useless(("every",), lambda given: given["once"], "says how often, and --once says once"),),
@@ -138,10 +149,6 @@ USELESS: dict[str, tuple[Useless, ...]] = {
     ),
 }  # fmt: skip
 """By command; whatever else is there changes what a command does."""
-
-
-def _named_log(name: str) -> bool:
-    return not name.endswith(".json") and _of_log({"source": name})
 
 
 def strict(command: click.Command) -> click.Command:

@@ -239,13 +239,14 @@ def parse_rates(texts: Sequence[str]) -> list[float]:
     return rates
 
 
-def parse_whole(texts: Sequence[str], allowed: str) -> list[int]:
-    """Return the whole numbers of at least 1 in a comma list; `allowed` says in the error what each is."""
-    numbers = parse_numbers(texts, allowed)
-    for number, text in zip(numbers, texts, strict=True):
-        if not (1 <= number < math.inf and number == int(number)):
+def parse_sizes(texts: Sequence[str]) -> list[int]:
+    """Return the batch sizes in a comma list."""
+    allowed = "a batch size is a whole number"
+    sizes = parse_numbers(texts, allowed)
+    for size, text in zip(sizes, texts, strict=True):
+        if not (1 <= size < math.inf and size == int(size)):
             raise ParameterError(f"{allowed} of at least 1, not {text!r}.")
-    return [int(number) for number in numbers]
+    return list(map(int, sizes))
 
 
 def parse_numbers(texts: Sequence[str], allowed: str) -> list[float]:

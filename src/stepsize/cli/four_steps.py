@@ -42,7 +42,7 @@ def four_steps(
     """Find the rate, the batch size, the momentum and the weight decay for TASK, in Smith's four steps."""
     from stepsize import jobs
 
-    wanted = arguments.parse_whole(sizes or [], "a batch size is a whole number")
+    wanted = arguments.parse_sizes(sizes or [])
     outputs.check(read=(task,))
     problem = output.load_task(task)  # whose file may register rules of its own
     chosen = find_rule(rule)

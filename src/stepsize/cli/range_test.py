@@ -31,16 +31,11 @@ from stepsize.kernel.errors import ParameterError, check_name
 from stepsize.policies import LR, Policy, recipe
 from stepsize.problems import Trainable
 from stepsize.results import Advice, HyperparameterSweep, RangeTestRecord, RangeTests
-from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
+from stepsize.results.range_test import BATCH_SIZE, OF_GROUP, RULE
 from stepsize.rules import Rule
 from stepsize.search_space import variants
 from stepsize.strategy import find_rule
 from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_test_steps
-
-WHOLE = "a batch size is a whole number"
-
-RULE = "rule"
-"""What --compare may name beside hyperparameters and the batch size."""
 
 SEEDS = 4
 """Seeds when none are given, of a range test or of fixed values."""
@@ -222,7 +217,7 @@ def _check_values(rule: Rule, of: str, given: list[str] | None) -> None:
     if len(set(tried)) < 2:
         raise ParameterError(f"a test of {of} needs at least two values to compare, not {','.join(given)!r}.")
     if of == BATCH_SIZE:
-        arguments.parse_whole(given, WHOLE)
+        arguments.parse_sizes(given)
     elif not of.startswith(OF_GROUP):
         variants([rule], of, tried)
 
@@ -289,7 +284,7 @@ def _say_largest(problem: Trainable, rule: Rule, *, as_json: bool) -> None:
 def _compare_sizes(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> HyperparameterSweep:
     from stepsize import jobs
 
-    sizes = arguments.parse_whole(options.values or [], WHOLE)
+    sizes = arguments.parse_sizes(options.values or [])
     with progress.show_progress(None) as tell:
         return jobs.compare_batch_sizes(
             problem, *([sizes] if sizes else []), policy=policy, rule=rule, steps=options.steps,

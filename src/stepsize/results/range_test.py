@@ -35,6 +35,9 @@ NEGATIVE = "negative "
 BATCH_SIZE = "batch_size"
 """What is compared at equal running time."""
 
+RULE = "rule"
+"""What is compared where whole rules are."""
+
 EXACT = 6
 """Digits of what was given, and not measured: a batch size, a momentum."""
 

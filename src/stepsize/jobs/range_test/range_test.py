@@ -28,7 +28,7 @@ from stepsize.kernel.numeric import numeric
 from stepsize.policies import LR, Policy
 from stepsize.problems import Task, Trainable
 from stepsize.results import Curves, RangeTestRecord, RangeTests
-from stepsize.results.range_test import BATCH_SIZE
+from stepsize.results.range_test import BATCH_SIZE, RULE
 from stepsize.rules import AdamW, Rule
 from stepsize.schedules import Exponential, Linear, Schedule
 from stepsize.strategy import Strategy, Trial, describe_rule, find_rule
@@ -39,10 +39,6 @@ WIDENINGS, WIDER = 3, 1e3
 
 LOWEST, HIGHEST = 1e-15, 1e9
 """Rates beyond these are not tried."""
-
-
-RULE = "rule"
-"""What is compared where whole rules are."""
 
 
 @numeric

@@ -70,8 +70,8 @@ def advise(
     from stepsize.jobs.advise.advise import read_budget
     from stepsize.jobs.lengths import updates_of
 
-    decays = None if weight_decay is None else _at_least_0("--weight-decay", weight_decay)
-    sizes = None if batch_size is None else [_whole(size) for size in _at_least_0("--batch-size", batch_size)]
+    decays = None if weight_decay is None else _decays(weight_decay)
+    sizes = None if batch_size is None else arguments.parse_sizes(batch_size)
     outputs.check(read=(task,))
     problem = output.load_task(task)
     chosen = None if rules is None else list(map(find_rule, rules))  # a task's file may register rules of its own
@@ -123,15 +123,9 @@ def _last(answers: Iterator[Advice], display: progress.Display, seen: list[Advic
     return seen[0]
 
 
-def _at_least_0(option: str, texts: Sequence[str]) -> list[float]:
-    allowed = f"{option} takes numbers of at least 0 with commas between them"
+def _decays(texts: Sequence[str]) -> list[float]:
+    allowed = "--weight-decay takes numbers of at least 0 with commas between them"
     numbers = arguments.parse_numbers(texts, allowed)
-    if not numbers or not all(0 <= number < math.inf for number in numbers):
+    if not all(0 <= number < math.inf for number in numbers):
         raise ParameterError(f"{allowed}, not {','.join(texts)!r}.")
     return numbers
-
-
-def _whole(size: float) -> int:
-    if size != int(size):
-        raise ParameterError(f"a batch size is a whole number of samples, not {size:g}.")
-    return int(size)

@@ -16,7 +16,7 @@ from stepsize.cli.streams import STREAM
 from stepsize.cli.strict import SUFFIXES
 from stepsize.cli.strict import is_log as is_log
 from stepsize.kernel.calls import split_outside
-from stepsize.kernel.errors import BudgetError, LengthError, ParameterError, SpecError
+from stepsize.kernel.errors import LengthError, ParameterError, SpecError
 from stepsize.kernel.length import LARGEST, amount, parse
 from stepsize.kernel.output_files import target
 from stepsize.kernel.spec import Spec
@@ -234,8 +234,6 @@ def parse_rates(texts: Sequence[str]) -> list[float]:
     for rate, text in zip(rates, texts, strict=True):
         if not 0 < rate < math.inf:
             raise ParameterError(f"a learning rate is a number above 0, not {text!r}.")
-    if not rates:
-        raise BudgetError("--rates needs at least one learning rate, such as --rates 0.01,0.03.")
     return rates
 
 

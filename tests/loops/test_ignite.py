@@ -96,6 +96,21 @@ def test_a_warmup_of_ignite_goes_before_it():
     assert seen == [(0.0, 0.9), (0.5, 0.9), (1.0, 0.8), (0.75, pytest.approx(0.6)), (0.5, 0.4), (0.25, 0.2)]
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("end", [None, 1.0, 0.8])
+def test_a_warmup_of_ignite_ends_as_before_one_of_its_own(end, groups):
+    """Up to the rate that comes next (1.0), which stands once, to another (0.8), or to the optimizer's own (None)."""
+
+    def rates(make):
+        parameters = [{"params": [torch.nn.Parameter(torch.ones(1))]} for _ in range(groups)]
+        optimizer = torch.optim.SGD(parameters, lr=0.5)
+        warmed = create_lr_scheduler_with_warmup(make(optimizer), 0.0, 3, warmup_end_value=end)
+        return [[group["lr"] for group in optimizer.param_groups] for _ in range(6) if warmed(engine=None) is None]
+
+    ours = rates(lambda optimizer: PolicyScheduler(optimizer, Policy(lr=Linear(1.0, 0.0)), 4))
+    assert ours == rates(lambda optimizer: LinearCyclicalScheduler(optimizer, "lr", 1.0, 0.0, 8))
+
+
 def test_ignite_simulates_it_and_leaves_it_where_it_was():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
     first = LinearCyclicalScheduler(optimizer, "lr", 0.0, 1.0, 4)

@@ -62,11 +62,11 @@ class PolicyScheduler(TrainerHook, ParamScheduler):  # type: ignore[misc]  # loo
                 engine.state.param_history.setdefault(hyperparameter, []).append(values)
 
     def get_param(self) -> list[float] | float:
-        """Return the learning rate that the next event sets; a list where there is more than one parameter group."""
+        """Return the learning rate that the next event sets; a list where those of the parameter groups differ."""
         scheduled = self.drivers[0].at(self.drivers[0].step)
         groups = zip(scheduled, self.optimizer.param_groups, strict=False)
         rates = [values[LR] if LR in values else read(group, LR) for values, group in groups]
-        return rates if len(rates) > 1 else rates[0]
+        return rates if len(set(rates)) > 1 else rates[0]  # Ignite's warmup compares it with one number
 
     def load_state_dict(self, state_dict: Any) -> None:
         """Go to a saved step, and set its values at once.

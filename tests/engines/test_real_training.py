@@ -15,7 +15,7 @@ from stepsize.engines.group_update import clip
 from stepsize.engines.vectorised.refusal import refusal
 from stepsize.execution.task_fingerprint import difference
 from stepsize.kernel.errors import TaskError
-from stepsize.policies import Policy, one_cycle
+from stepsize.policies import Groups, Policy, one_cycle
 from stepsize.rules import EMA, SGD, AdamW, Momentum, Prodigy, TorchRule
 from stepsize.schedules import Linear
 from stepsize.strategy import Strategy, Trial
@@ -231,6 +231,11 @@ def test_a_part_that_the_loss_does_not_use_stays_as_it_is_in_its_group():
         ),
         (lambda net: [{"params": net.parameters(), "lr": -0.1}], "finite number of at least 0"),
         (decays(0.1, 0.2), r"weight_decay 0\.1, 0\.2"),
+        (
+            lambda net: [{"params": net.parameters(), "lr": Policy(lr=0.1)}],
+            r"lr=Policy.*policy of its own is for a loop",
+        ),
+        (lambda net: [{"params": net.parameters(), "lr": "0.1"}], r"a group lr='0\.1', and a group of a task has numb"),
     ],
 )
 def test_what_are_no_groups_is_refused_before_anything_runs(groups, message):
@@ -244,6 +249,7 @@ def test_what_are_no_groups_is_refused_before_anything_runs(groups, message):
         ({"clip_norm": 0.0}, r"Task\.clip_norm must be a number above 0, or None, not 0\.0"),
         ({"clip_norm": "1"}, r"Task\.clip_norm must be a number above 0"),
         ({"groups": [{}]}, r"Task\.groups must be a function"),
+        ({"groups": Groups(one_cycle(0.1), {"head": {}})}, r"Task\.groups must be a function, not Groups"),
         (
             {"autocast": torch.float16},
             r"torch\.bfloat16, or None, not torch\.float16; .* a GradScaler.*Func",

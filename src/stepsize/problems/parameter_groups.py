@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -122,9 +123,19 @@ def _check_others(groups: Sequence[Group]) -> None:
             )
 
 
+def _number(value: Any, name: str) -> float:
+    """Return a group's value, which an optimizer may hold in a tensor, as a float."""
+    if isinstance(value, bool | str) or not (isinstance(value, numbers.Real) or hasattr(value, "item")):
+        raise TaskError(
+            f"Task.groups gives a group {name}={brief(value)}, and a group of a task has numbers, ratios to the "
+            "strategy's own. A group with a policy of its own is for a loop of yours: drive(optimizer, Groups(...))."
+        )
+    return float(value)
+
+
 def _ratios(groups: Sequence[Group], name: str, whole: float) -> list[float]:
     """Return the ratios of the groups' values to `whole`, which a group without a value has."""
-    own = [float(group.get(name, whole)) for group in groups]
+    own = [_number(group.get(name, whole), name) for group in groups]
     if not all(0 <= value < float("inf") for value in own):
         raise TaskError(f"Task.groups gives a group {name}={min(own)!r}; a ratio is a finite number of at least 0.")
     if len(set(own)) == 1 and own[0]:

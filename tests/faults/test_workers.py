@@ -117,7 +117,7 @@ def test_a_worker_that_is_taken_unasked_changes_no_number_and_stays(eager):
     def finds(runner):
         found = race(task_of("task"), field(0.01, 0.02, 0.03, 0.04), steps=90, rungs="halving", tune_seeds=0,
                      runner=runner)  # fmt: skip
-        advice = advise(task_of("task"), steps=45, budget=20, rules=[SGD(), AdamW()], policies=["constant"],
+        advice = advise(task_of("task"), steps=45, budget=3, rules=[SGD(), AdamW()], policies=["constant"],
                         runner=runner)  # fmt: skip
         return found.standings, [rung.scores.tolist() for rung in found.rungs], advice.strategy, advice.best_score
 

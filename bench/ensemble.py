@@ -218,7 +218,7 @@ def parts(task: Task, replicas: int, steps: int = 60) -> str:
     """Return a line: the microseconds of a replica's step, of its gradient, of its update, and of the rest."""
     engine = Ensemble(device="cpu")
     size = min(replicas, engine.most(task, trials(1)[0]))
-    batch = _Batch(task, trials(size), STEPS, torch.float32, engine.device, replayed=True)
+    batch = _Batch(task, trials(size), STEPS, torch.float32, engine.device)
     spans: dict[str, list[float]] = {"whole": [], "gradient": [], "update": []}
 
     def timed(name: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -40,9 +40,9 @@ def rows(monkeypatch):
     """How many rows each gradient was of."""
     seen, plain = [], Replicas.gradient
 
-    def gradient(self, step, **options):
+    def gradient(self, step):
         seen.append(len(self.flat))
-        return plain(self, step, **options)
+        return plain(self, step)
 
     monkeypatch.setattr(Replicas, "gradient", gradient)
     monkeypatch.setattr(module, "CHECK", 4)
@@ -76,8 +76,8 @@ def spoilt(plain, trials):
     """Gradients of which those of the wild trials are not a number from update 2 on."""
     mad = torch.tensor([trial.strategy.policy["lr"] == Constant(1e30) for trial in trials])
 
-    def gradient(self, step, **options):
-        slopes, losses = plain(self, step, **options)
+    def gradient(self, step):
+        slopes, losses = plain(self, step)
         if len(slopes) == len(mad) and step >= 2:
             slopes[mad] = losses[mad] = torch.nan
         return slopes, losses

@@ -64,7 +64,7 @@ def way(request, monkeypatch):
     """How a step is run: call by call in torch, or compiled, where there is a compiler."""
     if request.param == "kernel" and kernel._loaded("void step(void) {}") is None:
         pytest.skip("there is no compiler of C")
-    monkeypatch.setattr(program, "LONG", 0 if request.param == "kernel" else float("inf"))
+    monkeypatch.setattr(program, "WORTH_COMPILING", 0 if request.param == "kernel" else float("inf"))
     return request.param
 
 
@@ -307,10 +307,69 @@ def test_points_that_lie_column_by_column_have_a_kernel_too(way):
             torch.testing.assert_close(one, other, rtol=1e-14, atol=1e-15)
 
 
-@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+@dataclasses.dataclass(frozen=True)
+class Narrow(SGD):
+    """Its slot is neither of an element nor of a row."""
+
+    facts = SGD.facts
+    slots = ("s",)
+
+    def init(self, p, xp):
+        return (xp.zeros_like(p[:, :5]),)
+
+    def step(self, p, g, slots, c, xp):
+        return p - c["lr"] * g, (slots[0] + 1.0,)
+
+
+class Truths(SGD):
+    """It counts with truth values, of which two are one in torch, and two in C."""
+
+    facts = SGD.facts
+
+    def step(self, p, g, slots, c, xp):
+        return p - c["lr"] * (((g > 0) + (p > 0)) * g), ()
+
+
+class Bounds(SGD):
+    """It clips between bounds in the wrong order, and to infinity."""
+
+    facts = SGD.facts
+
+    def step(self, p, g, slots, c, xp):
+        return xp.clip(p, 1.0, -1.0) - c["lr"] * xp.clip(g, -float("inf"), None), ()
+
+
+class Twice(Odd):
+    """Its slots are one array under two names."""
+
+    facts = SGD.facts
+
+    def init(self, p, xp):
+        one = 1.0 * p
+        return one, one
+
+    def step(self, p, g, slots, c, xp):
+        return p - c["lr"] * g, (slots[0] + 1.0, slots[1] + 2.0)
+
+
+@pytest.mark.parametrize("rule", [Narrow(), Truths(), Bounds()], ids=lambda rule: type(rule).__name__)
+def test_what_means_something_else_in_c_is_not_written_in_c(rule, way):
+    for shared in (True, False):
+        for found, expected, *_ in both(rule, shared=shared):
+            for one, other in zip(found, expected, strict=True):
+                torch.testing.assert_close(one, other, rtol=1e-14, atol=1e-15)
+
+
+def test_two_names_for_one_array_are_no_kernel(way):
+    (p, slots), update = start(Twice()), Update(Twice(), STEPS)
+    update.expect(table_of(Twice(), shared=True), p, slots)
+    assert not isinstance(update._way, kernel.Kernel)
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false", '"gcc', "true"])
 def test_without_a_compiler_that_works_the_program_runs(compiler, monkeypatch):
     monkeypatch.setenv("CC", compiler)
-    monkeypatch.setattr(program, "LONG", 0)
+    monkeypatch.setattr(program, "WORTH_COMPILING", 0)
     kernel._loaded.cache_clear()
     try:
         update, (p, slots) = Update(Adam(), STEPS), start(Adam())

@@ -206,8 +206,8 @@ class Poisoned(Replicas):
 
     bad = float("nan")
 
-    def gradient(self, step, **options):
-        gradient, loss = super().gradient(step, **options)
+    def gradient(self, step):
+        gradient, loss = super().gradient(step)
         if step > 2:
             gradient[1, ::2], loss[1] = self.bad, self.bad
         return gradient, loss

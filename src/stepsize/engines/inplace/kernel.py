@@ -9,10 +9,10 @@ powers. Where there is no compiler, or what it makes cannot be loaded, `program`
 from __future__ import annotations
 
 import ctypes
+import math
 import operator
 import os
 import shlex
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from stepsize.engines.inplace.tracing import Kinds, calls, like_of, narrow
+from stepsize.engines.inplace.tracing import Kinds, calls, like_of
 from stepsize.rules.base import Slots
 
 FLAGS = ("-O3", "-march=native", "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off")
@@ -42,7 +42,7 @@ SYMBOLS: Mapping[Any, str] = {
     torch.sqrt: "sqrt({0})", torch.floor: "floor({0})", torch.exp: "exp({0})", torch.log: "log({0})",
     torch.cos: "cos({0})", torch.sign: "(T)(({0} > 0) - ({0} < 0))", torch.reciprocal: "(1 / {0})",
     torch.maximum: "({0} > {1} || {0} != {0} ? {0} : {1})", torch.minimum: "({0} < {1} || {0} != {0} ? {0} : {1})",
-    torch.zeros_like: "(T)0", torch.ones_like: "(T)1",
+    torch.zeros_like: "(T)0", torch.ones_like: "(T)1", torch.clip: "least(most({0}, {1}), {2})",
 }  # fmt: skip
 """Operations in C, by their operands. A maximum with NaN is NaN, as torch has it."""
 
@@ -73,12 +73,12 @@ class Kernel:
         numbers: list[float] = []
         for value, kind in zip(c, self.kinds, strict=True):
             (read if kind in ARRAYS else numbers).append(value)
-        g, *columns = (_as(p, array, turned=self.turned) for array in read)
-        arrays = [p, g, *slots, *columns, p if into is None else into]
+        g, *coefficients = (_as(p, array, turned=self.turned) for array in read)
+        arrays = [p, g, *slots, *coefficients, p if into is None else into]
         pointers = (ctypes.c_void_p * len(arrays))(*(array.data_ptr() for array in arrays))
         strides = (ctypes.c_long * len(arrays))(*(array.stride(1 if self.turned else 0) for array in arrays))
-        rows, columns_of_each = p.shape[::-1] if self.turned else p.shape
-        self.call(rows, columns_of_each, pointers, strides, (ctypes.c_double * (len(numbers) or 1))(*numbers))
+        rows, width = p.shape[::-1] if self.turned else p.shape
+        self.call(rows, width, pointers, strides, (ctypes.c_double * (len(numbers) or 1))(*numbers))
 
 
 def compiled(graph: fx.Graph, p: torch.Tensor, slots: Slots, kinds: Kinds, homes: Sequence[str]) -> Kernel | None:
@@ -89,10 +89,13 @@ def compiled(graph: fx.Graph, p: torch.Tensor, slots: Slots, kinds: Kinds, homes
     turned = p.stride(1) != 1
     if p.device.type != "cpu" or p.dtype not in TYPES or p.shape[1] == 1:
         return None
-    if not all(array.ndim == 2 and array.dtype == p.dtype and _fits(array, turned=turned) for array in (p, *slots)):
+    arrays = (p, *slots)
+    if not all(array.ndim == 2 and array.dtype == p.dtype and _fits(array, turned=turned) for array in arrays):
+        return None
+    if len({array.data_ptr() for array in arrays}) < len(arrays):  # two names for one array
         return None
     try:
-        source = _Source(graph, narrow(p.shape[1]), homes, turned=turned).text(TYPES[p.dtype])
+        source = _Source(graph, homes, turned=turned).text(TYPES[p.dtype])
     except UnwrittenError:
         return None
     call = _loaded(source)
@@ -113,20 +116,22 @@ def _as(p: torch.Tensor, array: torch.Tensor, *, turned: bool) -> torch.Tensor:
 @cache
 def _loaded(source: str) -> Any:
     """Return the function that a compiler makes of a source; None where there is none, or it fails."""
-    command = shlex.split(os.environ.get("CC") or "cc")
-    compiler = shutil.which(command[0])
-    if compiler is None:
-        return None
-    with tempfile.TemporaryDirectory(prefix="stepsize-", ignore_cleanup_errors=True) as folder:
-        made = Path(folder, "step.so")
-        call = [compiler, *command[1:], *FLAGS, "-shared", "-fPIC", "-x", "c", "-o", str(made), "-", "-lm"]
-        try:
+    try:
+        command = shlex.split(os.environ.get("CC", "")) or ["cc"]
+        with tempfile.TemporaryDirectory(prefix="stepsize-", ignore_cleanup_errors=True) as folder:
+            made = Path(folder, "step.so")
+            call = [*command, *FLAGS, "-shared", "-fPIC", "-x", "c", "-o", str(made), "-", "-lm"]
             subprocess.run(call, input=source.encode(), check=True, capture_output=True, timeout=60)  # noqa: S603  (the user's compiler, and our source)
             step = ctypes.CDLL(str(made)).step
-        except (OSError, subprocess.SubprocessError):
-            return None
+    except (OSError, ValueError, AttributeError, subprocess.SubprocessError):
+        return None
     step.argtypes, step.restype = [ctypes.c_long] * 2 + [ctypes.c_void_p] * 3, None
     return step
+
+
+def _is_truth(value: Any) -> bool:
+    like = like_of(value)
+    return like is not None and like.dtype == torch.bool
 
 
 class _Source:
@@ -138,21 +143,25 @@ class _Source:
     Raises UnwrittenError.
     """
 
-    def __init__(self, graph: fx.Graph, width: int, homes: Sequence[str], *, turned: bool) -> None:
+    def __init__(self, graph: fx.Graph, homes: Sequence[str], *, turned: bool) -> None:
         nodes = [node for node in graph.nodes if node.op != "output"]
         self._calls = calls(graph)
         self._names = {node: f"v{index}" for index, node in enumerate(nodes)}
         inputs = nodes[: len(nodes) - len(self._calls)]
         self._numbers = [node for node in inputs if like_of(node) is None]
-        arrays = [node for node in inputs if like_of(node) is not None]
+        arrays = [
+            node for node in inputs if like_of(node) is not None
+        ]  # p, g, the slots, coefficients: as Kernel calls
         self._array_of = {node: index for index, node in enumerate(arrays)}
-        home_of = {"p": 0, "into": len(arrays)} | {f"slot{index}": index + 2 for index in range(len(homes) - 1)}
-        end = next(node for node in graph.nodes if node.op == "output")
+        homes_of = {"p": 0, "into": len(arrays)} | {f"slot{index}": index + 2 for index in range(len(homes) - 1)}
+        width = arrays[0].meta["like"].shape[1]
         self._stages: dict[fx.Node, int] = {}
         for node in nodes:
-            self._judge(node, width, turned=turned)
+            self._check(node, {width} if turned else {1, width}, turned=turned)
+            self._stages[node] = max((self._after(read) for read in node.all_input_nodes), default=0)
+        end = next(node for node in graph.nodes if node.op == "output")
         self._outputs = [
-            (home_of[home], node, self._wide(arrays[home_of[home] % len(arrays)]))
+            (homes_of[home], node, home == "into" or self._wide(arrays[homes_of[home]]))
             for home, node in zip(homes, end.args[0], strict=True)
         ]
         if any(self._wide(node) and not wide for _, node, wide in self._outputs):
@@ -164,19 +173,20 @@ class _Source:
         like = like_of(node)
         return like is not None and like.shape[1] != 1
 
-    def _judge(self, node: fx.Node, width: int, *, turned: bool) -> None:
-        """Note in which stage a node is known; raise where it cannot be written."""
+    def _check(self, node: fx.Node, widths: set[int], *, turned: bool) -> None:
+        """Raise UnwrittenError where a node is no number and of no such width, or its operation is not known in C."""
         like = like_of(node)
-        if like is not None and (like.ndim != 2 or like.shape[1] not in ({width} if turned else {1, width})):
+        if like is not None and (like.ndim != 2 or like.shape[1] not in widths):
             raise UnwrittenError
-        sums = node.target is torch.sum
-        if node.op == "call_function" and not (node.target in SYMBOLS or node.target is torch.clip or sums):
-            raise UnwrittenError
-        if sums and (turned or not self._wide(node.args[0]) or self._wide(node)):
-            raise UnwrittenError
-        if node.kwargs and not sums:
-            raise UnwrittenError
-        self._stages[node] = max((self._after(read) for read in node.all_input_nodes), default=0)
+        if node.op != "call_function":
+            return
+        if node.target is torch.sum:
+            if turned or not self._wide(node.args[0]) or self._wide(node):
+                raise UnwrittenError
+            return
+        others = node.args[1:] if node.target is torch.where else node.args
+        if node.target not in SYMBOLS or node.kwargs or any(map(_is_truth, others)):
+            raise UnwrittenError  # arithmetic with truth values is another in C
 
     def _after(self, node: fx.Node) -> int:
         """Return the stage in which a node can be read."""
@@ -187,6 +197,8 @@ class _Source:
         numbers = [f"const double {self._names[node]} = c[{index}];" for index, node in enumerate(self._numbers)]
         return "\n".join([
             "#include <tgmath.h>", f"typedef {kind} T;",
+            "static T most(T x, T low) { return x < low ? low : x; }",
+            "static T least(T x, T high) { return x > high ? high : x; }",
             "void step(long rows, long n, T *const *a, const long *s, const double *c) {",
             f"const long whole = n - n % {LANES};", *numbers,
             *(self._line(node) for node in self._calls if like_of(node) is None), *self._rows(), "}\n",
@@ -245,17 +257,17 @@ class _Source:
         """Return the line of C that makes a node of what it reads."""
         like = like_of(node)
         kind = "double" if like is None else "int" if like.dtype == torch.bool else "T"
-        values = [self._value(value, exact=like is None) for value in node.args]
-        if node.target is torch.clip:
-            _, low, high = node.args
-            below = f"{values[0]} < {values[1]} ? {values[1]} : " if low is not None else ""
-            above = f"{values[0]} > {values[2]} ? {values[2]} : " if high is not None else ""
-            return f"const {kind} {self._names[node]} = {below}{above}{values[0]};"
+        bounds = (None, -math.inf, math.inf)  # of a clip, where it has none
+        given = [bounds[index] if value is None else value for index, value in enumerate(node.args)]
+        values = [self._value(value, exact=like is None) for value in given]
         return f"const {kind} {self._names[node]} = {SYMBOLS[node.target].format(*values)};"
 
     def _value(self, value: Any, *, exact: bool = False) -> str:
         """Return an operand: a number is rounded where it meets an array, as torch does it; exact: it does not."""
-        if value is None:
-            return ""
-        name = self._names[value] if isinstance(value, fx.Node) else f"({float(value)!r})"
+        name = self._names[value] if isinstance(value, fx.Node) else _literal(value)
         return f"(T){name}" if like_of(value) is None and not exact else name
+
+
+def _literal(value: float) -> str:
+    """Return a number as C writes it."""
+    return f"({float(value)!r})".replace("inf", "INFINITY").replace("nan", "NAN")

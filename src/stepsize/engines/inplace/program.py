@@ -17,7 +17,7 @@ from torch import fx
 
 from stepsize.engines.inplace import kernel
 from stepsize.engines.inplace.kernel import Kernel
-from stepsize.engines.inplace.tracing import CONSTANTS, WRITES, Kinds, calls, fuse, like_of, narrow, record
+from stepsize.engines.inplace.tracing import CONSTANTS, WRITES, Kinds, calls, fuse, like_of, record
 from stepsize.kernel.arrays import Floats
 from stepsize.rules import Rule
 from stepsize.rules.base import Slots
@@ -26,10 +26,10 @@ Row = dict[str, Any]
 """The coefficients of a step: floats, or columns (replicas, 1); noise is like the parameters."""
 
 
-LONG = 1 << 20
+WORTH_COMPILING = 1 << 20
 """Elements that are written in all, from which on a kernel is worth the tenth of a second that it takes to compile."""
 
-LARGE = 1 << 24
+TOO_LARGE = 1 << 24
 """Elements of a step, from which on torch's threads together are faster than one thread with a kernel."""
 
 
@@ -67,8 +67,8 @@ class Update:
         # points of a few coordinates are many, or nothing.
         elements = p.shape[1] if p.stride(1) == 1 else p.numel()
         if (
-            elements * self._steps >= LONG
-            and elements < LARGE
+            elements * self._steps >= WORTH_COMPILING
+            and elements < TOO_LARGE
             and (found := kernel.compiled(graph, p, slots, kinds, homes))
         ):
             return found
@@ -119,10 +119,12 @@ def rows(table: Mapping[str, Floats], like: torch.Tensor) -> list[Row]:
 class Program:
     """A step in place: run(p, g, *slots, *coefficients, into, *spares).
 
-    spares: what each spare array is like, and what it holds, where it is a constant.
+    like: stands for p in the recording. spares: what each spare array is like, and what it holds, where it is a
+    constant.
     """
 
     run: Callable[..., None]
+    like: torch.Tensor
     spares: list[tuple[torch.Tensor, float | None]]
     _made: dict[int, list[torch.Tensor]] = field(default_factory=dict)
 
@@ -133,15 +135,14 @@ class Program:
     def arrays(self, p: torch.Tensor) -> list[torch.Tensor]:
         """Return the spare arrays for rows as many as those of p, always the same."""
         if len(p) not in self._made:
-            self._made[len(p)] = [_filled(p, like, value) for like, value in self.spares]
+            self._made[len(p)] = [self._filled(p, like, value) for like, value in self.spares]
         return self._made[len(p)]
 
-
-def _filled(p: torch.Tensor, like: torch.Tensor, value: float | None) -> torch.Tensor:
-    """Return an array for the rows of p, in the order of p in memory where it has the shape of p."""
-    wide = like.shape[1] == narrow(p.shape[1])
-    made = torch.empty_like(p, dtype=like.dtype) if wide else p.new_empty((len(p), 1), dtype=like.dtype)
-    return made.fill_(value or 0)
+    def _filled(self, p: torch.Tensor, like: torch.Tensor, value: float | None) -> torch.Tensor:
+        """Return an array for the rows of p, in the order of p in memory where it has the shape of p."""
+        wide = like.shape == self.like.shape
+        made = torch.empty_like(p, dtype=like.dtype) if wide else p.new_empty((len(p), 1), dtype=like.dtype)
+        return made.fill_(value or 0)
 
 
 def compiled(graph: fx.Graph, slots: int, kinds: Kinds, homes: Sequence[str]) -> Program:
@@ -172,7 +173,7 @@ def compiled(graph: fx.Graph, slots: int, kinds: Kinds, homes: Sequence[str]) ->
         if now[output] is not arrays[home]:
             new.call_method("copy_", (arrays[home], now[output]))
     new.output(None)
-    return Program(fx.GraphModule({}, new).forward, list(arrays_of.spares.values()))
+    return Program(fx.GraphModule({}, new).forward, inputs[0].meta["like"], list(arrays_of.spares.values()))
 
 
 def _copied(graph: fx.Graph, homes: Sequence[str], own: Mapping[fx.Node, str]) -> list[fx.Node]:

@@ -8,7 +8,7 @@ about what is computed, nothing about where it is written; that is `program`, or
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,8 +56,8 @@ def record(rule: Rule, p: torch.Tensor, slots: Slots, kinds: Kinds) -> fx.Graph 
         node.meta["like"] = like
         return fx.Proxy(node, tracer)
 
-    like = _empty(p)
-    arrays = symbol("p", like), symbol("g", like), tuple(symbol("slot", _empty(slot)) for slot in slots)
+    like, *others = _stand_ins([p, *slots])
+    arrays = symbol("p", like), symbol("g", like), tuple(symbol("slot", each) for each in others)
     shapes = {"column": like[:, :1], "row": like}
     c = {name: symbol(name, shapes.get(kind)) for name, kind in kinds.items()}
     try:
@@ -97,15 +97,16 @@ def like_of(value: Any) -> torch.Tensor | None:
     return value.meta["like"] if isinstance(value, fx.Node) else None
 
 
-def narrow(width: int) -> int:
-    """Return how many columns stand for so many."""
-    return min(width, 3)
+def _stand_ins(arrays: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return small tensors in the place of arrays of replicas; what differs in shape differs in theirs.
 
-
-def _empty(tensor: torch.Tensor) -> torch.Tensor:
-    # Two rows stand for any number: what has a row for each replica then differs in shape from what all of them share.
-    # They have values, since for tensors without them, on the device "meta", torch imports its compiler: half a second.
-    return torch.zeros(2, *map(narrow, tensor.shape[1:]), dtype=tensor.dtype)
+    They have two rows, which stand for any number: what has a row for each replica then differs from what all of them
+    share. And they have values: for tensors without, on the device "meta", torch imports its compiler, half a second.
+    """
+    sizes = sorted({size for array in arrays for size in array.shape[1:] if size > 2})
+    small = {size: 3 + index for index, size in enumerate(sizes)}
+    shapes = [(2, *(small.get(size, size) for size in array.shape[1:])) for array in arrays]
+    return [torch.zeros(shape, dtype=array.dtype) for shape, array in zip(shapes, arrays, strict=True)]
 
 
 def _infer(graph: fx.Graph) -> None:

@@ -25,7 +25,6 @@ from stepsize.engines.loop import Loop
 from stepsize.engines.machine import keep_memory
 from stepsize.engines.threads import threads_for
 from stepsize.engines.vectorised import memory
-from stepsize.engines.vectorised.replay import DriftedError
 from stepsize.engines.vectorised.replicas import Replicas
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import constant
@@ -43,7 +42,7 @@ MOST_REPLICAS = 32
 CACHE = 1 << 25
 """Bytes that a step of a batch takes at most on a CPU, unless a size is given: beyond the cache it is slower."""
 
-LONG = 64
+WORTH_RECORDING = 64
 """Updates from which on a run pays for the recording of its gradient, which takes some ten updates of time."""
 
 CHECK = 32
@@ -131,23 +130,8 @@ class Ensemble(base.Engine):
         return memory.per_replica(lambda count: self._train(task, [one] * count, [1], lambda _: None))
 
     def _train(self, task: Task, trials: Sequence[Trial], points: list[int], progress: base.Progress) -> Curves:
-        try:
-            return self._trained(task, trials, points, progress, replayed=self._records(points[-1]))
-        except DriftedError:
-            # Its Python does something else since some update, and the recording does not: nothing of it counts.
-            found = self._trained(task, trials, points, lambda _: None, replayed=False)
-            progress(len(trials))  # of the last update, where it was found
-            return found
-
-    def _records(self, steps: int) -> bool:
-        """Whether a run of so many updates is long enough to record its gradient, on a device where that was tried."""
-        return self.device.type == "cpu" and steps >= LONG
-
-    def _trained(
-        self, task: Task, trials: Sequence[Trial], points: list[int], progress: base.Progress, *, replayed: bool
-    ) -> Curves:
         began, steps, due = time.perf_counter(), points[-1], set(points)
-        batch = _Batch(task, trials, steps, self.dtype, self.device, replayed=replayed)
+        batch = _Batch(task, trials, steps, self.dtype, self.device)
         losses: list[torch.Tensor] = []
         scores: list[torch.Tensor] = []
         with threads_for(batch.elements * task.batch_size * task.accumulate):
@@ -172,9 +156,9 @@ class _Batch:
     """
 
     def __init__(
-        self, task: Task, trials: Sequence[Trial], steps: int, dtype: torch.dtype, device: torch.device, *,
-        replayed: bool,
-    ) -> None:  # fmt: skip
+        self, task: Task, trials: Sequence[Trial], steps: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        replayed = device.type == "cpu" and steps >= WORTH_RECORDING  # on a GPU it was not tried
         self._bound, self._steps, self._clip_norm = base.bound(trials, steps), steps, task.clip_norm
         self._replicas = Replicas(task, [trial.seed for trial in trials], dtype, device, replayed=replayed)
         rule, flat = trials[0].strategy.rule, self._replicas.flat
@@ -199,7 +183,7 @@ class _Batch:
                     part.of(self._living)
         if self._gone:
             return self._replicas.flat.new_full((len(self._bound),), torch.nan)
-        gradient, loss = self._replicas.gradient(step, check=step == self._steps - 1)
+        gradient, loss = self._replicas.gradient(step)
         clip([gradient], self._clip_norm)
         for span, part in self._parts:
             c = part.coefficients(step % base.CHUNK, loss)

@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_flatten, tree_structure, tree_unflatten
 from stepsize.adapters.torch.flat_parameters import FlatParameters, make_dense
 from stepsize.engines.dropout import Dropout, Keys
 from stepsize.engines.vectorised.batches import Batch, batches_of
-from stepsize.engines.vectorised.python_state import state_of
-from stepsize.engines.vectorised.replay import Recording, Replay
+from stepsize.engines.vectorised.replay import Function, Replay
+from stepsize.engines.vectorised.stateless import is_stateless
 from stepsize.problems import Task
 from stepsize.problems.parameter_groups import ParameterGroup
 from stepsize.rules.base import Shape
@@ -26,7 +26,7 @@ from stepsize.rules.base import Shape
 Tensors = dict[str, torch.Tensor]
 Measure = Callable[[Any, torch.Tensor], torch.Tensor]
 
-_KNOWN: WeakKeyDictionary[Task, dict[Any, Recording]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Task, dict[Any, Function]] = WeakKeyDictionary()
 
 
 class Replicas:
@@ -34,7 +34,7 @@ class Replicas:
 
     flat: the trainable parameters, (replicas, parameters), group by group; names: of their tensors, in that order.
     buffers: by name, each (replicas, ...).
-    replayed: record what the gradient does, and replay it.
+    replayed: record what the gradient does, where the model has no state of its own, and replay it.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Replicas:
             if name not in self.names
         }
         self._batches = batches_of(task, self._seeds, self._to)
-        self._form = tree_structure(())
-        state = partial(state_of, self._model, task.loss)
-        self._replay = Replay(self._slopes, state, _KNOWN.setdefault(task, {})) if replayed else None
+        self._tree = tree_structure(())
+        recorded = replayed and is_stateless(self._model, task.loss)
+        self._replay = Replay(self._slopes, _KNOWN.setdefault(task, {})) if recorded else None
         self._train = vmap(partial(self._value, of=task.loss), in_dims=(0, 0, 0, None, 0), randomness="error")
         self._evaluate = vmap(partial(self._value, of=task.judge), in_dims=(0, 0, 0, None, None), randomness="error")
 
@@ -98,18 +98,16 @@ class Replicas:
             outputs = functional_call(self._model, {**parameters, **buffers}, (x,))
             return of(outputs, y).reshape(()).to(self._dtype), buffers
 
-    def gradient(self, step: int, *, check: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    def gradient(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the gradient, (replicas, parameters), and the loss, (replicas,), of the batch at `step`.
 
-        The next gradient is written over it. check: see whether what is replayed still is what the model does; raises
-        DriftedError where it is not.
+        The next gradient is written over it.
         """
-        leaves, self._form = tree_flatten([*self._batches(step, self._seed_of)])
-        key = self._keys(step)[self._seed_of]
-        run = self._slopes if self._replay is None else self._replay.checked if check else self._replay
-        loss, *buffers = run(self.flat, self._gradient, key, *self.buffers.values(), *leaves)
-        self.buffers = dict(zip(self.buffers, buffers, strict=True))
-        return self._gradient, loss
+        leaves, self._tree = tree_flatten([*self._batches(step, self._seed_of)])
+        inputs = self.flat, self._gradient, self._keys(step)[self._seed_of], *self.buffers.values(), *leaves
+        found = self._slopes(*inputs) if self._replay is None else self._replay(*inputs, tree=self._tree)
+        self.buffers = dict(zip(self.buffers, found[1:], strict=True))
+        return self._gradient, found[0]
 
     def _slopes(
         self, flat: torch.Tensor, gradient: torch.Tensor, key: torch.Tensor, *rest: torch.Tensor
@@ -120,7 +118,7 @@ class Replicas:
         which autograd would put together again in new memory.
         """
         buffers = dict(zip(self.buffers, rest, strict=False))
-        batches = tree_unflatten(rest[len(buffers) :], self._form)
+        batches = tree_unflatten(rest[len(buffers) :], self._tree)
         leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._tensors(flat).items()}
         total: Any = 0.0
         for piece, batch in enumerate(batches):

@@ -6,6 +6,8 @@ gains was measured (docs/adr/0024). All keep the result, but for how it is round
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -42,11 +44,6 @@ def _left_out(node: fx.Node) -> None:
         node.replace_all_uses_with(_node(_node(node, 0), 0))
 
 
-def _writes(node: fx.Node) -> bool:
-    """Whether an operation writes over something."""
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable  # noqa: SLF001  (torch says it nowhere else)
-
-
 def _biased(node: fx.Node) -> None:
     """Add a bias as part of the product of matrices that it is added to."""
     if node.target is not aten.add.Tensor or node.kwargs or not all(isinstance(each, fx.Node) for each in node.args):
@@ -54,7 +51,11 @@ def _biased(node: fx.Node) -> None:
     for first, second in ((0, 1), (1, 0)):
         bias, product = _node(node, first), _node(node, second)
         alone = product.target is aten.bmm.default and len(product.users) == 1
-        if alone and _adds(bias, product, node) and not _is_written_over(product, node):
+        if (
+            alone
+            and _adds(bias, product, node)
+            and not _is_written_over([bias, *product.all_input_nodes], product, node)
+        ):
             _replace(node, aten.baddbmm.default, bias, *product.args)
             return
 
@@ -129,7 +130,7 @@ def _written_there(node: fx.Node) -> None:
     if product.target is not aten.bmm.default or any(len(each.users) != 1 for each in (copied, product)):
         return
     first, second = _node(product, 0), _node(product, 1)
-    if _is_written_over(product, node):
+    if _is_written_over((first, second), product, node):
         return
     with node.graph.inserting_before(node):
         factors = (_transposed(second), _transposed(first)) if turned else (first, second)
@@ -138,13 +139,36 @@ def _written_there(node: fx.Node) -> None:
     node.graph.erase_node(node)
 
 
-def _is_written_over(first: fx.Node, last: fx.Node) -> bool:
-    """Whether anything but gradients is written over between two operations."""
+def _is_written_over(read: Iterable[fx.Node], first: fx.Node, last: fx.Node) -> bool:
+    """Whether any of these is written over between two operations."""
+    roots = {_root(each) for each in read}
     node = first
     while (node := node.next) is not last:
-        if _writes(node) and node.target not in {aten.copy_.default, aten.bmm.out}:
+        if not roots.isdisjoint(map(_root, _written(node))):
             return True
     return False
+
+
+def _written(node: fx.Node) -> list[fx.Node]:
+    """Return what an operation writes over."""
+    if not isinstance(node.target, torch._ops.OpOverload):  # noqa: SLF001  (torch says it nowhere else)
+        return []
+    schema = node.target._schema.arguments  # noqa: SLF001  (as above)
+    names = [each.name for each in schema if each.alias_info is not None and each.alias_info.is_write]
+    given: dict[str, Any] = {each.name: value for each, value in zip(schema, node.args, strict=False)} | node.kwargs
+    return [given[name] for name in names if isinstance(given.get(name), fx.Node)]
+
+
+def _root(node: fx.Node) -> fx.Node:
+    """Return what a view is a view of."""
+    while node.op == "call_function" and node.all_input_nodes and (node.target is operator.getitem or _views(node)):
+        node = node.all_input_nodes[0]
+    return node
+
+
+def _views(node: fx.Node) -> bool:
+    returned = node.target._schema.returns if isinstance(node.target, torch._ops.OpOverload) else ()  # noqa: SLF001  (as above)
+    return any(each.alias_info is not None for each in returned)
 
 
 def _turns(node: fx.Node) -> bool:

@@ -69,3 +69,8 @@ def test_a_product_that_is_read_twice_stays():
         return [product + bias, product]
 
     assert "baddbmm" not in code_of(function, (2, 3, 4), (2, 4, 5), (2, 1, 5))
+
+
+def test_sums_of_two_products_and_a_bias_are_rewritten_one_after_the_other():
+    code = code_of(lambda a, b, bias: [torch.bmm(a, b) + torch.bmm(a, b) + bias], (2, 3, 4), (2, 4, 5), (2, 1, 5))
+    assert code.count("aten.baddbmm") == 1

@@ -98,7 +98,7 @@ def _replace(node: fx.Node, target: Any, *args: Any) -> None:
     """Put another operation in place of one, with a result like its."""
     with node.graph.inserting_before(node):
         new = node.graph.call_function(target, args)
-    new.meta["shape"] = node.meta["shape"]
+    new.meta |= node.meta
     node.replace_all_uses_with(new)
     node.graph.erase_node(node)
 

@@ -1,5 +1,7 @@
 """Workers are taken unasked where they pay, and change no number: shown by workers that play their part in a test."""
 
+import dataclasses
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +148,25 @@ def test_a_task_that_cannot_be_sent_stays_here(task, alone, eager):
     np.testing.assert_array_equal(curves.losses, alone.losses)
     assert not eager[0].ran
     assert runner.executor.label == ""
+
+
+class Locked:
+    """A loss with a lock, which no process can send to another."""
+
+    def __init__(self, loss):
+        self.loss, self.lock = loss, multiprocessing.Lock()
+
+    def __call__(self, outputs, targets):
+        return self.loss(outputs, targets)
+
+
+def test_a_task_that_holds_a_lock_stays_here(task, eager):
+    held = dataclasses.replace(task, loss=Locked(task.loss), source="")
+    alone = Runner(held, engine=Ensemble(2), workers=1).run("stage", TRIALS, STEPS)
+    runner, curves = run(held)
+    np.testing.assert_array_equal(curves.losses, alone.losses)
+    assert runner.executor.pids == []
+    assert not runner.failures
 
 
 def test_what_is_defined_in_the_script_stays_here(task, eager, monkeypatch):

@@ -12,7 +12,7 @@ from types import ModuleType
 from stepsize.engines.machine import available, cores, resident
 from stepsize.execution.executor import BatchRun, Notify, Outcome, ThisProcess
 from stepsize.execution.process_pool import CHECK, SHARE, Processes, Worker
-from stepsize.kernel.errors import PoolError, TaskError
+from stepsize.kernel.errors import PoolError
 from stepsize.problems import Task
 
 PAYS, KNOWN = 10.0, 1.0
@@ -40,7 +40,7 @@ class Beside(Processes):
         """Whether a worker can have a batch: it cannot have what is defined in the script of this process."""
         try:
             pickled = self.accept(run.task).pickled + pickle.dumps((run.engine, run.trials))
-        except (TaskError, pickle.PicklingError, AttributeError, TypeError):
+        except Exception:  # noqa: BLE001  (whatever cannot be sent says so in its own way, and the batch that runs goes on)
             return False
         return b"__main__" not in pickled
 

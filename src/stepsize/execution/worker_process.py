@@ -62,7 +62,7 @@ def pack(task: Trainable) -> PackedTask:
         return PackedTask(_absolute(task.source), parts, changed=changed)
     try:
         return PackedTask("", parts, pickle.dumps(task))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001  (what a user's data holds, such as a lock, says so in its own way)
         raise TaskError(
             f"{task.name!r} cannot be sent to worker processes ({error}). Write it as a task file and load it with "
             "load_task('file.py'), or make its model and loss functions of a module; or use workers=1."

@@ -2,8 +2,9 @@
 
 Torch reads and writes every array once for each operation; Adam's ten take ten passes. Here all operations of an
 element follow each other while it is in a register, and a pass is made for each sum over a row, and one at the end.
-Every operation is rounded as torch rounds it by itself, so a step is the formula's, bit for bit, but for sums and
-powers. Where there is no compiler, or what it makes cannot be loaded, `program` runs (docs/adr/0024).
+Every operation is rounded by itself, so a step is what NumPy makes of the formula, bit for bit, but for sums, powers
+and functions of the C library. Where there is no compiler, or what it makes cannot be loaded, `program` runs
+(docs/adr/0024).
 """
 
 from __future__ import annotations

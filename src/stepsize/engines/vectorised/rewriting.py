@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
@@ -184,6 +184,4 @@ def _transposed(node: fx.Node) -> fx.Node:
 
 def _node(node: fx.Node, index: int) -> fx.Node:
     """Return the node that an operation takes as an argument."""
-    found = node.args[index]
-    assert isinstance(found, fx.Node)  # noqa: S101
-    return found
+    return cast("fx.Node", node.args[index])

@@ -60,7 +60,7 @@ class Replicas:
             if name not in self.names
         }
         self._batches = batches_of(task, self._seeds, self._to)
-        self._tree = tree_structure(())
+        self._tree, self._form = tree_structure(()), ""
         recorded = replayed and is_stateless(self._model, task.loss)
         self._replay = Replay(self._slopes, _KNOWN.setdefault(task, {})) if recorded else None
         self._train = vmap(partial(self._value, of=task.loss), in_dims=(0, 0, 0, None, 0), randomness="error")
@@ -103,9 +103,11 @@ class Replicas:
 
         The next gradient is written over it.
         """
-        leaves, self._tree = tree_flatten([*self._batches(step, self._seed_of)])
+        leaves, tree = tree_flatten([*self._batches(step, self._seed_of)])
+        if tree != self._tree:
+            self._tree, self._form = tree, repr(tree)  # which can be hashed in every version of torch
         inputs = self.flat, self._gradient, self._keys(step)[self._seed_of], *self.buffers.values(), *leaves
-        found = self._slopes(*inputs) if self._replay is None else self._replay(*inputs, tree=self._tree)
+        found = self._slopes(*inputs) if self._replay is None else self._replay(*inputs, tree=self._form)
         self.buffers = dict(zip(self.buffers, found[1:], strict=True))
         return self._gradient, found[0]
 

@@ -33,7 +33,10 @@ def rewrite(graph: fx.Graph) -> None:
     for change in (_left_out, _biased, _softmax, _written_there, _by_channels):
         for node in list(graph.nodes):
             change(node)
-        graph.eliminate_dead_code()
+        for node in reversed(graph.nodes):
+            # torch.fx has a function for this, whose older versions leave out what only writes over something.
+            if node.op in {"call_function", "get_attr"} and not node.users and not _written(node):
+                graph.erase_node(node)
 
 
 def _left_out(node: fx.Node) -> None:

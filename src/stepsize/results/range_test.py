@@ -164,10 +164,12 @@ class RangeTestRecord(Sweep):
 
     @property
     def x(self) -> np.ndarray:
+        """The rates, (points,)."""
         return self.rates
 
     @property
     def title(self) -> str:
+        """The name of the rule or optimizer that was tested."""
         return self.optimizer or "" if self.rule is None else self.rule.title
 
 
@@ -212,6 +214,7 @@ class RateGrid(RunGrid):
 
     @property
     def x(self) -> np.ndarray:
+        """The rates, (points,)."""
         return self.rates
 
     @property
@@ -243,10 +246,12 @@ class HyperparameterSweep(RunGrid):
 
     @property
     def x(self) -> np.ndarray:
+        """The values, (points,)."""
         return self.values
 
     @property
     def swept(self) -> str:
+        """The name of the hyperparameter."""
         return self.hyperparameter
 
 
@@ -265,6 +270,7 @@ class BatchSizeSweep(HyperparameterSweep):
 
     @property
     def lasting(self) -> str:
+        """How long the runs are, in words."""
         return "equal running time"
 
     @property

@@ -72,6 +72,7 @@ class Adam(Moments):
     )  # fmt: skip
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step along the first moment, divided by the root of the second."""
         g, m, v = moments(p, g, slots, c)
         return c["keep"] * p - c["rate"] * m / (xp.sqrt(v) * c["root"] + c["epsilon"]), (m, v)
 
@@ -115,6 +116,7 @@ class AMSGrad(Moments):
     corrected: bool = False
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return Adam's step, divided by the root of the largest second moment."""
         g, m, v = moments(p, g, slots[:2], c)
         u = xp.maximum(slots[2], v * c["root"] * c["root"] if self.corrected else v)
         size = xp.sqrt(u) if self.corrected else xp.sqrt(u) * c["root"]
@@ -145,6 +147,7 @@ class AdaMax(Betas):
         return same | {"rate": h["lr"] / (1 - b1**k)}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step along the moment, divided by the maximum."""
         m, u = slots
         g = g + c["l2"] * p
         m = c["b1"] * m + c["fresh1"] * g
@@ -181,6 +184,7 @@ class NAdam(Moments):
         return {**super().coefficients(h, k), "lr": h["lr"], "mu": mu, "now": 1 - mu, "after": after}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step along this gradient and the moment of the next step."""
         g, m, v = moments(p, g, slots[:2], c)
         product = c["mu"] * slots[2]
         ahead = c["now"] / (1 - product) * g + c["after"] / (1 - product * c["after"]) * m
@@ -216,6 +220,7 @@ class RAdam(Moments):
         return {**found, "rate": np.where(trusted, share * rate, 0.0), "plain": np.where(trusted, 0.0, rate)}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return Adam's step, or the plain one."""
         g, m, v = moments(p, g, slots, c)
         return p - (c["plain"] + c["rate"] / (xp.sqrt(v) * c["root"] + c["epsilon"])) * m, (m, v)
 

@@ -48,6 +48,7 @@ class Adagrad(Rule):
         return {"lr": lr, "epsilon": h["epsilon"], "weight_decay": h["weight_decay"]}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step divided by the root of the sum."""
         g = g + c["weight_decay"] * p
         s = slots[0] + g * g
         return p - c["lr"] * g / root(s, c["epsilon"], inside=self.epsilon_inside, xp=xp), (s,)
@@ -79,6 +80,7 @@ class Adadelta(Rule):
         return {**super().coefficients(h, k), "fresh": 1 - h["rho"]}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step in units of the mean square of the steps before."""
         s, a = slots
         g = g + c["weight_decay"] * p
         s = c["rho"] * s + c["fresh"] * (g * g)
@@ -144,6 +146,7 @@ class RMSProp(MeanSquare):
     )  # fmt: skip
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step divided by the root of the mean square."""
         g, size, slots = self.measured(p, g, slots, c, xp)
         return p - c["lr"] * g / size, slots
 
@@ -178,6 +181,7 @@ class RMSPropMomentum(MeanSquare):
         return {**super().coefficients(h, k), "mu": h["momentum"]}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step along the velocity."""
         g, size, means = self.measured(p, g, slots[1:], c, xp)
         if self.rate_inside:
             b = c["mu"] * slots[0] + c["lr"] * g / size

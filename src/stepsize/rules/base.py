@@ -243,14 +243,17 @@ class PerTensor(Rule):
 
     @property
     def hyperparameters(self) -> dict[str, float]:
+        """Those of the rule."""
         return self.rule.hyperparameters
 
     @property
     def core(self) -> Rule:
+        """The rule of each tensor."""
         return self.rule
 
     @property
     def averages(self) -> bool:
+        """Whether the rule does."""
         return self.rule.averages
 
     def init(self, p: Array, xp: Any) -> Slots:
@@ -258,6 +261,7 @@ class PerTensor(Rule):
         return tuple(slot for piece in self._pieces(p, xp) for slot in self.rule.init(piece, xp))
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
+        """Return those of the rule."""
         return self.rule.coefficients(h, k)
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
@@ -271,6 +275,7 @@ class PerTensor(Rule):
         return _row(news, xp), tuple(after)
 
     def readout(self, p: Array, slots: Slots, xp: Any) -> Array:
+        """Return that of each tensor, as one row."""
         each = zip(self._pieces(p, xp), self._groups(slots), strict=True)
         return _row([self.rule.readout(piece, own, xp) for piece, own in each], xp)
 

@@ -33,6 +33,7 @@ class SGD(Rule):
     weight_decay: NonNegative = 0.0
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002  (the signature is every rule's)
+        """Return `p - lr * g`."""
         return p - c["lr"] * (g + c["weight_decay"] * p), ()
 
 
@@ -73,6 +74,7 @@ class Momentum(Rule):
         return {"mu": h["momentum"], "weight_decay": h["weight_decay"], **rate}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002  (the signature is every rule's)
+        """Return the step along the velocity."""
         (v,) = slots
         v = c["mu"] * v + c["gain"] * (g + c["weight_decay"] * p)
         return p - c["lr"] * v, (v,)
@@ -100,6 +102,7 @@ class Nesterov(Rule):
     rate_inside: bool = False
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:  # noqa: ARG002  (the signature is every rule's)
+        """Return the step along the velocity, looked ahead by one."""
         (v,) = slots
         g = g + c["weight_decay"] * p
         if self.rate_inside:

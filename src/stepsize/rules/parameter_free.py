@@ -48,6 +48,7 @@ class DAdaptSGD(Rule):
         return {"lr": h["lr"], "weight_decay": h["weight_decay"], "fresh": 1 - h["momentum"]}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step of dual averaging from the start."""
         s, start, d, numerator, first = slots
         first = xp.where(first > 0, first, norm(g, xp))
         g = g + c["weight_decay"] * p
@@ -90,6 +91,7 @@ class DAdaptAdam(Betas):
         return _adam_weights(h, k, h["beta2"] ** 0.5, corrected=self.corrected, decoupled=self.decoupled)
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return Adam's step, with moments that hold the rate."""
         m, v, s, d, numerator = slots
         rate = d * c["lr"]
         g = g + c["l2"] * p
@@ -141,6 +143,7 @@ class Prodigy(Betas):
         return {**found, "d_coef": h["d_coef"]}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return Adam's step at the rate of the estimate before, and the new estimate."""
         m, v, s, start, d, top, numerator = slots
         rate, scale = d * c["lr"], d / self.d0
         g = g + c["l2"] * p
@@ -181,6 +184,7 @@ class DoG(Rule):
         return 1.0 * p, self.reps_rel * (1 + norm(p, xp)), column(p, self.epsilon, xp)
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step as long as the way so far, over the gradients so far."""
         start, r, total = slots
         g = g + c["weight_decay"] * p
         r = xp.maximum(r, norm(p - start, xp))
@@ -209,6 +213,7 @@ class DoWG(Rule):
         return 1.0 * p, column(p, self.initial, xp), column(p, 0.0, xp)
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step as long as the way so far, over the weighted gradients so far."""
         start, r, total = slots
         g = g + c["weight_decay"] * p
         away = p - start

@@ -34,6 +34,7 @@ class Polyak(Rule):
     clipped: bool = True
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step that would reach f_min if the loss were linear."""
         g, rate = self.rate(p, g, c, xp)
         return p - c["lr"] * rate * g, slots
 
@@ -66,6 +67,7 @@ class SPS(Polyak):
         return () if self.growth is None else (column(p, self.initial, xp),)
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return Polyak's step within its bounds."""
         g, rate = self.rate(p, g, c, xp)
         rate = xp.clip(rate / c["c"], None, c["lr"])
         if self.growth is not None:

@@ -49,9 +49,11 @@ class ScheduleFreeSGD(Rule):
         return same | {"count": 1.0 * k ** h["r"]}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return y after z took a step of gradient descent."""
         return between(g + c["weight_decay"] * p, slots, c, xp)
 
     def readout(self, p: Array, slots: Slots, xp: Any) -> Array:  # noqa: ARG002  (the signature is every rule's)
+        """Return x, the average."""
         return slots[0]
 
 
@@ -82,6 +84,7 @@ class ScheduleFreeAdamW(ScheduleFreeSGD):
         return {**super().coefficients(h, k), **more}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return y after z took a step of RMSProp."""
         *points, v = slots
         v = c["b2"] * v + c["fresh2"] * (g * g)
         direction = g / (xp.sqrt(v) * c["root"] + c["epsilon"]) + c["weight_decay"] * p

@@ -42,6 +42,7 @@ class Lion(Rule):
         return {"lr": h["lr"], "b1": b1, "fresh1": 1 - b1, "b2": b2, "fresh2": 1 - b2, "keep": keep}
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step along the sign."""
         (m,) = slots
         direction = xp.sign(c["b1"] * m + c["fresh1"] * g)
         return c["keep"] * p - c["lr"] * direction, (c["b2"] * m + c["fresh2"] * g,)

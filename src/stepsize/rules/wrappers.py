@@ -62,10 +62,12 @@ class Wrapper(Rule):
 
     @property
     def takes_noise(self) -> bool:
+        """Whether the rule in it does."""
         return self.rule.takes_noise
 
     @property
     def averages(self) -> bool:
+        """Whether the rule in it does."""
         return self.rule.averages
 
     def over(self, shapes: Sequence[Shape]) -> Rule:
@@ -73,6 +75,7 @@ class Wrapper(Rule):
         return replace(self, rule=self.rule.over(shapes))
 
     def init(self, p: Array, xp: Any) -> Slots:
+        """Return the slots of the rule in it."""
         return self.rule.init(p, xp)
 
     def coefficients(self, h: Scalars, k: Array) -> dict[str, Array]:
@@ -84,9 +87,11 @@ class Wrapper(Rule):
         """Return its own coefficient."""
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step of the rule in it."""
         return self.rule.step(p, g, slots, c, xp)
 
     def readout(self, p: Array, slots: Slots, xp: Any) -> Array:
+        """Return that of the rule in it."""
         return self.rule.readout(p, slots, xp)
 
 
@@ -106,6 +111,7 @@ class ClipValue(Wrapper):
         return h["clip_value"]
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step along the clipped gradient."""
         most = c["ClipValue"]
         return self.rule.step(p, xp.clip(g, -most, most), slots, c, xp)
 
@@ -128,6 +134,7 @@ class ClipNorm(Wrapper):
         return h["max_norm"]
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step along the shortened gradient."""
         size = norm(g, xp)
         most = 0.0 * size + c["ClipNorm"]
         return self.rule.step(p, quotient(xp.minimum(size, most), size, xp) * g, slots, c, xp)
@@ -152,6 +159,7 @@ class GradientNoise(Wrapper):
 
     @property
     def takes_noise(self) -> bool:
+        """It does."""
         return True
 
     def own(self, h: Scalars, k: Array) -> Array:
@@ -159,6 +167,7 @@ class GradientNoise(Wrapper):
         return (h["noise_variance"] / k ** h["noise_decay"]) ** 0.5
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the step along the noisy gradient."""
         rest = {
             name: value for name, value in c.items() if name != "noise"
         }  # which a rule that sees tensors cannot cut
@@ -207,6 +216,7 @@ class DecoupledDecay(Wrapper):
         return h["lr"] * h["weight_decay"]
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the rule's step, from which the decay is taken."""
         new, slots = self.rule.step(p, g, slots, c, xp)
         return new - c["DecoupledDecay"] * p, slots
 
@@ -217,6 +227,7 @@ class Average(Wrapper):
 
     @property
     def averages(self) -> bool:
+        """It does."""
         return True
 
     def init(self, p: Array, xp: Any) -> Slots:
@@ -224,11 +235,13 @@ class Average(Wrapper):
         return (1.0 * p, *self.rule.init(p, xp))
 
     def step(self, p: Array, g: Array, slots: Slots, c: Scalars, xp: Any) -> tuple[Array, Slots]:
+        """Return the rule's step, and the average with it."""
         new, inner = self.rule.step(p, g, slots[1:], c, xp)
         share = c[type(self).__name__]
         return new, ((1 - share) * slots[0] + share * self.rule.readout(new, inner, xp), *inner)
 
     def readout(self, p: Array, slots: Slots, xp: Any) -> Array:  # noqa: ARG002  (the signature is every rule's)
+        """Return the average."""
         return slots[0]
 
 

@@ -175,6 +175,7 @@ class Segment(Schedule):
         """Return the shape: `curve(0) = 0`, `curve(1) = 1`."""
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the curve between `start` and `end`, held after `steps`."""
         c = self.curve(xp.clip(t / float(self._bound("steps")), 0.0, 1.0), xp)
         return self.start * (1 - c) + self.end * c
 
@@ -214,6 +215,7 @@ class Chain(Schedule):
 
     @property
     def outline(self) -> str:
+        """The kinds of its parts, in their order."""
         return " >> ".join(part.outline for part in self.parts)
 
     def _starts(self) -> list[int]:
@@ -223,6 +225,7 @@ class Chain(Schedule):
         return starts
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the value of the part that owns each step."""
         starts = self._starts()
         result = self.parts[0].value(t, xp)
         for start, part in zip(map(float, starts[1:]), self.parts[1:], strict=True):
@@ -268,12 +271,14 @@ class Scaled(Schedule):
 
     @property
     def outline(self) -> str:
+        """The kinds of the parts of the schedule that is scaled."""
         return self.schedule.outline
 
     def _bind(self, steps: int, run: int) -> Scaled:
         return Scaled(self.schedule._bind(steps, run), self.factor)
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the scaled value."""
         return self.factor * self.schedule.value(t, xp)
 
     def _block(self, start: int, stop: int) -> Floats:
@@ -319,6 +324,7 @@ class Sum(Pair):
     """Two schedules added step by step: `first + second`."""
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the sum of the two values."""
         return self.first.value(t, xp) + self.second.value(t, xp)
 
     def _block(self, start: int, stop: int) -> Floats:
@@ -337,6 +343,7 @@ class Product(Pair):
     """
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the product of the two values."""
         return self.first.value(t, xp) * self.second.value(t, xp)
 
     def _block(self, start: int, stop: int) -> Floats:

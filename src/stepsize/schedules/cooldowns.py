@@ -30,6 +30,7 @@ class Sqrt(Segment):
     """
 
     def curve(self, u: Array, xp: Any) -> Array:
+        """Return `sqrt(u)`."""
         return xp.sqrt(u)
 
 
@@ -44,6 +45,7 @@ class Square(Segment):
     """
 
     def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `u**2`."""
         return u * u
 
 
@@ -58,6 +60,7 @@ class MirrorCosine(Segment):
     """
 
     def curve(self, u: Array, xp: Any) -> Array:
+        """Return `2*u - (1 - cos(pi*u)) / 2`."""
         return 2 * u - 0.5 * (1 - xp.cos(math.pi * u))
 
 
@@ -81,6 +84,7 @@ class ExponentialToZero(Segment):
             raise ParameterError(f"ExponentialToZero.left must be below 1, not {self.left!r}; at 1 it is Linear.")
 
     def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `(1 - r**u) / (1 - r)`."""
         return (1 - self.left**u) / (1 - self.left)
 
 
@@ -95,6 +99,7 @@ class Rex(Segment):
     """
 
     def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `1 - (1 - u) / (1 - u/2)`."""
         return 1 - (1 - u) / (1 - 0.5 * u)
 
 
@@ -123,6 +128,7 @@ class Tanh(Segment):
             )
 
     def curve(self, u: Array, xp: Any) -> Array:
+        """Return the tangent between its own ends."""
 
         def tangent(x: Array) -> Array:
             return 1 - 2 / (xp.exp(2 * xp.clip(x, -20.0, 20.0)) + 1)  # beyond 20 it is 1, and exp would overflow
@@ -147,4 +153,5 @@ class KCosine(Segment):
     k: Positive = 1.5
 
     def curve(self, u: Array, xp: Any) -> Array:
+        """Return `(1 - cos(pi * u**k)) / 2`."""
         return 0.5 * (1 - xp.cos(math.pi * u**self.k))

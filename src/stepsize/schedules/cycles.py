@@ -38,6 +38,7 @@ class Cycle(Schedule):
         """Return the height of the triangle in cycle number `cycle`, counted from 0, at step `t`."""
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the triangle between base and peak."""
         rise = float(self._bound("half_cycle"))
         fall = rise if self.fall is None else float(self._bound("fall"))
         cycle = laps(t, rise + fall, xp)
@@ -59,6 +60,7 @@ class Triangular(Cycle):
     """
 
     def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return 1."""
         return 1.0
 
 
@@ -73,6 +75,7 @@ class Triangular2(Cycle):
     """
 
     def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `0.5 ** cycle`."""
         return 0.5**cycle
 
 
@@ -92,4 +95,5 @@ class ExpRange(Cycle):
     gamma: Ratio = 0.9999
 
     def amplitude(self, cycle: Array, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `gamma ** t`."""
         return self.gamma**t

@@ -35,6 +35,7 @@ class Constant(Schedule):
     steps: Steps = REST
 
     def value(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `level`, in the shape of `t`."""
         return self.level + 0.0 * t
 
 
@@ -53,6 +54,7 @@ class Linear(Segment):
     """
 
     def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `u`."""
         return u
 
 
@@ -71,6 +73,7 @@ class Polynomial(Segment):
     power: Positive = 2.0
 
     def curve(self, u: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `1 - (1 - u)**power`."""
         return 1 - (1 - u) ** self.power
 
 
@@ -119,4 +122,5 @@ class Cosine(Segment):
     """
 
     def curve(self, u: Array, xp: Any) -> Array:
+        """Return `(1 - cos(pi*u)) / 2`."""
         return 0.5 * (1 - xp.cos(math.pi * u))

@@ -30,6 +30,7 @@ class Endless(Schedule):
         """Return the share of `start` that is left at step `t`."""
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the decay, held after `steps` where those are known."""
         return self.start * self.decay(self._held(t, xp), xp)
 
 
@@ -52,6 +53,7 @@ class Geometric(Endless):
     steps: Steps = REST
 
     def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `factor ** (t / every)`."""
         return self.factor ** (t / float(self._bound("every")))
 
 
@@ -79,5 +81,6 @@ class PowerLaw(Endless):
         return replace(self, timescale=timescale, steps=steps)
 
     def decay(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return `(1 + t / timescale) ** -exponent`."""
         timescale = self._bound("timescale") if isinstance(self.timescale, str) else self.timescale
         return (1 + t / float(timescale)) ** -self.exponent

@@ -115,10 +115,12 @@ class Plateau(Judge):
     """
 
     def init(self, like: Array = 0.0) -> PlateauState:
+        """Return the state before the first call."""
         zero = _zeros(like)
         return PlateauState(zero + self.worst, zero, zero, zero + 1.0)
 
     def update(self, state: PlateauState, loss: Array, xp: Any = None) -> tuple[PlateauState, Array]:
+        """Return the next state and its multiplier."""
         xp = xp or arrays.namespace(state.multiplier)
         better = self.better(loss, state.best, xp)
         best = xp.where(better, loss, state.best)
@@ -178,11 +180,13 @@ class Greedy(Judge):
     reset: Count = 0
 
     def init(self, like: Array = 0.0) -> GreedyState:
+        """Return the state before the first call."""
         zero = _zeros(like)
         recent = (zero,) * self.window
         return GreedyState(zero + self.worst, zero, zero, zero, zero, zero, recent, zero + 1.0)
 
     def update(self, state: GreedyState, loss: Array, xp: Any = None) -> tuple[GreedyState, Array]:
+        """Return the next state and its multiplier."""
         xp = xp or arrays.namespace(state.multiplier)
         recent = (loss, *state.recent[:-1])
         calls = xp.minimum(state.calls + 1, float(self.window))

@@ -49,6 +49,7 @@ class Interpolated(Schedule):
             raise ParameterError(f"Interpolated.at must begin at 0 and not fall, not {self.at!r}.")
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the value between the two moments around each step."""
         t = self._held(t, xp)
         result = self.values[0] + 0.0 * t
         for (begin, first), (end, last) in pairwise(zip(self.at, self.values, strict=True)):
@@ -79,6 +80,7 @@ class Table(Schedule):
             raise ParameterError("a Table needs at least one value.")
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the recorded values."""
         return arrays.values_at(self.values, self._held(t, xp), xp)
 
 
@@ -117,6 +119,7 @@ class Custom(Schedule):
         )
 
     def value(self, t: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return what the function makes of each step, or of the array where it is not NumPy's."""
         if not isinstance(t, np.ndarray):
             return self.function(t)
         steps = (int(step) if step.is_integer() else step for step in t.ravel().tolist())

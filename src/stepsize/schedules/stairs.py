@@ -32,6 +32,7 @@ class MultiStep(Schedule):
     steps: Steps = REST
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the stair that each step stands on."""
         t = self._held(t, xp)
         result = self.start + 0.0 * t
         for moment in self.at:
@@ -63,4 +64,5 @@ class Staircase(Schedule):
     steps: Steps = REST
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the stair that each step stands on."""
         return self.start * self.factor ** laps(self._held(t, xp), self._bound("every"), xp)

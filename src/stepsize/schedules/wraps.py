@@ -59,6 +59,7 @@ class Clipped(Wrap):
             raise ParameterError(f"Clipped.high must be at least Clipped.low, not {self.high!r} and {self.low!r}.")
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the value inside the bounds."""
         raised = xp.maximum(self.schedule.value(t, xp), self.low)
         return raised if self.high is None else xp.minimum(raised, self.high)
 
@@ -71,6 +72,7 @@ class Reversed(Wrap):
     """
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the value as far from the end as `t` is from the start."""
         return self.schedule.value(xp.maximum(float(self._bound("steps")) - t, 0.0), xp)
 
 
@@ -87,6 +89,7 @@ class Stepped(Wrap):
     every: Steps
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the value of the last stair."""
         t = self._held(t, xp)
         every = float(self._bound("every"))
         return self.schedule.value(laps(t, every, xp) * every, xp)
@@ -120,6 +123,7 @@ class Until(Retimed):
     steps: Steps
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the schedule's value, held after `steps`."""
         return self.schedule.value(xp.minimum(t, float(self._bound("steps"))), xp)
 
 
@@ -136,6 +140,7 @@ class Stretched(Retimed):
     steps: Steps
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the value at the same share of the schedule inside, held after `steps`."""
         steps = float(self._bound("steps"))
         return self.schedule.value(xp.minimum(t, steps) * float(self.schedule._bound("steps")) / steps, xp)
 
@@ -172,6 +177,7 @@ class Repeat(Retimed):
         super().__post_init__()
 
     def value(self, t: Array, xp: Any) -> Array:
+        """Return the value of the cycle that each step is in."""
         first = self.schedule._bound("steps")
         if self.stretch == 1:
             cycle = laps(t, first, xp)

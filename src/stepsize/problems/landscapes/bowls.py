@@ -36,9 +36,11 @@ class Ellipsoid(Landscape):
         return True
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return the weighted sum of squares."""
         return (self._weights(x, xp) * x * x).sum(-1)
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return twice the weighted coordinates."""
         return 2 * self._weights(x, xp) * x
 
     def _weights(self, x: Array, xp: Any) -> Array:
@@ -62,10 +64,12 @@ class Ackley(Landscape):
     dimensions: Dimensions = 2
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return funnel and ripples."""
         size = xp.sqrt((x * x).mean(-1))
         return 20 - 20 * xp.exp(-0.2 * size) + math.e - xp.exp(xp.cos(2 * math.pi * x).mean(-1))
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of funnel and ripples."""
         size = xp.sqrt((x * x).mean(-1).clip(min=TINY))[..., None]
         funnel = 4 * xp.exp(-0.2 * size) / size * x
         ripples = 2 * math.pi * xp.exp(xp.cos(2 * math.pi * x).mean(-1))[..., None] * xp.sin(2 * math.pi * x)
@@ -86,6 +90,7 @@ class Griewank(Landscape):
     dimensions: Dimensions = 2
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return bowl and ripples."""
         positions = xp.sqrt(xp.arange(1, self.dimensions + 1, dtype=x.dtype))
         return 1 + (x * x).sum(-1) / 4000 - xp.cos(x / positions).prod(-1)
 
@@ -107,6 +112,7 @@ class Levy(Landscape):
     dimensions: Dimensions = 2
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return the first ripple, the middle ones and the last one."""
         w = 1 + (x - 1) / 4
         head, last = w[..., :-1], w[..., -1]
         middle = ((head - 1) ** 2 * (1 + 10 * xp.sin(math.pi * head + 1) ** 2)).sum(-1)

@@ -34,9 +34,11 @@ class ScalarFactorisation(Continuum):
     """The saddle between the branches."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return half of the square."""
         return 0.5 * (x[..., 0] * x[..., 1] - 1) ** 2
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the residual times the other factor."""
         a, b = x[..., 0], x[..., 1]
         residual = a * b - 1
         return xp.stack([residual * b, residual * a], -1)
@@ -85,6 +87,7 @@ class MatrixFactorisation(Continuum):
         return factors[..., 0, :, :] @ factors[..., -1, :, :].swapaxes(-1, -2)
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return the squared distance of the product to M."""
         away = self._product(x) - xp.asarray(self._target)
         return (0.25 if self.symmetric else 0.5) * (away * away).sum(-1).sum(-1)
 
@@ -127,10 +130,12 @@ class PhaseRetrieval(Landscape):
         return floats((self.minima[0] @ self._directions) ** 2)
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return the mean square of how far the sizes are off."""
         away = (x @ xp.asarray(self._directions)) ** 2 - xp.asarray(self._sizes)
         return (away * away).mean(-1) / 4
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the mean over the projections."""
         directions = xp.asarray(self._directions)
         seen = x @ directions
         return (seen * (seen * seen - xp.asarray(self._sizes))) @ directions.T / len(self._sizes)
@@ -176,6 +181,7 @@ class DeepLinear(Continuum):
         return floats(entries / np.sqrt(self.width))
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return the squared distance of the product of the layers to A."""
         layers = x.reshape(*x.shape[:-1], self.depth, self.width, self.width)
         product = layers[..., 0, :, :]
         for layer in range(1, self.depth):
@@ -220,6 +226,7 @@ class ChebyshevRegression(Continuum):
         return floats(np.cos(self.degree * np.arccos(self._points)))
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return half of the mean squared error."""
         w, b, v = (x[..., i * self.hidden : (i + 1) * self.hidden, None] for i in range(3))
         outputs = (v * xp.tanh(w * xp.asarray(self._points) + b)).sum(-2) + x[..., -1:]
         away = outputs - xp.asarray(self._targets)

@@ -62,9 +62,11 @@ class Reddi(Landscape):
         return self.large * self._share - self.small * (1 - self._share)
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the mean loss."""
         return self._slope * x[..., 0]
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the mean slope."""
         return self._slope * xp.ones_like(x)
 
     def observed(self, x: Array, xp: Any, step: int, seed: int) -> Array:

@@ -23,10 +23,12 @@ class Branin(Landscape):
     """Three, 2*pi apart in x."""
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return the square and the ripple."""
         a, b = x[..., 0], x[..., 1]
         return self._residual(a, b) ** 2 + 10 * (1 - 1 / (8 * math.pi)) * xp.cos(a) + 10
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of both."""
         a, b = x[..., 0], x[..., 1]
         r = 2 * self._residual(a, b)
         bend = 5 / math.pi - 5.1 * a / (2 * math.pi**2)
@@ -52,6 +54,7 @@ class GoldsteinPrice(Landscape):
     """The values are 3, 30, 84 and 840."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the product of the two brackets."""
         a, b = x[..., 0], x[..., 1]
         first = 1 + (a + b + 1) ** 2 * (19 - 14 * a + 3 * a**2 - 14 * b + 6 * a * b + 3 * b**2)
         second = 30 + (2 * a - 3 * b) ** 2 * (18 - 32 * a + 12 * a**2 + 48 * b - 36 * a * b + 27 * b**2)
@@ -73,10 +76,12 @@ class McCormick(Landscape):
     """The pass between the two ripples."""
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return the ripple, the valley and the slope."""
         a, b = x[..., 0], x[..., 1]
         return xp.sin(a + b) + (a - b) ** 2 - 1.5 * a + 2.5 * b + 1
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of the three."""
         a, b = x[..., 0], x[..., 1]
         ripple, valley = xp.cos(a + b), 2 * (a - b)
         return xp.stack([ripple + valley - 1.5, ripple - valley + 2.5], -1)
@@ -94,6 +99,7 @@ class Easom(Landscape):
     lows = ((math.pi, math.pi),)
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return the needle."""
         a, b = x[..., 0], x[..., 1]
         return -xp.cos(a) * xp.cos(b) * xp.exp(-((a - math.pi) ** 2) - (b - math.pi) ** 2)
 

@@ -32,9 +32,11 @@ class Rosenbrock(Landscape):
         return self.dimensions <= 3
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the sum over neighbouring coordinates."""
         return (100 * (x[..., 1:] - x[..., :-1] ** 2) ** 2 + (1 - x[..., :-1]) ** 2).sum(-1)
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient: each coordinate is in two terms, but the first and the last."""
         first, second = x[..., :-1], x[..., 1:]
         wall = 200 * (second - first**2)
         edge = xp.zeros_like(x[..., :1])
@@ -56,10 +58,12 @@ class Beale(Landscape):
     """The saddle on the line where x counts for nothing."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the three squares."""
         a, b = x[..., 0], x[..., 1]
         return (1.5 - a + a * b) ** 2 + (2.25 - a + a * b**2) ** 2 + (2.625 - a + a * b**3) ** 2
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of the three squares."""
         a, b = x[..., 0], x[..., 1]
         r, s, t = 1.5 - a + a * b, 2.25 - a + a * b**2, 2.625 - a + a * b**3
         along = 2 * (r * (b - 1) + s * (b**2 - 1) + t * (b**3 - 1))
@@ -84,10 +88,12 @@ class Booth(Landscape):
         return True
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the two squares."""
         a, b = x[..., 0], x[..., 1]
         return (a + 2 * b - 7) ** 2 + (2 * a + b - 5) ** 2
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient, a linear map."""
         a, b = x[..., 0], x[..., 1]
         return xp.stack([10 * a + 8 * b - 34, 8 * a + 10 * b - 38], -1)
 
@@ -116,10 +122,12 @@ class Himmelblau(Landscape):
     """The maximum in the middle, and the four passes between the basins."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the two squares."""
         a, b = x[..., 0], x[..., 1]
         return (a**2 + b - 11) ** 2 + (a + b**2 - 7) ** 2
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of the two squares."""
         a, b = x[..., 0], x[..., 1]
         u, v = a * a + b - 11, a + b * b - 7
         return xp.stack([4 * a * u + 2 * v, 2 * u + 4 * b * v], -1)
@@ -149,10 +157,12 @@ class SixHumpCamel(Landscape):
     """The saddles and maxima on one side, and the saddle in the middle."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the polynomial."""
         a, b = x[..., 0] ** 2, x[..., 1] ** 2
         return (4 - 2.1 * a + a * a / 3) * a + x[..., 0] * x[..., 1] + (4 * b - 4) * b
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of the polynomial."""
         a, b = x[..., 0], x[..., 1]
         return xp.stack([8 * a - 8.4 * a**3 + 2 * a**5 + b, a - 8 * b + 16 * b**3], -1)
 
@@ -174,9 +184,11 @@ class ThreeHumpCamel(Landscape):
     """The two passes."""
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the polynomial."""
         a, b = x[..., 0], x[..., 1]
         return 2 * a**2 - 1.05 * a**4 + a**6 / 6 + a * b + b**2
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of the polynomial."""
         a, b = x[..., 0], x[..., 1]
         return xp.stack([4 * a - 4.2 * a**3 + a**5 + b, a + 2 * b], -1)

@@ -41,9 +41,11 @@ class Saddle(SaddlePoint):
     starts = ((-1.5, 1.5), (-0.01, 0.01))
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the difference of the squares."""
         return x[..., 0] ** 2 - x[..., 1] ** 2
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of both squares."""
         return xp.stack([2 * x[..., 0], -2 * x[..., 1]], -1)
 
 
@@ -59,9 +61,11 @@ class MonkeySaddle(SaddlePoint):
     starts = ((-0.1, 0.1),)
 
     def value(self, x: Array, xp: Any) -> Array:  # noqa: ARG002  (every formula has this signature)
+        """Return the cubic."""
         a, b = x[..., 0], x[..., 1]
         return a**3 - 3 * a * b**2
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the gradient of the cubic."""
         a, b = x[..., 0], x[..., 1]
         return xp.stack([3 * a**2 - 3 * b**2, -6 * a * b], -1)

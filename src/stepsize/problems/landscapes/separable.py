@@ -42,9 +42,11 @@ class Separable(Landscape):
         """Return the derivative of `term` by `x`."""
 
     def value(self, x: Array, xp: Any) -> Array:
+        """Return the sum of the terms."""
         return self.term(x, xp.arange(1, self.dimensions + 1), xp).sum(-1)
 
     def gradient(self, x: Array, xp: Any) -> Array:
+        """Return the slope of each term."""
         return self.slope(x, xp.arange(1, self.dimensions + 1), xp)
 
     def wells(self, i: int) -> Floats:
@@ -84,9 +86,11 @@ class Rastrigin(Separable):
     bounds = ((-5.12, 5.12),)
 
     def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
+        """Return `10 + x**2 - 10*cos(2*pi*x)`."""
         return 10 + x * x - 10 * xp.cos(2 * math.pi * x)
 
     def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
+        """Return `2*x + 20*pi*sin(2*pi*x)`."""
         return 2 * x + 20 * math.pi * xp.sin(2 * math.pi * x)
 
 
@@ -102,9 +106,11 @@ class Schwefel(Separable):
     bounds = ((-500, 500),)
 
     def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
+        """Return `418.98... - x*sin(sqrt(abs(x)))`."""
         return 418.98288727243295 - x * xp.sin(xp.sqrt(abs(x)))
 
     def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
+        """Return `-sin(r) - r*cos(r)/2`, where `r = sqrt(abs(x))`."""
         r = xp.sqrt(abs(x))
         return -xp.sin(r) - r * xp.cos(r) / 2
 
@@ -120,9 +126,11 @@ class StyblinskiTang(Separable):
     bounds = ((-5, 5),)
 
     def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
+        """Return half of the quartic."""
         return 0.5 * (x**4 - 16 * x**2 + 5 * x)
 
     def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
+        """Return its derivative."""
         return 2 * x**3 - 16 * x + 2.5
 
 
@@ -142,9 +150,11 @@ class Michalewicz(Separable):
     steepness: Annotated[int, Bound("a whole number from 1 to 100", low=1, high=100)] = 10
 
     def term(self, x: Array, i: Array, xp: Any) -> Array:
+        """Return `-sin(x) * sin(i*x**2/pi)**(2*m)`."""
         return -xp.sin(x) * xp.sin(i * x * x / math.pi) ** (2 * self.steepness)
 
     def slope(self, x: Array, i: Array, xp: Any) -> Array:
+        """Return its derivative."""
         angle, power = i * x * x / math.pi, 2 * self.steepness
         sine = xp.sin(angle)
         inner = power * xp.sin(x) * xp.cos(angle) * (2 * i * x / math.pi)
@@ -181,7 +191,9 @@ class DoubleWell(Separable):
         return (Critical("maximum", (0.0,) * self.dimensions, self.height * self.dimensions),)
 
     def term(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
+        """Return the quartic and its tilt."""
         return self.height * (x * x - 1) ** 2 + self.tilt * x
 
     def slope(self, x: Array, i: Array, xp: Any) -> Array:  # noqa: ARG002  (the signature is every landscape's)
+        """Return `4 * height * x * (x**2 - 1) + tilt`."""
         return 4 * self.height * x * (x * x - 1) + self.tilt

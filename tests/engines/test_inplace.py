@@ -115,7 +115,7 @@ def unfused(monkeypatch):
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize(
     ("way", "dtype"),
-    [("program", torch.float64), ("program", torch.float32), ("kernel", torch.float64)], indirect=["way"], ids=str,
+    [(way, dtype) for way in ("program", "kernel") for dtype in CLOSE], indirect=["way"], ids=str,
 )  # fmt: skip
 def test_a_step_in_place_is_the_formula_but_for_rounding(name, dtype, way):
     """Relative to the largest number that a replica's array held before or holds after, or its gradient."""
@@ -172,7 +172,7 @@ def test_a_number_that_all_replicas_share_is_as_a_column_of_it(name, way, monkey
 
 @pytest.mark.parametrize("name", sorted(set(EVERY) - PLAIN))
 @pytest.mark.parametrize(
-    ("way", "bad"), [("program", math.nan), ("program", math.inf), ("kernel", math.nan)], indirect=["way"]
+    ("way", "bad"), [(way, bad) for way in ("program", "kernel") for bad in (math.nan, math.inf)], indirect=["way"]
 )
 def test_a_replica_that_is_not_finite_leaves_the_others_as_they_are(name, bad, way):
     rule = EVERY[name]

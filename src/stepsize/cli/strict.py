@@ -213,7 +213,7 @@ class Commands(click.Group):
 
     sections: Mapping[str, Sequence[str]] = MappingProxyType({})
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
         """Return the names of the commands."""
         return list(itertools.chain(*self.sections.values()))
 

@@ -119,7 +119,7 @@ class ThisProcess:
         finally:
             self._batch, self._running = None, False
 
-    def abandon(self, key: int, reason: str) -> None:  # noqa: ARG002  (nobody asks why)
+    def abandon(self, key: int, reason: str) -> None:  # noqa: ARG002  (other executors say why; here nothing is lost that has begun)
         """Forget a batch that waits; one that runs runs on."""
         if self._batch is not None and self._batch[0] == key and not self._running:
             self._batch = None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
-    """A context whose `__torch_dispatch__` runs every operation of torch in it."""
+    """A context whose `__torch_dispatch__`, which a subclass has, runs every operation of torch in it."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # nor for this
@@ -17,9 +15,3 @@ class Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch h
     def _should_skip_dynamo(cls) -> bool:
         # To be left alone by torch's compiler, torch would import it: half a second, which nobody here compiles for.
         return False
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run `func`; see what it is given and makes."""
-        raise NotImplementedError

@@ -5,13 +5,15 @@ number of an element is a function of the trial's seed, the update, the call and
 int32 arithmetic, which `vmap` maps over the keys of all replicas and every device computes alike.
 
 A function that draws takes its mask from the mode. Under `vmap` recurrent layers, cells and attention take a form that
-can be mapped (`vectorised/recurrent.py`, `vectorised/attention.py`), and an embedding keeps its padding's gradient out.
+can be mapped (`vectorised/recurrent.py`, `vectorised/attention.py`), convolutions and batch norms one that is faster
+(`vectorised/channels.py`), and an embedding keeps its padding's gradient out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from stepsize.engines.vectorised import attention, recurrent
+from stepsize.engines.vectorised import attention, channels, recurrent
 from stepsize.kernel import seeds
 
 CHUNK = 256
@@ -164,6 +166,10 @@ def _cell(form: Callable[..., Any]) -> Callable[..., Any]:
     return lambda dropout, func, *args: form(*args) if dropout.mapped else func(*args)
 
 
+def _images(form: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda dropout, func, *args, **named: (partial(form, func) if dropout.mapped else func)(*args, **named)
+
+
 def _embedding(dropout: Dropout, func: Any, tokens: torch.Tensor, weight: torch.Tensor, **options: Any) -> Any:
     """Keep the gradient from the padding's row: vmap knows that row of the first replica alone (torch 2.13)."""
     padding = options.pop("padding_idx", None)
@@ -177,6 +183,8 @@ STAND_INS: dict[Any, Callable[..., Any]] = {
     functional.dropout: _dropout,
     functional.dropout1d: _channels(1), functional.dropout2d: _channels(2), functional.dropout3d: _channels(3),
     functional.scaled_dot_product_attention: _attention, functional.embedding: _embedding,
+    functional.batch_norm: _images(channels.batch_norm),
+    **{function: _images(channels.convolution) for function in channels.CONVOLUTIONS},
     **{getattr(torch, name): _layers(form) for name, form in recurrent.LAYERS.items()},
     **{getattr(torch, name): _cell(form) for name, form in recurrent.CELLS.items()},
 }  # fmt: skip

@@ -12,24 +12,17 @@ from __future__ import annotations
 import ctypes
 import math
 import operator
-import os
-import shlex
-import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import fx
 
+from stepsize.engines import compiler
 from stepsize.engines.inplace.tracing import Kinds, calls, like_of
 from stepsize.rules.base import Slots
-
-FLAGS = ("-O3", "-march=native", "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off")
-"""Vectors as wide as the processor has them; and no product and sum as one operation, which rounds otherwise."""
 
 TYPES = {torch.float32: "float", torch.float64: "double"}
 LANES = 16
@@ -117,14 +110,8 @@ def _as(p: torch.Tensor, array: torch.Tensor, *, turned: bool) -> torch.Tensor:
 @cache
 def _loaded(source: str) -> Any:
     """Return the function that a compiler makes of a source; None where there is none, or it fails."""
-    try:
-        command = shlex.split(os.environ.get("CC", "")) or ["cc"]
-        with tempfile.TemporaryDirectory(prefix="stepsize-", ignore_cleanup_errors=True) as folder:
-            made = Path(folder, "step.so")
-            call = [*command, *FLAGS, "-shared", "-fPIC", "-x", "c", "-o", str(made), "-", "-lm"]
-            subprocess.run(call, input=source.encode(), check=True, capture_output=True, timeout=60)  # noqa: S603  (the user's compiler, and our source)
-            step = ctypes.CDLL(str(made)).step
-    except (OSError, ValueError, AttributeError, subprocess.SubprocessError):
+    step = compiler.compiled(source)
+    if step is None:
         return None
     step.argtypes, step.restype = [ctypes.c_long] * 2 + [ctypes.c_void_p] * 3, None
     return step

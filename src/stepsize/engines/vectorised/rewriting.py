@@ -13,6 +13,8 @@ from typing import Any, cast
 import torch
 from torch import fx
 
+from stepsize.engines.vectorised import strided
+
 aten = torch.ops.aten
 
 SAME = {aten.detach.default, aten.alias.default, aten.view.default, aten._unsafe_view.default, aten.expand.default}  # noqa: SLF001  (an operation has no other name)
@@ -30,7 +32,7 @@ CLASSES = 64
 
 def rewrite(graph: fx.Graph) -> None:
     """Make a recording faster; its nodes know the shape of what they make, in `meta["shape"]`."""
-    for change in (_left_out, _biased, _softmax, _written_there, _by_channels):
+    for change in (_left_out, _biased, _softmax, _written_there, _by_channels, _strided):
         for node in list(graph.nodes):
             change(node)
         for node in reversed(graph.nodes):
@@ -121,6 +123,24 @@ def _by_channels(node: fx.Node) -> None:
             back = node.graph.call_function(aten.contiguous.default, (node,))
         node.replace_all_uses_with(back, delete_user_cb=lambda user: user is not back)
         node.args = (*turned, *node.args[2:])
+
+
+def _strided(node: fx.Node) -> None:
+    """Have the gradient of what a strided convolution takes computed by `strided`, and the weights' by torch."""
+    if node.target is not aten.convolution_backward.default:
+        return
+    slope, x, weight, _, stride, padding, dilation, transposed, _, groups, (wanted, *others) = cast("Any", node.args)
+    how = strided.Strides(stride, padding, groups)
+    plain = wanted and not transposed and set(dilation) == {1}
+    if not plain or not strided.pays(slope.meta["shape"], weight.meta["shape"], how, x.meta["dtype"]):
+        return
+    with node.graph.inserting_before(node):
+        before = node.graph.call_function(strided.slope_before, (slope, x, weight, how))
+    before.meta |= x.meta
+    for part in list(node.users):
+        if part.args[1] == 0:
+            part.replace_all_uses_with(before)
+    node.update_arg(len(node.args) - 1, [False, *others])
 
 
 def _written_there(node: fx.Node) -> None:

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import stepsize
-from stepsize.engines.function import REHEARSAL
+from stepsize.jobs.tune.pilots import RESTED
 
 STEPS, RANK = 60, int(os.environ.get("RANK", "0"))
 
@@ -66,7 +66,7 @@ def work(folder):
         turns += loop.piloting
         loop.tell(loss)
     found = {
-        "first": sum(first[:REHEARSAL]) / REHEARSAL, "start": loop.answer.start, "turns": turns,
+        "first": sum(first[:RESTED]) / RESTED, "start": loop.answer.start, "turns": turns,
         "weights": weights(model),
         "rates": [run.strategy.peak for run in loop.answer.runs], "scores": [run.score for run in loop.answer.runs],
         "rate": loop.answer.strategy.peak, "driven": driven(loop.answer.policy),
@@ -84,7 +84,7 @@ def refuse(folder):
     try:
         for number, batch in enumerate(loop):
             turn(model, optimizer, batch)
-            loop.tell(float("nan") if number >= REHEARSAL and RANK else 1.0)
+            loop.tell(float("nan") if number >= RESTED and RANK else 1.0)
     except stepsize.StepsizeError as error:
         said = str(error)
     torch.save({"said": said, "same": torch.equal(before, weights(model))}, folder / f"{RANK}.pt")

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from trainings import CASES, STEPS, Training, data, groups, same
 
 import stepsize
-from stepsize.engines.function import REHEARSAL
+from stepsize.jobs.tune.pilots import RESTED
 from stepsize.policies import Policy, cosine
 from stepsize.rules import SGD, AdamW, Lion, TorchRule
 from stepsize.schedules import Constant, Cosine, Linear
@@ -28,8 +28,8 @@ def test_the_real_run_is_bit_by_bit_the_one_that_drive_makes(make):
 def test_pilot_runs_cost_what_the_answer_says_and_no_more_than_their_share():
     tuned = Training().tune(share=0.5)
     answer = tuned.loop.answer
-    assert sum(run.steps for run in answer.runs) + REHEARSAL == tuned.pilots
-    assert (tuned.pilots - REHEARSAL + 1) / STEPS == pytest.approx(answer.cost)  # of the rehearsal, the gradient counts
+    assert sum(run.steps for run in answer.runs) + RESTED == tuned.pilots
+    assert tuned.pilots / STEPS == pytest.approx(answer.cost)
     assert answer.cost <= 0.5 + 1e-9
     assert len(tuned.seen) == STEPS
     assert {run.steps < STEPS for run in answer.runs} == {True}
@@ -45,7 +45,7 @@ def test_each_pilot_run_is_a_whole_schedule_from_the_same_start():
             break
         rates.append(training.optimizer.param_groups[0]["lr"])
         training.turn(batch, lambda loss: (losses.append(loss.item()), loop.tell(loss)))
-    at = REHEARSAL
+    at = RESTED
     for run in loop.answer.runs:
         assert rates[at : at + run.steps] == pytest.approx(run.strategy.over(run.steps).table(0, run.steps)["lr"])
         assert losses[at] == losses[0]
@@ -107,7 +107,7 @@ def test_without_a_share_it_trains_at_the_rate_of_the_prior_and_says_so():
     with pytest.warns(UserWarning, match="no pilot run was made, so the rate .* is what other tasks"):
         tuned = Training().tune(share=0)
     assert tuned.loop.answer.runs == ()
-    assert tuned.pilots == REHEARSAL
+    assert tuned.pilots == RESTED
     assert len(tuned.seen) == STEPS
 
 

@@ -7,7 +7,7 @@ import torch
 from trainings import CASES, STEPS, Training, same
 
 import stepsize
-from stepsize.engines.function import REHEARSAL
+from stepsize.jobs.tune.pilots import RESTED
 from stepsize.kernel.errors import DriveError
 
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork.. was called")  # JAX, where another test has loaded it
@@ -109,7 +109,7 @@ def test_a_checkpoint_of_a_pilot_run_changes_nothing_in_it():
 def test_finished_pilot_runs_are_not_made_again():
     first = Training()
     loop = tune(first)
-    go(first, loop, until=turns(REHEARSAL + 2 * 16 + 3))  # two pilot runs, and a part of the third
+    go(first, loop, until=turns(RESTED + 2 * 16 + 3))  # two pilot runs, and a part of the third
     state = loop.state_dict()
     done = [run["rate"] for run in state["finished"]]
     go(first, loop)

@@ -8,7 +8,7 @@ import torch
 from trainings import STEPS, Training, data, same
 
 import stepsize
-from stepsize.engines.function import REHEARSAL
+from stepsize.jobs.tune.pilots import RESTED
 from stepsize.kernel.errors import DriveError, LengthError, ParameterError, StepsizeError, TaskError
 from stepsize.policies import Policy
 from stepsize.schedules import Constant, Linear
@@ -125,7 +125,7 @@ def test_where_every_rate_diverges_it_goes_down_a_few_times_and_then_says_so():
     training = Training()
     before, loop = state_of(training), tune(training)
     with pytest.raises(TaskError, match=r"none of \d+ pilot runs, at rates from .* kept a finite training loss"):
-        train(training, loop, lambda _: math.nan if len(training.seen) > REHEARSAL else 1.0)
+        train(training, loop, lambda _: math.nan if len(training.seen) > RESTED else 1.0)
     rates = [rate for (rate,) in training.seen]
     assert as_it_was(training, before)
     assert len(rates) < 30

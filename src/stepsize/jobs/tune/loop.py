@@ -16,8 +16,7 @@ from stepsize.adapters.torch.epochs import Epochs
 from stepsize.adapters.torch.groups import before_update
 from stepsize.adapters.torch.losses import Losses
 from stepsize.adapters.torch.range_test import PATIENCE
-from stepsize.engines.function import REHEARSAL
-from stepsize.jobs.tune.pilots import AT_REST
+from stepsize.jobs.tune.pilots import AT_REST, RESTED
 from stepsize.kernel.errors import DriveError
 from stepsize.policies import Policy
 from stepsize.problems.gradient_size import GradientSize, gradient_size
@@ -52,7 +51,7 @@ class Loop:
         """Yield the batches of a few updates that move nothing, and look at the gradient of the first."""
         hook = before_update(self.optimizer, self._measure)
         try:
-            return (yield from self.run(Policy(lr=AT_REST), REHEARSAL))
+            return (yield from self.run(Policy(lr=AT_REST), RESTED))
         finally:
             hook.remove()
 

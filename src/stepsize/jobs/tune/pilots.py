@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from stepsize.jobs.advise.answer.baseline import usual_baseline
@@ -33,6 +33,13 @@ SHARE_OF_LONG, SHARE_OF_SHORT = 0.35, 1.0
 TAIL, LEAST_TAIL = 10, 3
 """Where there is no validation, the mean loss of the last so-manieth part of a run scores it, of so many at least."""
 
+RESTED, SURE = 5, 2.0
+"""How many updates at rest show the loss before training; and by how many standard errors it may be higher on the
+batches that score a run, which are others."""
+
+SAME = 0.2
+"""Training and held-out loss measure the same where a model that is untrained has both within this share."""
+
 DEAD = 10
 """After so many runs of which every one diverged no more are made."""
 
@@ -50,19 +57,41 @@ MORE = "A larger share= buys more pilot runs: stepsize.tune(..., share=...)."
 class LoopTask:
     """What is known of a loop before its pilot runs.
 
-    name: how reports call it. steps: of the whole training. start: the score before any update. first_gradient: of the
-    first update; None where it is not known. rule: that its optimizer follows. scored: what a score is.
-    validation_updates: what one costs, in updates.
+    name: how reports call it. steps: of the whole training. held_out: its loss before any update; None where training
+    losses are the score. rested: the training losses of `RESTED` updates at rest. first_gradient: of the first update;
+    None where it is not known. rule: that its optimizer follows. validation_updates: what one costs, in updates.
     """
 
     name: str
     steps: int
-    start: float
+    held_out: float | None
+    rested: Sequence[float]
     first_gradient: GradientSize | None
     rule: Rule
-    scored: str
     validation_updates: float = 0.0
     source: str = ""
+
+    @property
+    def scored(self) -> str:
+        """What a score is."""
+        return SCORED[self.held_out is not None]
+
+    @property
+    def start(self) -> float:
+        """The score before any update."""
+        return fmean(self.rested) if self.held_out is None else self.held_out
+
+    @property
+    def doubt(self) -> float:
+        """How much higher the training loss before any update may be on other batches."""
+        return SURE * stdev(self.rested) * math.sqrt(1 / len(self.rested) + 1 / LEAST_TAIL)
+
+    @property
+    def training_start(self) -> float:
+        """The training loss before any update, beside a held-out loss that measures the same; else NaN."""
+        mean = fmean(self.rested)
+        same = self.held_out is not None and abs(mean - self.start) <= SAME * abs(self.start) + self.doubt
+        return mean if same else math.nan
 
     def check(self, seed: int = 0) -> None:  # noqa: ARG002  (a loop has been looked at already)
         """Raise TaskError where it cannot be trained: where the first loss is no number."""
@@ -164,6 +193,9 @@ class Pilots:
         self._budget = Budget(trainings=share)
         self._search = Search(task, [family], task.steps, 0, self._budget)
         self._search.engine = ENGINE
+        self._search.account.inspect(len(task.rested) - (task.first_gradient is not None))  # which counts already
+        belief = self._search.belief
+        belief.doubt, belief.training_start = task.doubt * (task.held_out is None), task.training_start
         self._proposals = self._proposed()
         self._run: tuple[Strategy, Proposal] | None = None
         for known in finished:

@@ -15,7 +15,7 @@ from typing import Any
 from stepsize.adapters.range_test import Step
 from stepsize.jobs.advise.advise import LEAST_HORIZON
 from stepsize.jobs.tune.family import Asked, check_steps, family, rule_of_name
-from stepsize.jobs.tune.pilots import AT_REST, SCORED, LoopTask, Pilots, check_validate, scored, share_of
+from stepsize.jobs.tune.pilots import AT_REST, RESTED, LoopTask, Pilots, check_validate, scored, share_of
 from stepsize.kernel.arrays import as_number
 from stepsize.kernel.errors import ParameterError
 from stepsize.policies import LR
@@ -97,8 +97,8 @@ def find(
     held_out = None if validate is None else lambda: as_number(validate(), "loss")
     with begin() as first:
         start = None if held_out is None else held_out()
-        loss = as_number(first(AT_REST), "loss")
-    known = LoopTask(task, steps, loss if start is None else start, None, asked, SCORED[validate is not None])
+        rested = [as_number(first(AT_REST), "loss") for _ in range(RESTED)]
+    known = LoopTask(task, steps, start, rested, None, asked)
     pilots = Pilots(known, found, allowed)
     while (run := pilots.next()) is not None:
         with begin() as turn:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from stepsize.adapters.torch.snapshots import Snapshot
 from stepsize.engines.base import updates_of
 from stepsize.jobs.tune.checkpoint import beginning, go_back
 from stepsize.jobs.tune.loop import Loop
-from stepsize.jobs.tune.pilots import SCORED, LoopTask, PilotRun, Pilots, scored, warn_of_guess
+from stepsize.jobs.tune.pilots import LoopTask, PilotRun, Pilots, scored, warn_of_guess
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.problems.gradient_size import GradientSize
 from stepsize.results import Advice
@@ -129,7 +128,7 @@ class Tuner:
 
     def _measured(self) -> Generator[Any, None, LoopTask]:
         """Yield the batches of a few updates that move nothing, and return what they show."""
-        start, scoring = self._timed()
+        held_out, scoring = self._timed()
         losses = yield from self._loop.rehearse()
         size, updating = self._loop.first_gradient, self._loop.seconds
         cost = from_first(lambda: updates_of(scoring, updating))
@@ -138,18 +137,22 @@ class Tuner:
             cost = from_first(lambda: updates_of(min(scoring, again), updating))
         if size is not None:
             size = replace(size, loss=losses[0])
-        return self._known(fmean(losses) if self._validate is None else start, size, cost)
+        return self._known(held_out, losses, size, cost)
 
-    def _timed(self) -> tuple[float, float]:
-        """Return the held-out loss, NaN where there is none, and the seconds that it took."""
+    def _timed(self) -> tuple[float | None, float]:
+        """Return the held-out loss, None where there is none, and the seconds that it took."""
+        if self._validate is None:
+            return None, 0.0
         began = time.perf_counter()
-        value = math.nan if self._validate is None else self._held_out()
-        return value, 0.0 if self._validate is None else time.perf_counter() - began
+        return self._held_out(), time.perf_counter() - began
 
-    def _known(self, start: float, first_gradient: GradientSize | None, validation_updates: float) -> LoopTask:
+    def _known(
+        self, held_out: float | None, rested: list[float], first_gradient: GradientSize | None,
+        validation_updates: float,
+    ) -> LoopTask:  # fmt: skip
+        name = type(self._models[0]).__name__
         return LoopTask(
-            type(self._models[0]).__name__, self.steps, start, first_gradient, self._family.rule,
-            SCORED[self._validate is not None], validation_updates,
+            name, self.steps, held_out, rested, first_gradient, self._family.rule, validation_updates
         )  # fmt: skip
 
     def _held_out(self) -> float:
@@ -169,7 +172,7 @@ class Tuner:
         task, driver = self._task, None if self.piloting else self._loop.driver
         return {
             **self._asked(),
-            "task": None if task is None else (task.start, _plain(task.first_gradient), task.validation_updates),
+            "task": None if task is None else _plain_task(task),
             "finished": [asdict(each) for each in self._finished],
             "answer": None if self._answer is None else dumps(self._answer),
             "driver": None if driver is None else driver.state_dict(),
@@ -193,8 +196,8 @@ class Tuner:
             )
         self._finished = [PilotRun(**each) for each in state_dict["finished"]]
         if state_dict["task"] is not None:
-            start, gradient, validation = state_dict["task"]
-            self._task = self._known(start, gradient and GradientSize(*gradient), validation)
+            held_out, rested, gradient, validation = state_dict["task"]
+            self._task = self._known(held_out, rested, gradient and GradientSize(*gradient), validation)
         self._begin = state_dict["begin"]
         self._answer = None if state_dict["answer"] is None else loads(state_dict["answer"], Advice)
         if state_dict["driver"] is not None:
@@ -221,5 +224,7 @@ class Tuner:
         return f"Tuner(steps={self.steps}, share={self.share}, step={self.step}, {doing})"
 
 
-def _plain(size: GradientSize | None) -> list[float] | None:
-    return None if size is None else list(asdict(size).values())
+def _plain_task(task: LoopTask) -> tuple[Any, ...]:
+    size = task.first_gradient
+    gradient = None if size is None else list(asdict(size).values())
+    return task.held_out, list(task.rested), gradient, task.validation_updates

@@ -1,11 +1,13 @@
-"""Fits what `advise` says of its own loss to what it loses, on the dev half alone, and writes it into the prior.
+"""Fits what `advise` says of its own loss to what it loses on the dev half and more tasks, and writes it to the prior.
 
     python bench/advice/ours.py --half dev
+    python bench/advice/more.py
     python bench/advice/calibration.py
 
 The draws of the belief give a mean loss and a bound that nine of ten draws keep. Each is multiplied by a number, once
-for answers from pilot runs alone and once for those that ran over the full horizon: so that the mean is that of the dev
-half, and the bound holds for more of its answers than it says, as tasks that nothing was fitted on are further off.
+for answers from a look at the model, once for those from pilot runs alone, and once for those that ran over the full
+horizon: so that the mean is theirs, and
+the bound holds for more of them than it says, as tasks that nothing was fitted on are further off.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import json
 from typing import Any
 
+import more
 import numpy as np
 from ours import FILE as OURS
 from ours import kept, method
@@ -24,26 +27,30 @@ from truth import from_plain
 
 from stepsize.jobs.advise.belief.prior import FILE
 
-FULL_FROM = 2.0
-"""The budget from which on an answer has run over the full horizon."""
+KINDS = {"look": (0.0, 0.0), "pilot": (0.5, 1.0), "full": (2.0, 1000.0)}
+"""From what an answer is known, by its budget, the least and the largest."""
 
 HOLDS = 0.96
-"""For what share of the answers of the dev half the bound is to hold; it says .9."""
+"""For what share of these answers the bound is to hold; it says .9."""
 
 LEAST, LEAST_WORST = 0.001, 0.01
 """What is said at least: the noise of the best itself is as large."""
 
 
 def said(budgets: list[float]) -> np.ndarray:
-    """Return what each answer of the dev half loses, and the mean and the bound that were said, (answers, 3)."""
-    records, found = read(TRUTH)["problems"], kept(read(OURS))
-    rows = []
-    for problem in half("dev"):
-        truth = truth_of(from_plain(records[problem.name]))
-        for budget in budgets:
-            answers = from_plain(found[problem.name].get(method(budget), []))
-            rows += [(max(0.0, truth.regret(each["scores"])), each["loses"], each["worst"]) for each in answers]
-    return np.array(rows)
+    """Return what each answer loses, and the mean and the bound that were said, (answers, 3)."""
+    records, further = read(TRUTH)["problems"], read(more.FILE)
+    truths = {problem.name: truth_of(from_plain(records[problem.name])) for problem in half("dev")}
+    truths |= {name: more.truth_of(from_plain(each["truth"])) for name, each in further.items()}
+    found = from_plain(kept(read(OURS)) | kept(further))
+    return np.array(
+        [
+            (max(0.0, truth.regret(each["scores"])), each["loses"], each["worst"])
+            for name, truth in truths.items()
+            for budget in budgets
+            for each in found[name].get(method(budget), [])
+        ]
+    )
 
 
 def fit(rows: np.ndarray, before: dict[str, float]) -> dict[str, float]:
@@ -61,9 +68,8 @@ def fit(rows: np.ndarray, before: dict[str, float]) -> dict[str, float]:
 def main() -> None:
     argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     prior: dict[str, Any] = read(FILE)
-    kinds = {"pilot": [b for b in BUDGETS if b < FULL_FROM], "full": [b for b in BUDGETS if b >= FULL_FROM]}
-    for kind, budgets in kinds.items():
-        rows = said(budgets)
+    for kind, (least, most) in KINDS.items():
+        rows = said([budget for budget in BUDGETS if least <= budget <= most])
         prior["calibration"][kind] = fit(rows, prior["calibration"][kind])
         print(kind, len(rows), "answers", prior["calibration"][kind])
     FILE.write_text(json.dumps(prior, separators=(",", ":")).replace("},", "},\n").replace("],[", "],\n[") + "\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ def method(budget: float) -> str:
     return f"stepsize, budget {budget:g}"
 
 
+@functools.cache
 def fingerprint() -> str:
     """Return a hash of what decides an answer: the search, the theory behind it, and how it is asked here."""
     folders = [Path(module.__file__).parent for module in (search, theory)]
@@ -84,25 +86,24 @@ def main() -> None:
     parser.add_argument("--half", nargs="+", choices=HALVES, default=HALVES)
     parser.add_argument("--budgets", nargs="+", type=float, choices=BUDGETS, default=BUDGETS)
     options = parser.parse_args()
-    code = fingerprint()
     for problem in [each for name in options.half for each in half(name)]:
         for budget in options.budgets:
-            ask(problem, budget, code)
+            ask(problem, budget)
 
 
-def ask(problem: Problem, budget: float, code: str) -> None:
-    """Put the answers of all seeds for one budget into the file, those that are not there."""
-    found = read(FILE)
-    said = found.get(problem.name, {})
+def ask(problem: Problem, budget: float, file: Path = FILE) -> None:
+    """Put the answers of all seeds for one budget into a file, those that are not there or of other code."""
+    found, code = read(file), fingerprint()
+    said = found.setdefault(problem.name, {})
     if said.get("code") != code:
-        said = found[problem.name] = {"code": code, "answers": {}}
+        said |= {"code": code, "answers": {}}
     answers = said["answers"].setdefault(method(budget), {})
     seeds = [seed for seed in SEEDS if str(seed) not in answers]
     if not seeds:
         return
     began = time.perf_counter()
     answers |= {str(seed): to_plain(each) for seed, each in zip(seeds, asked(problem, budget, seeds), strict=True)}
-    write(FILE, found)
+    write(file, found)
     print(f"{problem.name}, budget {budget:g}: {time.perf_counter() - began:.0f} s", flush=True)
 
 

@@ -295,6 +295,15 @@ def test_shared_samples_and_few_are_doubts():
     assert "40 of 40" in data_warnings(task_of(SAMPLES, SAMPLES, Owns, None))[0]
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, torch.bool])
+def test_samples_are_read_whatever_their_strides(kind):
+    """`y[:, None]` of NumPy has a last axis of one element and stride 0."""
+    column = torch.arange(20).to(kind).as_strided((20, 1), (1, 0))
+    inputs = torch.randn(40, 20).T[:, ::2].double()
+    task = task_of((inputs, column), (inputs[3:8], column[3:8]), linear(20, 1), None)
+    assert data_warnings(task)[0].startswith("5 of 5 validation samples (100%)")
+
+
 def test_a_training_function_shows_no_data_to_doubt():
     assert data_warnings(FunctionTask(print)) == ()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepsize.kernel.optional import need
 from stepsize.problems.base import Task, Trainable
 from stepsize.problems.checks import named, rows
 from stepsize.problems.loader import Loader
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 SHARED = 0.01
 """From this share of the validation samples on, samples that are also trained on are worth a word."""
@@ -59,9 +63,15 @@ def few(task: Task) -> str:
 
 def _digests(data: tuple[Any, Any]) -> list[bytes]:
     """Return a hash of each sample."""
-    uint8 = need("torch").uint8
-    parts = [rows(tensor).cpu().contiguous().view(uint8).numpy() for _, tensor in named(data)]
+    parts = [_bytes(rows(tensor).cpu().contiguous()) for _, tensor in named(data)]
     return [
         hashlib.blake2b(b"".join(part[row].tobytes() for part in parts), digest_size=16).digest()
         for row in range(len(parts[0]))
     ]
+
+
+def _bytes(samples: Tensor) -> np.ndarray:
+    """Return the bytes of each sample, (samples, bytes)."""
+    # flat in between, as an axis of one element counts as contiguous whatever its stride
+    flat = samples.reshape(-1).view(need("torch").uint8)
+    return flat.reshape(len(samples), samples.shape[1] * samples.element_size()).numpy()

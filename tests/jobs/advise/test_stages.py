@@ -1,6 +1,7 @@
 """Which full run comes next where the first one disappointed."""
 
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from stepsize.jobs.advise.belief.belief import Belief
 from stepsize.jobs.advise.belief.evidence import Anchor, Run
 from stepsize.jobs.advise.locate import least_lost
-from stepsize.jobs.advise.stages import LOWER, _lower
+from stepsize.jobs.advise.search import Search
+from stepsize.jobs.advise.stages import LOWER, _disappointed, _lower
 from stepsize.strategy import Strategy
 
 ADAM = Strategy.of("AdamW", "one_cycle", 1.0)
@@ -18,18 +20,34 @@ def after(*runs):
     """A search that has made some runs: log10 rates, steps, scores and training losses, of a start of 2."""
     known = Belief(400, 2.0, {"adaptive": Anchor(-2.0, 0.3, "a test")})
     known.learn([Run(ADAM.at(10**x), steps, 0, score, training) for x, steps, score, training in runs])
-    return SimpleNamespace(belief=known, horizon=400)
+    search = SimpleNamespace(belief=known, horizon=400, primary=ADAM)
+    search._highest = partial(Search._highest, search)
+    search.least = partial(Search.least, search)
+    return search
 
 
 def test_a_full_run_that_was_too_fast_is_followed_by_a_lower_one():
-    search = after((-1.5, 100, 0.7, 0.7), (-1.5, 400, 1.0, 1.0))
-    assert _lower(search) == pytest.approx(-1.5 - LOWER, abs=1e-3)
+    search = after((-2.0, 100, 0.7, 0.7), (-2.0, 400, 1.0, 1.0))
+    assert _disappointed(search)
+    assert _lower(search) == pytest.approx(-2.0 - LOWER, abs=1e-3)
 
 
 def test_one_that_learned_by_heart_is_followed_by_one_that_goes_as_far_as_the_best_pilot_run():
     """The sum of the rates of 400 steps at -2.1 is that of 100 steps at -1.5."""
-    search = after((-1.0, 100, 0.9, 0.1), (-1.5, 100, 0.7, 0.2), (-1.5, 400, 1.0, 0.0))
-    assert _lower(search) == pytest.approx(-1.5 - math.log10(4), abs=1e-3)
+    pilots = ((-1.9, 100, 0.9, 0.6), (-1.5, 100, 0.7, 0.2), (-1.1, 100, 0.9, 0.1))
+    search = after(*pilots, (-1.5, 400, 1.0, 0.0))
+    assert _disappointed(search)
+    assert _lower(search) == pytest.approx(-1.5 - math.log10(4), abs=0.2)
+    assert not _disappointed(after(*pilots, (-2.1, 400, 0.7, 0.1)))
+
+
+def test_a_full_run_that_is_seen_to_have_learned_by_heart_is_followed_by_a_lower_one():
+    """It ended no higher than its pilot runs, which were too short to learn anything by heart."""
+    pilots = ((-2.2, 25, 1.6, 1.6), (-1.8, 25, 1.5, 1.5), (-1.4, 25, 1.6, 1.6))
+    search = after(*pilots, (-2.0, 400, 1.4, 0.2))
+    assert _disappointed(search)
+    assert _lower(search) < -2.0 - LOWER
+    assert not _disappointed(after(*pilots, (-2.0, 400, 1.4, 1.3)))
 
 
 def test_the_rate_of_least_loss_keeps_to_its_side():

@@ -9,15 +9,13 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec
 
-import numpy as np
-
 from stepsize.engines import Engine
 from stepsize.execution.journal import Journal
 from stepsize.execution.runner import Progress, Runner, Workers
 from stepsize.jobs.advise import field as fields
 from stepsize.jobs.advise.answer.baseline import read_baseline, usual_baseline
 from stepsize.jobs.advise.answer.record import Asked, record
-from stepsize.jobs.advise.belief.evidence import Run
+from stepsize.jobs.advise.belief.evidence import Run, last_tenth
 from stepsize.jobs.advise.final import final, reserve_of
 from stepsize.jobs.advise.search import Proposal, Search
 from stepsize.jobs.advise.stages import stages
@@ -146,13 +144,13 @@ def _carry_out(search: Search, runner: Runner, proposal: Proposal) -> None:
     engine = runner.engine.alone if len(trials) == 1 else None
     before = runner.replayed
     curves = runner.run(proposal.stage, trials, proposal.steps, engine=engine)
-    tail = np.asarray(curves.losses[-max(1, proposal.steps // 10) :], dtype=np.float64).mean(axis=0)
+    tail, errors = last_tenth(curves.losses)
     search.account.replayed += runner.replayed - before
     search.engine = _described(runner)
     search.learn(
         [
-            Run(trial.strategy, proposal.steps, trial.seed, float(score), float(training))
-            for trial, score, training in zip(trials, curves.final, tail, strict=True)
+            Run(trial.strategy, proposal.steps, trial.seed, float(score), float(training), error=float(error))
+            for trial, score, training, error in zip(trials, curves.final, tail, errors, strict=True)
         ],
         proposal.stage,
     )

@@ -150,7 +150,7 @@ def _complement(search: Search) -> Iterator[Proposal]:
 def _challenge(search: Search, reserve: float) -> Iterator[Proposal]:
     """Yield the full runs that are expected to gain most, and second seeds of who leads by one."""
     unasked = search.account.budget is None
-    least = LEAST_GAIN_UNASKED / prior.calibration(full=True)["mean"] if unasked else LEAST_GAIN
+    least = LEAST_GAIN_UNASKED / prior.calibration("full")["mean"] if unasked else LEAST_GAIN
     while search.account.affords(search.horizon, reserve=reserve):
         if unasked and search.account.spent + 1 > MOST_UNASKED:
             return
@@ -180,24 +180,18 @@ def _lucky(search: Search, leader: Strategy, reserve: float) -> bool:
 
 
 def _disappointed(search: Search) -> bool:
-    """Whether the first full run ended above its pilot runs."""
+    """Whether the first full run ended above its pilot runs, or is seen now to have had too high a rate."""
     first = full_runs(search.belief)[0]
     best = min((run.score for run in search.belief.runs if run.steps < search.horizon), default=math.inf)
-    return math.isfinite(best) and not first.score <= best + WORSE * (search.belief.start - best)
+    if math.isfinite(best) and not first.score <= best + WORSE * (search.belief.start - best):
+        return True
+    lost, _ = search.belief.lost(search.primary, floats([first.x]))
+    return float(lost[0]) > WORSE and math.log10(search.least(search.primary).peak) < first.x - LOWER
 
 
 def _lower(search: Search) -> float:
-    """Return the log10 rate of the second full run, where the first one disappointed.
-
-    A model that learns its samples by heart was trained too far: then it goes as far as in the pilot run that ended
-    best, by the sum of its rates.
-    """
-    first = full_runs(search.belief)[0]
-    lower = first.x - LOWER
-    if not search.belief.overfits:
-        return lower
-    best = min((run for run in search.belief.runs if run.steps < search.horizon), key=lambda run: run.score)
-    return min(lower, best.x + math.log10(best.steps / search.horizon))
+    """Return the log10 rate of the second full run, where the first one disappointed."""
+    return min(full_runs(search.belief)[0].x - LOWER, math.log10(search.least(search.primary).peak))
 
 
 def _pilot(search: Search, strategies: tuple[Strategy, ...], steps: int) -> Proposal:

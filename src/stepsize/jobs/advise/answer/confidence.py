@@ -1,6 +1,6 @@
 """How much an answer is expected to lose, and what one more training is worth.
 
-The draws of `worlds` are corrected by what they were wrong by on the dev half of bench/advice (calibration.py).
+The draws of `worlds` are corrected by what they were wrong by on tasks of bench/advice (calibration.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Loss:
 def expected_loss(search: Search, answer: Strategy) -> Loss:
     """Return what `answer` loses against the best of all families at their best rates."""
     mean, quantile = drawn_loss(search, answer)
-    fitted = prior.calibration(full=bool(search.ran()))
+    fitted = prior.calibration(_known(search))
     return Loss(mean * fitted["mean"] + fitted["least"], quantile * fitted["worst"] + fitted["least_worst"])
 
 
@@ -49,10 +49,15 @@ def gain_of_next(search: Search) -> tuple[Strategy, float]:
     """
     chosen, gain = search.next_full()
     if np.isfinite(gain):
-        return chosen, gain * prior.calibration(full=True)["mean"]
+        return chosen, gain * prior.calibration("full")["mean"]
     group = search.belief.prior_of(chosen).group
     lost, _ = search.belief.lost(chosen, floats([np.log10(chosen.peak)]))
-    return chosen, max(0.0, float(lost[0]) - _lost_when_known(group)) * prior.calibration(full=False)["mean"]
+    return chosen, max(0.0, float(lost[0]) - _lost_when_known(group)) * prior.calibration(_known(search))["mean"]
+
+
+def _known(search: Search) -> prior.Known:
+    """Return from what the answer of a search is known."""
+    return "full" if search.ran() else "pilot" if search.belief.runs else "look"
 
 
 def _lost_when_known(group: str) -> float:

@@ -25,6 +25,14 @@ SHORT_HORIZON = 100
 NARROW = 0.25
 """The spread of the best rate, in decades, up to which pilot runs agree."""
 
+AS_LIKELY_AS_NOT = 0.5
+"""The probability from which on it is said that runs learn by heart."""
+
+BY_HEART = (
+    "It learns by heart: longer runs learn more of their samples and little more of others, so the rate was chosen to "
+    "go just far enough. A shorter training at a higher rate may do as well, more samples or regularisation better."
+)
+
 
 def reasons(search: Search, answer: Strategy, final: Final | None) -> tuple[str, ...]:
     """Return why the answer is recommended, the most important first."""
@@ -126,6 +134,8 @@ def _overfitting(search: Search) -> Insurance:
         return Insurance(name=name, holds=None, because="Nothing has run.")
     if not any(math.isfinite(run.training) for run in search.belief.runs):
         return Insurance(name=name, holds=None, because="One of the two losses is not known.")
+    if search.belief.by_heart > AS_LIKELY_AS_NOT:
+        return Insurance(name=name, holds=False, because=BY_HEART)
     if search.belief.overfits:
         return Insurance(
             name=name, holds=False, because="The validation loss is far above the training loss: it overfits."

@@ -1,24 +1,32 @@
 """The belief: where the best rate of every family lies at the full horizon, from runs of any length.
 
 By which power of the length the best rates drift is a property of a task, which its runs tell: a model that learns its
-samples by heart wants ever lower rates as it trains longer, one that is slow to begin may want higher ones. So the
-belief is a mixture over drifts, each a `tree` of best rates. How good each family gets is another question, which
-`worth` answers.
+samples by heart (see `by_heart`) wants ever lower rates as it trains longer, one that is slow to begin may want higher
+ones. So the belief is a mixture over drifts, each a `tree` of best rates. How good each family gets is another
+question, which `worth` answers.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from stepsize.jobs.advise.belief import prior, valley
+from stepsize.jobs.advise.belief.by_heart import by_length, learned_by_heart
 from stepsize.jobs.advise.belief.evidence import Evidence, kept
 from stepsize.jobs.advise.belief.tree import Tree
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.strategy import Strategy
+
+OVERFITS = 0.2
+"""A gap between validation and training loss, as a share of the gain, from which on a task overfits."""
+
+UNLIKELY = 1e-5
+"""Drifts of a probability below this are left out."""
 
 
 @dataclass(eq=False)
@@ -31,11 +39,30 @@ class Belief(Evidence):
     def trees(self) -> list[tuple[float, Tree]]:
         """Return the tree of each drift, and its probability."""
         if self._counted != len(self.runs):
-            found = [Tree(self, steeper) for steeper in prior.STEEPER]
-            said = prior.log_of_steeper(overfits=self.overfits) + floats([tree.log_evidence for tree in found])
+            found = list(self._hypotheses())
+            said = floats([log + tree.log_evidence for log, tree in found])
             weights = np.exp(said - np.logaddexp.reduce(said))
-            self._trees, self._counted = list(zip(weights.tolist(), found, strict=True)), len(self.runs)
+            self._trees = [(weight, tree) for weight, (_, tree) in zip(weights.tolist(), found, strict=True)]
+            self._counted = len(self.runs)
         return self._trees
+
+    def _hypotheses(self) -> Iterator[tuple[float, Tree]]:
+        """Yield the trees that are likely enough, and the logarithm of their probability."""
+        for by_heart, probability in ((False, 1 - self.by_heart), (True, self.by_heart)):
+            for steeper, log in zip(prior.STEEPER, prior.log_of_steeper(by_heart=by_heart), strict=True):
+                if probability * math.exp(log) > UNLIKELY:
+                    yield math.log(probability) + log, Tree(self, steeper, by_heart=by_heart)
+
+    @property
+    def overfits(self) -> bool:
+        """Whether the best of the longest runs end with a validation loss far above their training loss."""
+        lengths = by_length(self.runs, self.untrained)
+        return bool(lengths) and lengths[-1].gap > OVERFITS
+
+    @property
+    def by_heart(self) -> float:
+        """The probability that runs learn their samples by heart."""
+        return learned_by_heart(self.runs, self.untrained)
 
     @kept
     def posterior(self, strategy: Strategy, steps: int | None = None) -> Floats:

@@ -32,8 +32,8 @@ at any rate are in the right order by them. Seen .2 to .4 there, on one task, an
 HARM = 0.05
 """A run that ends above the start by more than this share of it has done harm."""
 
-OVERFITS = 0.2
-"""A gap between validation and training loss, as a share of the gain, from which on a task overfits."""
+LEAST_LATE = 16
+"""By how many of its last updates the noise of a training loss is judged, at least."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Run:
 
     strategy: with the rate of this very run. steps: its length. seed: its own. score: at its end, inf where it
     diverged. training: the mean training loss of its last tenth. made: the updates that it made, where it was ended
-    before all of them.
+    before all of them. error: the standard error of `training`, which is that of its batches; 0 where it is not known.
     """
 
     strategy: Strategy
@@ -51,6 +51,7 @@ class Run:
     score: float
     training: float
     made: int | None = None
+    error: float = 0.0
 
     @property
     def updates(self) -> int:
@@ -149,17 +150,6 @@ class Evidence:
         """Return what the best run of a length has gained; 0 where none has."""
         return max((self.untrained - run.score for run in self.runs if run.steps == steps), default=0.0)
 
-    @property
-    def overfits(self) -> bool:
-        """Whether the best of the longest runs ends with a validation loss far above its training loss."""
-        known = [run for run in self.runs if math.isfinite(run.training)]
-        if not known:
-            return False
-        longest = max(run.steps for run in known)
-        best = min((run for run in known if run.steps == longest), key=lambda run: run.score)
-        gain = self.untrained - best.score
-        return gain > 0 and best.score - best.training > OVERFITS * gain
-
     @kept
     def likelihood(self, strategy: Strategy, steps: int) -> Floats:
         """Return the log likelihood of what a family's runs of one length say, (shapes, centres)."""
@@ -195,6 +185,18 @@ class Evidence:
         if not math.isfinite(run.score):
             return True
         return run.score > self.untrained + HARM * abs(self.untrained) and not run.training < self.start
+
+
+def last_tenth(losses: np.ndarray) -> tuple[Floats, Floats]:
+    """Return the mean of the last tenth of some losses, (steps, runs), and its standard error, both (runs,).
+
+    The error is by how much neighbours differ, so that a loss which falls steadily does not count as noise.
+    """
+    count = max(1, len(losses) // 10)
+    late = np.asarray(losses[-max(count, LEAST_LATE) :], dtype=np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        between = (np.diff(late, axis=0) ** 2).sum(axis=0) / max(1, len(late) - 1)
+        return floats(late[-count:].mean(axis=0)), floats(np.sqrt(between / 2 / count))
 
 
 def means(runs: Iterable[Run]) -> dict[float, float]:

@@ -13,7 +13,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,14 +39,18 @@ WALK, FAR_WALK, EARLY_WALK, EARLY = 0.1, 0.22, 0.2, 50
 """How far the best rate walks beside its drift in a doubling of the length, in decades; of rules that do not divide by
 the gradient's size, or have steps of one size; and below so many updates."""
 
-STEEPER = tuple(round(0.2 * step, 1) for step in range(-6, 4))
+STEEPER = tuple(round(0.2 * step, 1) for step in range(-7, 4))
 """By how much the power of the horizon that the best rates of a task follow may differ from the usual one."""
 
 STEEPER_SPREAD, STEEPER_TAIL, STEEPER_WIDE = 0.2, 0.2, 0.6
 """How far it does: a standard deviation, and the share of tasks that are unlike the others, with theirs."""
 
-OVERFITTING, OVERFITTING_SPREAD = -0.3, 0.4
-"""By how much it differs where a task overfits, and the standard deviation."""
+BY_HEART, BY_HEART_SPREAD = -1.0, 0.12
+"""By how much it differs where runs learn by heart, and the standard deviation: a training that is so many times longer
+goes as far at a rate that is so many times lower, and no further, as one that is stopped early."""
+
+BY_HEART_DOUBT = 0.7
+"""How far off, in decades, an anchor is then: it knows how fast a model may go, and not how far."""
 
 LIKE = {"Adam": "AdamW", "SGD": "Momentum"}
 """Rules that are as good as measured: what differs is known."""
@@ -90,12 +94,13 @@ def numbers() -> dict[str, Any]:
     return found
 
 
-def calibration(*, full: bool) -> dict[str, float]:
-    """Return by what the losses that are drawn are multiplied, and what is added.
+Known = Literal["look", "pilot", "full"]
+"""From what an answer is known: a look at the model, pilot runs, or runs over the full horizon."""
 
-    full: of answers that have run over the full horizon; else of those from pilot runs alone.
-    """
-    found: dict[str, float] = numbers()["calibration"]["full" if full else "pilot"]
+
+def calibration(known: Known) -> dict[str, float]:
+    """Return by what the losses that are drawn are multiplied, and what is added, for answers known from that."""
+    found: dict[str, float] = numbers()["calibration"][known]
     return found
 
 
@@ -150,16 +155,15 @@ def _momentum(rule: Rule) -> float:
 
 
 @functools.cache
-def log_of_steeper(*, overfits: bool = False) -> Floats:
+def log_of_steeper(*, by_heart: bool) -> Floats:
     """Return the log probability of each of STEEPER before it has shown.
 
-    overfits: whether validation losses are far above training losses; then it falls faster, as a rule.
+    by_heart: of runs that learn their samples by heart.
     """
-    if overfits:
-        found = np.exp(-0.5 * ((floats(STEEPER) - OVERFITTING) / OVERFITTING_SPREAD) ** 2)
-        return floats(np.log(found / found.sum()))
-    narrow, wide = (np.exp(-0.5 * (floats(STEEPER) / each) ** 2) / each for each in (STEEPER_SPREAD, STEEPER_WIDE))
-    found = (1 - STEEPER_TAIL) * narrow + STEEPER_TAIL * wide
+    about, spread = (BY_HEART, BY_HEART_SPREAD) if by_heart else (0.0, STEEPER_SPREAD)
+    away = floats(STEEPER) - about
+    narrow, wide = (np.exp(-0.5 * (away / each) ** 2) / each for each in (spread, STEEPER_WIDE))
+    found = narrow if by_heart else (1 - STEEPER_TAIL) * narrow + STEEPER_TAIL * wide
     return floats(np.log(found / found.sum()))
 
 

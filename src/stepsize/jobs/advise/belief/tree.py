@@ -34,11 +34,12 @@ TINY = 1e-300
 class Tree:
     """What some evidence says, if the best rates drift with the length of a run by a given power.
 
-    steeper: what is added to the power of the horizon that is usual for a rule, see `rescale_exponent`.
+    steeper: what is added to the power of the horizon that is usual for a rule, see `rescale_exponent`. by_heart: that
+    of runs which learn by heart, of which the anchor says little.
     """
 
-    def __init__(self, evidence: Evidence, steeper: float) -> None:
-        self._evidence, self._steeper = evidence, steeper
+    def __init__(self, evidence: Evidence, steeper: float, *, by_heart: bool = False) -> None:
+        self._evidence, self.steeper, self.by_heart = evidence, steeper, by_heart
         groups = dict.fromkeys(evidence.prior_of(each).group for each in evidence.families())
         self._references = {group: self._reference(group) for group in groups}
 
@@ -82,7 +83,8 @@ class Tree:
     def _reference(self, group: str) -> Floats:
         """Return the log probability of the best rate of a group's reference family, and of all runs of the group."""
         anchor = self._evidence.anchors[group]
-        total = np.log(_normal(self._evidence.centres(group)[None, :] - anchor.centre, anchor.spread)[0])
+        spread = math.hypot(anchor.spread, prior.BY_HEART_DOUBT) if self.by_heart else anchor.spread
+        total = np.log(_normal(self._evidence.centres(group)[None, :] - anchor.centre, spread)[0])
         for strategy in self._evidence.families():
             if self._evidence.prior_of(strategy).group == group:
                 total = total + self._to_reference(strategy)
@@ -106,7 +108,7 @@ class Tree:
 
     def _walk(self, strategy: Strategy, short: int, long: int) -> Floats:
         """Return the probability of each best rate of long runs, given that of short ones, (centres, centres)."""
-        exponent = rescale_exponent(strategy.rule) + self._steeper
+        exponent = rescale_exponent(strategy.rule) + self.steeper
         spread = prior.drift_spread(strategy.rule, short, long)
         return _matrix(self._key(self._evidence.prior_of(strategy).group), exponent * math.log10(long / short), spread)
 

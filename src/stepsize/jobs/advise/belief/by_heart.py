@@ -1,0 +1,85 @@
+"""Learning by heart: whether a model is limited by how far it is trained, and not by how fast it may go.
+
+Where longer runs learn more of their samples and no more of others, the validation loss is lowest where a run goes just
+far enough. How far it goes is its steps times its rate, which acts as the inverse of a weight decay does. So the
+best rate falls as 1 / steps, where it otherwise hardly moves, and what is known of the fastest stable one says little.
+
+Source: early stopping as a regulariser, [goodfellow2016deep, sec. 7.8].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stepsize.jobs.advise.belief.evidence import Run
+
+AS_GOOD = 0.1
+"""Runs are among the best of their length within this share of what the best of them gains."""
+
+HALF, WIDTH, MOST = 0.3, 0.05, 0.95
+"""The gap between validation and training loss, a share of the gain, at which it is as likely as not that runs learn by
+heart; how fast that rises; and the most it comes to."""
+
+GENERAL = 0.7
+"""Runs do not learn by heart where more than this share of what longer ones learn holds for other samples."""
+
+EARLY = 0.2
+"""Where less than this share of all that was learned holds for other samples, it is too early to say."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """What the best runs of one length come to, in the mean.
+
+    score: theirs. training: their training loss, and `error` its standard error. gain: what the score has gained.
+    held: which share of what the runs of that length learned of their samples, at most, holds for others.
+    """
+
+    score: float
+    training: float
+    error: float
+    gain: float
+    held: float
+
+    @property
+    def gap(self) -> float:
+        """How far the score lies above the training loss, as a share of the gain; 0 where nothing was gained."""
+        return (self.score - self.training) / self.gain if self.gain > 0 else 0.0
+
+
+def by_length(runs: Sequence[Run], start: float) -> list[Best]:
+    """Return what the best runs of every length come to, the shortest first, where training losses are known.
+
+    start: the score before any training.
+    """
+    known = [run for run in runs if math.isfinite(run.score) and math.isfinite(run.training)]
+    lengths = sorted({run.steps for run in known})
+    return [_best([run for run in known if run.steps == steps], start) for steps in lengths]
+
+
+def _best(runs: Sequence[Run], start: float) -> Best:
+    lowest, learned = min(run.score for run in runs), start - min(run.training for run in runs)
+    near = [run for run in runs if run.score <= lowest + AS_GOOD * max(start - lowest, 0.0)]
+    score, training, error = np.mean([(run.score, run.training, run.error) for run in near], axis=0).tolist()
+    return Best(score, training, error, start - score, (start - lowest) / learned if learned > 0 else 1.0)
+
+
+def learned_by_heart(runs: Sequence[Run], start: float) -> float:
+    """Return the probability that runs learn by heart, from the two greatest lengths among them.
+
+    start: the score before any training.
+    """
+    lengths = by_length(runs, start)
+    if len(lengths) < 2:
+        return 0.0
+    shorter, longest = lengths[-2:]
+    learned_more = shorter.training - longest.training + shorter.error + longest.error  # at most, but for noise
+    general = longest.gain - shorter.gain > GENERAL * learned_more
+    if general or longest.gain <= 0 or longest.held < EARLY:
+        return 0.0
+    sure = longest.gap - longest.error / longest.gain
+    return MOST / (1 + math.exp(min((HALF - sure) / WIDTH, 700.0)))

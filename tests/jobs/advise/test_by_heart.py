@@ -1,0 +1,85 @@
+"""Runs that learn by heart: what they are told by, and what the belief makes of it."""
+
+import math
+
+import numpy as np
+import pytest
+
+from stepsize.jobs.advise.belief.belief import Belief
+from stepsize.jobs.advise.belief.by_heart import HALF, MOST, by_length, learned_by_heart
+from stepsize.jobs.advise.belief.evidence import Anchor, Run, last_tenth
+from stepsize.strategy import Strategy
+
+ADAM = Strategy.of("AdamW", "one_cycle", 1.0)
+START = 2.0
+
+
+def run(steps, score, training, x=-2.0, error=0.0):
+    return Run(ADAM.at(10**x), steps, 0, score, training, error=error)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        pytest.param([], id="nothing has run"),
+        pytest.param([run(100, 1.0, 0.2)], id="one length shows no growth"),
+        pytest.param([run(25, 1.5, 1.4), run(100, 1.0, 0.95)], id="no gap"),
+        pytest.param([run(25, 1.5, 0.6), run(100, 0.6, 0.3)], id="what longer runs learn holds"),
+        pytest.param([run(25, 1.9, 1.2), run(100, 1.8, 0.2)], id="hardly anything holds yet"),
+        pytest.param([run(25, 1.1, 0.8), run(100, 2.1, 0.1)], id="harm"),
+        pytest.param([run(25, 1.1, math.nan), run(100, 1.0, 0.1)], id="a training loss that is not known"),
+        pytest.param([run(25, 1.1, 0.8), run(100, 1.0, 0.5, error=0.5)], id="a gap within its noise"),
+    ],
+)
+def test_nothing_is_learned_by_heart_where(runs):
+    assert learned_by_heart(runs, START) < 0.01
+
+
+def test_a_wide_gap_that_grew_is_learned_by_heart():
+    assert learned_by_heart([run(25, 1.1, 0.8), run(100, 1.0, 0.1)], START) == pytest.approx(MOST, rel=1e-3)
+
+
+def test_noise_of_training_losses_does_not_hide_that_longer_runs_learn_by_heart():
+    assert learned_by_heart([run(25, 1.1, 0.1, error=0.1), run(100, 1.0, 0.12, error=0.1)], START) > 0.9
+
+
+def test_at_half_the_gap_it_is_as_likely_as_not():
+    found = learned_by_heart([run(25, 1.1, 0.9), run(100, 1.0, 1.0 - HALF)], START)
+    assert found == pytest.approx(MOST / 2)
+
+
+def test_the_gap_is_that_of_all_runs_which_are_about_as_good():
+    runs = [run(100, 1.0, 0.8, -2.2), run(100, 1.05, 0.4), run(100, 1.3, 0.1, -1.8)]
+    (best,) = by_length(runs, START)
+    assert best.score == pytest.approx(1.025)
+    assert best.gap == pytest.approx((1.025 - 0.6) / (START - 1.025))
+
+
+def test_what_learns_by_heart_goes_as_far_in_longer_runs_and_no_further():
+    """Best at 10**-1.4 in 100 steps and at 10**-2 in 400: their products are one, and the anchor says a decade more."""
+    believed = {}
+    for gap in (0.0, 0.6):
+        known = Belief(1600, START, {"adaptive": Anchor(-1.5, 0.5, "a test")})
+        for steps, best in ((100, -1.4), (400, -2.0)):
+            rates = (best - 0.4, best, best + 0.4)
+            known.learn([run(steps, loss, loss - gap, x) for x, loss in zip(rates, (0.9, 0.7, 0.9), strict=True)])
+        believed[gap] = known.centre(ADAM)[0]
+    assert believed[0.6] == pytest.approx(-2.0 - math.log10(4), abs=0.2)
+    assert believed[0.0] > believed[0.6] + 0.2
+
+
+def test_the_error_of_a_training_loss_is_that_of_its_batches():
+    """Held to the standard error of a mean of independent losses; a steady fall adds nothing."""
+    source = np.random.default_rng(0)
+    losses = source.normal(1.0, 0.2, (400, 2000)) + np.linspace(1.0, 0.0, 400)[:, None]
+    mean, error = last_tenth(losses)
+    np.testing.assert_allclose(mean, losses[-40:].mean(axis=0))
+    assert error.mean() == pytest.approx(0.2 / math.sqrt(40), rel=0.02)
+    assert mean.std() == pytest.approx(error.mean(), rel=0.05)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9])
+def test_few_losses_have_an_error_too(steps):
+    mean, error = last_tenth(np.ones((steps, 3), dtype=np.float32))
+    assert mean.tolist() == [1.0, 1.0, 1.0]
+    assert error.tolist() == [0.0, 0.0, 0.0]

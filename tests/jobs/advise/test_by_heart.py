@@ -78,6 +78,15 @@ def test_the_error_of_a_training_loss_is_that_of_its_batches():
     assert mean.std() == pytest.approx(error.mean(), rel=0.05)
 
 
+def test_losses_that_were_not_told_leave_the_error_open_and_the_belief_sound():
+    losses = np.linspace(1.0, 0.5, 100)[:, None].repeat(2, axis=1)
+    losses[-12, 0], losses[-12, 1] = np.nan, np.inf
+    mean, error = last_tenth(losses)
+    assert np.isfinite(mean).all()
+    assert np.isinf(error).all()
+    assert learned_by_heart([run(25, 1.1, 0.8), run(100, 1.0, 0.1, error=math.inf)], START) < 1e-100
+
+
 @pytest.mark.parametrize("steps", [1, 2, 9])
 def test_few_losses_have_an_error_too(steps):
     mean, error = last_tenth(np.ones((steps, 3), dtype=np.float32))

@@ -190,13 +190,15 @@ class Evidence:
 def last_tenth(losses: np.ndarray) -> tuple[Floats, Floats]:
     """Return the mean of the last tenth of some losses, (steps, runs), and its standard error, both (runs,).
 
-    The error is by how much neighbours differ, so that a loss which falls steadily does not count as noise.
+    The error is by how much neighbours differ, so that a loss which falls steadily does not count as noise; inf where
+    one of those is not known.
     """
     count = max(1, len(losses) // 10)
     late = np.asarray(losses[-max(count, LEAST_LATE) :], dtype=np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         between = (np.diff(late, axis=0) ** 2).sum(axis=0) / max(1, len(late) - 1)
-        return floats(late[-count:].mean(axis=0)), floats(np.sqrt(between / 2 / count))
+        errors = np.nan_to_num(np.sqrt(between / 2 / count), nan=np.inf, posinf=np.inf)
+        return floats(late[-count:].mean(axis=0)), floats(errors)
 
 
 def means(runs: Iterable[Run]) -> dict[float, float]:

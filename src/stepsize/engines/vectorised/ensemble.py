@@ -160,7 +160,7 @@ class _Batch:
     ) -> None:
         replayed = device.type == "cpu" and steps >= WORTH_RECORDING  # on a GPU it was not tried
         self._bound, self._steps, self._clip_norm = base.bound(trials, steps), steps, task.clip_norm
-        self._replicas = Replicas(task, [trial.seed for trial in trials], dtype, device, replayed=replayed)
+        self._replicas = Replicas(task, [trial.seed for trial in trials], dtype, device, updates=steps * replayed)
         rule, flat = trials[0].strategy.rule, self._replicas.flat
         self._parts = [
             (span, GroupUpdate(rule, group, shapes, flat[:, span], number=number, steps=steps))

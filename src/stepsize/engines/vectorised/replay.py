@@ -10,6 +10,7 @@ second time a function runs, its recording runs beside it, and must say the same
 
 from __future__ import annotations
 
+import math
 import operator
 import weakref
 from collections.abc import Callable, Sequence
@@ -38,10 +39,11 @@ class Replay:
     function: takes tensors, of which it may write over those after the first, and returns tensors; it is stateless.
     known: recordings of functions like this one, by the form of the inputs, and new ones go there. Which times are
     replayed does not hang on them: with one or without, the first two times the function itself runs.
+    updates: how often it runs, the same for all that are known: whether a recording is worth a compiler.
     """
 
-    def __init__(self, function: Function, known: dict[Any, Function]) -> None:
-        self._function, self._known = function, known
+    def __init__(self, function: Function, known: dict[Any, Function], updates: float = math.inf) -> None:
+        self._function, self._known, self._updates = function, known, updates
         self._recorded: dict[Any, Function | None] = {}
         self._ready: dict[Any, Function] = {}
 
@@ -63,7 +65,7 @@ class Replay:
         if form in self._known:
             self._recorded[form] = self._known[form]
             return self._function(*inputs)
-        with _Tape(inputs) as tape:
+        with _Tape(inputs, self._updates) as tape:
             found = self._function(*inputs)
         self._recorded[form] = recording = tape.recording(found)
         if recording is not None and not tape.constants:  # those are of one model, which may write over them
@@ -103,11 +105,13 @@ def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
 class _Tape(Dispatched):  # type: ignore[no-untyped-call]  # torch has no types for what makes a subclass
     """A context that notes every operation that torch runs in it, below `vmap` and autograd.
 
-    constants: tensors that are read there and were neither given nor made, by name.
+    updates: how often what is noted will run. constants: tensors that are read there and were neither given nor made,
+        by name.
     """
 
-    def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
+    def __init__(self, inputs: Sequence[torch.Tensor], updates: float) -> None:
         super().__init__()
+        self._updates = updates
         self._sound = True
         self._graph = fx.Graph()
         self.constants: dict[str, torch.Tensor] = {}
@@ -145,7 +149,7 @@ class _Tape(Dispatched):  # type: ignore[no-untyped-call]  # torch has no types 
         if id(tensor) not in self._nodes:
             weakref.finalize(tensor, self._nodes.pop, id(tensor), None).atexit = False
         self._nodes[id(tensor)] = node
-        node.meta["shape"], node.meta["dtype"] = tensor.shape, tensor.dtype
+        node.meta |= {"shape": tensor.shape, "stride": tensor.stride(), "dtype": tensor.dtype}
 
     def _constant(self, tensor: torch.Tensor) -> fx.Node:
         """Return a node for a tensor that is neither given nor made here, such as one that the model holds."""
@@ -161,5 +165,5 @@ class _Tape(Dispatched):  # type: ignore[no-untyped-call]  # torch has no types 
         self._nodes = {}
         if not self._sound:
             return None
-        rewrite(self._graph)
+        rewrite(self._graph, self._updates)
         return torch.no_grad()(fx.GraphModule(self.constants, self._graph).forward)

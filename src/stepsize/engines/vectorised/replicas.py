@@ -26,7 +26,7 @@ from stepsize.rules.base import Shape
 Tensors = dict[str, torch.Tensor]
 Measure = Callable[[Any, torch.Tensor], torch.Tensor]
 
-_KNOWN: WeakKeyDictionary[Task, dict[Any, Function]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Task, dict[int, dict[Any, Function]]] = WeakKeyDictionary()
 
 
 class Replicas:
@@ -34,11 +34,12 @@ class Replicas:
 
     flat: the trainable parameters, (replicas, parameters), group by group; names: of their tensors, in that order.
     buffers: by name, each (replicas, ...).
-    replayed: record what the gradient does, where the model has no state of its own, and replay it.
+    updates: how often a gradient is taken. Where it is not 0, and the model has no state of its own, what the gradient
+        does is recorded and replayed.
     """
 
     def __init__(
-        self, task: Task, seeds: Sequence[int], dtype: torch.dtype, device: torch.device, *, replayed: bool = False
+        self, task: Task, seeds: Sequence[int], dtype: torch.dtype, device: torch.device, *, updates: int = 0
     ) -> None:
         self._task, self._dtype, self._device = task, dtype, device
         self._seeds = sorted(set(seeds))
@@ -61,8 +62,9 @@ class Replicas:
         }
         self._batches = batches_of(task, self._seeds, self._to)
         self._tree, self._form = tree_structure(()), ""
-        recorded = replayed and is_stateless(self._model, task.loss)
-        self._replay = Replay(self._slopes, _KNOWN.setdefault(task, {})) if recorded else None
+        recorded = updates and is_stateless(self._model, task.loss)
+        known = _KNOWN.setdefault(task, {}).setdefault(updates, {})
+        self._replay = Replay(self._slopes, known, updates) if recorded else None
         self._train = vmap(partial(self._value, of=task.loss), in_dims=(0, 0, 0, None, 0), randomness="error")
         self._evaluate = vmap(partial(self._value, of=task.judge), in_dims=(0, 0, 0, None, None), randomness="error")
 

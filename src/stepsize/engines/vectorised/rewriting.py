@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import fx
 
-from stepsize.engines.vectorised import strided
+from stepsize.engines.vectorised import products, strided
 
 aten = torch.ops.aten
 
@@ -26,19 +26,36 @@ MATRICES = 3
 IMAGES, FEW = 4, 3
 """Dimensions of a batch of images, and channels of a replica's image that are few: those of a photograph."""
 
+WORTH_COMPILING = 1 << 27
+"""Multiplications of a replica in a run, from which on it pays for a compiler: they take three times as long as it."""
+
 CLASSES = 64
 """Classes up to which a softmax is faster in single operations: torch's own goes row by row."""
 
 
-def rewrite(graph: fx.Graph) -> None:
-    """Make a recording faster; its nodes know the shape of what they make, in `meta["shape"]`."""
-    for change in (_left_out, _biased, _softmax, _written_there, _by_channels, _strided):
+def rewrite(graph: fx.Graph, updates: float) -> None:
+    """Make a recording faster; its nodes know the shape of what they make, in `meta["shape"]`.
+
+    updates: how often it will run.
+    """
+    for change in (_left_out, _biased, _softmax, _written_there, _by_channels):
         for node in list(graph.nodes):
             change(node)
-        for node in reversed(graph.nodes):
-            # torch.fx has a function for this, whose older versions leave out what only writes over something.
-            if node.op in {"call_function", "get_attr"} and not node.users and not _written(node):
-                graph.erase_node(node)
+        _sweep(graph)
+    for count, change in ((_slopes, _strided), (_products, _product)):
+        found = {node: count(node) for node in graph.nodes if node.op == "call_function"}
+        if updates * sum(found.values()) >= WORTH_COMPILING:
+            for node in filter(found.get, found):
+                change(node)
+        _sweep(graph)
+
+
+def _sweep(graph: fx.Graph) -> None:
+    """Leave out what nothing reads."""
+    for node in reversed(graph.nodes):
+        # torch.fx has a function for this, whose older versions leave out what only writes over something.
+        if node.op in {"call_function", "get_attr"} and not node.users and not _written(node):
+            graph.erase_node(node)
 
 
 def _left_out(node: fx.Node) -> None:
@@ -125,15 +142,22 @@ def _by_channels(node: fx.Node) -> None:
         node.args = (*turned, *node.args[2:])
 
 
+def _slopes(node: fx.Node) -> int:
+    """Return the multiplications of the gradient before a strided convolution, which `strided` takes; else 0."""
+    if node.target is not aten.convolution_backward.default:
+        return 0
+    slope, x, weight, _, stride, padding, dilation, transposed, _, groups, wanted = cast("Any", node.args)
+    plain = wanted[0] and not transposed and set(dilation) == {1}
+    how = strided.Strides(stride, padding, groups)
+    return plain and strided.multiplications(slope.meta["shape"], weight.meta["shape"], how, x.meta["dtype"])
+
+
 def _strided(node: fx.Node) -> None:
     """Have the gradient of what a strided convolution takes computed by `strided`, and the weights' by torch."""
-    if node.target is not aten.convolution_backward.default:
+    slope, x, weight, _, stride, padding, _, _, _, groups, (_, *others) = cast("Any", node.args)
+    if strided.compiled(x.meta["dtype"]) is None:
         return
-    slope, x, weight, _, stride, padding, dilation, transposed, _, groups, (wanted, *others) = cast("Any", node.args)
     how = strided.Strides(stride, padding, groups)
-    plain = wanted and not transposed and set(dilation) == {1}
-    if not plain or not strided.pays(slope.meta["shape"], weight.meta["shape"], how, x.meta["dtype"]):
-        return
     with node.graph.inserting_before(node):
         before = node.graph.call_function(strided.slope_before, (slope, x, weight, how))
     before.meta |= x.meta
@@ -141,6 +165,22 @@ def _strided(node: fx.Node) -> None:
         if part.args[1] == 0:
             part.replace_all_uses_with(before)
     node.update_arg(len(node.args) - 1, [False, *others])
+
+
+def _products(node: fx.Node) -> int:
+    """Return the multiplications of a product of small matrices, which `products` takes; else 0."""
+    if node.target not in {aten.bmm.default, aten.bmm.out, aten.baddbmm.default} or node.kwargs.keys() - {"out"}:
+        return 0
+    a, b = (cast("fx.Node", each).meta for each in node.args[-2:])
+    turned = b["stride"][2] != 1
+    return products.multiplications(a["shape"], b["shape"], a["dtype"], turned=turned)
+
+
+def _product(node: fx.Node) -> None:
+    """Have a product of small matrices computed by `products`."""
+    *bias, a, b = node.args
+    if products.compiled(cast("fx.Node", a).meta["dtype"]) is not None:
+        node.target, node.args = products.product, (a, b, *bias)
 
 
 def _written_there(node: fx.Node) -> None:
@@ -175,7 +215,7 @@ def _is_written_over(read: Iterable[fx.Node], first: fx.Node, last: fx.Node) -> 
 def _written(node: fx.Node) -> list[fx.Node]:
     """Return what an operation writes over."""
     if not isinstance(node.target, torch._ops.OpOverload):  # noqa: SLF001  (torch says it nowhere else)
-        return []
+        return [out for name, out in node.kwargs.items() if name == "out" and isinstance(out, fx.Node)]
     schema = node.target._schema.arguments  # noqa: SLF001  (as above)
     names = [each.name for each in schema if each.alias_info is not None and each.alias_info.is_write]
     given: dict[str, Any] = {each.name: value for each, value in zip(schema, node.args, strict=False)} | node.kwargs
@@ -202,7 +242,14 @@ def _turns(node: fx.Node) -> bool:
 
 def _transposed(node: fx.Node) -> fx.Node:
     """Return the transpose of each matrix of a batch, a new operation unless the node is one itself."""
-    return _node(node, 0) if _turns(node) else node.graph.call_function(aten.transpose.int, (node, 1, 2))
+    if _turns(node):
+        return _node(node, 0)
+    turned = node.graph.call_function(aten.transpose.int, (node, 1, 2))
+    turned.meta |= node.meta
+    for name in ("shape", "stride"):
+        matrix, row, column = node.meta[name]
+        turned.meta[name] = torch.Size((matrix, column, row))
+    return turned
 
 
 def _node(node: fx.Node, index: int) -> fx.Node:

@@ -26,8 +26,8 @@ IMAGES = 4
 CHANNELS = 16
 """Channels that went in, from which on a vector of them is full, or half full."""
 
-WORTH_COMPILING = 1 << 19
-"""Products of a group of channels in a step, from which on a run pays for the compiler."""
+LEAST = 1 << 14
+"""Multiplications of a group of channels in a step, with fewer of which what is around them counts."""
 
 SOURCE = """
 #include <stdlib.h>
@@ -140,21 +140,21 @@ class Strides(NamedTuple):
     groups: int
 
 
-def pays(slope: torch.Size, weight: torch.Size, how: Strides, dtype: torch.dtype) -> bool:
-    """Whether `slope_before` is worth its compiler for a convolution, by shapes alone, and there is one.
+def multiplications(slope: torch.Size, weight: torch.Size, how: Strides, dtype: torch.dtype) -> int:
+    """Return how many `slope_before` has for a group of channels; 0 where it is not for them, by shapes alone.
 
     slope: the shape of what came out; weight: that of the weights.
     """
-    if len(weight) != IMAGES or max(how.stride) == 1 or dtype not in TYPES:
-        return False
-    products = slope[0] * slope[2:].numel() * weight.numel() // how.groups
-    return weight[1] >= CHANNELS and products >= WORTH_COMPILING and _step(TYPES[dtype]) is not None
+    if len(weight) != IMAGES or weight[1] < CHANNELS or max(how.stride) == 1 or dtype not in TYPES:
+        return 0
+    count = slope[0] * slope[2:].numel() * weight.numel() // how.groups
+    return count if count >= LEAST else 0
 
 
 def slope_before(slope: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, how: Strides) -> torch.Tensor:
     """Return the gradient of what a convolution took, `x`, from that of what came out."""
     stride, padding, groups = how
-    step = None if torch.get_num_threads() > 1 else _step(TYPES[x.dtype])  # torch shares its own out to all threads
+    step = None if torch.get_num_threads() > 1 else compiled(x.dtype)  # torch shares its own out to all threads
     if step is None:
         options = stride, padding, (1, 1), False, (0, 0), groups, (True, False, False)
         found: torch.Tensor = aten.convolution_backward(slope, x, weight, None, *options)[0]
@@ -168,9 +168,9 @@ def slope_before(slope: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, how
 
 
 @cache
-def _step(kind: str) -> Any:
-    """Return the compiled function for a type of C; None where there is no compiler, or it fails."""
-    step = compiler.compiled(f"typedef {kind} T;\n{SOURCE}", "-ffp-contract=fast")
+def compiled(dtype: torch.dtype) -> Any:
+    """Return the compiled function for numbers of a dtype; None where there is no compiler, or it fails."""
+    step = compiler.compiled(f"typedef {TYPES[dtype]} T;\n{SOURCE}", "-ffp-contract=fast")
     if step is not None:
         step.argtypes, step.restype = [ctypes.c_void_p] * 4, ctypes.c_int
     return step

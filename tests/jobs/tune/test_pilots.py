@@ -1,0 +1,47 @@
+"""What the answer of pilot runs rests on, by losses that are made up."""
+
+import math
+
+import pytest
+
+from stepsize.jobs.tune.family import family
+from stepsize.jobs.tune.pilots import LoopTask, Pilots
+from stepsize.rules import AdamW
+
+RESTED = (2.0, 2.4, 1.6, 2.2, 1.8)
+BEST = -2.5
+
+
+def loop(held_out=None, rested=RESTED):
+    return LoopTask("made up", 400, held_out, rested, None, AdamW())
+
+
+def answered(task, losses):
+    """The log10 rate that is answered where `losses` gives score and training loss at so many decades from the best."""
+    pilots = Pilots(task, family(AdamW(), "one_cycle", task.steps), 1.0)
+    while (run := pilots.next()) is not None:
+        score, training = losses(math.log10(run.rate) - BEST)
+        pilots.learn(type(run)(run.rate, run.steps, score, training, run.steps))
+    return math.log10(pilots.answer().strategy.peak)
+
+
+def test_batches_that_are_harder_than_the_first_ones_do_not_hide_what_was_learned():
+    harder = answered(loop(), lambda away: (2.2 + 0.1 * away**2, math.nan))
+    assert harder == pytest.approx(BEST, abs=0.5)
+    assert loop().doubt == pytest.approx(2 * 0.3162278 * math.sqrt(1 / 5 + 1 / 3))
+    assert loop(rested=(2.0,) * 5).doubt == 0
+
+
+def test_where_validation_falls_at_no_rate_training_losses_say_which_is_best():
+    def by_heart(away):
+        return 1.95 + 0.02 * away, 2 - 1.5 * math.exp(-(away**2))
+
+    assert answered(loop(2.0), by_heart) == pytest.approx(BEST, abs=0.5)
+
+
+def test_training_losses_speak_only_where_they_measure_what_validation_does():
+    assert loop(2.0).training_start == pytest.approx(2.0)
+    assert math.isnan(loop(0.9).training_start)
+    assert math.isnan(loop().training_start)
+    assert (loop(0.9).scored, loop(0.9).start) == ("validation loss", 0.9)
+    assert (loop().scored, loop().start) == ("training loss", pytest.approx(2.0))

@@ -4,9 +4,12 @@ import math
 
 import pytest
 
+from stepsize.jobs.advise.belief.belief import Belief
+from stepsize.jobs.advise.belief.evidence import Anchor, Run
 from stepsize.jobs.tune.family import family
-from stepsize.jobs.tune.pilots import LoopTask, Pilots
+from stepsize.jobs.tune.pilots import LoopTask, PilotRun, Pilots, scored
 from stepsize.rules import AdamW
+from stepsize.strategy import Strategy
 
 RESTED = (2.0, 2.4, 1.6, 2.2, 1.8)
 BEST = -2.5
@@ -37,6 +40,22 @@ def test_where_validation_falls_at_no_rate_training_losses_say_which_is_best():
         return 1.95 + 0.02 * away, 2 - 1.5 * math.exp(-(away**2))
 
     assert answered(loop(2.0), by_heart) == pytest.approx(BEST, abs=0.5)
+
+
+def test_a_gap_to_training_losses_counts_as_far_as_their_batches_agree():
+    run = scored(PilotRun(0.1, 40), [2.0] * 36 + [1.0, 1.2, 0.8, 1.0], lambda: 1.5)
+    assert (run.score, run.training, run.made) == (1.5, pytest.approx(1.0), 40)
+    assert run.error == pytest.approx(2 * 0.1632993 / 2)
+    assert scored(PilotRun(0.1, 40), [1.0] * 40, None).error == 0
+
+
+def test_where_training_losses_speak_it_is_too_early_to_say_that_runs_learn_by_heart():
+    belief = Belief(400, 2.0, {"adaptive": Anchor(-2.0, 0.4, "nothing")})
+    strategy = Strategy.of("AdamW", "one_cycle", 0.01)
+    belief.learn([Run(strategy, 25, 0, 1.9, 1.8), Run(strategy, 100, 0, 1.75, 1.0)])  # a quarter holds for others
+    assert belief.by_heart > 0.9
+    belief.training_start = 2.0
+    assert belief.by_heart == 0
 
 
 def test_training_losses_speak_only_where_they_measure_what_validation_does():

@@ -34,8 +34,8 @@ TAIL, LEAST_TAIL = 10, 3
 """Where there is no validation, the mean loss of the last so-manieth part of a run scores it, of so many at least."""
 
 RESTED, SURE = 5, 2.0
-"""How many updates at rest show the loss before training; and by how many standard errors it may be higher on the
-batches that score a run, which are others."""
+"""How many updates at rest show the loss before training; and by how many standard errors the mean loss of some batches
+may be off, as a run is scored on others."""
 
 SAME = 0.2
 """Training and held-out loss measure the same where a model that is untrained has both within this share."""
@@ -110,7 +110,8 @@ class LoopTask:
 class PilotRun:
     """A pilot run: its peak rate and its length; and when it is over its score, inf where it diverged.
 
-    training: its training loss, where that is not the score. made: the updates that it made.
+    training: its training loss, where that is not the score. made: the updates that it made. error: how far off the
+    training loss may be, as its batches differ.
     """
 
     rate: float
@@ -118,6 +119,7 @@ class PilotRun:
     score: float = math.nan
     training: float = math.nan
     made: int = 0
+    error: float = 0.0
 
 
 def scored(run: PilotRun, losses: Sequence[float], validate: Callable[[], float] | None) -> PilotRun:
@@ -130,7 +132,9 @@ def scored(run: PilotRun, losses: Sequence[float], validate: Callable[[], float]
         return replace(run, score=math.inf, made=made)
     if validate is None:
         return replace(run, score=tail(losses), made=made)
-    return replace(run, score=validate(), training=tail(losses), made=made)
+    last = _last(losses)
+    error = SURE * stdev(last) / math.sqrt(len(last))
+    return replace(run, score=validate(), training=fmean(last), made=made, error=error)
 
 
 def share_of(share: float | None, steps: int) -> float:
@@ -153,7 +157,11 @@ def check_validate(validate: Any) -> None:
 
 def tail(losses: Sequence[float]) -> float:
     """Return the mean of the last tenth of some losses, and of three at least."""
-    return fmean(losses[-max(LEAST_TAIL, len(losses) // TAIL) :])
+    return fmean(_last(losses))
+
+
+def _last(losses: Sequence[float]) -> Sequence[float]:
+    return losses[-max(LEAST_TAIL, len(losses) // TAIL) :]
 
 
 def warn_of_guess(answer: Advice) -> None:
@@ -212,7 +220,7 @@ class Pilots:
             raise DriveError("there is no pilot run to learn from; ask for one with next().")
         strategy, proposal = self._run
         score = run.score if math.isfinite(run.score) else math.inf
-        learned = Run(strategy, proposal.steps, proposal.seeds[0], score, run.training, run.made)
+        learned = Run(strategy, proposal.steps, proposal.seeds[0], score, run.training, run.made, run.error)
         self._search.learn([learned], proposal.stage)
         answer = self._search.answer()
         self._search.note_answer(answer, expected_loss(self._search, answer).expected)

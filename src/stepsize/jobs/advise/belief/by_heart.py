@@ -68,10 +68,10 @@ def _best(runs: Sequence[Run], start: float) -> Best:
     return Best(score, training, error, start - score, (start - lowest) / learned if learned > 0 else 1.0)
 
 
-def learned_by_heart(runs: Sequence[Run], start: float) -> float:
+def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY) -> float:
     """Return the probability that runs learn by heart, from the two greatest lengths among them.
 
-    start: the score before any training.
+    start: the score before any training. early: in place of `EARLY`.
     """
     lengths = by_length(runs, start)
     if len(lengths) < 2:
@@ -79,7 +79,7 @@ def learned_by_heart(runs: Sequence[Run], start: float) -> float:
     shorter, longest = lengths[-2:]
     learned_more = shorter.training - longest.training + shorter.error + longest.error  # at most, but for noise
     general = longest.gain - shorter.gain > GENERAL * learned_more
-    if general or longest.gain <= 0 or longest.held < EARLY:
+    if general or longest.gain <= 0 or longest.held < early:
         return 0.0
     sure = longest.gap - longest.error / longest.gain
     return MOST / (1 + math.exp(min((HALF - sure) / WIDTH, 700.0)))

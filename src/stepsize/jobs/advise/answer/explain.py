@@ -71,10 +71,9 @@ def _by_runs(search: Search, answer: Strategy) -> str:
 
 def _rate(search: Search, answer: Strategy) -> str:
     """Say where the best rate of the answer's family lies, and how many runs say so."""
-    mean, spread = search.belief.centre(answer)
+    low, high = search.belief.interval(answer)
     runs = [run for run in search.belief.runs if run.steps < search.horizon]
     lengths = sorted({run.steps for run in runs})
-    low, high = 10 ** (mean - 1.645 * spread), 10 ** (mean + 1.645 * spread)
     shown = ", ".join(f"{sum(run.steps == each for run in runs)} of {each} steps" for each in lengths)
     by = f" by {count(len(runs), 'pilot run')} ({shown})" if runs else ""
     return f"The best rate of {answer.family} lies between {low:.2g} and {high:.2g}{by}, with 90 %."

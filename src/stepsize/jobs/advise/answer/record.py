@@ -26,9 +26,6 @@ from stepsize.strategy import Strategy
 MORE = "The same command with a larger budget goes on from here; what has run is kept."
 """How to go on."""
 
-LIKELY = 0.9
-"""The probability with which the best rate lies in the range that is said."""
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -116,8 +113,7 @@ def belief_of(search: Search, answer: Strategy) -> RateBelief:
     group = search.belief.prior_of(answer).group
     density = search.belief.posterior(answer).sum(axis=0)
     rates = 10 ** search.belief.centres(group)
-    summed = np.cumsum(density)
-    low, high = (float(rates[int(np.searchsorted(summed, each))]) for each in ((1 - LIKELY) / 2, (1 + LIKELY) / 2))
+    low, high = search.belief.interval(answer)
     before = type(search.belief)(search.horizon, search.belief.start, search.belief.anchors)
     return RateBelief(
         family=str(answer.family), rates=floats(rates), density=floats(density),

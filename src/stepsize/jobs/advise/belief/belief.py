@@ -25,6 +25,9 @@ from stepsize.strategy import Strategy
 OVERFITS = 0.2
 """A gap between validation and training loss, as a share of the gain, from which on a task overfits."""
 
+WITHIN = 0.9
+"""The probability that a best rate lies in its interval."""
+
 UNLIKELY = 1e-5
 """Drifts of a probability below this are left out."""
 
@@ -80,6 +83,13 @@ class Belief(Evidence):
         x = self.centres(self.prior_of(strategy).group)
         mean = float(p @ x)
         return mean, math.sqrt(float(p @ (x - mean) ** 2))
+
+    def interval(self, strategy: Strategy) -> tuple[float, float]:
+        """Return the rates between which a family's best one lies at the horizon with 90 %."""
+        rates = 10 ** self.centres(self.prior_of(strategy).group)
+        summed = np.cumsum(self.posterior(strategy).sum(axis=0))
+        low, high = (float(rates[int(np.searchsorted(summed, each))]) for each in ((1 - WITHIN) / 2, (1 + WITHIN) / 2))
+        return low, high
 
     def lost(self, strategy: Strategy, x: Floats, steps: int | None = None) -> tuple[Floats, Floats]:
         """Return what a family is expected to lose at log10 rates `x` against its own best one, and the covariance.

@@ -10,17 +10,11 @@ from stepsize.engines.vectorised.strided import Strides, slope_before
 
 LAST = torch.channels_last
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def drawn(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture(autouse=True)
-def _on_one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

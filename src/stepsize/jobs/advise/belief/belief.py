@@ -51,7 +51,8 @@ class Belief(Evidence):
 
     def _hypotheses(self) -> Iterator[tuple[float, Tree]]:
         """Yield the trees that are likely enough, and the logarithm of their probability."""
-        for by_heart, probability in ((False, 1 - self.by_heart), (True, self.by_heart)):
+        learned = self.by_heart
+        for by_heart, probability in ((False, 1 - learned), (True, learned)):
             for steeper, log in zip(prior.STEEPER, prior.log_of_steeper(by_heart=by_heart), strict=True):
                 if probability * math.exp(log) > UNLIKELY:
                     yield math.log(probability) + log, Tree(self, steeper, by_heart=by_heart)

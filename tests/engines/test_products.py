@@ -126,3 +126,13 @@ def test_without_a_compiler_they_are_torchs(monkeypatch):
         assert "products_product" not in code_of(lambda a, b: [torch.bmm(a, b)], a, b, updates=1e9)
     finally:
         products.compiled.cache_clear()
+
+
+@pytest.mark.parametrize("shape", [(64,), (1, 64), (16, 64), (1, 1, 1), (1, 16, 64), (4, 1, 64), (4, 16, 1)])
+@pytest.mark.usefixtures("compiled")
+def test_a_bias_of_any_shape_that_fits_is_added(shape):
+    a, b, bias = drawn(4, 16, 64), drawn(4, 64, 64, seed=1), drawn(*shape, seed=2)
+    torch.testing.assert_close(product(a, b, bias), torch.baddbmm(bias, a, b))
+    replay = Replay(lambda a, b, bias: (torch.baddbmm(bias, a, b),), {})
+    for _ in range(3):
+        torch.testing.assert_close(replay(a, b, bias)[0], torch.baddbmm(bias, a, b))

@@ -119,6 +119,7 @@ def product(
             return torch.bmm(a, b) if out is None else torch.bmm(a, b, out=out)
         return torch.baddbmm(bias, a, b) if out is None else torch.baddbmm(bias, a, b, out=out)
     out = a.new_empty((len(a), a.shape[1], b.shape[2])) if out is None else out
+    bias = bias if bias is None else bias.expand_as(out)  # which has a step of 0 along what it lacks
     arrays = [a, b, out] if bias is None else [a, b, out, bias]
     turned, form = _form(tuple((each.shape, each.stride()) for each in arrays))
     first, second = (b, a) if turned else (a, b)
@@ -133,9 +134,7 @@ def _form(arrays: tuple[Any, ...]) -> tuple[bool, Any]:
     """Return whether a product is turned, and its form in C; arrays: shapes and strides of a, b, out, and a bias."""
     (shape, a), (shape_b, b), (_, out), *bias = arrays
     sizes = [*shape, shape_b[2]]
-    added = [0, 0, 0]
-    for of_bias, strides in bias:
-        added = [stride if size > 1 else 0 for size, stride in zip(of_bias, strides, strict=True)]
+    added = bias[0][1] if bias else (0, 0, 0)
     steps = [a, b, added, out]
     turned = b[2] != 1
     if turned:

@@ -1,8 +1,11 @@
 """Opens pages in headless Chromium."""
 
+import contextlib
 import os
 import shutil
+import threading
 
+import psutil
 import pytest
 
 ARGUMENTS = (
@@ -11,25 +14,53 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
+LONGEST = 300
+"""Seconds that one test may have a browser, thirty times what the longest takes on a quiet core."""
+
+
 def missing(what):
     """Skip on a developer's machine; in CI the browser must be there."""
     (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{what} is not installed")
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium from this machine; CI fails where there is none."""
-    chromium = os.environ.get("STEPSIZE_CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        missing("chromium")
+@pytest.fixture(scope="module")
+def playwright():
+    """What drives a browser."""
     try:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415
     except ImportError:
         missing("playwright")
-    with sync_playwright() as playwright:
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(playwright):
+    """A fresh Chromium of this machine; CI fails where there is none.
+
+    A call that waits for a browser may wait for ever, and the whole suite with it. So a browser that takes too long is
+    killed, which ends the call with an error.
+    """
+    chromium = os.environ.get("STEPSIZE_CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        missing("chromium")
+    watchdog = threading.Timer(LONGEST, end_browsers)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
         running = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         yield running
         running.close()
+    finally:
+        watchdog.cancel()
+
+
+def end_browsers():
+    """Kill the browsers that this process has started."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "chrom" in child.name():
+                child.kill()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,10 @@ from stepsize.report import write_report
 from stepsize.rules import SGD
 from stepsize.strategy import Strategy
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.flaky(reruns=1, only_rerun="TargetClosedError"),  # a browser that died or hung says nothing of the page
+]
 
 TALL = """[...document.querySelectorAll('.card')].every(
     card => [...card.querySelectorAll('svg, canvas')].some(drawn => drawn.getBoundingClientRect().height > 100))"""

@@ -44,8 +44,8 @@ class Runner:
 
     progress: called with the stage and the replica-steps since the last call; in a notebook, by default, a line in the
         cell says how far it is.
-    updates: replica-steps asked for so far, whether they were run now or read from the journal. replayed: the seconds
-        that those in the journal took.
+    updates: replica-steps asked for so far, of this runner and of those that it made for other tasks, whether they were
+        run now or read from the journal. replayed: the seconds that this one's in the journal took.
     failures: what went wrong with each trial that failed. Its losses are NaN and its scores inf, and the others go on;
         the journal notes the reason, and another run tries it again.
 
@@ -77,16 +77,16 @@ class Runner:
         self._begin(task, Deadline(time_limit))
         self._choice = self._chosen() if engine is None else EngineChoice(engine, "as asked")
 
-    def _begin(self, task: Trainable, deadline: Deadline, *, variant: bool = False) -> None:
-        """Begin with a task of which nothing has run yet."""
+    def _begin(self, task: Trainable, deadline: Deadline, maker: Runner | None = None) -> None:
+        """Begin with a task of which nothing has run yet; maker: the runner that made this one, and counts for it."""
         task.check()
         if isinstance(self.executor, Processes):
             self.executor.accept(task)
         self.task = task
-        self.updates = 0
+        self.updates, self._maker = 0, maker
         self.replayed = 0.0
         self.failures: dict[Trial, str] = {}
-        self._fingerprint = "" if self._journal is None else self._journal.recognise(task, variant=variant)
+        self._fingerprint = "" if self._journal is None else self._journal.recognise(task, variant=maker is not None)
         self._deadline = deadline
 
     def _chosen(self) -> EngineChoice:
@@ -108,9 +108,12 @@ class Runner:
         return str(self._choice)
 
     def on(self, task: Trainable) -> Runner:
-        """Return a runner of another task, with the same engine, workers, journal and listener."""
+        """Return a runner of another task, with the same engine, workers, journal and listener; its updates count here.
+
+        Watch out: its failures are its own.
+        """
         other = copy.copy(self)
-        other._begin(task, copy.copy(self._deadline), variant=True)  # noqa: SLF001  (it is another of our own)
+        other._begin(task, copy.copy(self._deadline), self)  # noqa: SLF001  (it is another of our own)
         return other
 
     def note(self, answer: str) -> None:
@@ -135,9 +138,14 @@ class Runner:
         dispatch = Dispatch(record, _missing(whole, set(record.known)), self.executor, self._deadline)
         dispatch.carry_out()
         self.failures |= record.fail(dispatch.failed)
-        self.updates += len(trials) * steps
+        self._count(len(trials) * steps)
         self.replayed += record.replayed
         return record.curves()
+
+    def _count(self, updates: int) -> None:
+        self.updates += updates
+        if self._maker is not None:
+            self._maker._count(updates)  # noqa: SLF001  (it is another of our own)
 
 
 def _executor(workers: Workers, *, limited: bool, memory: float | None) -> Executor:

@@ -154,7 +154,6 @@ class _Walk:
             runner.task, name, policy=self._shape.scaled(self.rate), rule=self.rule, steps=self._short,
             seeds=self._seeds, runner=runner,
         )  # fmt: skip
-        self._runner.updates += runner.updates
         found = suggest(swept)
         value = self.rule.hyperparameters[name] if found.lr is None else found.lr.value
         self.rule = self.rule.having(**{name: value})

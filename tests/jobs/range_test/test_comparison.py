@@ -56,6 +56,7 @@ def test_rules_and_batch_sizes_are_compared_too(task):
     runner = Runner(task, engine=Loop())
     sizes = compare_range_tests(task, "batch_size", (8, 32), SGD(), runner=runner, **OPTIONS)
     assert sizes.names == ("8", "32")
+    assert runner.updates == sizes.cost
     assert (sizes.tests[0].losses != sizes.tests[1].losses).any()
 
 

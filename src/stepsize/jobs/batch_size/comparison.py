@@ -92,7 +92,6 @@ def compare_batch_sizes(
         _own_rates(other, rule, policy=shape, steps=updates[size], seeds=seeds)
         for other, size in zip(others, tried, strict=True)
     ]
-    runner.updates += sum(other.updates for other in others)
     best = [int(grid.final_losses.mean(axis=1).argmin()) for grid in grids]
     return BatchSizeSweep(
         task=task.source or task.name, rule=rule, hyperparameter=BATCH_SIZE, values=floats(tried), policy=shape,

@@ -193,12 +193,4 @@ def _run_groups(
     task, name = with_data(runner.task), of.removeprefix(OF_GROUP)
     variants = [replace(task, group_rates={**task.group_rates, name: factor}) for factor in factors]
     stages = [f"test of {of}: {factor:g}" for factor in factors]
-    return [_run_variant(runner, each, stage, trials, length) for each, stage in zip(variants, stages, strict=True)]
-
-
-def _run_variant(runner: Runner, variant: Task, stage: str, trials: Sequence[Trial], steps: int) -> Curves:
-    """Return the runs of a task that differs from the runner's on purpose."""
-    other = runner.on(variant)
-    curves = other.run(stage, trials, steps)
-    runner.updates += other.updates
-    return curves
+    return [runner.on(each).run(stage, trials, length) for each, stage in zip(variants, stages, strict=True)]

@@ -440,6 +440,7 @@ def test_a_range_test_records_the_loss_at_every_rate(task):
     ("arguments", "error", "message"),
     [
         ({"low": 1.0, "high": 0.1}, ParameterError, "climbs from low to high"),
+        ({"high": float("inf")}, ParameterError, "climbs from low to high"),
         ({"low": 0.0}, ParameterError, "above 0"),
         ({"low": 1.0, "high": 1.0}, ParameterError, "climbs"),
         ({"low": float("nan")}, ParameterError, "climbs"),

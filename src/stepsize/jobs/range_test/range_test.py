@@ -81,7 +81,7 @@ def range_test(
 
     Watch out: the gap says little where the climb has seen its training data less than once.
     """
-    if not 0 < low < high:
+    if not 0 < low < high < math.inf:
         raise ParameterError(f"a range test climbs from low to high, above 0, not from {low!r} to {high!r}.")
     length = range_test_steps(low, high) if steps is None else updates_of(task, steps)
     if length < LEAST_STEPS:

@@ -186,6 +186,8 @@ def test_a_task_is_recorded_predicted_and_checked():
     assert sum(updates for _, updates in seen) == (3 + 2) * 2 * 80
     with pytest.raises(BudgetError, match="runs of 30 steps are too short"):
         predict_task(task, SGD(), 0.1, asked, recorded=30)
+    with pytest.raises(BudgetError, match="at least one seed"):
+        predict_task(task, SGD(), 0.1, asked, seeds=())
 
 
 def test_a_recorded_run_that_diverges_is_refused():

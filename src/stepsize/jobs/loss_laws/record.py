@@ -67,7 +67,8 @@ def predict_task(
     check: also run the schedules that are asked about, and hold the laws to them.
     runner: to share an engine and a journal with other jobs.
 
-    Raises BudgetError for runs that are too short, TaskError when one diverges, and what `predict` raises.
+    Raises BudgetError for runs that are too short or have no seed, TaskError when one diverges, and what `predict`
+    raises.
 
     Watch out: the loss is that of the training batches. A small task is learned by heart, and its loss then goes to 0
     in ways that no law here knows; look at the error.
@@ -78,6 +79,8 @@ def predict_task(
     length = horizon if recorded is None else recorded
     if length < LEAST:
         raise BudgetError(f"runs of {length} steps are too short to learn a law from; record at least {LEAST}.")
+    if not seeds:
+        raise BudgetError("a recorded curve needs at least one seed.")
     runner = runner or Runner(task, engine=engine, progress=progress)
     peak = estimate_rate(task, rule, curvature=False, runner=runner) if peak is None else peak
     asked = at_peak(schedules, peak)

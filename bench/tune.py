@@ -1,7 +1,7 @@
 """`stepsize.tune` as a user's loop on the tasks of bench/advice: what its finished run loses, and what all of it costs.
 
     python bench/tune.py [--half dev] [--seeds 3] [--share 1.0]
-    python bench/tune.py --half far-a
+    python bench/tune.py --half far-a far-b --seeds 2 --share 0.35
 
 The loop is a plain one of torch, with AdamW and 1cycle. Its regret is the share of what there is to gain that is lost
 against AdamW with 1cycle at the best rate of truth.json (far_truth.json), on the seeds that judge there. `finished` is
@@ -19,7 +19,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -40,6 +39,12 @@ from stepsize import FunctionTask, Task
 from stepsize.jobs.advise.spending import validation_updates
 
 FAMILY, FAILURE = "AdamW one_cycle", 0.05
+
+LONG = 2000
+"""Tasks of so many updates or more have a row of their own."""
+
+SCORED = {True: "held-out", False: "training"}
+"""By which losses pilot runs are scored."""
 
 
 class Batches:
@@ -66,8 +71,15 @@ def tuned(task: Task, seed: int, share: float | None, *, held_out: bool) -> Outc
     torch.manual_seed(seed)
     model = task.build(seed)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
-    validate: Callable[[], float] | None = partial(task.score, model) if held_out else None
-    loop = stepsize.tune(model, optimizer, Batches(task, seed), steps=task.steps, share=share, validate=validate)
+    scores: list[float] = []
+
+    def validate() -> float:
+        scores.append(task.score(model))
+        return scores[-1]
+
+    loop = stepsize.tune(
+        model, optimizer, Batches(task, seed), steps=task.steps, share=share, validate=validate if held_out else None
+    )
     updates = 0
     for inputs, targets in loop:
         loss = task.loss(model(inputs), targets)
@@ -77,8 +89,7 @@ def tuned(task: Task, seed: int, share: float | None, *, held_out: bool) -> Outc
         loop.tell(loss)
         updates += 1
     validation = validation_updates(task)
-    scored = (len(loop.answer.runs) + 1) * validation * held_out
-    cost = (updates + scored + validation) / (task.steps + validation)
+    cost = (updates + (len(scores) + 1) * validation) / (task.steps + validation)
     return Outcome(loop.answer.strategy.peak, task.score(model), cost)
 
 
@@ -161,43 +172,74 @@ def far_truth(problem: Any) -> Truth:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Row:
+    """One tuned training: of which half and how long, whether held-out losses scored it, its regrets and its cost."""
+
+    half: str
+    steps: int
+    held_out: bool
+    finished: float
+    judged: float
+    cost: float
+
+
+def table(rows: list[Row]) -> str:
+    """Return in Markdown what all rows lose and cost, those of each half, and those of the longest tasks."""
+    halves = dict.fromkeys(row.half for row in rows)
+    groups = {"all": rows} | {name: [row for row in rows if row.half == name] for name in halves}
+    groups[f"{LONG} updates or more"] = [row for row in rows if row.steps >= LONG]
+    lines = [
+        "| | scored by | finished: mean, worst | judged: mean, median, worst | over 5 % | trainings |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, group in groups.items():
+        for held_out, losses in SCORED.items():
+            found = [row for row in group if row.held_out == held_out]
+            if found:
+                lines.append(f"| {name} | {losses} loss {line(found)}")
+    return "\n".join(lines)
+
+
+def line(rows: list[Row]) -> str:
+    finished, judged = [row.finished for row in rows], [row.judged for row in rows]
+    return (
+        f"| {fmean(finished):.1%}, {max(finished):.0%} "
+        f"| {fmean(judged):.1%}, {np.median(judged):.1%}, {max(judged):.0%} "
+        f"| {sum(regret > FAILURE for regret in judged)} of {len(rows)} | {fmean(row.cost for row in rows):.2f} |"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--half", choices=("dev", "test", *far_tasks.HALVES), default="dev")
+    parser.add_argument("--half", nargs="+", choices=("dev", "test", *far_tasks.HALVES), default=("dev",))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--share", type=float)
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    long = options.half in far_tasks.HALVES
-    problems = far_tasks.far_half(options.half) if long else half(options.half)
-    rows: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
-    for problem, held_out in itertools.product(problems, rows):
-        if held_out and isinstance(problem.task, FunctionTask):
-            continue  # it says how it is scored when it has made an update
-        known = (far_truth if long else short_truth)(problem)
-        for seed in range(options.seeds):
-            began = time.perf_counter()
-            if isinstance(problem.task, FunctionTask):
-                found = tuned_function(problem.task, seed, options.share)
-            else:
-                found = tuned(problem.task, seed, options.share, held_out=held_out)
-            row = known.regret(found.score), known.regret(known.score(found.rate)), found.cost
-            rows[held_out].append(row)
-            by = "held-out" if held_out else "training"
-            print(
-                f"{problem.name:34} {by} loss, seed {seed}: {found.rate:.3g} after {row[2]:.2f} trainings, "
-                f"finished {row[0]:6.1%} judged {row[1]:6.1%}, {time.perf_counter() - began:.0f} s", flush=True,
-            )  # fmt: skip
-    print("\n| scored by | finished: mean, worst | judged: mean, median, worst | over 5 % | trainings |")
-    print("|---|---|---|---|---|")
-    for held_out, each in rows.items():
-        finished, judged, costs = zip(*each, strict=True)
-        print(
-            f"| {'held-out' if held_out else 'training'} loss | {fmean(finished):.1%}, {max(finished):.0%} "
-            f"| {fmean(judged):.1%}, {np.median(judged):.1%}, {max(judged):.0%} "
-            f"| {fmean(regret > FAILURE for regret in judged):.0%} | {fmean(costs):.2f} |"
-        )
+    rows: list[Row] = []
+    for name in options.half:
+        far_part = name in far_tasks.HALVES
+        problems = far_tasks.far_half(name) if far_part else half(name)
+        for problem, held_out in itertools.product(problems, SCORED):
+            if held_out and isinstance(problem.task, FunctionTask):
+                continue  # it says how it is scored when it has made an update
+            known = (far_truth if far_part else short_truth)(problem)
+            for seed in range(options.seeds):
+                began = time.perf_counter()
+                if isinstance(problem.task, FunctionTask):
+                    found = tuned_function(problem.task, seed, options.share)
+                else:
+                    found = tuned(problem.task, seed, options.share, held_out=held_out)
+                lost = known.regret(found.score), known.regret(known.score(found.rate))
+                rows.append(Row(name, problem.task.steps, held_out, *lost, found.cost))
+                print(
+                    f"{problem.name:34} {SCORED[held_out]} loss, seed {seed}: {found.rate:.3g} after {found.cost:.2f} "
+                    f"trainings, finished {lost[0]:6.1%} judged {lost[1]:6.1%}, {time.perf_counter() - began:.0f} s",
+                    flush=True,
+                )
+    print(f"\n{table(rows)}")
 
 
 if __name__ == "__main__":

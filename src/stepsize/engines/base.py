@@ -122,16 +122,16 @@ def blamed(task: Trainable, step: int) -> Iterator[None]:
         raise TaskError(f"{task.name!r} fails at update {step}: {describe(error)}") from error
 
 
-def updates_of(scoring: float, updating: float) -> float:
-    """Return about how many updates a score costs, from the seconds of both: a power of two, or 0 where it is little.
+def updates_of(scoring: float, updating: float, apart: float = 2.0) -> float:
+    """Return about how many updates a score costs, from the seconds of both: a power of `apart`, or 0 if it is little.
 
     Coarse, so that a search that is resumed plans the same runs.
 
-    >>> updates_of(0.9, 0.1), updates_of(0.3, 0.1)
-    (8.0, 0.0)
+    >>> updates_of(0.9, 0.1), updates_of(0.9, 0.1, apart=4), updates_of(0.3, 0.1)
+    (8.0, 16.0, 0.0)
     """
     share = scoring / max(updating, 1e-9)
-    return 2.0 ** round(math.log2(share)) if share > LITTLE else 0.0
+    return float(apart ** round(math.log2(share) / math.log2(apart))) if share > LITTLE else 0.0
 
 
 def score_points(steps: int, every: int | None) -> list[int]:

@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from stepsize.engines.base import LITTLE, updates_of
 from stepsize.jobs.advise.belief.belief import Belief
 from stepsize.jobs.advise.belief.evidence import Anchor, Run
 from stepsize.jobs.tune.family import family
-from stepsize.jobs.tune.pilots import LoopTask, PilotRun, Pilots, scored
+from stepsize.jobs.tune.pilots import APART, TIMED, LoopTask, PilotRun, Pilots, scored
 from stepsize.rules import AdamW
 from stepsize.strategy import Strategy
 
@@ -15,8 +17,8 @@ RESTED = (2.0, 2.4, 1.6, 2.2, 1.8)
 BEST = -2.5
 
 
-def loop(held_out=None, rested=RESTED):
-    return LoopTask("made up", 400, held_out, rested, None, AdamW())
+def loop(held_out=None, rested=RESTED, validation=0.0):
+    return LoopTask("made up", 400, held_out, rested, None, AdamW(), validation)
 
 
 def answered(task, losses):
@@ -64,3 +66,24 @@ def test_training_losses_speak_only_where_they_measure_what_validation_does():
     assert math.isnan(loop().training_start)
     assert (loop(0.9).scored, loop(0.9).start) == ("validation loss", 0.9)
     assert (loop().scored, loop().start) == ("training loss", pytest.approx(2.0))
+
+
+@pytest.mark.parametrize("off", [0.85, 1.15])
+def test_a_validation_that_is_timed_15_percent_off_counts_as_much_almost_always(off):
+    true = np.geomspace(LITTLE, 1000, 1001)
+    same = np.array([updates_of(each, 1.0, APART) == updates_of(off * each, 1.0, APART) for each in true])
+    boundaries = np.array([LITTLE, 8, 32, 128, 512])
+    near = np.abs(np.log(true[:, None] / boundaries)).min(axis=1) <= abs(math.log(off)) + 1e-9
+    assert same[~near].all()
+    assert same.mean() > 0.85
+
+
+def test_validations_before_the_first_run_are_paid_for_too():
+    pilots = Pilots(loop(2.0, validation=16.0), family(AdamW(), "one_cycle", 400), 1.0)
+    made = 0
+    while (run := pilots.next()) is not None:
+        pilots.learn(PilotRun(run.rate, run.steps, 1.0, 1.0, run.steps))
+        made += run.steps + 16
+    answer = pilots.answer()
+    assert answer.cost == pytest.approx((len(RESTED) + TIMED * 16 + made) / (400 + 16))
+    assert answer.cost <= 1 + 1e-9

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
-from trainings import CASES, STEPS, Training, data, groups, same
+from trainings import CASES, STEPS, Clocked, Training, data, groups, same
 
 import stepsize
 from stepsize.jobs.tune.pilots import RESTED
@@ -101,6 +101,22 @@ def test_a_validation_scores_the_pilot_runs_and_leaves_the_modes_alone():
     assert loop.answer.start == calls[0]
     assert [run.score for run in loop.answer.runs] == calls[-len(loop.answer.runs) :]
     assert loop.answer.scored == "validation loss"
+
+
+@pytest.mark.parametrize("disturbed", [(1.15, 1.0, 0.85), (1.0, 1.15), (30.0, 1.0, 1.0, 1.0), (0.95, 1.1, 1.02, 4.0)])
+def test_a_clock_that_is_disturbed_plans_the_same_runs(monkeypatch, disturbed):
+    def planned(*disturbed):
+        training = Clocked(monkeypatch, disturbed)
+        answer = training.tune(share=1.0, validate=training.validate).loop.answer
+        return [(run.strategy.peak, run.steps) for run in answer.runs]
+
+    assert planned(*disturbed) == planned(1.0) != []
+
+
+def test_a_validation_that_takes_a_blink_does_not_count(monkeypatch):
+    training = Clocked(monkeypatch, (0.001,))
+    answer = training.tune(share=0.5, validate=training.validate).loop.answer
+    assert answer.cost == pytest.approx((RESTED + sum(run.steps for run in answer.runs)) / STEPS)
 
 
 def test_without_a_share_it_trains_at_the_rate_of_the_prior_and_says_so():

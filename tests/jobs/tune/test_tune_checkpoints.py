@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from trainings import CASES, STEPS, Training, same
+from trainings import CASES, STEPS, Clocked, Training, same
 
 import stepsize
 from stepsize.jobs.tune.pilots import RESTED
@@ -124,6 +124,19 @@ def test_finished_pilot_runs_are_not_made_again():
     go(again, resumed)
     assert [run.strategy.peak for run in resumed.answer.runs][:2] == done
     assert [run.score for run in resumed.answer.runs] == [run.score for run in loop.answer.runs]
+
+
+def test_a_validation_is_not_timed_anew_after_an_interruption(monkeypatch):
+    first = Clocked(monkeypatch)
+    loop = tune(first, share=1.0, validate=first.validate)
+    go(first, loop, until=turns(RESTED + 3))
+    state = loop.state_dict()
+    go(first, loop)
+    slower = Clocked(monkeypatch, (9.0, 1.0, 1.0, 1.0, 1.0, 1.0))
+    again = tune(slower, share=1.0, validate=slower.validate)
+    again.load_state_dict(state)
+    go(slower, again)
+    assert [run.steps for run in again.answer.runs] == [run.steps for run in loop.answer.runs] != []
 
 
 @pytest.mark.parametrize("other", [{"policy": "cosine"}, {"steps": STEPS + 1}, {"share": 0.5}])

@@ -1,6 +1,8 @@
 """A training with everything that has to be put back, as `drive` makes it and as `tune` does."""
 
+import itertools
 import random
+import types
 
 import numpy as np
 import torch
@@ -94,6 +96,26 @@ class Training:
         """Everything that a training leaves behind, and the next number of each generator."""
         drawn = random.random(), np.random.rand(), torch.rand(1).item()  # noqa: S311, NPY002  (as above)
         return self.model.state_dict(), self.optimizer.state_dict(), self.scaler.state_dict(), self.seen, drawn
+
+
+class Clocked(Training):
+    """Where a loop is timed an update takes a second and a validation ten, times what disturbs it in turn."""
+
+    def __init__(self, monkeypatch, disturbed=(1.0,)):
+        super().__init__()
+        self.now, self.disturbed = 0.0, itertools.cycle(disturbed)
+        for place in ("tuner", "loop"):
+            clock = types.SimpleNamespace(perf_counter=lambda: self.now)
+            monkeypatch.setattr(f"stepsize.jobs.tune.{place}.time", clock)
+
+    def turn(self, batch, tell=lambda loss: None):
+        self.now += next(self.disturbed)
+        super().turn(batch, tell)
+
+    def validate(self):
+        self.now += 10 * next(self.disturbed)
+        x, y = data(160)[96:]
+        return cross_entropy(self.model.eval()(x), y)
 
 
 class Accumulated(Training):

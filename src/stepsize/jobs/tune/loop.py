@@ -30,14 +30,14 @@ class Loop:
 
     optimizer, loader: what it trains with. losses: what it tells. driver, epochs: of the run at hand.
     first_gradient: of the first update that was made, per unit of loss; None where it cannot be read.
-    seconds: that the last update took.
+    seconds: that the quickest update took.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, loader: Any) -> None:
         self.optimizer, self.loader = optimizer, loader
         self.losses = Losses(optimizer.param_groups[0]["params"][0].device)
         self.first_gradient: GradientSize | None = None
-        self.seconds = 0.0
+        self.seconds = math.inf
         self._updates = 0
         self.leave()
 
@@ -71,7 +71,8 @@ class Loop:
                     loss = self._stuck()
                 if updates or not math.isfinite(loss or 0.0):
                     losses.append(_known(loss, step))
-                    self.seconds, began = time.perf_counter() - began, time.perf_counter()
+                    now = time.perf_counter()
+                    self.seconds, began = min(self.seconds, now - began), now
                     self._updates += updates
                     self.losses.clear()
                     if not math.isfinite(losses[-1]):

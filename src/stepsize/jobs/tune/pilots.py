@@ -37,6 +37,14 @@ RESTED, SURE = 5, 2.0
 """How many updates at rest show the loss before training; and by how many standard errors the mean loss of some batches
 may be off, as a run is scored on others."""
 
+APART, TIMED = 4.0, 2
+"""A validation is timed, so many times unless it is short, and counted as a power of so many updates: coarse, so that
+the same loop plans the same runs."""
+
+BLINK = 0.05
+"""A validation of fewer seconds does not count: nobody waits for it, and a process whose core is shared waits that long
+for its turn, so a clock says nothing of it."""
+
 SAME = 0.2
 """Training and held-out loss measure the same where a model that is untrained has both within this share."""
 
@@ -201,7 +209,8 @@ class Pilots:
         self._budget = Budget(trainings=share)
         self._search = Search(task, [family], task.steps, 0, self._budget)
         self._search.engine = ENGINE
-        self._search.account.inspect(len(task.rested) - (task.first_gradient is not None))  # which counts already
+        at_rest = len(task.rested) - (task.first_gradient is not None)  # which counts already
+        self._search.account.inspect(at_rest + TIMED * round(task.validation_updates))
         belief = self._search.belief
         belief.doubt, belief.training_start = task.doubt * (task.held_out is None), task.training_start
         self._proposals = self._proposed()

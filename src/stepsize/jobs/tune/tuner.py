@@ -19,7 +19,7 @@ from stepsize.adapters.torch.snapshots import Snapshot
 from stepsize.engines.base import updates_of
 from stepsize.jobs.tune.checkpoint import beginning, go_back
 from stepsize.jobs.tune.loop import Loop
-from stepsize.jobs.tune.pilots import LoopTask, PilotRun, Pilots, scored, warn_of_guess
+from stepsize.jobs.tune.pilots import APART, BLINK, TIMED, LoopTask, PilotRun, Pilots, scored, warn_of_guess
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.problems.gradient_size import GradientSize
 from stepsize.results import Advice
@@ -128,13 +128,11 @@ class Tuner:
 
     def _measured(self) -> Generator[Any, None, LoopTask]:
         """Yield the batches of a few updates that move nothing, and return what they show."""
-        held_out, scoring = self._timed()
+        held_out, seconds = self._timed()
         losses = yield from self._loop.rehearse()
-        size, updating = self._loop.first_gradient, self._loop.seconds
-        cost = from_first(lambda: updates_of(scoring, updating))
-        if cost:  # or the first call had to warm up
-            again = self._timed()[1]
-            cost = from_first(lambda: updates_of(min(scoring, again), updating))
+        size, cost = self._loop.first_gradient, self._cost(seconds)
+        if cost:  # or the first call had to warm up, or to wait for others
+            cost = self._cost(min(seconds, *(self._timed()[1] for _ in range(TIMED - 1))))
         if size is not None:
             size = replace(size, loss=losses[0])
         return self._known(held_out, losses, size, cost)
@@ -145,6 +143,10 @@ class Tuner:
             return None, 0.0
         began = time.perf_counter()
         return self._held_out(), time.perf_counter() - began
+
+    def _cost(self, seconds: float) -> float:
+        """Return what a validation of so many seconds costs in updates; what disturbs a clock only adds to it."""
+        return from_first(lambda: updates_of(seconds, self._loop.seconds, APART) if seconds > BLINK else 0.0)
 
     def _known(
         self, held_out: float | None, rested: list[float], first_gradient: GradientSize | None,

@@ -137,6 +137,15 @@ def test_recorded_norms_are_those_of_the_gradients():
     assert norms.l2.shape == norms.l1.shape == (4,)
 
 
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+def test_accumulated_batches_have_the_norms_of_the_batch_that_they_are(clip_norm):
+    whole = replace(tiny(), batch_size=8, clip_norm=clip_norm)
+    trial = Trial(Strategy(SGD(), Policy(lr=0.05)), 3)
+    expected, found = (record_norms(task, trial, 4) for task in (whole, replace(whole, batch_size=2, accumulate=4)))
+    np.testing.assert_allclose(found.l2, expected.l2, rtol=1e-4)
+    np.testing.assert_allclose(found.l1, expected.l1, rtol=1e-4)
+
+
 def test_a_task_is_recorded_refined_and_raced():
     seen = []
     found = refine_task(

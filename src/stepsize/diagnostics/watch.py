@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from stepsize.engines import Loop
-from stepsize.kernel.arrays import Floats
+from stepsize.kernel.arrays import Floats, dense
 from stepsize.problems import Task
 from stepsize.results import Curves
 from stepsize.strategy import Trial
@@ -39,7 +40,10 @@ def run_watched(task: Task, trial: Trial, steps: int, watch: Watch, *, dtype: to
 
 
 class Norms(NamedTuple):
-    """Norms of each batch's gradient, all parameters together, before the update: L2 and L1, each (steps,) float64."""
+    """Norms of each batch's gradient, all parameters together, before the update: L2 and L1, each (steps,) float64.
+
+    Of accumulated micro-batches it is the gradient of all of them.
+    """
 
     l2: Floats
     l1: Floats
@@ -56,21 +60,22 @@ def record_norms(
     sums: list[tuple[float, float]] = []
 
     def watch(model: torch.nn.Module) -> Callable[[], None]:
-        seen: list[tuple[float, float]] = []
+        slopes: dict[torch.nn.Parameter, torch.Tensor] = {}
 
-        def measure(gradient: torch.Tensor) -> None:
-            slope = gradient.detach().double()
-            seen.append((float(slope.square().sum()), float(slope.abs().sum())))
+        def add(p: torch.nn.Parameter, gradient: torch.Tensor) -> None:
+            slope = dense(gradient.detach()).to(torch.float64, copy=True)  # the update may clip it in place
+            slopes[p] = slopes[p] + slope if p in slopes else slope  # micro-batches add up to the batch
 
         def close() -> None:
-            if seen:  # a run that has diverged may end without another gradient
-                sums.append((sum(square for square, _ in seen), sum(size for _, size in seen)))
+            if slopes:  # a run that has diverged may end without another gradient
+                squares = sum(float(each.square().sum()) for each in slopes.values())
+                sums.append((squares, sum(float(each.abs().sum()) for each in slopes.values())))
                 progress(1)
-            seen.clear()
+            slopes.clear()
 
         for p in model.parameters():
             if p.requires_grad:
-                p.register_hook(measure)  # type: ignore[no-untyped-call]  # torch has no types for it
+                p.register_hook(partial(add, p))  # type: ignore[no-untyped-call]  # torch has no types for it
         return close
 
     run_watched(task, trial, steps, watch, dtype=dtype)

@@ -188,6 +188,10 @@ def test_a_task_is_recorded_predicted_and_checked():
         predict_task(task, SGD(), 0.1, asked, recorded=30)
     with pytest.raises(BudgetError, match="at least one seed"):
         predict_task(task, SGD(), 0.1, asked, seeds=())
+    seen.clear()
+    with pytest.raises(ParameterError, match="no law is called 'anealing'"):
+        predict_task(task, SGD(), 0.1, asked, laws=["anealing"], progress=lambda *report: seen.append(report))
+    assert not seen
 
 
 def test_a_recorded_run_that_diverges_is_refused():

@@ -80,7 +80,7 @@ def predict(
 
     Source: [tissue2024scaling, luo2025multi, li2025functional].
     """
-    chosen = _laws(laws)
+    chosen = laws_called(laws)
     if not schedules:
         raise BudgetError("nothing is asked about; name a schedule.")
     recorded, kept = [_run(each, skip) for each in runs], [_run(each, skip) for each in held_out]
@@ -145,7 +145,8 @@ def apart(first: Forecast, second: Forecast, error: float) -> bool:
     return agree and abs(first.final.value - second.final.value) > error
 
 
-def _laws(names: Sequence[str] | None) -> list[Law]:
+def laws_called(names: Sequence[str] | None) -> list[Law]:
+    """Return the laws of these names, each once; all when None. Raises ParameterError where one is none, or none is."""
     for name in names or ():
         check_name(name, LAWS, "law")
     chosen = [LAWS[name] for name in (LAWS if names is None else dict.fromkeys(names))]

@@ -8,7 +8,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
-from stepsize.jobs.loss_laws.predict import at_peak, predict
+from stepsize.jobs.loss_laws.predict import at_peak, laws_called, predict
 from stepsize.jobs.range_test.range_test import estimate_rate
 from stepsize.kernel.errors import BudgetError, TaskError
 from stepsize.kernel.numeric import numeric
@@ -74,7 +74,8 @@ def predict_task(
     in ways that no law here knows; look at the error.
     """
     need_all(["scipy"])
-    at_peak(schedules, 1.0)  # refuses a name that no recipe has before anything runs
+    at_peak(schedules, 1.0)  # refuses a name that no recipe has before anything runs, as the next does of laws
+    laws_called(laws)
     horizon = task.steps if steps is None else steps
     length = horizon if recorded is None else recorded
     if length < LEAST:

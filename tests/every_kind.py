@@ -210,7 +210,6 @@ RESULTS = [
 OF_TYPE = {
     "NonNegative": 0.5, "Positive": 0.5, "Steps": 10, "Schedule": Cosine(0.1, 0.0), "tuple[Steps, ...]": (10, "30%"),
     "tuple[Schedule, ...]": (Cosine(0.1, 0.0, 10), Cosine(0.2, 0.1)), "tuple[NonNegative, ...]": (0.0, 0.5),
-    "Annotated[float, Bound('a number of at least 0', low=0)]": 0.5,
 }  # fmt: skip
 """What stands for a required field, by its annotation."""
 

@@ -11,7 +11,6 @@ fastai calls momentum `mom`, weight decay `wd` and beta2 `sqr_mom`; a policy cal
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -25,6 +24,7 @@ from stepsize.adapters.torch.logs import Log
 from stepsize.adapters.trainer_hook import TrainerHook
 from stepsize.kernel.errors import DriveError, brief
 from stepsize.kernel.optional import need
+from stepsize.kernel.spec import is_real
 from stepsize.policies import Groups, Policy
 from stepsize.schedules import Schedule
 from stepsize.schedules.base import whole_steps
@@ -195,12 +195,8 @@ def as_schedules(policy: Policy | Groups, steps: int) -> dict[str, Callable[[flo
 
 def _seen(opt: Any) -> torch.optim.Optimizer:
     """Return a torch optimizer with the hyperparameters of fastai's, under our names, for a driver to write to."""
-    groups = [{OURS.get(name, name): value for name, value in hyper.items() if _number(value)} for hyper in opt.hypers]
+    groups = [{OURS.get(name, name): value for name, value in hyper.items() if is_real(value)} for hyper in opt.hypers]
     largest = {name: max(group[name] for group in groups) for name in groups[0]}
     kind = type(type(opt).__name__, (torch.optim.Optimizer,), {})  # a driver's messages name it
     made: torch.optim.Optimizer = kind([{**group, "params": [torch.zeros(1)]} for group in groups], largest)
     return made
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)

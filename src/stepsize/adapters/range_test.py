@@ -22,6 +22,7 @@ import numpy as np
 
 from stepsize.kernel.arrays import as_number, floats
 from stepsize.kernel.errors import BudgetError, ParameterError, TaskError, brief
+from stepsize.kernel.spec import is_whole
 from stepsize.results import RangeTestRecord
 from stepsize.schedules import Exponential, Linear, Schedule
 from stepsize.theory.range_test import (
@@ -274,6 +275,6 @@ def _lengthened(column: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _count(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not is_whole(value) or value < least:
         raise ParameterError(f"{name} of a ramp is a whole number from {least} on, not {brief(value)}.")
-    return value
+    return int(value)

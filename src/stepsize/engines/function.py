@@ -40,6 +40,7 @@ from stepsize.kernel.text import count
 from stepsize.policies import LR, Policy, constant
 from stepsize.problems import Trainable
 from stepsize.problems.base import seeded
+from stepsize.problems.checks import check_first_loss
 from stepsize.problems.gradient_size import GradientSize, gradient_size
 from stepsize.problems.random_state import RandomState
 from stepsize.results.curves import Curves
@@ -308,11 +309,7 @@ class FunctionTask(Shown):
         rule = self.rule or AdamW()
         trial = FunctionTrial(Trial(Strategy(rule, constant(rule.lr)), 0), REHEARSAL, [REHEARSAL], base=self.rule)
         _train(self, trial)
-        if not math.isfinite(trial.losses[0]):
-            raise TaskError(
-                f"the loss of {self.name!r} is {trial.losses[0]} at the first step, before any update, so no learning "
-                "rate can train it. Look at the data (NaN, infinities), the initial weights and the loss function."
-            )
+        check_first_loss(self.name, trial.losses[0])
         if len(trial.losses) == REHEARSAL and trial.read_at < REHEARSAL - 1:
             raise TaskError(
                 f"{self.name!r} reads no rate in step {REHEARSAL - 1}, so no schedule can move it. Inside of the loop "

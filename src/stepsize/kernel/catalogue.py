@@ -24,7 +24,7 @@ from stepsize.kernel.errors import (
     said,
     suggestion,
 )
-from stepsize.kernel.spec import DEEPEST, FORMAT, MSG_DEEP, NDArray, Spec, npy_array
+from stepsize.kernel.spec import DEEPEST, FORMAT, MSG_DEEP, NDArray, Spec, is_whole, npy_array
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class Catalogue:
         if not isinstance(data, Mapping) or "stepsize" not in data or "value" not in data:
             raise FormatError('at $: this is not a stepsize file; one is {"stepsize": 1, "value": {"kind": ...}}.')
         version = data["stepsize"]
-        if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= FORMAT:
+        if not is_whole(version) or not 1 <= version <= FORMAT:
             raise FormatError(
                 f"at $.stepsize: format {brief(version)} is not one that this version reads (1 to {FORMAT}). "
                 "Update stepsize, or write the file with this version."

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from typing import Any, TypeVar
 
-from stepsize.kernel.errors import ParameterError, PluginError, StepsizeError, brief
+from stepsize.kernel.errors import ParameterError, PluginError, StepsizeError, brief, said
 
 GROUPS = ("schedules", "rules", "policies")
 """What can be added to; "stepsize." before it is the group of entry points."""
@@ -87,10 +87,9 @@ class Open(Mapping[str, T]):
         except StepsizeError as error:
             raise PluginError(f"{entry.name!r} of the package {package} is refused: {error}") from error
         except Exception as error:  # whatever the package raises as it is imported
-            said = " ".join(f"{type(error).__name__}: {error}".split())
             raise PluginError(
-                f"{entry.name!r} is of the package {package}, which does not import: {said}. Update it, or uninstall "
-                "it."
+                f"{entry.name!r} is of the package {package}, which does not import: {said(error)}. Update it, or "
+                "uninstall it."
             ) from error
         if not self.fits(kind):
             raise PluginError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import numbers
 from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from stepsize.kernel.errors import ParameterError, brief
+from stepsize.kernel.spec import is_real, is_whole
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,14 +62,6 @@ def _checked(name: str, value: Any, annotations: list[str]) -> Any:
     raise ParameterError(f"{name} must be {' or '.join(text for text, _ in forms)}, not {brief(value)}.")
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
 def _holds(value: Any, fits: Callable[[object], bool]) -> bool:
     """Whether a value is a list, a tuple or an array whose items all fit."""
     several = isinstance(value, Iterable) and isinstance(value, Sized) and not isinstance(value, str | bytes | Mapping)
@@ -77,11 +69,11 @@ def _holds(value: Any, fits: Callable[[object], bool]) -> bool:
 
 
 FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "int": ("a whole number", _is_whole),
-    "float": ("a number", _is_real),
+    "int": ("a whole number", is_whole),
+    "float": ("a number", is_real),
     "Sequence[Any]": ("a list", lambda value: _holds(value, lambda _: True)),
-    "Sequence[int]": ("a list of whole numbers", lambda value: _holds(value, _is_whole)),
-    "Sequence[float]": ("a list of numbers", lambda value: _holds(value, _is_real)),
-    "tuple[float, float]": ("two numbers", lambda value: _holds(value, _is_real) and len(value) == 2),
+    "Sequence[int]": ("a list of whole numbers", lambda value: _holds(value, is_whole)),
+    "Sequence[float]": ("a list of numbers", lambda value: _holds(value, is_real)),
+    "tuple[float, float]": ("two numbers", lambda value: _holds(value, is_real) and len(value) == 2),
 }
 """What an annotation says of an argument, in text, and whether a value is such a one."""

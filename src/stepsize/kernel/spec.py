@@ -108,6 +108,9 @@ NonNegative = Annotated[float, Bound("a number of at least 0", low=0)]
 Positive = Annotated[float, Bound("a number above 0", low=0, open_low=True)]
 Ratio = Annotated[float, Bound("a number above 0 and at most 1", low=0, high=1, open_low=True)]
 Momentum = Annotated[float, Bound("a number from 0 up to, but not including, 1", low=0, high=1, open_high=True)]
+Share = Annotated[float, Bound("a number from 0 to 1", low=0, high=1)]
+Count = Annotated[int, Bound("a whole number of at least 1", low=1)]
+Whole = Annotated[int, Bound("a whole number of at least 0", low=0)]
 Steps = Annotated[int | str, Length()]
 Score = Annotated[float, Real()]
 """A measured number, which may be infinite or NaN (a diverged run), unlike a parameter."""
@@ -229,7 +232,7 @@ def _checked_scalar(value: Any, hint: Any, where: str) -> Any:
             raise ParameterError(f"{where} must be a finite number, not {number!r}.")
         return number
     if hint is int:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        if not is_whole(value):
             raise ParameterError(f"{where} must be a whole number, not {brief(value)}.")
         number = int(value)
         if not -WIDEST <= number <= WIDEST:
@@ -241,9 +244,19 @@ def _checked_scalar(value: Any, hint: Any, where: str) -> Any:
     return value
 
 
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number, and no truth value."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is a number, and no truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _real(value: Any, where: str) -> float:
     """Return a real number as a float; infinite where it is too large."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if not is_real(value):
         raise ParameterError(f"{where} must be a number, not {brief(value)}.")
     try:
         return float(value)

@@ -11,7 +11,6 @@ to move otherwise does.
 
 from __future__ import annotations
 
-import numbers
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any, ClassVar
 
 from stepsize.kernel.arrays import Floats
 from stepsize.kernel.errors import LengthError, ParameterError, brief, suggestion
-from stepsize.kernel.spec import Spec
+from stepsize.kernel.spec import Spec, is_real
 from stepsize.policies.base import Policy
 
 Ratios = tuple[tuple[str, float], ...]
@@ -183,7 +182,7 @@ def _is_finite(ratio: Any) -> bool:
 
 
 def _ratio(group: str, name: object, ratio: Any) -> float:
-    if isinstance(ratio, bool) or not isinstance(ratio, numbers.Real) or not _is_finite(ratio):
+    if not is_real(ratio) or not _is_finite(ratio):
         raise ParameterError(
             f"Groups.ratios[{group!r}] has {brief(ratio)} for {name!s}; a ratio is a finite number of at least 0. "
             "Leave it out for the policy's own value."

@@ -13,19 +13,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from stepsize.kernel import length
 from stepsize.kernel.errors import LengthError, brief
 from stepsize.kernel.length import UPDATES
-from stepsize.kernel.spec import Bound, Spec, Steps, hints
+from stepsize.kernel.spec import Count, Spec, Steps, hints
 from stepsize.policies.base import Policy
 from stepsize.policies.groups import Groups
 from stepsize.schedules import Chain, Schedule
 
 V = TypeVar("V", bound=Schedule | Policy | Groups)
-
-Count = Annotated[int, Bound("a whole number of at least 1", low=1)]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,15 @@ def check_settings(task: Any) -> None:
         raise TaskError(
             f"Task.autocast must be torch.bfloat16, or None, not {cast!r}; float16 needs a GradScaler, and so "
             f"{OWN_LOOP}."
+        )
+
+
+def check_first_loss(name: str, loss: float) -> None:
+    """Raise TaskError where the loss of a task called `name` is no finite number before any update."""
+    if not math.isfinite(loss):
+        raise TaskError(
+            f"the loss of {name!r} is {loss} at the first step, before any update, so no learning rate can train it. "
+            "Look at the data (NaN, infinities), the initial weights and the loss function."
         )
 
 

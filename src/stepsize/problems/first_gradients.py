@@ -10,7 +10,7 @@ from typing import Any
 
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import dense
-from stepsize.kernel.errors import StepsizeError, TaskError
+from stepsize.kernel.errors import StepsizeError, TaskError, said
 from stepsize.kernel.optional import need
 
 DIGITS, HALF_DIGITS = 4, 2
@@ -78,7 +78,7 @@ def first_gradients(
         except (StepsizeError, KeyboardInterrupt):
             raise
         except BaseException as error:  # also SystemExit: none of the user's code may end this process
-            raise TaskError(f"the gradient of batch {number} fails: {type(error).__name__}: {error}") from error
+            raise TaskError(f"the gradient of batch {number} fails: {said(error)}") from error
         losses.append(f"{float(found.detach()):.{digits}e}")
         gradients += [f"{value:.{digits}e}" for value in _norm_and_product(model)]
     return {"loss in training mode": " ".join(losses), "gradient": " ".join(gradients)}

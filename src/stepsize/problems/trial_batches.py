@@ -38,11 +38,7 @@ def check(task: Task, seed: int) -> None:
                 _check_rare(task, model, part)
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.is_floating_point():
         raise TaskError(f"the loss of {task.name!r} must be one floating-point number, not {_described(loss)}.")
-    if not math.isfinite(loss.item()):
-        raise TaskError(
-            f"the loss of {task.name!r} is {loss.item()} at the first step, before any update, so no learning rate "
-            "can train it. Look at the data (NaN, infinities), the initial weights and the loss function."
-        )
+    checks.check_first_loss(task.name, loss.item())
     if isinstance(task.train, Loader) and digest(next(task.updates(seed))[0]) != digest(first):
         raise TaskError(
             f"Task.train of {task.name!r} gives another first batch each time that it is read with one seed, so the "

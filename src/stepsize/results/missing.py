@@ -13,7 +13,7 @@ import numpy as np
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.length import REST
-from stepsize.kernel.spec import Steps
+from stepsize.kernel.spec import Steps, is_real
 from stepsize.rules import Rule
 from stepsize.rules.torch_rule import UNKNOWN
 from stepsize.schedules import Schedule
@@ -106,7 +106,7 @@ class MissingRule(Missing, Rule):
     def hyperparameters(self) -> dict[str, float]:
         """The numbers among its fields."""
         found = self.spec_fields()
-        return {n: float(v) for n, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        return {n: float(v) for n, v in found.items() if is_real(v)}
 
     @property
     def title(self) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from stepsize.kernel.arrays import Array
-from stepsize.kernel.spec import Bound, NonNegative
+from stepsize.kernel.spec import Bound, Count, NonNegative
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.rules.adam import AdamW
 from stepsize.rules.base import FIXED, Facts, Rule, Scalars, Slots, norm, shaped
@@ -52,7 +52,7 @@ class Muon(Rule):
     epsilon: NonNegative = 1e-8
     nesterov: bool = True
     match_rms: bool = False
-    iterations: Annotated[int, Bound("a whole number of at least 1", low=1)] = 5
+    iterations: Count = 5
 
     def init(self, p: Array, xp: Any) -> Slots:
         """Return the momentum of a matrix, and an empty array; else AdamW's two moments."""

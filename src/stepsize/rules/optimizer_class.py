@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from stepsize.kernel.errors import ParameterError, brief, suggestion
+from stepsize.kernel.errors import ParameterError, brief, said, suggestion
 from stepsize.kernel.optional import dotted, need
 
 Arguments = Mapping[str, Any]
@@ -140,6 +140,5 @@ def make(cls: Any, model: Any, given: Arguments) -> Any:
     try:
         return cls(model, **given)
     except Exception as error:  # a class of somebody else's: said in one line
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         arguments = f" and {', '.join(f'{name}={brief(value)}' for name, value in given.items())}" if given else ""
-        raise ParameterError(f"{public_name(cls)} cannot be made of parameters{arguments}: {said}") from error
+        raise ParameterError(f"{public_name(cls)} cannot be made of parameters{arguments}: {said(error)}") from error

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from stepsize.kernel.arrays import Array
-from stepsize.kernel.spec import Bound, NonNegative
+from stepsize.kernel.spec import Bound, NonNegative, Positive
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.rules.adam import Betas
 from stepsize.rules.base import FIXED, Facts, Rule, Scalars, Slots, column, dot, norm, quotient
 
-Start = Annotated[float, Bound("a number above 0", low=0, open_low=True), FIXED]
+Start = Annotated[Positive, FIXED]
 Growth = Annotated[float, Bound("a number above 1", low=1, open_low=True), FIXED]
 
 

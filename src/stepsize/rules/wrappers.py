@@ -9,21 +9,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.spec import Bound, NonNegative
+from stepsize.kernel.spec import Count, NonNegative
 from stepsize.kernel.spec import Momentum as MomentumRange
 from stepsize.rules.adam import AdamW
 from stepsize.rules.base import Facts, Rule, Scalars, Shape, Slots, norm, quotient
 
 INSIDE = AdamW()
 """The rule in a wrapper that is made without one."""
-
-Count = Annotated[int, Bound("a whole number of at least 1", low=1)]
 
 
 @dataclass(frozen=True)

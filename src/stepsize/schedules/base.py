@@ -20,7 +20,7 @@ import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from stepsize.kernel.arrays import Array, Floats
 from stepsize.kernel.errors import ParameterError, UnboundError, brief
 from stepsize.kernel.length import REST
 from stepsize.kernel.notebook import Shown, picture
-from stepsize.kernel.spec import Bound, NonNegative, Spec, Steps, hints
+from stepsize.kernel.spec import NonNegative, Spec, Steps, hints
 
 BLOCK = 1 << 14
 """Steps per block of a table: small enough to stay in the cache, bit-equal for every size."""
@@ -262,7 +262,7 @@ class Scaled(Schedule):
     """A schedule times a number: `factor * schedule`."""
 
     schedule: Schedule
-    factor: Annotated[float, Bound("a number of at least 0", low=0)]
+    factor: NonNegative
 
     @property
     def steps(self) -> int | str:  # type: ignore[override]  # derived here, a field in the other schedules

@@ -21,12 +21,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 from stepsize.kernel import arrays
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError, SpecError, brief
-from stepsize.kernel.spec import Bound, Momentum, Spec, encode
+from stepsize.kernel.spec import Bound, Count, Momentum, Share, Spec, Whole, encode
 
-Count = Annotated[int, Bound("a whole number of at least 0", low=0)]
-Calls = Annotated[int, Bound("a whole number of at least 1", low=1)]
 Factor = Annotated[float, Bound("a number above 0 and below 1", low=0, high=1, open_low=True, open_high=True)]
-Least = Annotated[float, Bound("a number from 0 to 1", low=0, high=1)]
 Most = Annotated[float, Bound("a number of at least 1", low=1)]
 
 
@@ -58,11 +55,11 @@ class Judge(Feedback):
     """
 
     factor: Factor = 0.1
-    patience: Count = 10
+    patience: Whole = 10
     threshold: Momentum = 1e-4
     relative: bool = True
-    cooldown: Count = 0
-    least: Least = 0.0
+    cooldown: Whole = 0
+    least: Share = 0.0
     mode: Literal["min", "max"] = "min"
 
     def better(self, loss: Array, best: Array, xp: Any) -> Array:
@@ -173,11 +170,11 @@ class Greedy(Judge):
     factor: Factor = 0.95
     threshold: Momentum = 1e-6
     relative: bool = False
-    least: Least = 0.01
-    warmup: Count = 0
+    least: Share = 0.01
+    warmup: Whole = 0
     most: Most = 10.0
-    window: Calls = 1
-    reset: Count = 0
+    window: Count = 1
+    reset: Whole = 0
 
     def init(self, like: Array = 0.0) -> GreedyState:
         """Return the state before the first call."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from stepsize.execution.journal import Journal
 from stepsize.execution.runner import Progress, Runner
@@ -19,7 +19,7 @@ from stepsize.jobs.lengths import updates_of
 from stepsize.jobs.race.budget import Budget
 from stepsize.jobs.race.climb import Climb
 from stepsize.jobs.race.entrants import Entrants, Field, line_up
-from stepsize.jobs.race.rungs import ETA, LEAST_RUNG, VIEWS, RungPlan, halving, screening
+from stepsize.jobs.race.rungs import ETA, LEAST_RUNG, RungPlan, halving, screening
 from stepsize.kernel.errors import BudgetError, ParameterError, check_name
 from stepsize.kernel.numeric import numeric
 from stepsize.kernel.optional import need_all
@@ -37,8 +37,6 @@ TUNING = 1000
 MAKERS = {"screening": screening, "halving": halving}
 
 NamedRungs = Literal["none", "screening", "halving"]
-
-SELECTIONS: tuple[Selection, ...] = ("last", "best")
 
 
 @numeric
@@ -111,10 +109,10 @@ class RaceOptions:
     budget: Budget | float | str | None = None
 
     def __post_init__(self) -> None:
-        check_name(self.view, VIEWS, "view of a rung")
-        check_name(self.selection, SELECTIONS, "selection")
+        check_name(self.view, get_args(View), "view of a rung")
+        check_name(self.selection, get_args(Selection), "selection")
         if isinstance(self.rungs, str):
-            check_name(self.rungs, ("none", *MAKERS), "list of rungs")
+            check_name(self.rungs, get_args(NamedRungs), "list of rungs")
         if self.budget is not None:
             object.__setattr__(self, "budget", Budget.of(self.budget))
 

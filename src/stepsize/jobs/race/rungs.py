@@ -9,21 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 from stepsize.jobs.rescale import BOUND, rescale_to_horizon
 from stepsize.kernel.errors import BudgetError, LengthError, ParameterError
 from stepsize.kernel.numeric import numeric
-from stepsize.kernel.spec import Bound, Spec
+from stepsize.kernel.spec import Count, Spec
 from stepsize.policies import LR, Policy
 from stepsize.results import Rung
 from stepsize.results.race import View
 from stepsize.schedules import Until
 from stepsize.strategy import Family, Strategy
-
-Count = Annotated[int, Bound("at least 1", low=1)]
-
-VIEWS: tuple[View, ...] = ("retimed", "prefix")
 
 ETA = 3
 """One in so many goes on from a rung of a halving, to a run that is as many times longer."""

@@ -10,11 +10,10 @@ import numpy as np
 
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Array, Floats, floats
-from stepsize.kernel.spec import Bound
+from stepsize.kernel.spec import Bound, Whole
 from stepsize.problems.landscapes.base import Continuum, Critical, Dimensions, Kind, Landscape, mirrored, points
 
 Size = Annotated[int, Bound("a whole number from 1 to 30", low=1, high=30)]
-Seed = Annotated[int, Bound("a whole number of at least 0", low=0)]
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class MatrixFactorisation(Continuum):
     size: Size = 3
     rank: Size = 1
     symmetric: bool = True
-    seed: Seed = 0
+    seed: Whole = 0
 
     @property
     def dimensions(self) -> int:
@@ -107,7 +106,7 @@ class PhaseRetrieval(Landscape):
 
     dimensions: Dimensions = 2
     per_dimension: Annotated[int, Bound("a whole number from 1 to 1000", low=1, high=1000)] = 20
-    seed: Seed = 0
+    seed: Whole = 0
 
     @cached_property
     def minima(self) -> Floats:
@@ -155,7 +154,7 @@ class DeepLinear(Continuum):
 
     depth: Size = 3
     width: Size = 1
-    seed: Seed = 0
+    seed: Whole = 0
 
     @property
     def dimensions(self) -> int:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Array
 from stepsize.kernel.errors import ParameterError
-from stepsize.kernel.spec import Bound, Positive
+from stepsize.kernel.spec import Count, Positive, Share
 from stepsize.problems.landscapes.base import Landscape
-
-Chance = Annotated[float, Bound("a number from 0 to 1", low=0, high=1)]
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class Reddi(Landscape):
 
     large: Positive = 3.0
     small: Positive = 1.0
-    period: Annotated[int, Bound("a whole number of at least 1", low=1)] = 3
-    chance: Chance = 0.0
+    period: Count = 3
+    chance: Share = 0.0
 
     def validate(self) -> None:
         """Check that the mean slope is above 0."""

@@ -10,6 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+
+TYPES = {torch.float32: "float", torch.float64: "double"}
+"""What C calls the numbers that it is compiled for."""
+
 FLAGS = ("-O3", "-march=native", "-std=c11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off")
 """Vectors as wide as the processor has them; and no product and sum as one operation, which rounds otherwise."""
 

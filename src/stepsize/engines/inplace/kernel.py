@@ -24,7 +24,6 @@ from stepsize.engines import compiler
 from stepsize.engines.inplace.tracing import Kinds, calls, like_of
 from stepsize.rules.base import Slots
 
-TYPES = {torch.float32: "float", torch.float64: "double"}
 LANES = 16
 """Partial sums of a sum over a row: as many as a vector holds, so that their order does not hang on its width."""
 
@@ -81,7 +80,7 @@ def compiled(graph: fx.Graph, p: torch.Tensor, slots: Slots, kinds: Kinds, homes
     homes: where what the step returns belongs: "p" or "into", and then the slots.
     """
     turned = p.stride(1) != 1
-    if p.device.type != "cpu" or p.dtype not in TYPES or p.shape[1] == 1:
+    if p.device.type != "cpu" or p.dtype not in compiler.TYPES or p.shape[1] == 1:
         return None
     arrays = (p, *slots)
     if not all(array.ndim == 2 and array.dtype == p.dtype and _fits(array, turned=turned) for array in arrays):
@@ -89,7 +88,7 @@ def compiled(graph: fx.Graph, p: torch.Tensor, slots: Slots, kinds: Kinds, homes
     if len({array.data_ptr() for array in arrays}) < len(arrays):  # two names for one array
         return None
     try:
-        source = _Source(graph, homes, turned=turned).text(TYPES[p.dtype])
+        source = _Source(graph, homes, turned=turned).text(compiler.TYPES[p.dtype])
     except UnwrittenError:
         return None
     call = _loaded(source)

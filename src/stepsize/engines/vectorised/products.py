@@ -16,8 +16,6 @@ import torch
 
 from stepsize.engines import compiler
 
-TYPES = {torch.float32: "float", torch.float64: "double"}
-
 LEAST, MOST = 1 << 14, 1 << 23
 """Multiplications of a product of a replica: with fewer, what is around them counts; more were not tried."""
 
@@ -105,7 +103,7 @@ def multiplications(a: torch.Size, b: torch.Size, dtype: torch.dtype, *, turned:
     """
     _, m, k = a
     n = b[2]
-    fits = LEAST <= m * k * n <= MOST and k >= DEEP and dtype in TYPES
+    fits = LEAST <= m * k * n <= MOST and k >= DEEP and dtype in compiler.TYPES
     return m * k * n if fits and (not turned or (n >= TALL and m >= BROAD)) else 0
 
 
@@ -149,7 +147,7 @@ def compiled(dtype: torch.dtype) -> Any:
     """Return the compiled function for numbers of a dtype; None where there is no compiler, or MKL is as fast."""
     if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]  # torch has no types for it
         return None
-    step = compiler.compiled(f"typedef {TYPES[dtype]} T;\n{SOURCE}", "-ffp-contract=fast")
+    step = compiler.compiled(f"typedef {compiler.TYPES[dtype]} T;\n{SOURCE}", "-ffp-contract=fast")
     if step is None:
         return None
     step.argtypes, step.restype = [ctypes.c_void_p] * 5, ctypes.c_int

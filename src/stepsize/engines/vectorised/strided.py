@@ -18,7 +18,6 @@ from stepsize.engines import compiler
 
 aten = torch.ops.aten
 
-TYPES = {torch.float32: "float", torch.float64: "double"}
 
 IMAGES = 4
 """Dimensions of a batch of images, and of the weights of a convolution of images."""
@@ -145,7 +144,7 @@ def multiplications(slope: torch.Size, weight: torch.Size, how: Strides, dtype: 
 
     slope: the shape of what came out; weight: that of the weights.
     """
-    if len(weight) != IMAGES or weight[1] < CHANNELS or max(how.stride) == 1 or dtype not in TYPES:
+    if len(weight) != IMAGES or weight[1] < CHANNELS or max(how.stride) == 1 or dtype not in compiler.TYPES:
         return 0
     count = slope[0] * slope[2:].numel() * weight.numel() // how.groups
     return count if count >= LEAST else 0
@@ -170,7 +169,7 @@ def slope_before(slope: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, how
 @cache
 def compiled(dtype: torch.dtype) -> Any:
     """Return the compiled function for numbers of a dtype; None where there is no compiler, or it fails."""
-    step = compiler.compiled(f"typedef {TYPES[dtype]} T;\n{SOURCE}", "-ffp-contract=fast")
+    step = compiler.compiled(f"typedef {compiler.TYPES[dtype]} T;\n{SOURCE}", "-ffp-contract=fast")
     if step is not None:
         step.argtypes, step.restype = [ctypes.c_void_p] * 4, ctypes.c_int
     return step

@@ -35,7 +35,7 @@ from stepsize.results.range_test import BATCH_SIZE, OF_GROUP, RULE
 from stepsize.rules import Rule
 from stepsize.search_space import variants
 from stepsize.strategy import find_rule
-from stepsize.theory.range_test import HIGH, LEAST_RUN, LOW, PER_DECADE, range_test_steps
+from stepsize.theory.range_test import HIGH, LOW, PER_DECADE, range_test_steps
 
 SEEDS = 4
 """Seeds when none are given, of a range test or of fixed values."""
@@ -294,9 +294,10 @@ def _compare_sizes(problem: Trainable, rule: Rule, policy: str | Policy, options
 
 def _sweep_values(problem: Trainable, rule: Rule, policy: str | Policy, options: Options) -> HyperparameterSweep:
     from stepsize import jobs
+    from stepsize.jobs.lengths import short_run
 
     tried = arguments.parse_numbers(options.values or [], f"a {options.of} is a number")
-    seeds, steps, lr = options.seeds or SEEDS, options.steps or max(LEAST_RUN, problem.steps // 4), options.lr
+    seeds, steps, lr = options.seeds or SEEDS, short_run(problem, options.steps), options.lr
     if lr is None:
         with progress.show_progress(seeds * range_test_steps(options.low, options.high)) as tell:
             lr = jobs.estimate_rate(

@@ -9,6 +9,7 @@ from stepsize.kernel.errors import LengthError
 from stepsize.policies import Clock, Policy, in_updates
 from stepsize.problems import Task, Trainable
 from stepsize.strategy import Strategy
+from stepsize.theory.range_test import LEAST_RUN
 
 V = TypeVar("V", Policy, Strategy)
 
@@ -31,6 +32,11 @@ def updates_of(task: Trainable, steps: int | str) -> int:
             "of updates; give that number."
         )
     return task.updates_of(steps)
+
+
+def short_run(task: Trainable, steps: int | str | None, parts: int = 4) -> int:
+    """Return the updates of one of several short runs: as asked, else a part of the task's own that can be compared."""
+    return max(LEAST_RUN, task.steps // parts) if steps is None else updates_of(task, steps)
 
 
 def in_task_updates(value: V, task: Trainable) -> V:

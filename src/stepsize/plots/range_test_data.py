@@ -12,6 +12,7 @@ from stepsize.plots import style
 from stepsize.policies import LR
 from stepsize.results import Estimate, RangeTestRecord, RateGrid, RunGrid, Suggestion, Sweep
 from stepsize.results.range_test import EXACT
+from stepsize.theory.range_test import first_losses
 
 BINS = 150
 """How fine a curve is when no suggestion brings a smoothed one."""
@@ -114,8 +115,13 @@ def mean_final_losses(grid: RunGrid) -> Floats:
 
 def loss_before(grid: RunGrid) -> float | None:
     """Return the mean validation loss before training; None when it is not known."""
-    known = floats([]) if grid.before is None else floats(grid.before[np.isfinite(grid.before)])
+    known = _losses_before(grid)
     return float(known.mean()) if len(known) else None
+
+
+def _losses_before(grid: RunGrid) -> Floats:
+    """Return the validation loss of each seed before training, as far as it is known and finite."""
+    return floats([]) if grid.before is None else floats(grid.before[np.isfinite(grid.before)])
 
 
 def loss_name(grid: RunGrid) -> str:
@@ -137,7 +143,7 @@ def losses_of_range_test(curve: Floats, raw: Floats, sign: int = 1) -> Window:
         finite = raw[np.isfinite(raw)]
     if not len(finite):
         return Window(0.0, 1.0, log=False)
-    first, least = float(np.median(finite[: max(1, len(finite) // 20)])), float(finite.min())
+    first, least = float(np.median(finite[: first_losses(len(finite))])), float(finite.min())
     if least > 0 and first / least > DECADE and (raw[np.isfinite(raw)] > 0).all():
         return Window(least / (first / least) ** 0.15, first * (first / least) ** 0.25, log=True)
     span = max(first - least, 0.4 * abs(first), 1e-12)
@@ -146,7 +152,7 @@ def losses_of_range_test(curve: Floats, raw: Floats, sign: int = 1) -> Window:
 
 def losses_of_grid(grid: RunGrid) -> Window:
     """Return the window around where runs end: from below the best to a little above the loss before training."""
-    start = floats([]) if grid.before is None else floats(grid.before[np.isfinite(grid.before)])
+    start = _losses_before(grid)
     finite = grid.final_losses[np.isfinite(grid.final_losses)]
     if not len(finite):
         finite = start

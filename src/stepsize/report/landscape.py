@@ -46,19 +46,15 @@ def descent_article(descent: Descent) -> Article:
 def _facts(descent: Descent, best: Outcome) -> Facts:
     return Facts(
         (
-            (_title(descent.goal.does), formatting.share(best.share)),
+            (formatting.heading(descent.goal.does), formatting.share(best.share)),
             *(() if descent.landscape.saddle else (("Escapes from elsewhere", _escape(best)),)),
-            (_title(descent.goal.steps), formatting.steps(best.time, descent.steps)),
+            (formatting.heading(descent.goal.steps), formatting.steps(best.time, descent.steps)),
             ("Starts", thousands(len(descent.starts))),
             *(() if descent.landscape.saddle else (_trapped(descent),)),
             ("Strategies", str(len(descent.strategies))),
             ("Wall time", formatting.duration(descent.seconds)),
         )
     )
-
-
-def _title(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def _trapped(descent: Descent) -> tuple[str, str]:
@@ -76,7 +72,8 @@ def _outcomes(descent: Descent, best: Outcome) -> Section:
         caption=_LEAVING if descent.landscape.saddle else _RATES,
     )  # fmt: skip
     elsewhere = () if descent.landscape.saddle else ("Escapes from elsewhere",)
-    head = ("Strategy", _title(descent.goal.does), *elsewhere, _title(descent.goal.steps), "Diverged")
+    does, steps = map(formatting.heading, (descent.goal.does, descent.goal.steps))
+    head = ("Strategy", does, *elsewhere, steps, "Diverged")
     rows = tuple(
         (
             outcome.strategy.name, formatting.share(outcome.share), *(_escape(outcome) for _ in elsewhere),

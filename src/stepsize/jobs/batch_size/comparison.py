@@ -20,7 +20,7 @@ from stepsize.jobs.batch_size.running_time import (
     seconds_per_update,
     updates_at_equal_time,
 )
-from stepsize.jobs.lengths import updates_of
+from stepsize.jobs.lengths import short_run
 from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.rate_grid import rate_grid
 from stepsize.jobs.range_test.suggest import normalise_policy, suggest
@@ -83,7 +83,7 @@ def compare_batch_sizes(
     if not seeds:
         raise BudgetError("a comparison of batch sizes needs at least one seed.")
     tried = sorted(map(int, sizes))
-    length = max(LEAST_RUN, task.steps // 4) if steps is None else updates_of(task, steps)
+    length = short_run(task, steps)
     updates, seconds = updates_at_equal_time(task, tried, length, rule, least=LEAST_RUN, seconds_of=seconds_of)
     shape = normalise_policy(policy, rule)
     runner = runner or Runner(task, engine=engine, progress=progress)

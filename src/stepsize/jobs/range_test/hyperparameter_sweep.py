@@ -16,7 +16,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
-from stepsize.jobs.lengths import updates_of
+from stepsize.jobs.lengths import short_run
 from stepsize.jobs.paired_statistics import t_interval
 from stepsize.jobs.range_test.rate_grid import run_fields
 from stepsize.kernel.arrays import Floats, floats
@@ -31,7 +31,6 @@ from stepsize.results.range_test import BATCH_SIZE, OF_GROUP
 from stepsize.rules import AdamW, Rule
 from stepsize.strategy import Strategy, Trial, round_rate
 from stepsize.theory import middle_exponent
-from stepsize.theory.range_test import LEAST_RUN
 
 VALUES: dict[str, tuple[float, ...]] = {
     "momentum": (0.9, 0.95, 0.97, 0.99), "weight_decay": (0.0, 1e-5, 1e-4, 1e-3),
@@ -87,7 +86,7 @@ def sweep_hyperparameter(
         raise ParameterError(f"a test of {hyperparameter} needs at least two values to compare, not {list(values)!r}.")
     if not seeds:
         raise BudgetError("a sweep needs at least one seed.")
-    length = max(LEAST_RUN, task.steps // 4) if steps is None else updates_of(task, steps)
+    length = short_run(task, steps)
     shape = policy.only((set(policy) & set(rule.hyperparameters)) - {hyperparameter})
     runner = runner or Runner(task, engine=engine, progress=progress)
     if hyperparameter.startswith(OF_GROUP):

@@ -15,7 +15,7 @@ import numpy as np
 
 from stepsize.engines import Engine
 from stepsize.execution.runner import Progress, Runner
-from stepsize.jobs.lengths import in_task_updates, updates_of
+from stepsize.jobs.lengths import in_task_updates, short_run
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.errors import BudgetError, ParameterError
 from stepsize.kernel.numeric import numeric
@@ -59,7 +59,7 @@ def rate_grid(
     Raises ParameterError for rates that do not rise from above 0, BudgetError for runs that are too short.
     """
     rule = AdamW() if rule is None else rule
-    length = max(LEAST_RUN, task.steps // 8) if steps is None else updates_of(task, steps)
+    length = short_run(task, steps, parts=8)
     if length < LEAST_RUN:
         raise BudgetError(f"runs of {length} steps are too short to be compared; give them at least {LEAST_RUN}.")
     peaks = floats(rates)

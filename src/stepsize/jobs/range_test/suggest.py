@@ -9,6 +9,7 @@ steps would, and the best of them is a share of the rate at its lowest point. A 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 
@@ -20,9 +21,10 @@ from stepsize.jobs.rescale import rescale_exponent, rescale_to_horizon, rescale_
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.kernel.numeric import numeric
 from stepsize.policies import Policy, constant, recipe
+from stepsize.policies.cycles import CycleShape
 from stepsize.results import Estimate, HyperparameterSweep, RangeTestRecord, RateGrid, Suggestion
 from stepsize.rules import Rule
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, round_rate
 
 # AIM was fitted on the dev half of the tasks of bench/range_test: it is what loses least there. AIM_OF_SAME_SIZE lies
 # between it and the .1 that the one task of such a rule asks for. APART and WIDEST are guards, far from what those
@@ -44,7 +46,7 @@ WIDEST = 10.0
 CYCLE = 0.25
 """The base of a cycle as a share of its peak, where the range test shows no drop further down [smith2017cyclical]."""
 
-CYCLICAL = ("triangular", "triangular2", "exp_range")
+CYCLICAL = get_args(CycleShape)
 """Recipes of cycles between two rates."""
 
 
@@ -183,7 +185,7 @@ def at_rate(
 
     base: of a cycle that is asked for by name, as a share of its peak; its own when not given.
     """
-    top = float(f"{lr:.3g}")
+    top = round_rate(lr)
     if isinstance(wanted, str):
         policy = recipe(wanted)(top, **({} if base is None else {"base": float(f"{base:.2g}")}))
         policy = policy if rule is None else policy.only(rule.hyperparameters)

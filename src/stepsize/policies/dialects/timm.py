@@ -65,7 +65,7 @@ def CosineLRScheduler(
 
     cycles = _Cycles(lr, lr_min, whole(t_initial, "t_initial"), cycle_mul, cycle_decay, cycle_limit)
     curve = cycles.schedule(shape, "cosine" if k_decay == 1 else None)
-    return rate(_warmed(curve, lr, warmup_t, warmup_lr_init, warmup_prefix))
+    return _warmed(curve, lr, warmup_t, warmup_lr_init, warmup_prefix)
 
 
 def TanhLRScheduler(
@@ -93,7 +93,7 @@ def TanhLRScheduler(
     cycles = _Cycles(lr, lr_min, whole(t_initial, "t_initial"), cycle_mul, cycle_decay, cycle_limit)
     curve = cycles.schedule(shape, None)
     target = lr if warmup_prefix else curve(whole(warmup_t, "warmup_t", least=0))
-    return rate(_warmed(curve, target, warmup_t, warmup_lr_init, warmup_prefix))
+    return _warmed(curve, target, warmup_t, warmup_lr_init, warmup_prefix)
 
 
 def StepLRScheduler(
@@ -108,9 +108,8 @@ def StepLRScheduler(
 
     With `decay_rate` 1, its default, it is what `create_scheduler_v2` of timm calls "constant".
     """
-    return rate(
-        _warmed(Staircase(lr, decay_rate, whole(decay_t, "decay_t")), lr, warmup_t, warmup_lr_init, warmup_prefix)
-    )
+    curve = Staircase(lr, decay_rate, whole(decay_t, "decay_t"))
+    return _warmed(curve, lr, warmup_t, warmup_lr_init, warmup_prefix)
 
 
 def MultiStepLRScheduler(
@@ -127,7 +126,7 @@ def MultiStepLRScheduler(
     """
     edges = [whole(moment, "a moment of decay_t") - 1 for moment in decay_t]
     curve = stairs(edges, [lr * decay_rate**count for count in range(len(edges) + 1)])
-    return rate(_warmed(curve, lr, warmup_t, warmup_lr_init, warmup_prefix))
+    return _warmed(curve, lr, warmup_t, warmup_lr_init, warmup_prefix)
 
 
 def WSDLRScheduler(
@@ -206,7 +205,7 @@ def PolyLRScheduler(
 
     cycles = _Cycles(lr, lr_min, whole(t_initial, "t_initial"), cycle_mul, cycle_decay, cycle_limit)
     curve = cycles.schedule(shape, "linear" if k_decay == power == 1 else None)
-    return rate(_warmed(curve, lr, warmup_t, warmup_lr_init, warmup_prefix))
+    return _warmed(curve, lr, warmup_t, warmup_lr_init, warmup_prefix)
 
 
 @dataclass(frozen=True)
@@ -239,10 +238,10 @@ class _Cycles:
         return jagged([(top, self.low) for top in tops], self.steps, self.stretch, curve)
 
 
-def _warmed(curve: Schedule, target: float, warmup_t: int, start: float, prefix: bool) -> Schedule:
+def _warmed(curve: Schedule, target: float, warmup_t: int, start: float, prefix: bool) -> Policy:
     """Return `curve` after a warmup, or with its first steps replaced by one."""
     steps = whole(warmup_t, "warmup_t", least=0)
     if prefix or not steps:
-        return chained(ramp(start, target, steps), curve)
+        return rate(chained(ramp(start, target, steps), curve))
     climb = Linear(start, target, steps) >> Constant(0.0)
-    return climb + (Constant(0.0, steps) >> Constant(1.0)) * curve
+    return rate(climb + (Constant(0.0, steps) >> Constant(1.0)) * curve)

@@ -344,6 +344,11 @@ def test_a_race_that_all_lost_says_so(advice):
     text = Page(render(replace(advice.final, standings=standings))).text
     assert "Every strategy diverged" in text
     assert not re.search(r"\b(inf|nan)\b", text.partition("The strategy as JSON")[0])
+    lost = replace(advice, final=replace(advice.final, standings=standings))
+    assert lost.simplest == lost.strategy
+    text = Page(render(lost)).text
+    assert "Every finalist diverged." in text
+    assert "The seeds tell all other finalists from it" not in text
 
 
 def test_nothing_to_report_is_an_error():

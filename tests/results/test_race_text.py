@@ -40,7 +40,9 @@ def test_a_race_that_all_lost_says_so_first():
         replace(standing, score=Interval(np.inf, -np.inf, np.inf), tied=False, behind=None)
         for standing in race.standings
     )
-    assert replace(race, standings=lost).sentences[0] == "Every strategy diverged."
+    every = replace(race, standings=lost)
+    assert every.sentences[0] == "Every strategy diverged."
+    assert str(every) == f"all of {len(lost)} strategies diverged in {race.steps} steps of {race.task}"
 
 
 def test_the_selection_is_always_said():

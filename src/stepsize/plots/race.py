@@ -149,7 +149,7 @@ def _title(race: Race) -> str:
         return "Nothing was raced to the end"
     ties = sum(s.tied for s in race.standings[1:])
     best = style.short(race.best.name)
-    if not np.isfinite(race.standings[0].score.mean):
+    if race.all_diverged:
         return "Every strategy diverged"
     if not ties:
         return f"{best} is the best"

@@ -181,6 +181,8 @@ def _final(advice: Advice) -> tuple[tuple[str, tuple[Block, ...]], ...]:
 
 
 def _tied(advice: Advice, final: Race) -> tuple[str, ...]:
+    if final.all_diverged:
+        return ("Every finalist diverged.",)
     tied = advice.indistinguishable
     if len(tied) > 1:
         return (

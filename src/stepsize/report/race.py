@@ -31,7 +31,7 @@ def race_article(race: Race) -> Article:
     best = race.standings[0]
     return Article(
         above=f"Race · task {race.task} · {formatting.count(race.steps, 'step')}",
-        title=best.strategy.name if math.isfinite(best.score.mean) else "Every strategy diverged",
+        title="Every strategy diverged" if race.all_diverged else best.strategy.name,
         facts=Facts(
             (
                 ("Peak learning rate", rate(best.strategy.peak)),

@@ -181,8 +181,8 @@ class Advice(Shown, Spec):
 
     @property
     def indistinguishable(self) -> tuple[Strategy, ...]:
-        """The finalists that fresh seeds cannot tell from the best, best first; the answer alone without a final."""
-        return (self.strategy,) if self.final is None else self.final.indistinguishable
+        """The finalists that fresh seeds cannot tell from the best, best first; the answer alone where none is best."""
+        return (self.strategy,) if self.final is None or self.final.all_diverged else self.final.indistinguishable
 
     @property
     def simplest(self) -> Strategy:

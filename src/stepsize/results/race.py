@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -124,10 +125,12 @@ class Race(Shown, Spec):
     executor: str = ""
 
     def __str__(self) -> str:
-        """Who is best, and of how many."""
+        """Who is best, and of how many; or that nobody is."""
+        run = f"{count(self.steps, 'step')} of {self.task}"
+        if self.all_diverged:
+            return f"all of {count(len(self.standings), 'strategy', 'strategies')} diverged in {run}"
         tied = len(self.indistinguishable) - 1
         beside = f"; {count(tied, 'other')} cannot be separated from it" if tied else ""
-        run = f"{count(self.steps, 'step')} of {self.task}"
         return f"{self.best.name} is best of {len(self.standings)} after {run}{beside}"
 
     @property
@@ -141,8 +144,13 @@ class Race(Shown, Spec):
         return self.standings[0].strategy
 
     @property
+    def all_diverged(self) -> bool:
+        """Whether every strategy diverged, so that there is no best one."""
+        return not math.isfinite(self.standings[0].score.mean)
+
+    @property
     def indistinguishable(self) -> tuple[Strategy, ...]:
-        """The best, and who cannot be separated from it."""
+        """The best, and who cannot be separated from it; none where every strategy diverged."""
         return tuple(standing.strategy for standing in self.standings if standing.tied)
 
     @property

@@ -34,7 +34,7 @@ def sentences(race: Race) -> tuple[str, ...]:
 
 def _winner(race: Race) -> Iterator[str]:
     best, *others = race.standings
-    if not math.isfinite(best.score.mean):
+    if race.all_diverged:
         yield "Every strategy diverged."
         return
     chance = f", with a chance of {percent(best.chance)} to be the best" if math.isfinite(best.chance) else ""

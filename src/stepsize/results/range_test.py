@@ -261,12 +261,13 @@ class BatchSizeSweep(HyperparameterSweep):
 
     values: the sizes, in samples. rates: of each, the peak of its runs, (points,) float64. updates: how many each of
         its runs makes, in the time that `steps` of the task's own size take. speeds: samples a second, (points,)
-        float64. policy: at a peak of 1.
+        float64. policy: at a peak of 1. accumulate: batches whose gradients make one update.
     """
 
     rates: np.ndarray = field(repr=False)
     updates: tuple[int, ...]
     speeds: np.ndarray = field(repr=False)
+    accumulate: int = 1
 
     @property
     def lasting(self) -> str:
@@ -278,10 +279,11 @@ class BatchSizeSweep(HyperparameterSweep):
         """What each size does in the same time, as text: the heads of the columns, then a row for each size."""
         head = ("batch size", "samples a second", "updates", "samples", "its rate", self.scored)
         means = self.final_losses.mean(axis=1)
-        rows = zip(self.values, self.speeds, self.updates, self.rates, means, strict=True)
+        samples = np.array(self.updates) * self.values * self.accumulate
+        rows = zip(self.values, self.speeds, self.updates, samples, self.rates, means, strict=True)
         return head, *(
-            (f"{size:g}", *map(thousands, (round(speed), updates, round(updates * size))), f"{rate:.3g}", f"{mean:.4g}")
-            for size, speed, updates, rate, mean in rows
+            (f"{size:g}", *map(thousands, (round(speed), updates, round(seen))), f"{rate:.3g}", f"{mean:.4g}")
+            for size, speed, updates, seen, rate, mean in rows
         )
 
 

@@ -106,6 +106,15 @@ def test_costs_are_those_of_all_runs(task):
     assert runner.updates == found.cost
 
 
+def test_the_samples_of_a_run_are_those_of_all_its_micro_batches(task):
+    found = compare_batch_sizes(
+        replace(task, accumulate=2), (8, 16), rule=SGD(), steps=10, seeds=(0,), seconds_of=timing(0.0), engine=Loop()
+    )  # fmt: skip
+    head, first, _ = found.table
+    row = dict(zip(head, first, strict=True))
+    assert (row["updates"], row["samples"]) == (str(found.updates[0]), str(found.updates[0] * 8 * 2))
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [

@@ -99,7 +99,7 @@ def compare_batch_sizes(
         losses=np.stack([grid.losses[i] for grid, i in zip(grids, best, strict=True)]),
         held_out=np.stack([grid.judged[i] for grid, i in zip(grids, best, strict=True)]),
         rates=floats([grid.rates[i] for grid, i in zip(grids, best, strict=True)]),
-        updates=tuple(updates[size] for size in tried),
+        updates=tuple(updates[size] for size in tried), accumulate=task.accumulate,
         speeds=floats([size * task.accumulate / seconds[size] for size in tried]),
         cost=sum(grid.cost for grid in grids), seconds=sum(grid.seconds for grid in grids),
     )  # fmt: skip

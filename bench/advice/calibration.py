@@ -5,9 +5,9 @@
     python bench/advice/calibration.py
 
 The draws of the belief give a mean loss and a bound that nine of ten draws keep. Each is multiplied by a number, once
-for answers from a look at the model, once for those from pilot runs alone, and once for those that ran over the full
-horizon: so that the mean is theirs, and
-the bound holds for more of them than it says, as tasks that nothing was fitted on are further off.
+for answers from a look at the model, once for those from pilot runs alone, once for those that ran over the full
+horizon, and once for those of a final among them: so that the mean is theirs, and the bound holds for more of them than
+it says, as tasks that nothing was fitted on are further off.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from truth import from_plain
 
 from stepsize.jobs.advise.belief.prior import FILE
 
-KINDS = {"look": (0.0, 0.0), "pilot": (0.5, 1.0), "full": (2.0, 1000.0)}
+KINDS = {"look": (0.0, 0.0), "pilot": (0.5, 1.0), "full": (2.0, 10.0), "final": (20.0, 1000.0)}
 """From what an answer is known, by its budget, the least and the largest."""
 
 HOLDS = 0.93

@@ -18,6 +18,9 @@ from stepsize.kernel.arrays import Floats
 from stepsize.results import Race
 from stepsize.strategy import Strategy, Trial
 
+FINAL = "the final, on fresh seeds"
+"""What the runs of a final are made for."""
+
 FINAL_FROM, FINAL_SHARE = 20.0, 0.45
 """The budget from which on there is a final, in full trainings, and the share of it that is kept for it."""
 
@@ -62,9 +65,7 @@ def final(search: Search, runner: Runner, baseline: Strategy) -> Final:
     more = Budget(trainings=max(len(field) * fresh, left - 2 * fresh))
     margin = ENOUGH * scale(search.belief)[1]
     plans = (RungPlan(search.horizon, seeds),)
-    race = Climb(
-        runner, field, search.horizon, plans, budget=more, stage="the final, on fresh seeds", margin=margin
-    ).finish()  # fmt: skip
+    race = Climb(runner, field, search.horizon, plans, budget=more, stage=FINAL, margin=margin).finish()
     _note(search, race)
     alive = [each.strategy for each in race.standings if not each.diverged] or [race.best]
     others = tuple(range(search.first_seed + CONFIRMING_SEED, search.first_seed + CONFIRMING_SEED + fresh))
@@ -83,7 +84,7 @@ def _note(search: Search, race: Race) -> None:
         for strategy, row in zip(rung.strategies, rung.scores, strict=True)
         for seed, score in zip(rung.seeds, row, strict=True)
     ]
-    search.learn(runs, "the final, on fresh seeds")
+    search.learn(runs, FINAL)
 
 
 def _confirm(

@@ -31,6 +31,9 @@ MOST_FOR_LOCATING, SHARE_FOR_LOCATING = (1.0, 2.0), 0.15
 LAST, LONGER = 4, 1.5
 """The last pilot runs are a so-manieth part of the horizon at most, and so many times as long as those before."""
 
+AT_A_LENGTH = (3, 2)
+"""How many of the last pilot runs are to be paid for; fewer where so many would hardly be longer than those before."""
+
 ALONE = 2.75
 """What locating may cost where there is one family alone, in full trainings: its last runs are half of the horizon."""
 
@@ -91,14 +94,14 @@ def locate(search: Search, kept: float = 0.0) -> Iterator[Proposal]:
     lengths = pilot_lengths(horizon, least)
     for steps in lengths:
         yield from _afford(search, bracket(belief, family, steps), _most_for_locating(search))
-    last = min(_longest(search, _most_for_locating(search)), horizon // LAST)
-    if last >= LONGER * lengths[-1]:
+    last = _longer(search, lengths[-1], _most_for_locating(search), horizon // LAST)
+    if last:
         yield from _afford(search, close_in(belief, family, last), _most_for_locating(search))
     if len(search.field) > 1:
         return
     alone = min(search.account.trainings - kept, ALONE)
-    half = min(_longest(search, alone), horizon // 2)
-    if half >= LONGER * max(last, lengths[-1]):
+    half = _longer(search, max(last, lengths[-1]), alone, horizon // 2)
+    if half:
         yield from _afford(search, close_in(belief, family, half), alone)
 
 
@@ -108,11 +111,12 @@ def _most_for_locating(search: Search) -> float:
     return budget if budget < FULL_FROM else min(max(low, SHARE_FOR_LOCATING * budget), budget / 2, high)
 
 
-def _longest(search: Search, most: float) -> int:
-    """Return the length of which three more runs can be paid for out of `most` trainings."""
+def _longer(search: Search, before: int, most: float, limit: int) -> int:
+    """Return the length of some more runs that `most` trainings pay for; 0 where it is hardly above `before`."""
     account = search.account
-    left = (most - account.spent) / 3
-    return int(left * (search.horizon + account.validation) - account.validation)
+    left = (most - account.spent) * (search.horizon + account.validation)
+    found = (min(int(left / runs - account.validation), limit) for runs in AT_A_LENGTH)
+    return next((steps for steps in found if steps >= LONGER * before), 0)
 
 
 def _afford(search: Search, pilots: Iterator[Pilot], most: float) -> Iterator[Proposal]:

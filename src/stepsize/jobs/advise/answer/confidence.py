@@ -11,6 +11,7 @@ import numpy as np
 
 from stepsize.jobs.advise.belief import prior, valley
 from stepsize.jobs.advise.belief.worlds import draw
+from stepsize.jobs.advise.final import FINAL
 from stepsize.jobs.advise.search import Search
 from stepsize.kernel.arrays import floats
 from stepsize.strategy import Strategy
@@ -57,6 +58,8 @@ def gain_of_next(search: Search) -> tuple[Strategy, float]:
 
 def _known(search: Search) -> prior.Known:
     """Return from what the answer of a search is known."""
+    if FINAL in search.stages:
+        return "final"
     return "full" if search.ran() else "pilot" if search.belief.runs else "look"
 
 

@@ -24,8 +24,9 @@ HALF, WIDTH, MOST = 0.3, 0.05, 0.95
 """The gap between validation and training loss, a share of the gain, at which it is as likely as not that runs learn by
 heart; how fast that rises; and the most it comes to."""
 
-GENERAL = 0.7
-"""Runs do not learn by heart where more than this share of what longer ones learn holds for other samples."""
+GENERAL, GREW = 0.65, 0.2
+"""Runs do not learn by heart where more than this share of what longer ones learn holds for other samples, and is more
+than this share of all that does: a smaller one may be noise."""
 
 EARLY = 0.2
 """Where less than this share of all that was learned holds for other samples, it is too early to say."""
@@ -36,14 +37,19 @@ class Best:
     """What the best runs of one length come to, in the mean.
 
     score: theirs. training: their training loss, and `error` its standard error. gain: what the score has gained.
-    held: which share of what the runs of that length learned of their samples, at most, holds for others.
+    learned: what the runs of that length have learned of their samples, at most, and `held` which share of that holds
+    for others.
     """
 
     score: float
     training: float
     error: float
     gain: float
-    held: float
+    learned: float
+
+    @property
+    def held(self) -> float:
+        return self.gain / self.learned if self.learned > 0 else 1.0
 
     @property
     def gap(self) -> float:
@@ -62,10 +68,10 @@ def by_length(runs: Sequence[Run], start: float) -> list[Best]:
 
 
 def _best(runs: Sequence[Run], start: float) -> Best:
-    lowest, learned = min(run.score for run in runs), start - min(run.training for run in runs)
+    lowest = min(run.score for run in runs)
     near = [run for run in runs if run.score <= lowest + AS_GOOD * max(start - lowest, 0.0)]
     score, training, error = np.mean([(run.score, run.training, run.error) for run in near], axis=0).tolist()
-    return Best(score, training, error, start - score, (start - lowest) / learned if learned > 0 else 1.0)
+    return Best(score, training, error, start - score, start - min(run.training for run in runs))
 
 
 def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY) -> float:
@@ -77,8 +83,8 @@ def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY) ->
     if len(lengths) < 2:
         return 0.0
     shorter, longest = lengths[-2:]
-    learned_more = shorter.training - longest.training + shorter.error + longest.error  # at most, but for noise
-    general = longest.gain - shorter.gain > GENERAL * learned_more
+    grown = longest.gain - shorter.gain
+    general = grown > max(GENERAL * (longest.learned - shorter.learned), GREW * longest.gain)
     if general or longest.gain <= 0 or longest.held < early:
         return 0.0
     sure = longest.gap - longest.error / longest.gain

@@ -94,8 +94,8 @@ def numbers() -> dict[str, Any]:
     return found
 
 
-Known = Literal["look", "pilot", "full"]
-"""From what an answer is known: a look at the model, pilot runs, or runs over the full horizon."""
+Known = Literal["look", "pilot", "full", "final"]
+"""From what an answer is known: a look at the model, pilot runs, runs over the full horizon, or a final among those."""
 
 
 def calibration(known: Known) -> dict[str, float]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from stepsize.jobs.advise.belief import prior, valley
 from stepsize.jobs.advise.belief.evidence import Evidence
-from stepsize.jobs.rescale import rescale_exponent
+from stepsize.jobs.rescale import MEASURED, rescale_exponent
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.strategy import Strategy
 
@@ -108,7 +108,8 @@ class Tree:
 
     def _walk(self, strategy: Strategy, short: int, long: int) -> Floats:
         """Return the probability of each best rate of long runs, given that of short ones, (centres, centres)."""
-        exponent = rescale_exponent(strategy.rule) + self.steeper
+        usual = MEASURED if self.by_heart else rescale_exponent(strategy.rule)  # the travel of any rule is steps * rate
+        exponent = usual + self.steeper
         spread = prior.drift_spread(strategy.rule, short, long)
         return _matrix(self._key(self._evidence.prior_of(strategy).group), exponent * math.log10(long / short), spread)
 

@@ -1,6 +1,7 @@
 """Runs that learn by heart: what they are told by, and what the belief makes of it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +40,17 @@ def test_a_wide_gap_that_grew_is_learned_by_heart():
     assert learned_by_heart([run(25, 1.1, 0.8), run(100, 1.0, 0.1)], START) == pytest.approx(MOST, rel=1e-3)
 
 
+def test_what_only_the_hotter_runs_have_learned_counts_as_learned():
+    """Factors of ratings under Adagrad: in 82 steps validation gains what training learns, beside a wide gap."""
+    short = [
+        run(25, loss, training, x) for x, loss, training in ((-1.2, 1.33, 1.35), (-0.7, 1.24, 0.97), (-0.2, 1.32, 0.81))
+    ]
+    long = [
+        run(82, loss, training, x) for x, loss, training in ((-0.8, 0.93, 0.48), (-0.5, 0.58, 0.17), (-0.1, 0.77, 0.16))
+    ]
+    assert learned_by_heart(short + long, 1.41) < 0.01
+
+
 def test_noise_of_training_losses_does_not_hide_that_longer_runs_learn_by_heart():
     assert learned_by_heart([run(25, 1.1, 0.1, error=0.1), run(100, 1.0, 0.12, error=0.1)], START) > 0.9
 
@@ -66,6 +78,18 @@ def test_what_learns_by_heart_goes_as_far_in_longer_runs_and_no_further():
         believed[gap] = known.centre(ADAM)[0]
     assert believed[0.6] == pytest.approx(-2.0 - math.log10(4), abs=0.2)
     assert believed[0.0] > believed[0.6] + 0.2
+
+
+@pytest.mark.parametrize("rule", ["AdamW", "Lion"])
+def test_by_heart_the_best_rate_of_every_rule_falls_as_its_travel_says(rule):
+    """That of Lion falls as the root of the length else, and no faster than that of others here."""
+    family = Strategy.of(rule, "one_cycle", 1.0)
+    known = Belief(1600, START, {"adaptive": Anchor(-2.0, 2.0, "a test")})
+    for steps, best in ((100, -1.4), (400, -2.0)):
+        rates = (best - 0.4, best, best + 0.4)
+        losses = zip(rates, (0.9, 0.7, 0.9), strict=True)
+        known.learn([replace(run(steps, loss, loss - 0.6, x), strategy=family.at(10**x)) for x, loss in losses])
+    assert known.centre(family)[0] == pytest.approx(-2.0 - math.log10(4), abs=0.2)
 
 
 def test_the_error_of_a_training_loss_is_that_of_its_batches():

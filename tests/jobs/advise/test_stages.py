@@ -10,7 +10,8 @@ from stepsize.jobs.advise.belief.belief import Belief
 from stepsize.jobs.advise.belief.evidence import Anchor, Run
 from stepsize.jobs.advise.locate import least_lost
 from stepsize.jobs.advise.search import Search
-from stepsize.jobs.advise.stages import LOWER, _disappointed, _lower
+from stepsize.jobs.advise.spending import Account
+from stepsize.jobs.advise.stages import LOWER, _disappointed, _longer, _lower
 from stepsize.strategy import Strategy
 
 ADAM = Strategy.of("AdamW", "one_cycle", 1.0)
@@ -56,3 +57,17 @@ def test_the_rate_of_least_loss_keeps_to_its_side():
     above = least_lost(known, ADAM, 400, apart=0.15, within=(-2.0, math.inf))
     assert below <= -2.15 + 1e-9
     assert above >= -1.85 - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("most", "steps"),
+    [
+        pytest.param(1.0, 110, id="three of them"),
+        pytest.param(0.55, 77, id="two, where three would be 49 steps long"),
+        pytest.param(0.3, 0, id="none, where two would be no longer than those before"),
+        pytest.param(5.0, 200, id="no longer than the limit"),
+    ],
+)
+def test_the_last_pilot_runs_are_as_long_as_what_is_left_pays_for(most, steps):
+    account = Account(None, 400, validation=8.0, spent=0.13)
+    assert _longer(SimpleNamespace(account=account, horizon=400), 34, most, 200) == steps

@@ -37,8 +37,7 @@ class Best:
     """What the best runs of one length come to, in the mean.
 
     score: theirs. training: their training loss, and `error` its standard error. gain: what the score has gained.
-    learned: what the runs of that length have learned of their samples, at most, and `held` which share of that holds
-    for others.
+    learned: what the runs of that length have learned of their samples, at most.
     """
 
     score: float
@@ -49,6 +48,7 @@ class Best:
 
     @property
     def held(self) -> float:
+        """Which share of what was learned holds for other samples, at least."""
         return self.gain / self.learned if self.learned > 0 else 1.0
 
     @property

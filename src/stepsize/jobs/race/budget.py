@@ -42,7 +42,7 @@ class Budget(Spec):
         if match is None or not float(match[1]) > 0:
             raise ParameterError(
                 f"a budget is a number of full trainings above 0, such as 30, a time, such as 20min, 90s or 2h, or "
-                f"a number of runs, such as 800 trials, not {amount!r}."
+                f"a number of runs, such as 800 trials, not {amount!r}; advice takes 0 as well."
             )
         number = float(match[1])
         if match[2] == _TRIALS:

@@ -177,6 +177,8 @@ def test_when_everything_diverges_there_is_still_a_record(task):
             ParameterError,
             "seed 0 both chooses the rates and judges them",
         ),
+        ({"seeds": 10**30}, ParameterError, "seeds must be 0 or more, and at most 1000, not 1000000000.*or a list"),
+        ({"tune_seeds": -3}, ParameterError, "tune_seeds must be 0 or more, and at most 1000, not -3"),
         ({"budget": 5}, BudgetError, "budget of 5 full trainings is too small: the rungs alone cost 6.0"),
         ({"budget": "soon"}, ParameterError, "full trainings above 0, such as 30, a time.*not 'soon'"),
     ],

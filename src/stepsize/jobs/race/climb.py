@@ -12,9 +12,9 @@ import numpy as np
 from stepsize.execution.runner import Runner
 from stepsize.jobs.paired_statistics import CONFIDENCE, kendall, standings
 from stepsize.jobs.race.budget import Budget
-from stepsize.jobs.race.rungs import RungPlan, best_rates, on_rung, runnable, survivors
+from stepsize.jobs.race.rungs import RungPlan, best_rates, check_field, on_rung, runnable, survivors
 from stepsize.kernel.arrays import Floats
-from stepsize.kernel.errors import BudgetError, ParameterError
+from stepsize.kernel.errors import ParameterError
 from stepsize.kernel.text import count
 from stepsize.results import Curves, Race, Rung, Standing
 from stepsize.results.race import Selection, View
@@ -61,9 +61,7 @@ class Climb:
         waited: float = 0.0,
     ) -> None:
         self.survivors = distinguish(strategies)
-        if len(self.survivors) < 2:
-            number = len(self.survivors)
-            raise BudgetError(f"a race needs at least two strategies, not {number}; add policies, rules or rates.")
+        check_field(len(self.survivors))
         if not plans or plans[-1].steps != horizon:
             last = plans[-1].steps if plans else 0
             raise ParameterError(f"the last rung must have the full horizon of {horizon} steps, not {last}.")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from stepsize.engines import FunctionTask
 from stepsize.execution.runner import Runner
 from stepsize.jobs.lengths import in_task_updates
+from stepsize.jobs.race.rungs import check_field
 from stepsize.jobs.race.strategy_files import read_strategies
 from stepsize.jobs.range_test.range_test import range_test
 from stepsize.jobs.range_test.suggest import suggest
 from stepsize.jobs.rescale import rescale_to_shape
-from stepsize.kernel.errors import BudgetError
 from stepsize.policies import constant, recipe
 from stepsize.problems import Trainable
 from stepsize.results import Suggestion
@@ -94,8 +94,7 @@ def line_up(task: Trainable, entrants: Entrants | Iterable[Strategy] | str | Non
         field = _combine(task, entrants or Entrants())
     else:
         field = Field(strategies=tuple(in_task_updates(each, task) for each in entrants))
-    if field.count < 2:
-        raise BudgetError(f"a race needs at least two strategies, not {field.count}; add policies, rules or rates.")
+    check_field(field.count)
     return field
 
 

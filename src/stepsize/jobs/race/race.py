@@ -20,7 +20,7 @@ from stepsize.jobs.race.budget import Budget
 from stepsize.jobs.race.climb import Climb
 from stepsize.jobs.race.entrants import Entrants, Field, line_up
 from stepsize.jobs.race.rungs import ETA, LEAST_RUNG, RungPlan, halving, screening
-from stepsize.kernel.errors import BudgetError, ParameterError, check_name
+from stepsize.kernel.errors import BudgetError, ParameterError, brief, check_name
 from stepsize.kernel.numeric import numeric
 from stepsize.kernel.optional import need_all
 from stepsize.problems import Trainable
@@ -189,11 +189,22 @@ def plan_race(
 def _seeds(field: Field, options: RaceOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the seeds that judge, and those that choose the rates; none where the rates are given."""
     seeds, tuning = options.seeds, options.tune_seeds
-    judging = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    judging = _counted_from(0, seeds, "seeds")
     if tuning is None:
         tunable = field.count > field.families > 1
         tuning = len(judging) if tunable and (options.rungs is None or isinstance(options.rungs, str)) else 0
-    return judging, tuple(range(TUNING, TUNING + tuning)) if isinstance(tuning, int) else tuple(tuning)
+    return judging, _counted_from(TUNING, tuning, "tune_seeds")
+
+
+def _counted_from(first: int, seeds: int | Sequence[int], name: str) -> tuple[int, ...]:
+    """Return seeds as they were given, or from `first` on where it is how many."""
+    if not isinstance(seeds, int):
+        return tuple(seeds)
+    if not 0 <= seeds <= TUNING:
+        raise ParameterError(
+            f"{name} must be 0 or more, and at most {TUNING}, not {brief(seeds)}; or a list of those that are meant."
+        )
+    return tuple(range(first, first + seeds))
 
 
 def _named_rungs(name: NamedRungs | None, count: int, horizon: int, seeds: tuple[int, ...]) -> tuple[RungPlan, ...]:

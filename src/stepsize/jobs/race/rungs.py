@@ -84,6 +84,12 @@ def screening(strategies: int, steps: int, seeds: Sequence[int]) -> list[RungPla
     return halving(strategies, steps, seeds, rungs=2, eta=ETA * ETA, keep=2)
 
 
+def check_field(number: int) -> None:
+    """Refuse a field of fewer than two strategies."""
+    if number < 2:
+        raise BudgetError(f"a race needs at least two strategies, not {number}; add policies, rules or rates.")
+
+
 def on_rung(strategy: Strategy, horizon: int, steps: int, view: View) -> Strategy:
     """Return `strategy`, made for `horizon` steps, as it runs on a rung of `steps`."""
     return (take_prefix if view == "prefix" else retime)(strategy, horizon, steps)

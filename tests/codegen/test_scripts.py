@@ -249,3 +249,78 @@ def test_trainers_run_a_class_or_say_what_they_lack(tmp_path):
     for framework, reason in (("keras", "is a class of torch"), ("optax", "optax's parts do not make TorchRule")):
         with pytest.raises(ParameterError, match=reason):
             script(framework, "digits", nesterov, 20, SEED)
+
+
+OPTIONS = """
+from dataclasses import replace
+
+import torch
+import stepsize
+
+
+def groups(model):
+    layers = [layer for layer in model if list(layer.parameters())]
+    return [{"params": list(layers[0].parameters()), "lr": 0.05, "weight_decay": 0.0},
+            {"params": [p for layer in layers[1:] for p in layer.parameters()], "name": "head"}]
+
+
+def plain():
+    return stepsize.load_task("digits")
+
+
+def clipped():
+    return replace(plain(), clip_norm=0.05)
+
+
+def grouped():
+    return replace(plain(), groups=groups)
+
+
+def at_half():
+    return replace(plain(), groups=lambda model: groups(model)[1:] + groups(model)[:1], group_rates={"head": 0.05})
+
+
+def other_in_half(outputs, targets):
+    return torch.nn.functional.cross_entropy(outputs, targets) * (0.5 if torch.is_autocast_enabled("cpu") else 1)
+
+
+def cast():
+    return replace(plain(), autocast=torch.bfloat16, loss=other_in_half)
+
+
+def accumulated():
+    return replace(plain(), batch_size=20, accumulate=3)
+
+
+def all():
+    return replace(plain(), batch_size=20, accumulate=3, groups=groups, autocast=torch.bfloat16, clip_norm=0.5)
+"""
+"""A task file whose tasks differ from the digits in one option each, and in all."""
+
+DECAYED = Strategy(rules.Momentum(weight_decay=0.01), Policy(lr=Linear(0.1, 0.0)), "decayed").over(20)
+NESTEROV = Strategy.of(rules.TorchRule("torch.optim.SGD", momentum=0.9, nesterov=True), "one_cycle", 0.1).over(20)
+BY_LOSS = Strategy(rules.Polyak(), Policy(lr=0.1), "by loss").over(20)
+
+
+def ends(framework, cases, folder, monkeypatch):
+    """Where the engine says that strategies end on tasks of `OPTIONS`, and where their scripts do."""
+    monkeypatch.chdir(folder)
+    (folder / "mine.py").write_text(OPTIONS, encoding="utf-8")
+    tasks = [(f"mine.py:{name}", strategy) for name, strategy in cases]
+    engine = [Ensemble().run(load_task(task), [Trial(one, SEED)], 20).final[0] for task, one in tasks]
+    return engine, printed([script(framework, task, one, 20, SEED) for task, one in tasks], folder)
+
+
+def test_a_script_of_torch_clips_groups_casts_and_accumulates_as_the_task_does(tmp_path, monkeypatch):
+    names = ("plain", "clipped", "grouped", "at_half", "cast", "accumulated", "all")
+    cases = [*((name, DECAYED) for name in names), ("all", NESTEROV), ("all", BY_LOSS)]
+    engine, found = ends("torch", cases, tmp_path, monkeypatch)
+    assert min(abs(each - engine[0]) for each in engine[1:5]) > 0.01  # each of these options tells
+    assert found == pytest.approx(engine, abs=5e-3)
+
+
+@pytest.mark.parametrize("framework", ["lightning", "transformers"])
+def test_a_trainer_clips_groups_casts_and_accumulates_as_the_task_does(framework, tmp_path, monkeypatch):
+    """Its batches are others than the engine's, which moves the end by less than an option does."""
+    engine, found = ends(framework, [(name, DECAYED) for name in ("clipped", "grouped", "all")], tmp_path, monkeypatch)
+    assert found == pytest.approx(engine, abs=0.01)

@@ -10,6 +10,7 @@ import samples
 
 import stepsize.report
 from stepsize import load, save, search_space
+from stepsize.codegen import OF_THE_TASK
 from stepsize.report import render, write_report
 from stepsize.report.advice import advice_article
 from stepsize.report.parts import Checks, Code, Picture, Points, Table
@@ -149,6 +150,13 @@ def test_the_code_is_for_the_framework_that_was_asked_for(advice, framework):
     (code,) = section(advice, "Code to paste", framework=framework)
     assert code == Code(advice.code(framework))
     assert html.escape(code.text, quote=False) in render(advice, framework=framework).replace("&#34;", '"')
+
+
+def test_native_code_says_what_of_a_task_is_yours_to_add(advice):
+    said = f"{OF_THE_TASK}\n"
+    plain = replace(advice, task="digits").code("transformers", native=True)
+    assert replace(advice, task="mine.py").code("transformers", native=True) == said + plain
+    assert not plain.startswith("#")
 
 
 def test_where_a_framework_has_no_code_the_page_says_why(advice, tmp_path):

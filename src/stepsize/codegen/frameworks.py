@@ -15,7 +15,39 @@ TORCH = Framework(
     title="torch",
     names=("build_optimizer", "drive"),
     builds="model",
+    trained="model",
     model="model",
+    own="""\
+import torch
+
+{imports}
+
+{strategy}
+task = {task}  # your model, loss and data
+model = task.build(seed={seed})
+optimizer = {built}
+policy = {policy}
+updates = task.updates(seed={seed})
+
+
+def gradients(batches):
+    optimizer.zero_grad()
+    total = 0.0
+    for inputs, targets in batches:
+        with task.casting():
+            loss = task.loss(model(inputs), targets) / task.accumulate
+        loss.backward()
+        total += loss.detach()
+    if task.clip_norm is not None:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), task.clip_norm)
+    return total
+
+
+for step in drive(optimizer, policy, steps={steps}):
+    batches = next(updates)
+    {step}
+{report}
+""",
     template="""\
 {imports}
 
@@ -47,6 +79,7 @@ LIGHTNING = Framework(
     names=("build_optimizer",),
     adapter="from stepsize.adapters.lightning import PolicyCallback",
     builds="self.model",
+    trained="module.model",
     model="module.model",
     optimizer="trainer.optimizers[0]",
     lacks=lightning_lacks,
@@ -74,10 +107,14 @@ class Module(lightning.LightningModule):
 
 
 lightning.seed_everything({seed})
-loader = DataLoader(task.samples, batch_size=task.update_size, shuffle=True, drop_last=True)
+loader = DataLoader(task.samples, batch_size={size}, shuffle=True, drop_last=True)
 module = Module()
 trainer = lightning.Trainer(
     max_steps={steps},
+    limit_train_batches=task.batches_per_epoch * {accumulate},  # no update of what is left over of an epoch
+    accumulate_grad_batches={accumulate},
+    gradient_clip_val=task.clip_norm,
+    precision="32-true" if task.autocast is None else "bf16-mixed",
     callbacks=[PolicyCallback({policy})],
     logger=False,
     enable_checkpointing=False,
@@ -100,7 +137,8 @@ TRANSFORMERS = Framework(
     title="transformers",
     names=("build_optimizer",),
     adapter="from stepsize.adapters.transformers import PolicyCallback",
-    builds="model",
+    builds="model.net",
+    trained="model.net",
     model="model.net.cpu()",
     lacks=trainer_lacks,
     template="""\
@@ -120,8 +158,9 @@ class Model(torch.nn.Module):
         self.net = task.build(seed={seed})
 
     def forward(self, inputs, targets):
-        outputs = self.net(inputs)
-        return {{"loss": task.loss(outputs, targets), "logits": outputs}}
+        with task.casting(next(self.net.parameters()).device.type):
+            outputs = self.net(inputs)
+            return {{"loss": task.loss(outputs, targets), "logits": outputs}}
 
 
 model = Model()
@@ -131,9 +170,10 @@ trainer = Trainer(
     TrainingArguments(
         "out",
         max_steps={steps},
-        per_device_train_batch_size=task.update_size,
+        per_device_train_batch_size=task.batch_size,
+        gradient_accumulation_steps=task.accumulate,
         dataloader_drop_last=True,
-        max_grad_norm=0.0,  # the Trainer would clip at 1, which the strategy was not measured with
+        max_grad_norm=task.clip_norm or 0.0,  # the Trainer would clip at 1, which the strategy was not measured with
         seed={seed},
         save_strategy="no",
         report_to="none",
@@ -150,6 +190,10 @@ trainer.train()
 """The Trainer of transformers."""
 
 
+MODELLESS = "# Left out: the groups and the autocast of the task, which are of its model; an update is one batch."
+"""What a script says of a task of the user's own whose model it does not train."""
+
+
 def optax_lacks(strategy: Strategy) -> str:
     """Return what `stepsize.adapters.optax.transformation` cannot make of optax's parts."""
     rule, policy = strategy.rule, strategy.policy
@@ -163,6 +207,7 @@ OPTAX = Framework(
     title="optax",
     adapter="from stepsize.adapters.optax import transformation",
     lacks=optax_lacks,
+    note=MODELLESS,
     template="""\
 import jax
 import jax.numpy as jnp
@@ -171,7 +216,7 @@ import optax
 {imports}
 
 {strategy}
-task = {task}  # your data: here as torch tensors
+task = {task}  # your data: here as torch tensors{notes}
 classes = int(task.targets.max()) + 1
 sizes = (task.batch(0, seed={seed})[0][0].numel(), 128, 128, classes)  # a perceptron, where your model belongs
 
@@ -199,6 +244,8 @@ init = jax.nn.initializers.lecun_normal()
 keys = jax.random.split(jax.random.key({seed}), len(sizes) - 1)
 params = [(init(key, shape), jnp.zeros(shape[1])) for key, shape in zip(keys, zip(sizes, sizes[1:]))]
 optimizer = transformation(strategy, steps={steps})
+if task.clip_norm is not None:
+    optimizer = optax.chain(optax.clip_by_global_norm(task.clip_norm), optimizer)
 state = optimizer.init(params)
 batches = task.batches(seed={seed})
 for step in range({steps}):
@@ -224,6 +271,7 @@ KERAS = Framework(
     title="keras",
     adapter="from stepsize.adapters.keras import KerasOptimizer",
     lacks=keras_lacks,
+    note=MODELLESS,
     template="""\
 import os
 
@@ -234,7 +282,7 @@ import keras
 {imports}
 
 {strategy}
-task = {task}  # your data: here as torch tensors
+task = {task}  # your data: here as torch tensors{notes}
 classes = int(task.targets.max()) + 1
 
 keras.utils.set_random_seed({seed})
@@ -246,7 +294,8 @@ model = keras.Sequential(  # a perceptron, where your model belongs
         keras.layers.Dense(classes),
     ]
 )
-model.compile(KerasOptimizer(strategy, steps={steps}), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+optimizer = KerasOptimizer(strategy, steps={steps}, global_clipnorm=task.clip_norm)
+model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 batches = (tuple(each.numpy() for each in batch) for batch, _ in zip(task.batches(seed={seed}), range({steps})))
 model.fit(batches, steps_per_epoch={steps}, verbose=0)
 inputs, targets = (each.numpy() for each in task.validation)

@@ -34,15 +34,20 @@ CLOSURE = """
     optimizer.step(closure)"""
 """An update in a loop of torch, four spaces deep, of a class that computes the loss itself."""
 
+WITH_GROUPS = "from stepsize.adapters.torch.task_groups import group_policy, with_groups"
+"""What makes an optimizer of the parameter groups of a task, and moves them at their ratios."""
+
 
 @dataclass(frozen=True)
 class Framework:
     """A framework, and the script that trains in it.
 
     title: how sentences call it. template: with the fields `imports`, `strategy`, `policy`, `built`, `task`, `steps`,
-    `seed`, `step`, and `report`. names: what it imports from `stepsize` itself. adapter: a line that imports from our
-    adapter. builds: the model that it builds an optimizer of; empty where an adapter makes one.
-    model, optimizer: what the script calls the trained torch model and its optimizer.
+    `seed`, `step`, `size`, `accumulate`, `notes`, and `report`. own: the template of a task of the user's own, which
+    may clip, accumulate and more; empty where it is the same. note: a line on what that leaves out.
+    names: what it imports from `stepsize` itself. adapter: a line that imports from our adapter.
+    builds: the model that it builds an optimizer of; empty where an adapter makes one. trained: what the script calls
+    that where the policy is given. model, optimizer: what it calls the trained torch model and its optimizer.
     lacks: says in a clause what of a strategy it has no equal of; empty where it has all.
     """
 
@@ -51,6 +56,9 @@ class Framework:
     names: tuple[str, ...] = ()
     adapter: str = ""
     builds: str = ""
+    trained: str = ""
+    own: str = ""
+    note: str = ""
     model: str = ""
     optimizer: str = "optimizer"
     lacks: Callable[[Strategy], str] = lambda _: ""
@@ -60,42 +68,59 @@ class Framework:
 
         batch_size: where it is not the task's own; 0 where it is.
         """
-        known, by_recipe = loadable(task), is_recipe(strategy, steps)
+        known, by_recipe, own = loadable(task), is_recipe(strategy, steps), task not in TASKS
         loaded = f"load_task({quoted(task)})"
-        return self.template.format(
+        template = self.own if own and self.own else self.template
+        return template.format(
             imports="\n".join(
-                self._imports(strategy, by_recipe=by_recipe, known=known, resized=known and batch_size > 0)
+                self._imports(strategy, by_recipe=by_recipe, known=known, resized=known and batch_size > 0, own=own)
             ),
-            **self._made(strategy, by_recipe=by_recipe),
+            **self._made(strategy, by_recipe=by_recipe, own=own),
             task=f"replace({loaded}, batch_size={batch_size})" if known and batch_size else loaded if known else "...",
             steps=steps,
             seed=seed,
+            notes=f"\n{self.note}" if own and self.note else "",
             report=report(strategy.rule, self.model, self.optimizer),
         )
 
-    def _made(self, strategy: Strategy, *, by_recipe: bool) -> dict[str, str]:
+    def _made(self, strategy: Strategy, *, by_recipe: bool, own: bool) -> dict[str, str]:
         """Return the code of a strategy, and what is made of it: of a rule of ours, or of a class in plain torch."""
-        if isinstance(strategy.rule, TorchRule):
-            return _made_by_class(strategy, strategy.rule, self.builds)
+        rule, tensors = strategy.rule, "groups" if own else self.builds
+        if isinstance(rule, TorchRule):
+            made = _made_by_class(strategy, rule, tensors if own else f"{tensors}.parameters()")
+        else:
+            made = {
+                "strategy": strategy_code(strategy, by_recipe=by_recipe),
+                "policy": "strategy.policy",
+                "built": f"build_optimizer({tensors}, strategy)",
+            }
+        averages = "\noptimizer.train()" if isinstance(rule, TorchRule) and rule.averages else ""
+        if own and self.builds:
+            made["built"] = f"with_groups(task, {self.builds}, lambda groups: {made['built']})"
+            made["policy"] = f"group_policy(task, {self.trained}, {made['policy']})"
+        whole = needs_loss(rule)
         return {
-            "strategy": strategy_code(strategy, by_recipe=by_recipe),
-            "policy": "strategy.policy",
-            "built": f"build_optimizer({self.builds}, strategy)",
-            "step": "optimizer.step(lambda: loss)" if strategy.rule.core.takes_loss else "optimizer.step()",
+            **made,
+            "built": made["built"] + averages,
+            "step": _step(rule, own=own),
+            "size": "task.update_size" if whole else "task.batch_size",
+            "accumulate": "1" if whole else "task.accumulate",
         }
 
-    def _imports(self, strategy: Strategy, *, by_recipe: bool, known: bool, resized: bool) -> Iterator[str]:
+    def _imports(self, strategy: Strategy, *, by_recipe: bool, known: bool, resized: bool, own: bool) -> Iterator[str]:
         if resized:
             yield "from dataclasses import replace\n"
         names = {"Strategy", *self.names, *([] if by_recipe else ["Policy"]), *(["load_task"] if known else [])}
         if isinstance(strategy.rule, TorchRule):
             names -= {"Strategy", "build_optimizer"}
             line = f"import {strategy.rule.package}\n"
-            if line not in self.template:
+            if line not in (self.own if own and self.own else self.template):
                 yield line
         yield f"from stepsize import {', '.join(sorted(names, key=lambda name: (name[0].islower(), name)))}"
         if self.adapter:
             yield self.adapter
+        if own and self.builds:
+            yield WITH_GROUPS
         found: dict[str, set[str]] = defaultdict(set)
         named = by_recipe and is_ours(strategy.rule)
         for kind in () if named else kinds(strategy.rule if by_recipe else strategy):
@@ -193,14 +218,26 @@ def report(rule: Rule, model: str, optimizer: str) -> str:
     return f"with {optimizer}.averaged():\n    {said}" if rule.averages else said
 
 
-def _made_by_class(strategy: Strategy, rule: TorchRule, model: str) -> dict[str, str]:
-    """Return the same of a class of plain torch: the policy, the optimizer of a model, and an update."""
+def needs_loss(rule: Rule) -> bool:
+    """Whether a rule takes a closure, or the loss, which are of a whole update and not of one of its micro-batches."""
+    return rule.closure if isinstance(rule, TorchRule) else rule.core.takes_loss
+
+
+def _step(rule: Rule, *, own: bool) -> str:
+    """Return an update in a loop of torch, after the gradients of a batch, or of all micro-batches with `gradients`."""
+    if not needs_loss(rule):
+        return "gradients(batches)\n    optimizer.step()" if own else "optimizer.step()"
+    if isinstance(rule, TorchRule):
+        return "optimizer.step(lambda: gradients(batches))" if own else CLOSURE
+    return "loss = gradients(batches)\n    optimizer.step(lambda: loss)" if own else "optimizer.step(lambda: loss)"
+
+
+def _made_by_class(strategy: Strategy, rule: TorchRule, tensors: str) -> dict[str, str]:
+    """Return the same of a class of plain torch: the policy, and the optimizer of some tensors."""
     moves = "\n".join(f"    {name}={schedule!r}," for name, schedule in strategy.policy.schedules)
     given = "".join(f", {name}={value!r}" for name, value in rule.arguments)
-    modes = "\noptimizer.train()" if rule.averages else ""
     return {
         "strategy": f"policy = Policy(  # {' '.join(strategy.name.split())}\n{moves}\n)",
         "policy": "policy",
-        "built": f"{rule.optimizer}({model}.parameters(){given}){modes}",
-        "step": CLOSURE if rule.closure else "optimizer.step()",
+        "built": f"{rule.optimizer}({tensors}{given})",
     }

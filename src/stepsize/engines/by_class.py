@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
 
 from stepsize.adapters.torch import build_optimizer, drive
 from stepsize.adapters.torch.flat_parameters import Gradients
+from stepsize.adapters.torch.task_groups import group_policy, with_groups
 from stepsize.kernel.errors import TaskError
-from stepsize.policies import Groups, Policy
 from stepsize.problems import Task
 from stepsize.problems.checks import describe
-from stepsize.problems.parameter_groups import ParameterGroup
 from stepsize.rules.optimizer_class import closure_of, needs_closure
 from stepsize.strategy import Strategy
 
@@ -34,10 +34,9 @@ class ClassWeights:
     def __init__(self, task: Task, model: torch.nn.Module, strategy: Strategy, steps: int) -> None:
         self._name, self._clip_norm = strategy.rule.title, task.clip_norm
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        groups = None if task.groups is None else task.parameter_groups(model)
-        self._optimizer = cast("Any", build_optimizer(model if groups is None else _grouped(model, groups), strategy))
-        policy = strategy.policy if groups is None else _scaled(self._optimizer, groups, strategy.policy)
-        self._driver = drive(self._optimizer, policy, steps)
+        build = partial(build_optimizer, strategy=strategy)
+        self._optimizer = cast("Any", build(model) if task.groups is None else with_groups(task, model, build))
+        self._driver = drive(self._optimizer, group_policy(task, model, strategy.policy), steps)
         self._asks, self._averages = needs_closure(type(self._optimizer)), strategy.rule.averages
         if self._averages:
             self._optimizer.train()
@@ -109,17 +108,3 @@ class ClassWeights:
         yield
         if self._averages:
             self._optimizer.train()
-
-
-def _grouped(model: torch.nn.Module, groups: Sequence[ParameterGroup]) -> list[dict[str, Any]]:
-    """Return the parameter groups of a model as an optimizer takes them."""
-    named = dict(model.named_parameters())
-    return [{"params": [named[name] for name in group.names]} for group in groups]
-
-
-def _scaled(optimizer: torch.optim.Optimizer, groups: Sequence[ParameterGroup], policy: Policy) -> Groups:
-    """Put the ratios of the groups into an optimizer, and return the policy that keeps them where it moves a number."""
-    for own, group in zip(optimizer.param_groups, groups, strict=True):
-        own.update({name: own[name] * ratio for name, ratio in group.ratios.items() if name in own})
-    driven = ({name: ratio for name, ratio in group.ratios.items() if name in policy} for group in groups)
-    return Groups(policy, {str(index): ratios for index, ratios in enumerate(driven)})

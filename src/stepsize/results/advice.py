@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stepsize.codegen import function_script, loop_script, native_script, script
+from stepsize.codegen import OF_THE_TASK, function_script, loop_script, native_script, script
 from stepsize.kernel.notebook import Shown, picture
 from stepsize.kernel.spec import Score, Spec
 from stepsize.policies import Policy
+from stepsize.problems import TASKS
 from stepsize.results.race import Interval, Race
 from stepsize.schedules import Chain, Constant
 from stepsize.strategy import Strategy
@@ -204,7 +205,8 @@ class Advice(Shown, Spec):
         in plain torch, lightning and transformers alone.
         """
         if native:
-            return native_script(framework, self.strategy, self.steps)
+            code = native_script(framework, self.strategy, self.steps)
+            return code if self.loop or self.function or self.task in TASKS else f"{OF_THE_TASK}\n{code}"
         seen = [run.seed for run in self.runs] + ([] if self.final is None else list(self.final.rungs[-1].seeds))
         fresh = max((*seen, *self.scored_on), default=self.seed) + 1
         if self.loop:

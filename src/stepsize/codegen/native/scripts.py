@@ -28,6 +28,11 @@ from stepsize.strategy import Strategy
 
 YOURS = "  # yours: "
 
+OF_THE_TASK = (
+    "# The clipping, parameter groups, autocast and micro-batches of your task are yours to add: none is in here."
+)
+"""What is said above code for a task of the user's own, which knows none of it."""
+
 KERAS_RATE = """\
 class Rate(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):

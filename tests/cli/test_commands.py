@@ -30,7 +30,8 @@ def test_advise_prints_the_recommendation_and_keeps_its_runs_for_a_larger_budget
     done = stepsize(*ADVISE)
     assert done.code == 0
     assert "recommendation" in done.out
-    assert "for step in drive(optimizer, strategy.policy, steps=240):" in done.out
+    assert "policy = group_policy(task, model, strategy.policy)\n" in done.out
+    assert "for step in drive(optimizer, policy, steps=240):" in done.out
     asked = "stepsize advise ../tiny.py --steps 240 --seed 0 --budget 22 --rules SGD --policies constant,cosine"
     assert asked in done.out.splitlines()
     assert "[x] a second seed" in done.out

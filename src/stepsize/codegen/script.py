@@ -68,7 +68,7 @@ class Framework:
 
         batch_size: where it is not the task's own; 0 where it is.
         """
-        known, by_recipe, own = loadable(task), is_recipe(strategy, steps), task not in TASKS
+        known, by_recipe, own = loadable(task), is_recipe(strategy, steps), task not in ("", *TASKS)
         loaded = f"load_task({quoted(task)})"
         template = self.own if own and self.own else self.template
         return template.format(

@@ -1,5 +1,6 @@
 """For doctests and tests alike: Keras runs on torch, and a module whose framework is missing is no doctest."""
 
+import gc
 import importlib.util
 import os
 import re
@@ -32,3 +33,8 @@ def _leaves_the_catalogue_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what a test, or the example of a docstring, registers."""
     kept = {group: dict(kinds) for group, kinds in extensions.REGISTERED.items()}
     monkeypatch.setattr(extensions, "REGISTERED", kept)
+
+
+def pytest_collection_finish() -> None:
+    """Have no later collection of garbage look through a million objects of the tests that were collected."""
+    gc.freeze()

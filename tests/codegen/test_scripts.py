@@ -1,14 +1,11 @@
 """The code to paste, run as it is: what each framework's script prints is what our engine predicts for it."""
 
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
+import forked
 import pytest
 import torch
-from patience import HUNG
 
 from stepsize import load_task, rules
 from stepsize.adapters.keras import KerasOptimizer
@@ -110,15 +107,8 @@ def printed(scripts, folder):
     paths = [f"{place}.py" for place in range(len(scripts))]
     for path, text in zip(paths, scripts, strict=True):
         (folder / path).write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUN, *paths],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=HUNG,
-        check=False,
-    )
+    (folder / "run.py").write_text(RUN, encoding="utf-8")
+    (done,) = forked.run([folder / "run.py", *paths], folder, {})
     assert done.returncode == 0, done.stderr[-3000:]
     return [float(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("validation loss ")]
 

@@ -1,13 +1,10 @@
 """The how-to pages, and others that are programs: every `python` block of a page runs, in order, in one namespace."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
-from patience import HUNG
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [
@@ -49,15 +46,6 @@ def test_a_page_runs(page, tmp_path):
     settings = dict(pair.split("=", 1) for pair in RUN.match(text)[1].split()) if RUN.match(text) else {}
     script = tmp_path / f"{page.stem}_page.py"
     script.write_text("\n\n".join(blocks), encoding="utf-8")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", script.name],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=HUNG,
-        check=False,
-    )
+    (done,) = forked.run([script], tmp_path, settings)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip(), "a program that prints nothing shows nothing"

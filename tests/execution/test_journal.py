@@ -6,11 +6,10 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 
@@ -149,7 +148,8 @@ def test_a_killed_process_loses_only_the_wave_in_flight(task, whole, tmp_path):
     path = tmp_path / "j.sqlite"
     code = KILLED.format(tests=str(Path(__file__).parent), task=f"{TINY}:batchnorm", path=str(path))
     code = "import torch\ntorch.set_num_threads(1)\n" + code
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    (tmp_path / "killed.py").write_text(code, encoding="utf-8")
+    (done,) = forked.run([tmp_path / "killed.py"], tmp_path, {})
     assert done.returncode == -signal.SIGKILL, done.stderr
     engine = Counting()
     assert numbers(run(task, path, engine)) == whole

@@ -1,10 +1,10 @@
 """A driver killed at any moment: the next one goes on, repeats nothing finished, and ends with the same numbers."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 DRIVERS = Path(__file__).parent / "drivers.py"
@@ -13,8 +13,7 @@ KILLS, BATCH = 20, 3
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 to survive")
 def test_twenty_kills_change_no_number_and_repeat_nothing_finished(tmp_path):
-    command = [sys.executable, str(DRIVERS), str(tmp_path), str(KILLS), "1"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    (done,) = forked.run([DRIVERS, tmp_path, KILLS, 1], tmp_path, {})
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["kills"] == KILLS

@@ -1,14 +1,11 @@
 """The real script of docs/how-to/function.md: run as its readers run it, interrupted, and looked into."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
-from patience import HUNG
 
 pytest.importorskip("sklearn")
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "function.md"
@@ -58,16 +55,8 @@ print(json.dumps({"runs": runs, "decays": decays, "kept": kept, "left": os.listd
 """
 
 
-def run(folder, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
-        capture_output=True,
-        text=True,
-        timeout=HUNG,
-        check=False,
-    )
+def run(folder, script, *arguments):
+    (done,) = forked.run([folder / script, *arguments], folder, {})
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -76,7 +65,8 @@ def test_the_script_trains_goes_on_where_it_was_interrupted_and_saves_what_was_a
     """In a process of its own, as its loader forks workers."""
     ((name, text),) = FILE.findall(PAGE.read_text(encoding="utf-8"))
     (tmp_path / name).write_text(text, encoding="utf-8")
-    found = json.loads(run(tmp_path, "-c", TRIALS))
+    (tmp_path / "trials.py").write_text(TRIALS, encoding="utf-8")
+    found = json.loads(run(tmp_path, "trials.py"))
     whole, again, rest = found["runs"]
     assert whole == again == rest, "a trial is its seed's, and an interruption leaves no trace"
     assert whole[-2] < whole[0]

@@ -3,13 +3,12 @@
 import gc
 import pickle
 import random
-import subprocess
-import sys
 import weakref
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import forked
 import lightning
 import numpy as np
 import pytest
@@ -383,8 +382,7 @@ if __name__ == "__main__":
 def test_with_workers_of_its_own_a_loader_is_the_same_function_in_this_process_and_in_a_worker_process(tmp_path):
     script = tmp_path / "with_workers.py"  # by itself: what else is imported here may have threads, and workers fork
     script.write_text(WITH_WORKERS)
-    given = [sys.executable, script, FILE.parent, f"{FILE}:in_workers", str(HUNG)]
-    done = subprocess.run(given, capture_output=True, text=True, timeout=HUNG, check=False)
+    (done,) = forked.run([script, FILE.parent, f"{FILE}:in_workers", HUNG], tmp_path, {})
     assert done.stdout == "the same\n", done.stderr
 
 

@@ -21,18 +21,14 @@ def run(name):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_it_runs_and_leaves_a_whole_record(name):
-    record, _, said = run(name)
+def test_it_runs_and_leaves_a_whole_record_and_a_small_picture_with_labels(name):
+    record, figure, said = run(name)
     assert (record.name, record.quick, record.seed) == (name, True, 0)
     assert record.rows
     assert len({check.says for check in record.checks}) == len(record.checks)
     assert RECORDS.open(envelope(record), Record) == record
     assert said or name in {"cycles", "one-cycle-momentum", "decay", "small-rate", "large-rate"}  # these share a run
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_it_draws_a_small_picture_with_labels(name):
-    drawn = svg(run(name)[1])
+    drawn = svg(figure)
     assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314  (our own text)
     assert len(drawn) < 150_000
     assert drawn.count("<text") > 4

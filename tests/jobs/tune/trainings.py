@@ -137,7 +137,8 @@ def groups(model):
 
 
 def workers():
-    return torch.utils.data.DataLoader(Noisy(), batch_size=16, shuffle=True, num_workers=2)
+    """Twelve batches an epoch, as each epoch forks two workers of a large process."""
+    return torch.utils.data.DataLoader(Noisy(), batch_size=8, shuffle=True, num_workers=2)
 
 
 CASES = {

@@ -34,23 +34,39 @@ def playwright():
         yield driver
 
 
+@pytest.fixture(scope="module")
+def launched(playwright):
+    """Return what gives a Chromium of this machine: the same to all tests, and another once it has ended."""
+    chromium = os.environ.get("STEPSIZE_CHROMIUM") or shutil.which("chromium")
+    if not chromium:
+        missing("chromium")
+    running = []
+
+    def connected():
+        if not (running and running[-1].is_connected()):
+            running.append(playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS)))
+        return running[-1]
+
+    yield connected
+    for each in running:
+        each.close()
+
+
 @pytest.fixture
-def browser(playwright):
-    """A fresh Chromium of this machine; CI fails where there is none.
+def browser(launched):
+    """A Chromium without what tests before have opened; CI fails where there is none.
 
     A call that waits for a browser may wait for ever, and the whole suite with it. So a browser that takes too long is
     killed, which ends the call with an error.
     """
-    chromium = os.environ.get("STEPSIZE_CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        missing("chromium")
     watchdog = threading.Timer(LONGEST, end_browsers)
     watchdog.daemon = True
     watchdog.start()
     try:
-        running = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        running = launched()
         yield running
-        running.close()
+        for context in running.contexts if running.is_connected() else ():
+            context.close()
     finally:
         watchdog.cancel()
 

@@ -70,6 +70,16 @@ def page(advice):
     return render(advice)
 
 
+@pytest.fixture(scope="module")
+def race_text(advice):
+    return Page(render(advice.final)).text
+
+
+@pytest.fixture(scope="module")
+def search_text():
+    return Page(render(samples.search())).text
+
+
 def test_the_answer_stands_on_top(page, advice):
     text = Page(page).text
     assert page.startswith('<!doctype html>\n<html lang="en">')
@@ -200,16 +210,15 @@ def test_a_name_in_any_script_is_kept():
     assert "学習率 🚀" in Page(render(Strategy(SGD(), one_cycle(0.1, momentum=None), "学習率 🚀"))).text
 
 
-def test_a_race_says_what_it_is_worth(advice):
+def test_a_race_says_what_it_is_worth(race_text, search_text):
     search = samples.search()
-    text = Page(render(search)).text
     for sentence in search.sentences:
-        assert sentence in text
-    assert "Seed 11" in Page(render(advice.final)).text
-    assert "Total decay" in text
+        assert sentence in search_text
+    assert "Seed 11" in race_text
+    assert "Total decay" in search_text
     for each in search.sensitivities:
-        assert f"{each.family} {each.best:.3g}" in text
-        assert str(each) in text
+        assert f"{each.family} {each.best:.3g}" in search_text
+        assert str(each) in search_text
 
 
 def test_a_metric_is_called_by_its_name():
@@ -220,7 +229,7 @@ def test_a_metric_is_called_by_its_name():
     assert "alidation loss" not in text
 
 
-def test_a_column_is_there_when_strategies_differ_in_it(advice):
+def test_a_column_is_there_when_strategies_differ_in_it(advice, race_text):
     """Seeds that were added to the leaders alone; weights that are drawn to zero by some alone."""
     race = advice.final
     (rung,) = race.rungs
@@ -232,15 +241,14 @@ def test_a_column_is_there_when_strategies_differ_in_it(advice):
     more = Page(render(replace(race, rungs=(rung, grown), agreement=(1.0,)))).text
     heading = "Behind the best Seeds Total decay"
     assert heading in more
-    assert heading not in Page(render(race)).text
+    assert heading not in race_text
     still = replace(race, standings=tuple(replace(standing, decay=0.0) for standing in race.standings))
     assert "Total decay" not in Page(render(still)).text
 
 
-def test_a_race_stands_alone():
-    text = Page(render(samples.search())).text
-    assert "Race · task digits" in text
-    assert "Strategies tried 90" in text
+def test_a_race_stands_alone(search_text):
+    assert "Race · task digits" in search_text
+    assert "Strategies tried 90" in search_text
 
 
 def test_a_sweep_takes_the_suggestion_that_follows_it():

@@ -38,3 +38,11 @@ def _leaves_the_catalogue_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_collection_finish() -> None:
     """Have no later collection of garbage look through a million objects of the tests that were collected."""
     gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Nor through what the files before have imported, and keep."""
+    if nextitem is None or item.path != nextitem.path:
+        gc.collect()
+        gc.freeze()

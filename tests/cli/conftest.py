@@ -46,8 +46,9 @@ def stepsize(folder, monkeypatch, capsys):
 
 
 @pytest.fixture
-def refused(stepsize, folder):
+def refused(stepsize, folder, monkeypatch):
     """Run a command that must fail: exit code 2, one clear line, no traceback, and nothing left behind."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python itself leaves a task file that it has compiled
 
     def run(*arguments):
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -20,8 +20,9 @@ from stepsize.jobs.advise.belief.evidence import Run
 from stepsize.jobs.advise.belief.worlds import draw
 from stepsize.jobs.advise.belief.worth import full_runs, worth
 from stepsize.jobs.advise.locate import least_lost
-from stepsize.jobs.advise.spending import Account, validation_updates
+from stepsize.jobs.advise.spending import FORWARD, Account, validation_updates
 from stepsize.jobs.race.budget import Budget
+from stepsize.kernel.optional import need
 from stepsize.problems import Task, Trainable
 from stepsize.strategy import Strategy, round_rate
 
@@ -30,6 +31,9 @@ BLOCK = 1000
 
 FULL_SEED = 100
 """Where the seeds of the full runs begin in the block."""
+
+STARTS = 4
+"""How many untrained models are looked at for how much their scores differ."""
 
 BELOW_DEATH = 0.25
 """How far below a rate that diverged an answer stays, in decades."""
@@ -73,6 +77,7 @@ class Search:
         found, updates = anchors(task, groups, self.first_seed, horizon)
         self.account.inspect(updates)
         self.belief = Belief(horizon, start_of(task, self.first_seed), found)
+        self.belief.start_spread = self._start_spread()
         self.stages: list[str] = []
         self.answers: list[tuple[Strategy, float]] = []
         self.engine = ""
@@ -85,8 +90,31 @@ class Search:
 
     @property
     def first_seed(self) -> int:
-        """The seed of the pilot runs."""
+        """The seed of the first pilot runs."""
         return self.seed * BLOCK
+
+    def pilot_seed(self, steps: int) -> int:
+        """Return the seed of the pilot runs of a length: one for all rates, and another for every length.
+
+        What a rate owes to the luck of one seed the next length does not repeat.
+        """
+        lengths = list(dict.fromkeys(run.steps for run in self.belief.runs if run.steps < self.horizon))
+        return self.first_seed + (lengths.index(steps) if steps in lengths else len(lengths))
+
+    def _start_spread(self) -> float:
+        """Return the standard deviation of what untrained models of several seeds score, on one batch, and pay for it.
+
+        0 where it is not known, as of a training function.
+        """
+        if not isinstance(self.task, Task):
+            return 0.0
+        inputs, targets = next(iter(self.task.validation_batches()))
+        models = (self.task.build(self.first_seed + number).eval() for number in range(STARTS))
+        with need("torch").no_grad(), self.task.casting():
+            scores = [float(self.task.judge(model(inputs), targets)) for model in models]
+        self.account.inspect(math.ceil(STARTS * FORWARD * len(targets) / self.task.update_size))
+        spread = float(np.std(scores, ddof=1))
+        return spread if math.isfinite(spread) else 0.0
 
     def learn(self, runs: Sequence[Run], stage: str) -> None:
         """Count finished runs, and learn from them."""

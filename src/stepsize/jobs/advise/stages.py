@@ -200,7 +200,7 @@ def _lower(search: Search) -> float:
 
 def _pilot(search: Search, strategies: tuple[Strategy, ...], steps: int) -> Proposal:
     stage = f"locating {strategies[0].family} in runs of {steps} steps"
-    return Proposal(strategies, (search.first_seed,) * len(strategies), steps, stage)
+    return Proposal(strategies, (search.pilot_seed(steps),) * len(strategies), steps, stage)
 
 
 def _full(search: Search, strategy: Strategy, stage: str) -> Proposal:

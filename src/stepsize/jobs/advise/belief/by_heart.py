@@ -31,6 +31,10 @@ than this share of all that does: a smaller one may be noise."""
 EARLY = 0.2
 """Where less than this share of all that was learned holds for other samples, it is too early to say."""
 
+FEW = 0.35
+"""Where runs have learned less than this share of all that there is, it is too early as well. Those that learned by heart
+had half of it and more, and rules whose steps are as long as the gradients may be stopped by divergence until then."""
+
 
 @dataclass(frozen=True)
 class Best:
@@ -77,7 +81,8 @@ def _best(runs: Sequence[Run], start: float) -> Best:
 def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY) -> float:
     """Return the probability that runs learn by heart, from the two greatest lengths among them.
 
-    start: the score before any training. early: in place of `EARLY`.
+    start: the score before any training; where it is above 0, 0 is taken for a loss of which nothing is left to learn.
+    early: in place of `EARLY`.
     """
     lengths = by_length(runs, start)
     if len(lengths) < 2:
@@ -85,7 +90,7 @@ def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY) ->
     shorter, longest = lengths[-2:]
     grown = longest.gain - shorter.gain
     general = grown > max(GENERAL * (longest.learned - shorter.learned), GREW * longest.gain)
-    if general or longest.gain <= 0 or longest.held < early:
+    if general or longest.gain <= 0 or longest.held < early or longest.learned < FEW * start:
         return 0.0
     sure = longest.gap - longest.error / longest.gain
     return MOST / (1 + math.exp(min((HALF - sure) / WIDTH, 700.0)))

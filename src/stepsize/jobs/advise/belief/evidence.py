@@ -29,6 +29,10 @@ MEMORISED = 0.3
 """Below this share training losses speak, where `training_start` is known: runs so short that validation hardly falls
 at any rate are in the right order by them. Seen .2 to .4 there, on one task, and .5 or more on those that overfit."""
 
+KEPT_OF_START = 0.5
+"""Which share of what seeds differ by before training they still differ by after a pilot run: noise to one that has
+gained little beside it."""
+
 HARM = 0.05
 """A run that ends above the start by more than this share of it has done harm."""
 
@@ -95,7 +99,8 @@ class Evidence:
 
     horizon: steps of the training in question. start: the score before any update. anchors: by group.
     doubt: how much higher `start` may be on the batches that score the runs. training_start: the training loss before
-    any update, where that is known and measures the same as the score; else NaN.
+    any update, where that is known and measures the same as the score; else NaN. start_spread: by how much `start`
+    differs between seeds, one standard deviation.
     """
 
     horizon: int
@@ -104,6 +109,7 @@ class Evidence:
     runs: list[Run] = field(default_factory=list)
     doubt: float = 0.0
     training_start: float = math.nan
+    start_spread: float = 0.0
     _priors: dict[Family, FamilyPrior] = field(default_factory=dict)
     _known: dict[tuple[object, ...], Floats] = field(default_factory=dict)
 
@@ -174,7 +180,8 @@ class Evidence:
         elif gain <= 0 or gain < SLOW * longer or gain < BY_HEART * by_heart:
             alive = {}
         shares = [(start - min(score, start)) / gain for score in alive.values()]
-        noise = noise_at(steps / self.horizon) / math.sqrt(len({run.seed for run in runs}))
+        begun = KEPT_OF_START * self.start_spread / gain if alive else 0.0
+        noise = math.hypot(noise_at(steps / self.horizon), begun) / math.sqrt(len({run.seed for run in runs}))
         return Losses(floats(list(alive)), floats(shares), floats(sorted(dead)), noise)
 
     def did_harm(self, run: Run) -> bool:

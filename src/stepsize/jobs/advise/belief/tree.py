@@ -27,6 +27,10 @@ from stepsize.strategy import Strategy
 TAIL, WIDE = 0.1, 1.5
 """The share of every transition that is far wider, and its least standard deviation: nothing is excluded."""
 
+SHORTER = 0.5
+"""By how much less, as a power of the length, a run goes further as it is longer, where a rule divides by all gradients
+since its start."""
+
 TINY = 1e-300
 """Keeps the logarithm of a message finite."""
 
@@ -108,7 +112,9 @@ class Tree:
 
     def _walk(self, strategy: Strategy, short: int, long: int) -> Floats:
         """Return the probability of each best rate of long runs, given that of short ones, (centres, centres)."""
-        usual = MEASURED if self.by_heart else rescale_exponent(strategy.rule)  # the travel of any rule is steps * rate
+        usual = rescale_exponent(strategy.rule)
+        if self.by_heart:  # how far a run goes is steps * rate, of any rule but one whose steps go as 1 / sqrt(step)
+            usual = MEASURED + (SHORTER if strategy.rule.facts.accumulates else 0.0)
         exponent = usual + self.steeper
         spread = prior.drift_spread(strategy.rule, short, long)
         return _matrix(self._key(self._evidence.prior_of(strategy).group), exponent * math.log10(long / short), spread)

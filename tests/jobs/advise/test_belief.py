@@ -50,6 +50,19 @@ def test_one_family_says_where_another_is_but_not_across_groups():
     assert known.centre(MOMENTUM) == pytest.approx(there)
 
 
+def test_runs_that_gained_no_more_than_seeds_differ_by_at_the_start_say_little():
+    """Three runs of a loss that begins at 2.0, give or take .06: .04 lower they are noise, 1.5 lower they are a valley."""
+    spreads = {}
+    for start_spread in (0.0, 0.06):
+        for gain in (0.04, 1.5):
+            known = replace(fresh(spread=0.6), start_spread=start_spread)
+            known.learn(runs(ADAM, [-2.5, -2, -1.5], [2 - 0.6 * gain, 2 - gain, 2 - 0.6 * gain], 100))
+            spreads[start_spread, gain] = known.centre(ADAM, 100)[1]
+    assert spreads[0.0, 0.04] == pytest.approx(spreads[0.0, 1.5], rel=1e-6)
+    assert spreads[0.06, 1.5] == pytest.approx(spreads[0.0, 1.5], rel=0.05)
+    assert spreads[0.06, 0.04] > 1.5 * spreads[0.0, 0.04]
+
+
 def test_longer_runs_say_more_than_shorter_ones():
     spreads = []
     for steps in (25, 100, 400):

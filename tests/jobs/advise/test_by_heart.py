@@ -9,6 +9,8 @@ import pytest
 from stepsize.jobs.advise.belief.belief import Belief
 from stepsize.jobs.advise.belief.by_heart import HALF, MOST, by_length, learned_by_heart
 from stepsize.jobs.advise.belief.evidence import Anchor, Run, last_tenth
+from stepsize.jobs.advise.belief.prior import BY_HEART
+from stepsize.jobs.advise.belief.tree import Tree
 from stepsize.strategy import Strategy
 
 ADAM = Strategy.of("AdamW", "one_cycle", 1.0)
@@ -30,6 +32,7 @@ def run(steps, score, training, x=-2.0, error=0.0):
         pytest.param([run(25, 1.1, 0.8), run(100, 2.1, 0.1)], id="harm"),
         pytest.param([run(25, 1.1, math.nan), run(100, 1.0, 0.1)], id="a training loss that is not known"),
         pytest.param([run(25, 1.1, 0.8), run(100, 1.0, 0.5, error=0.5)], id="a gap within its noise"),
+        pytest.param([run(25, 1.9, 1.8), run(100, 1.8, 1.4)], id="a third of all that there is to learn is not known"),
     ],
 )
 def test_nothing_is_learned_by_heart_where(runs):
@@ -90,6 +93,21 @@ def test_by_heart_the_best_rate_of_every_rule_falls_as_its_travel_says(rule):
         losses = zip(rates, (0.9, 0.7, 0.9), strict=True)
         known.learn([replace(run(steps, loss, loss - 0.6, x), strategy=family.at(10**x)) for x, loss in losses])
     assert known.centre(family)[0] == pytest.approx(-2.0 - math.log10(4), abs=0.2)
+
+
+def test_where_steps_go_as_one_over_the_root_the_best_rate_falls_by_half_of_a_power_less():
+    """Adagrad that follows gradients of one size goes as far as the root of its steps: half a decade less in ten times."""
+    fall = {}
+    for rule in ("AdamW", "Adagrad"):
+        family = Strategy.of(rule, "one_cycle", 1.0)
+        known = Belief(1000, START, {"adaptive": Anchor(-2.0, 2.0, "a test")})
+        known.learn(Run(family.at(10**x), 100, 0, loss, loss) for x, loss in ((-2.4, 0.9), (-2, 0.7), (-1.6, 0.9)))
+        learned = Tree(known, BY_HEART, by_heart=True)
+        x = known.centres("adaptive")
+        there = (np.exp(learned.log_posterior(family, steps)) for steps in (100, 1000))
+        short, long = (float((each.sum(axis=0) / each.sum()) @ x) for each in there)
+        fall[rule] = short - long
+    assert fall["AdamW"] - fall["Adagrad"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_the_error_of_a_training_loss_is_that_of_its_batches():

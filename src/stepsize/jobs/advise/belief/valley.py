@@ -24,8 +24,8 @@ DEEPER = floats([0.97, 0.985, 1, 1.01, 1.02, 1.04, 1.07, 1.12, 1.2, 1.35, 1.6, 2
 
 PRIOR_OF_DEEPER = np.log([0.5, 1, 1.5, 1.5, 1.5, 1.5, 1.5, 1.2, 1, 0.8, 0.5, 0.3, 0.15, 0.08])
 
-NEAR = 0.25
-"""Losses within this share of the gain count by value."""
+NEAR, CLEAR = 0.25, 2.0
+"""Losses within this share of the gain, or so many standard deviations of the best one, count by value."""
 
 WORSE = 5.0
 """Log odds against a centre at which a run that was clearly worse would not have been."""
@@ -76,7 +76,7 @@ def log_likelihood(shapes: Floats, centres: Floats, losses: Losses) -> Floats:
         lost = [at_distance(shapes, x - centres) for x in losses.x]
         best = lost[int(losses.gains.argmax())]
         for own, gain in zip(lost, losses.gains, strict=True):
-            if 1 - gain < NEAR:
+            if 1 - gain < max(NEAR, CLEAR * losses.noise):
                 total += _by_value(own, float(gain), losses.noise)
             else:
                 total -= WORSE * (own < best + MARGIN)[..., None]

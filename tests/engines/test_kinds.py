@@ -16,7 +16,7 @@ from stepsize.rules import SGD, Adadelta, Adagrad, AdamW, RMSProp, RMSPropMoment
 from stepsize.strategy import Strategy, Trial
 
 TINY = Path(__file__).parents[1] / "problems" / "tiny.py"
-STEPS = 80  # ten epochs, and enough for the ensemble to record its steps
+STEPS = 200
 RATES = {SGD: 0.1, Adadelta: 1.0, Adagrad: 0.05, RMSProp: 0.003, RMSPropMomentum: 0.003}
 """Peaks; 0.01 for the others."""
 KINDS = [

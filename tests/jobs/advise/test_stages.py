@@ -71,3 +71,9 @@ def test_the_rate_of_least_loss_keeps_to_its_side():
 def test_the_last_pilot_runs_are_as_long_as_what_is_left_pays_for(most, steps):
     account = Account(None, 400, validation=8.0, spent=0.13)
     assert _longer(SimpleNamespace(account=account, horizon=400), 34, most, 200) == steps
+
+
+def test_the_pilot_runs_of_every_length_have_a_seed_of_their_own():
+    search = after((-2.0, 25, 1.0, 1.0), (-1.5, 25, 0.9, 0.9), (-2.0, 80, 0.7, 0.7), (-2.0, 400, 0.5, 0.5))
+    search.first_seed = 3000
+    assert [Search.pilot_seed(search, steps) for steps in (25, 80, 160)] == [3000, 3001, 3002]

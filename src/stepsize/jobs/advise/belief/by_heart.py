@@ -32,8 +32,8 @@ EARLY = 0.2
 """Where less than this share of all that was learned holds for other samples, it is too early to say."""
 
 FEW = 0.35
-"""Where runs have learned less than this share of all that there is, it is too early as well. Those that learned by heart
-had half of it and more, and rules whose steps are as long as the gradients may be stopped by divergence until then."""
+"""Where rules whose steps are as long as the gradients have learned less than this share of all that there is, it is
+too early as well: until then divergence may be what stops them. Those that learned by heart had half of it and more."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,9 @@ def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY) ->
     shorter, longest = lengths[-2:]
     grown = longest.gain - shorter.gain
     general = grown > max(GENERAL * (longest.learned - shorter.learned), GREW * longest.gain)
-    if general or longest.gain <= 0 or longest.held < early or longest.learned < FEW * start:
+    if general or longest.gain <= 0 or longest.held < early:
+        return 0.0
+    if longest.learned < FEW * start and all(run.strategy.rule.facts.euclidean for run in runs):
         return 0.0
     sure = longest.gap - longest.error / longest.gain
     return MOST / (1 + math.exp(min((HALF - sure) / WIDTH, 700.0)))

@@ -20,13 +20,14 @@ from stepsize.jobs.advise.belief.evidence import Run
 AS_GOOD = 0.1
 """Runs are among the best of their length within this share of what the best of them gains."""
 
-HALF, WIDTH, MOST = 0.3, 0.05, 0.95
+HALF, WIDTH, MOST = 0.2, 0.05, 0.95
 """The gap between validation and training loss, a share of the gain, at which it is as likely as not that runs learn by
 heart; how fast that rises; and the most it comes to."""
 
-GENERAL, GREW = 0.65, 0.2
+GENERAL, GREW, LUCK = 0.75, 0.2, 0.03
 """Runs do not learn by heart where more than this share of what longer ones learn holds for other samples, and is more
-than this share of all that does: a smaller one may be noise."""
+than this share of all that does: a smaller one may be noise. How wide that limit is, as a share of the gain: so much
+and more is luck of the two lengths' seeds."""
 
 EARLY = 0.2
 """Where less than this share of all that was learned holds for other samples, it is too early to say."""
@@ -88,11 +89,16 @@ def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY) ->
     if len(lengths) < 2:
         return 0.0
     shorter, longest = lengths[-2:]
-    grown = longest.gain - shorter.gain
-    general = grown > max(GENERAL * (longest.learned - shorter.learned), GREW * longest.gain)
-    if general or longest.gain <= 0 or longest.held < early:
+    if longest.gain <= 0 or longest.held < early:
         return 0.0
     if longest.learned < FEW * start and all(run.strategy.rule.facts.euclidean for run in runs):
         return 0.0
+    grown = longest.gain - shorter.gain
+    general = max(GENERAL * (longest.learned - shorter.learned), GREW * longest.gain)
     sure = longest.gap - longest.error / longest.gain
-    return MOST / (1 + math.exp(min((HALF - sure) / WIDTH, 700.0)))
+    return MOST * _step((sure - HALF) / WIDTH) * _step((general - grown) / (LUCK * longest.gain))
+
+
+def _step(away: float) -> float:
+    """Return a number that rises from 0 to 1 around 0."""
+    return 1 / (1 + math.exp(min(-away, 700.0)))

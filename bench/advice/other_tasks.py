@@ -1,4 +1,7 @@
-"""Ten more tasks that belong to no half, for one rule and one policy (one_family.py): walls, plateaus, raw features."""
+"""Fourteen more tasks that belong to no half, for one rule and one policy (one_family.py).
+
+Walls, plateaus, features as they were measured, and bags of source.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from more_tasks import of_each_character
+from more_tasks import PAIRS, code, of_each_character
 from sklearn import datasets
 from suite import data, models
 from torch import nn
@@ -109,6 +112,16 @@ def columns() -> Task:
     return Task(partial(models.Recurrent, 32), entropy, *turned, 24, 300)
 
 
+BAGS = (
+    ("importlib", "multiprocessing", "urllib", "logging", "ctypes", "concurrent"),
+    ("xmlrpc", "encodings", "ctypes", "urllib", "curses", "multiprocessing"),
+    ("importlib", "logging", "concurrent", "xmlrpc", "curses", "dbm"),
+    ("tkinter", "idlelib", "lib2to3", "distutils", "multiprocessing", "urllib"),
+)
+"""Packages whose pieces bags of pairs of characters tell apart."""
+
+bag = partial(code, length=40, each=500, weights=PAIRS, numbers=1024, width=16, batch=64, steps=300, held_out=600)
+
 OTHERS: dict[str, Callable[[], Task]] = {
     "wine, layer norm": partial(wine, normed, 250),
     "wine, raw": partial(wine, partial(models.perceptron, 13, 24, 24, 3), 300),
@@ -120,5 +133,6 @@ OTHERS: dict[str, Callable[[], Task]] = {
     "other ratings": ratings,
     "other source": source_text,
     "digits by columns": columns,
+    **{f"bag {number}": partial(bag, packages) for number, packages in enumerate(BAGS, 1)},
 }
 """All by name."""

@@ -51,7 +51,7 @@ def test_one_family_says_where_another_is_but_not_across_groups():
 
 
 def test_runs_that_gained_no_more_than_seeds_differ_by_at_the_start_say_little():
-    """Three runs of a loss that begins at 2.0, give or take .06: .04 lower they are noise, 1.5 lower they are a valley."""
+    """Of a loss that begins at 2.0, give or take .06, three runs that end .04 lower are noise, 1.5 lower a valley."""
     spreads = {}
     for start_spread in (0.0, 0.06):
         for gain in (0.04, 1.5):

@@ -107,7 +107,7 @@ def test_by_heart_the_best_rate_of_every_rule_falls_as_its_travel_says(rule):
 
 
 def test_where_steps_go_as_one_over_the_root_the_best_rate_falls_by_half_of_a_power_less():
-    """Adagrad that follows gradients of one size goes as far as the root of its steps: half a decade less in ten times."""
+    """Adagrad that follows gradients of one size goes as far as the root of its steps: half a decade less in ten."""
     fall = {}
     for rule in ("AdamW", "Adagrad"):
         family = Strategy.of(rule, "one_cycle", 1.0)

@@ -31,9 +31,8 @@ def test_the_variable_of_an_option_is_called_as_it_is_typed():
 
 def completed(command, name, typed):
     (param,) = [param for param in COMMANDS[command].params if param.name == name]
-    return [
-        item.value for item in param.shell_complete(click.Context(COMMANDS[command]), typed) if item.type == "plain"
-    ]
+    there = click.Context(COMMANDS[command], parent=click.Context(cli, **cli.context_settings))
+    return [item.value for item in param.shell_complete(there, typed) if item.type == "plain"]
 
 
 def test_names_are_completed_after_the_last_comma():

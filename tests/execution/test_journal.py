@@ -128,9 +128,7 @@ def test_a_finished_race_runs_nothing_again(task, whole, tmp_path):
 
 
 KILLED = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, str(Path({tests!r})))
+import os, signal
 import test_journal
 from stepsize import load_task
 
@@ -146,10 +144,11 @@ test_journal.run(load_task({task!r}), {path!r}, Killed())
 
 def test_a_killed_process_loses_only_the_wave_in_flight(task, whole, tmp_path):
     path = tmp_path / "j.sqlite"
-    code = KILLED.format(tests=str(Path(__file__).parent), task=f"{TINY}:batchnorm", path=str(path))
+    code = KILLED.format(task=f"{TINY}:batchnorm", path=str(path))
     code = "import torch\ntorch.set_num_threads(1)\n" + code
     (tmp_path / "killed.py").write_text(code, encoding="utf-8")
-    (done,) = forked.run([tmp_path / "killed.py"], tmp_path, {})
+    folders = (Path(__file__).parent, Path(forked.__file__).parent)
+    (done,) = forked.run([tmp_path / "killed.py"], tmp_path, {"PYTHONPATH": os.pathsep.join(map(str, folders))})
     assert done.returncode == -signal.SIGKILL, done.stderr
     engine = Counting()
     assert numbers(run(task, path, engine)) == whole

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from families import RULES, train
+from families import train
 from more_tasks import TASKS
 from other_tasks import OTHERS
 from ours import fingerprint
@@ -25,8 +25,7 @@ from suite import read, write
 from truth import from_plain, to_plain
 
 from stepsize.jobs import advise
-from stepsize.rules import SGD
-from stepsize.strategy import Strategy
+from stepsize.strategy import Strategy, find_rule
 
 FILE = Path(__file__).with_name("one_family.json")
 
@@ -75,9 +74,10 @@ def main() -> None:
     for name in parser.parse_args().tasks:
         problem = SimpleNamespace(name=name, task=every[name]())
         for kind, policy in FAMILIES:
-            found, rule = read(FILE), SGD() if kind == "SGD" else RULES[kind]
+            found, rule = read(FILE), find_rule(kind)
             said = found.setdefault(name, {}).setdefault(f"{kind} {policy}", {})
-            said.setdefault("truth", truth_of(problem, rule, policy))
+            if "truth" not in said:
+                said["truth"] = truth_of(problem, rule, policy)
             if said.get("code") != fingerprint():
                 said |= {"code": fingerprint(), "lost": to_plain(asked(problem, rule, policy, said["truth"]))}
             write(FILE, found)

@@ -32,8 +32,12 @@ from stepsize.strategy import Strategy, Trial
 
 FILE = Path(__file__).with_name("far_truth.json")
 
-SEEDS = (30_000, 30_001, 30_002)
-"""No search has seen them."""
+SEEDS, MORE_SEEDS = (30_000, 30_001, 30_002), tuple(range(30_000, 30_012))
+"""No search has seen them. The second are for a task on which they differ much."""
+
+LUCK = 0.05
+"""By which share of the gain the seeds of the rates near the best differ, in the root of the mean of squares, where
+there are to be more of them."""
 
 COARSE, FINE = 0.5, 0.25
 """Between two rates, in decades."""
@@ -76,10 +80,24 @@ def due(scores: Scores, start: float, guess: float) -> tuple[float, int] | None:
     wider = beyond(scores, start)
     if wider:
         return wider[0], 0
-    wanted = near(best_of(scores))
-    if lacking(scores, wanted) is None:
-        wanted = near(best_of(scores, len(SEEDS)))
-    return lacking(scores, [*wanted, *(round(float(np.log10(rate)), 4) for rate in FIXED)])
+    for seeds in (SEEDS, MORE_SEEDS if lucky(scores, start) else SEEDS):
+        wanted = near(best_of(scores))
+        if lacking(scores, wanted, len(seeds)) is None:
+            wanted = near(best_of(scores, len(seeds)))
+        following = lacking(scores, [*wanted, *(round(float(np.log10(rate)), 4) for rate in FIXED)], len(seeds))
+        if following:
+            return following
+    return None
+
+
+def lucky(scores: Scores, start: float) -> bool:
+    """Whether the seeds of the rates near the best differ so much that there are to be more of them."""
+    judged = {log: np.array(each[: len(SEEDS)]) for log, each in scores.items() if len(each) >= len(SEEDS)}
+    if not judged:
+        return False
+    gain = start - min(each.mean() for each in judged.values())
+    close = [judged[log] for log in near(best_of(scores, len(SEEDS))) if log in judged]
+    return float(np.sqrt(np.mean([each.var(ddof=1) for each in close]))) > LUCK * gain
 
 
 def near(best: float) -> list[float]:
@@ -87,9 +105,9 @@ def near(best: float) -> list[float]:
     return [best + away for away in NEAR if LOWEST <= best + away <= HIGHEST]
 
 
-def lacking(scores: Scores, wanted: Sequence[float]) -> tuple[float, int] | None:
+def lacking(scores: Scores, wanted: Sequence[float], seeds: int) -> tuple[float, int] | None:
     """Return the first of the rates that lacks a seed, and the index of that seed; None where none does."""
-    return next(((log, len(scores.get(log, ()))) for log in wanted if len(scores.get(log, ())) < len(SEEDS)), None)
+    return next(((log, len(scores.get(log, ()))) for log in wanted if len(scores.get(log, ())) < seeds), None)
 
 
 def runner(problem: FarProblem) -> Runner:
@@ -124,7 +142,7 @@ def measure(problem: FarProblem) -> None:
     while (following := due(scores_of(record), record["start"], problem.guess)) is not None:
         log, index = following
         began = time.process_time()
-        score = train(runs, log, SEEDS[index])
+        score = train(runs, log, MORE_SEEDS[index])
         took = time.process_time() - began
         record["scores"].setdefault(str(log), []).append(to_plain(score))
         record["seconds"].append(round(took, 1))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import data
+import lots
 import models
 from torch import nn
 from torch.nn import functional
@@ -19,7 +20,7 @@ from stepsize import rules
 from stepsize.problems import Task
 from stepsize.strategy import Strategy
 
-HALVES = ("dev", "test")
+HALVES = ("dev", "test", "tried", "drawn")
 SCHEDULES = ("constant", "cosine", "linear_to_zero", "one_cycle")
 
 SEEDS = range(5)
@@ -33,10 +34,11 @@ class Problem:
     make: Callable[[], Task]
     rule: rules.Rule
     half: str
+    title: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.make.__name__}-{type(self.rule).__name__.lower()}"
+        return f"{self.title or self.make.__name__}-{type(self.rule).__name__.lower()}"
 
     @cached_property
     def task(self) -> Task:
@@ -149,6 +151,11 @@ PROBLEMS: dict[str, Problem] = {
         Problem(text_one_block, rules.Lion(), "test"),
         Problem(ratings_large, rules.Nesterov(), "test"),
         Problem(cancer_layer_norm, rules.AdamW(), "test"),
+        *(
+            Problem(partial(lots.draw, urn, number), lots.rule_of(urn, number), urn, lots.name_of(number))
+            for urn, numbers in lots.KEPT.items()
+            for number in numbers
+        ),
     )
 }
 """All problems by name."""

@@ -1,6 +1,6 @@
 """The truth: what every problem scores at every rate, and what a rate loses against the best.
 
-    python bench/range_test/truth.py
+    python bench/range_test/truth.py [--half dev test tried drawn]
 
 Writes truth.json, problem by problem; what is there is not run again. For each schedule, the validation loss at the end
 at 8 rates a decade, the mean over six seeds that no suggestion sees, in the window around the best whose ends lose more
@@ -9,6 +9,7 @@ than half of what there is to gain; and at two rates a decade beyond it, until n
 
 from __future__ import annotations
 
+import argparse
 import platform
 import time
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from files import read, write
 from runs import SCAN, grid, scan, start, train, window
-from tasks import PROBLEMS, SCHEDULES, Problem
+from tasks import HALVES, SCHEDULES, Problem, half
 
 FILE = Path(__file__).with_name("truth.json")
 
@@ -146,7 +147,9 @@ def load() -> dict[str, dict[str, Truth]]:
 
 
 def main() -> None:
-    for problem in PROBLEMS.values():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--half", nargs="+", choices=HALVES, default=HALVES)
+    for problem in [each for name in parser.parse_args().half for each in half(name)]:
         found = read(FILE) or {"python": platform.python_version(), "torch": torch.__version__, "seeds": SEEDS}
         problems = found.setdefault("problems", {})
         if problem.name in problems:

@@ -9,7 +9,7 @@ from typing import Any
 
 from stepsize.execution.runner import Runner
 from stepsize.jobs.advise.advise import LEAST_HORIZON, advise
-from stepsize.jobs.advise.answer.command_line import command
+from stepsize.jobs.advise.answer.record import command
 from stepsize.jobs.batch_size.running_time import (
     SecondsOf,
     check_batch_sizes,

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from stepsize.jobs.advise import field as fields
-from stepsize.jobs.advise.answer.trivial import learned_below
 from stepsize.jobs.advise.belief.anchor import anchors
 from stepsize.jobs.advise.belief.belief import Belief
 from stepsize.jobs.advise.belief.evidence import Run
@@ -24,6 +23,7 @@ from stepsize.jobs.advise.spending import FORWARD, Account, validation_updates
 from stepsize.jobs.race.budget import Budget
 from stepsize.kernel.optional import need
 from stepsize.problems import Task, Trainable
+from stepsize.problems.trivial import learned_below
 from stepsize.strategy import Strategy, round_rate
 
 BLOCK = 1000
@@ -75,9 +75,9 @@ class Search:
         self.account = Account(budget, horizon, validation_updates(task))
         groups = list(dict.fromkeys(fields.group_of(each.rule) for each in self.field))
         found, updates = anchors(task, groups, self.first_seed, horizon)
-        self.account.inspect(updates)
-        self.belief = Belief(horizon, start_of(task, self.first_seed), found)
-        self.belief.start_spread = self._start_spread()
+        spread, looked = spread_of_starts(task, self.first_seed)
+        self.account.inspect(updates + looked)
+        self.belief = Belief(horizon, start_of(task, self.first_seed), found, start_spread=spread)
         self.stages: list[str] = []
         self.answers: list[tuple[Strategy, float]] = []
         self.engine = ""
@@ -100,21 +100,6 @@ class Search:
         """
         lengths = list(dict.fromkeys(run.steps for run in self.belief.runs if run.steps < self.horizon))
         return self.first_seed + (lengths.index(steps) if steps in lengths else len(lengths))
-
-    def _start_spread(self) -> float:
-        """Return the standard deviation of what untrained models of several seeds score, on one batch, and pay for it.
-
-        0 where it is not known, as of a training function.
-        """
-        if not isinstance(self.task, Task):
-            return 0.0
-        inputs, targets = next(iter(self.task.validation_batches()))
-        models = (self.task.build(self.first_seed + number).eval() for number in range(STARTS))
-        with need("torch").no_grad(), self.task.casting():
-            scores = [float(self.task.judge(model(inputs), targets)) for model in models]
-        self.account.inspect(math.ceil(STARTS * FORWARD * len(targets) / self.task.update_size))
-        spread = float(np.std(scores, ddof=1))
-        return spread if math.isfinite(spread) else 0.0
 
     def learn(self, runs: Sequence[Run], stage: str) -> None:
         """Count finished runs, and learn from them."""
@@ -190,7 +175,8 @@ class Search:
             found = self.ran()
             ran = len(found)
             found += [each for family in self.contenders() for each in self._others(family)]
-            worlds = draw(self.belief, found, self.families_with(found), self.seed)
+            next_seeds = list(map(self.fresh_seed, found))
+            worlds = draw(self.belief, found, self.families_with(found), self.seed, next_seeds)
             gains = worlds.gains(np.arange(len(found)) < ran)
             order = np.argsort(-gains, kind="stable")
             self._ranked = [(found[index], float(gains[index])) for index in order]
@@ -220,3 +206,18 @@ class Search:
 def start_of(task: Trainable, seed: int) -> float:
     """Return the score before any training."""
     return task.score(task.build(seed)) if isinstance(task, Task) else float(getattr(task, "start", math.nan))
+
+
+def spread_of_starts(task: Trainable, seed: int) -> tuple[float, int]:
+    """Return the standard deviation of what untrained models score on one batch, and what that costs, in updates.
+
+    seed: of the first of them. 0 where it is not known, as of a training function.
+    """
+    if not isinstance(task, Task):
+        return 0.0, 0
+    inputs, targets = next(iter(task.validation_batches()))
+    models = (task.build(seed + number).eval() for number in range(STARTS))
+    with need("torch").no_grad(), task.casting():
+        spread = float(np.std([float(task.judge(model(inputs), targets)) for model in models], ddof=1))
+    updates = math.ceil(STARTS * FORWARD * len(targets) / task.update_size)
+    return spread if math.isfinite(spread) else 0.0, updates

@@ -1,16 +1,18 @@
-"""The record of a search so far: an `Advice`."""
+"""The record of a search so far: an `Advice`, and the command that asks for it again."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from stepsize.codegen import loadable
 from stepsize.jobs.advise.answer import explain
 from stepsize.jobs.advise.answer.baseline import compare
-from stepsize.jobs.advise.answer.command_line import command, written
 from stepsize.jobs.advise.answer.confidence import expected_loss, gain_of_next
 from stepsize.jobs.advise.final import Final
 from stepsize.jobs.advise.search import Search
@@ -21,7 +23,8 @@ from stepsize.policies import Policy
 from stepsize.problems import Task, data_warnings
 from stepsize.results import Advice, Interval, RateBelief, SearchRun
 from stepsize.rules import Rule
-from stepsize.strategy import Strategy
+from stepsize.search_space import POLICIES, RULES
+from stepsize.strategy import Strategy, describe_rule, is_described
 
 MORE = "The same command with a larger budget goes on from here; what has run is kept."
 """How to go on."""
@@ -127,3 +130,43 @@ def _next(search: Search, chosen: Strategy) -> str:
         return f"{'more ' * bool(search.belief.runs)}pilot runs of {chosen.family}"
     again = any(each.name == chosen.name for each in search.ran())
     return f"{chosen.name} on one more seed" if again else chosen.name
+
+
+def command(
+    task: str, *, steps: int, budget: Budget | None, seed: int, rules: Sequence[Rule] = RULES,
+    policies: Sequence[str | Policy] = POLICIES, batch_size: int = 0,
+) -> str:  # fmt: skip
+    """Return the command line that asks for the same advice; empty where the command line cannot say it.
+
+    batch_size: where it is not the task's own; the steps are then of that, as `advise_batches` has it.
+
+    It has names alone, so neither a task that was made in memory nor a rule with a wrapper around it.
+
+    >>> command("digits", steps=400, budget=Budget.of("20min"), seed=0)
+    'stepsize advise digits --steps 400 --seed 0 --budget 1200s'
+    """
+    names = [each for each in policies if isinstance(each, str)]
+    if not loadable(task) or not all(map(is_described, rules)) or len(names) < len(policies):
+        return ""
+    tokens = ["stepsize", "advise", task, "--steps", str(steps), "--seed", str(seed)]
+    if budget is not None:
+        tokens += ["--budget", written(budget)]
+    if tuple(rules) != RULES:
+        tokens += ["--rules", ",".join(map(describe_rule, rules))]
+    if tuple(names) != POLICIES:
+        tokens += ["--policies", ",".join(names)]
+    if batch_size:
+        tokens += ["--batch-size", str(batch_size)]
+    return shlex.join(tokens)
+
+
+def written(budget: Budget) -> str:
+    """Return a budget as `Budget.of` reads it."""
+    if budget.seconds is not None:
+        return f"{_plain(budget.seconds)}s"
+    return _plain(budget.trainings) if budget.trainings is not None else f"{_plain(budget.trials or 0.0)} trials"
+
+
+def _plain(amount: float) -> str:
+    """Return a number without an exponent."""
+    return str(int(amount)) if amount.is_integer() else f"{amount:f}"

@@ -20,9 +20,9 @@ from stepsize.jobs.advise.belief.evidence import Run
 AS_GOOD = 0.1
 """Runs are among the best of their length within this share of what the best of them gains."""
 
-HALF, WIDTH, MOST = 0.2, 0.05, 0.95
-"""The gap between validation and training loss, a share of the gain, at which it is as likely as not that runs learn by
-heart; how fast that rises; and the most it comes to."""
+TURNS, WIDTH, MOST = 4.0, 0.2, 0.95
+"""Where validation would turn, as a multiple of all that there is to learn, at which it is as likely as not that runs
+learn by heart; how fast that falls with the logarithm; and the most it comes to."""
 
 GENERAL, GREW, LUCK = 0.75, 0.2, 0.03
 """Runs do not learn by heart where more than this share of what longer ones learn holds for other samples, and is more
@@ -33,8 +33,9 @@ EARLY = 0.2
 """Where less than this share of all that was learned holds for other samples, it is too early to say."""
 
 FEW = 0.35
-"""Where rules whose steps are as long as the gradients have learned less than this share of all that there is, it is
-too early as well: until then divergence may be what stops them. Those that learned by heart had half of it and more."""
+"""Where less than this share of all that there is was learned, it is too early as well: products of factors learn the
+noise of their samples first, and rules whose steps are as long as the gradients may be stopped by divergence. Those
+that learned by heart had .4 of it and more."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ class Best:
     def gap(self) -> float:
         """How far the score lies above the training loss, as a share of the gain; 0 where nothing was gained."""
         return (self.score - self.training) / self.gain if self.gain > 0 else 0.0
+
+    @property
+    def turn(self) -> float:
+        """How much is learned of the samples where the score is lowest; inf where all that was learned holds for others.
+
+        Of a little more that is learned `1 - learned / turn` holds, so that `gain = learned - learned**2 / (2 * turn)`.
+        """
+        beyond = self.score - self.training - self.error  # at least
+        return (self.gain + beyond) ** 2 / (2 * beyond) if beyond > 0 else math.inf
 
 
 def by_length(runs: Sequence[Run], start: float) -> list[Best]:
@@ -91,12 +101,13 @@ def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY) ->
     shorter, longest = lengths[-2:]
     if longest.gain <= 0 or longest.held < early:
         return 0.0
-    if longest.learned < FEW * start and all(run.strategy.rule.facts.euclidean for run in runs):
+    there_is = start if start > 0 else longest.learned
+    if longest.learned < FEW * there_is:
         return 0.0
     grown = longest.gain - shorter.gain
     general = max(GENERAL * (longest.learned - shorter.learned), GREW * longest.gain)
-    sure = longest.gap - longest.error / longest.gain
-    return MOST * _step((sure - HALF) / WIDTH) * _step((general - grown) / (LUCK * longest.gain))
+    turned = _step(math.log(TURNS * there_is / longest.turn) / WIDTH) if longest.turn < math.inf else 0.0
+    return MOST * turned * _step((general - grown) / (LUCK * longest.gain))
 
 
 def _step(away: float) -> float:

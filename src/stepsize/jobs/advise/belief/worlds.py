@@ -16,7 +16,7 @@ import numpy as np
 
 from stepsize.jobs.advise.belief import prior, valley
 from stepsize.jobs.advise.belief.belief import Belief
-from stepsize.jobs.advise.belief.worth import Worth, worth
+from stepsize.jobs.advise.belief.worth import SHARED, Worth, worth
 from stepsize.kernel import seeds
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.strategy import Strategy
@@ -28,11 +28,13 @@ DRAWS = 1000
 class Worlds:
     """What strategies lose in worlds drawn from a belief.
 
-    losses: of each strategy, (strategies, draws). best: what the best family loses at its own best rate, (draws,).
-    noise: the variance of one more run of any of them.
+    losses: of each strategy, (strategies, draws). shown: what one more run of each would show but for its own noise:
+    its loss, and what its seed adds to that, (strategies, draws). best: what the best family loses at its own best
+    rate, (draws,). noise: the variance of a run's own noise.
     """
 
     losses: Floats
+    shown: Floats
     best: Floats
     noise: float
 
@@ -43,51 +45,54 @@ class Worlds:
     def gains(self, ran: np.ndarray) -> Floats:
         """Return by how much one run of each strategy is expected to lower the loss of the answer, (strategies,).
 
-        ran: which strategies may be answered with now, (strategies,) bool; the one that runs then may as well. One that
-        has run is held against the second best of them, another one against the best.
+        ran: which strategies may be answered with now, (strategies,) bool; the one that runs then may as well. The
+        best of them is held against the second best, and every other one against the best.
         """
         means = np.where(ran, self.losses.mean(axis=1), np.inf)
         order = np.argsort(means, kind="stable")
         first, second = int(order[0]), int(order[min(1, ran.sum() - 1)])
-        found = np.zeros(len(means))
-        for index in range(len(means)):
-            if index == first:
-                found[index] = self._gain(self.losses[first] - self.losses[second])
-            else:
-                found[index] = self._gain(self.losses[first] - self.losses[index])
-        return floats(found)
+        better = self.losses[first] - self.losses
+        better[first] = self.losses[first] - self.losses[second]
+        return floats([self._gain(*pair) for pair in zip(better, self.shown, strict=True)])
 
-    def _gain(self, better: Floats) -> float:
+    def _gain(self, better: Floats, shown: Floats) -> float:
         """Return what is gained by a run that shows, with its noise, which of two strategies is better.
 
-        better: by how much the other one is better than the one that is answered with, (draws,).
+        better: by how much the other one is better than the one that is answered with, (draws,). shown: see `Worlds`.
         """
-        mean, variance = float(better.mean()), float(better.var())
-        if not variance:
+        mean, spread = float(better.mean()), float(better.std())
+        if not spread:
             return 0.0
-        seen = math.sqrt(variance / (variance + self.noise))  # how much of the difference one noisy run shows
-        shown = mean + seen * (better - mean)
-        return float(np.maximum(shown, 0.0).mean() - max(mean, 0.0))
+        together = float(((better - mean) * (shown - shown.mean())).mean())
+        seen = abs(together) / (spread * math.sqrt(float(shown.var()) + self.noise))  # how much of the difference shows
+        known = mean + seen * (better - mean)
+        return float(np.maximum(known, 0.0).mean() - max(mean, 0.0))
 
 
-def draw(belief: Belief, strategies: Sequence[Strategy], families: Sequence[Strategy], seed: int) -> Worlds:
+def draw(
+    belief: Belief, strategies: Sequence[Strategy], families: Sequence[Strategy], seed: int,
+    next_seeds: Sequence[int] | None = None,
+) -> Worlds:  # fmt: skip
     """Return worlds drawn from a belief.
 
     strategies: whose losses are asked for. families: those that may be best; that of each strategy is among them.
+    next_seeds: on which each strategy would run next; fresh ones when not given.
     """
     source = seeds.generator(seed, "worlds")
     kinds = {each.family: number for number, each in enumerate(families)}
     full = {run.strategy.name for run in belief.runs if run.steps == belief.horizon}
     ran = [each for each in strategies if each.name in full]
-    known = worth(belief, [*ran, *families], at_best=[False] * len(ran) + [True] * len(families))
+    asked = sorted(set(next_seeds or ()))
+    known = worth(belief, [*ran, *families], at_best=[False] * len(ran) + [True] * len(families), seeds=asked)
     levels = _normal(known, source)
     seen = {each.name: levels[number] for number, each in enumerate(ran)}
-    best = levels[len(ran) :]
-    losses = [
+    best, luck = levels[len(ran) : len(ran) + len(families)], levels[len(ran) + len(families) :]
+    losses = floats([
         seen[each.name] if each.name in seen else best[kinds[each.family]] + _lost(belief, each, source)
         for each in strategies
-    ]
-    return Worlds(floats(losses), floats(best.min(axis=0)), known.noise)
+    ])  # fmt: skip
+    added = luck[[asked.index(each) for each in next_seeds]] if next_seeds else np.zeros_like(losses)
+    return Worlds(losses, floats(losses + added), floats(best.min(axis=0)), known.noise * (1 - SHARED))
 
 
 def _normal(known: Worth, source: np.random.Generator) -> Floats:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from stepsize.kernel.optional import need
-from stepsize.problems import Task, Trainable
+from stepsize.problems.base import Task, Trainable
 
 NOISE, OF_ONE_SAMPLE = 0.01, 0.25
 """A score by this share below that of the best constant, or of the start, is no more than noise; with few validation

@@ -3,7 +3,7 @@
 import shlex
 
 from stepsize.cli.advise import advise
-from stepsize.jobs.advise.answer.command_line import command
+from stepsize.jobs.advise.answer.record import command
 from stepsize.jobs.race.budget import Budget
 from stepsize.rules import EMA, AdamW, Lion, TorchRule
 from stepsize.search_space import POLICIES, RULES

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stepsize.jobs.advise.belief.belief import Belief
-from stepsize.jobs.advise.belief.by_heart import GREW, HALF, MOST, by_length, learned_by_heart
+from stepsize.jobs.advise.belief.by_heart import GREW, MOST, TURNS, by_length, learned_by_heart
 from stepsize.jobs.advise.belief.evidence import Anchor, Run, last_tenth
 from stepsize.jobs.advise.belief.prior import BY_HEART
 from stepsize.jobs.advise.belief.tree import Tree
@@ -38,14 +38,13 @@ def test_nothing_is_learned_by_heart_where(runs):
     assert learned_by_heart(runs, START) < 0.01
 
 
-def test_rules_that_divergence_may_stop_have_learned_more_before_they_learn_by_heart():
-    """Adam, whose steps the gradient's size does not lengthen, learns by heart all the same."""
-    early = [run(25, 1.9, 1.8), run(100, 1.8, 1.4)]
-    assert learned_by_heart(early, START) > 0.9
-    momentum = Strategy.of("Momentum", "one_cycle", 0.01)
-    assert learned_by_heart([replace(each, strategy=momentum) for each in early], START) == 0.0
-    late = [replace(each, strategy=momentum) for each in (run(25, 1.9, 1.8), run(100, 1.8, 1.2))]
-    assert learned_by_heart(late, START) > 0.9
+@pytest.mark.parametrize("rule", ["AdamW", "Momentum"])
+def test_it_is_too_early_to_say_before_a_third_is_learned(rule):
+    """Products of factors learn the noise of their samples first, and divergence may be what stops momentum."""
+    strategy = Strategy.of(rule, "one_cycle", 0.01)
+    early, late = ([run(25, 1.9, 1.8), run(100, 1.8, training)] for training in (1.4, 1.2))
+    assert learned_by_heart([replace(each, strategy=strategy) for each in early], START) == 0.0
+    assert learned_by_heart([replace(each, strategy=strategy) for each in late], START) > 0.9
 
 
 def test_a_wide_gap_that_grew_is_learned_by_heart():
@@ -67,11 +66,23 @@ def test_noise_of_training_losses_does_not_hide_that_longer_runs_learn_by_heart(
     assert learned_by_heart([run(25, 1.1, 0.1, error=0.1), run(100, 1.0, 0.12, error=0.1)], START) > 0.9
 
 
-def test_at_half_the_gap_it_is_as_likely_as_not():
+def test_where_validation_turns_at_the_limit_it_is_as_likely_as_not():
     """So it is where what longer runs have gained is just as much as noise may be."""
-    found = learned_by_heart([run(25, 1.0, 0.95), run(100, 1.0, 1.0 - HALF)], START)
-    assert found == pytest.approx(MOST / 2, rel=2e-3)
+    beyond = (TURNS * START - 1) - math.sqrt((TURNS * START - 1) ** 2 - 1)  # (1 + beyond)**2 = 2 TURNS START beyond
+    longest = run(100, 1.0, 1.0 - beyond)
+    assert by_length([longest], START)[0].turn == pytest.approx(TURNS * START)
+    assert learned_by_heart([run(25, 1.0, 0.95), longest], START) == pytest.approx(MOST / 2, rel=2e-2)
     assert learned_by_heart([run(25, 1.0 + GREW, 0.1), run(100, 1.0, 0.0)], START) == pytest.approx(MOST / 2, rel=2e-3)
+
+
+def test_the_turn_is_where_the_parabola_through_the_start_is_highest():
+    learned = np.linspace(0, 2, 2001)
+    for turn in (0.6, 1.1):
+        reached = 0.5
+        gain = reached - reached**2 / (2 * turn)
+        (best,) = by_length([run(100, START - gain, START - reached)], START)
+        assert learned[np.argmax(learned - learned**2 / (2 * best.turn))] == pytest.approx(turn, abs=1e-3)
+    assert by_length([run(100, 1.0, 1.1)], START)[0].turn == math.inf
 
 
 def test_the_gap_is_that_of_all_runs_which_are_about_as_good():

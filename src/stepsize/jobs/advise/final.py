@@ -98,15 +98,25 @@ def _confirm(
 
 
 def finalists(search: Search) -> list[Strategy]:
-    """Return who runs in the final: the best by what is known, two at least, none twice at nearly one rate."""
+    """Return who runs in the final: the best by what is known, two at least, none twice at nearly one rate.
+
+    Those come last that stand at the edge of what is known to live: a few seeds do not show one death in twenty.
+    """
     ran = search.ran()
     left = search.account.trainings - search.account.spent
     most = next(count for limit, count in FINALISTS if left <= limit)
+    ranked = [ran[index] for index in np.argsort(worth(search.belief, ran).mean, kind="stable")]
     found: list[Strategy] = []
-    for index in np.argsort(worth(search.belief, ran).mean, kind="stable"):
-        if len(found) < most and not any(_alike(ran[index], each) for each in found):
-            found.append(ran[index])
+    for strategy in sorted(ranked, key=lambda each: _at_the_edge(search, each)):
+        if len(found) < most and not any(_alike(strategy, each) for each in found):
+            found.append(strategy)
     return found if len(found) > 1 else [*found, search.next_full()[0]]
+
+
+def _at_the_edge(search: Search, strategy: Strategy) -> bool:
+    """Whether no higher rate of a family has trained to its end, where steps are as long as gradients and may grow."""
+    lived = [run.x for run in search.belief.of(strategy, search.horizon) if not search.belief.did_harm(run)]
+    return strategy.rule.facts.euclidean and math.log10(strategy.peak) >= max(lived, default=-math.inf)
 
 
 def _alike(one: Strategy, other: Strategy) -> bool:

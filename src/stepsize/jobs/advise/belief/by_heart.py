@@ -64,7 +64,7 @@ class Best:
 
     @property
     def turn(self) -> float:
-        """How much is learned of the samples where the score is lowest; inf where all that was learned holds for others.
+        """How much is learned of the samples where the score is lowest; inf where all that was learned holds.
 
         Of a little more that is learned `1 - learned / turn` holds, so that `gain = learned - learned**2 / (2 * turn)`.
         """

@@ -1,4 +1,6 @@
-"""What `advise` recommends on tasks that belong to no half (more_tasks.py), against AdamW with 1cycle at its best rate.
+"""What `advise` recommends on tasks that belong to no half, against AdamW with 1cycle at its best rate.
+
+Those of more_tasks.py, and the draws that are there to be learned from (range_test/lots.py).
 
     python bench/advice/more.py [--budgets 0 1 3]
 
@@ -8,6 +10,7 @@ Writes more.json, answer by answer; what is there is not run again, unless the c
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -17,13 +20,16 @@ import numpy as np
 from families import train
 from more_tasks import TASKS
 from ours import ask, kept, method
-from suite import SEEDS, read, write
+from suite import SEEDS, lots, read, write
 from table import Truth
 from truth import JUDGES, from_plain, to_plain
 
 from stepsize.strategy import Strategy
 
 FILE = Path(__file__).with_name("more.json")
+
+EVERY = TASKS | {f"tried, {lots.name_of(number)}": partial(lots.draw, "tried", number) for number in lots.KEPT["tried"]}
+"""How each task is made, by name."""
 
 RATES = np.arange(-4, 0.76, 0.125)
 """log10 of the rates among which the best AdamW with 1cycle is sought."""
@@ -47,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--budgets", nargs="+", type=float, choices=BUDGETS, default=BUDGETS)
     options = parser.parse_args()
-    for name, make in TASKS.items():
+    for name, make in EVERY.items():
         problem = SimpleNamespace(name=name, task=make())
         found = read(FILE)
         if "truth" not in found.get(name, {}):
@@ -62,7 +68,7 @@ def show(budgets: list[float]) -> None:
     """Print what every answer loses, and the means."""
     found = read(FILE)
     answers, every = from_plain(kept(found)), {budget: [] for budget in budgets}
-    for name in TASKS:
+    for name in EVERY:
         truth = truth_of(from_plain(found[name]["truth"]))
         print(f"{name}: the best rate is {found[name]['truth']['rate']:.2g}")
         for budget in budgets:

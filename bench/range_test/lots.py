@@ -2,8 +2,9 @@
 
     python bench/range_test/lots.py          # prints KEPT
 
-Each of the eight kinds is drawn three times. A draw on which a training's luck is more than a twentieth of what it
-gains is drawn again, as nobody can tell there what a rate loses; nothing else decides which are kept.
+Each of the eight kinds is drawn three times. A draw is drawn again on which nobody can tell what a rate loses, as a
+training's luck is more than a twentieth of what it gains, or it learns no more than a constant output needs no training
+for. Nothing else decides which are kept.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from stepsize import rules
 from stepsize.engines.vectorised.ensemble import Ensemble
 from stepsize.kernel import seeds
 from stepsize.problems import Task
+from stepsize.problems.trivial import learned_below
 from stepsize.strategy import Strategy, Trial
 
 Lot = np.random.Generator
@@ -224,20 +226,20 @@ def draw(urn: str, number: int) -> Task:
     return KINDS[number % len(KINDS)](lot)
 
 
-def luck(problem: Task) -> float:
-    """Return by which share of what it gains AdamW with 1cycle differs from seed to seed, at the best of its rates."""
+def tells(problem: Task) -> bool:
+    """Whether AdamW with 1cycle, at the best of its rates, learns more than a constant output, and luck is little of it."""
     trials = [Trial(Strategy.of("AdamW", "one_cycle", 10.0**x), seed) for x in RATES for seed in SEEDS]
     final = Ensemble(device="cpu").run(problem, trials, problem.steps).final.reshape(len(RATES), len(SEEDS))
     best = final[np.nan_to_num(final.mean(axis=1), nan=np.inf).argmin()]
-    start = np.mean([problem.score(problem.build(seed)) for seed in SEEDS])
-    return float(best.std(ddof=1) / (start - best.mean()))
+    start = float(np.mean([problem.score(problem.build(seed)) for seed in SEEDS]))
+    return best.mean() < learned_below(problem, start) and best.std(ddof=1) <= STEADY * (start - best.mean())
 
 
 def main() -> None:
     for urn in KEPT:
         kept: list[int] = []
         for kind in range(len(KINDS)):
-            numbers = (number for number in count(kind, len(KINDS)) if luck(draw(urn, number)) <= STEADY)
+            numbers = (number for number in count(kind, len(KINDS)) if tells(draw(urn, number)))
             kept += islice(numbers, EACH)
         print(urn, sorted(kept), flush=True)
 

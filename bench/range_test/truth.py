@@ -1,6 +1,6 @@
 """The truth: what every problem scores at every rate, and what a rate loses against the best.
 
-    python bench/range_test/truth.py [--half dev test tried drawn]
+    python bench/range_test/truth.py [--half dev test drawn]
 
 Writes truth.json, problem by problem; what is there is not run again. For each schedule, the validation loss at the end
 at 8 rates a decade, the mean over six seeds that no suggestion sees, in the window around the best whose ends lose more

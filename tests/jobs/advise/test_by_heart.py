@@ -5,16 +5,29 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from stepsize.jobs.advise.belief.belief import Belief
 from stepsize.jobs.advise.belief.by_heart import GREW, MOST, TURNS, by_length, learned_by_heart
 from stepsize.jobs.advise.belief.evidence import Anchor, Run, last_tenth
 from stepsize.jobs.advise.belief.prior import BY_HEART
 from stepsize.jobs.advise.belief.tree import Tree
+from stepsize.jobs.advise.field import families
+from stepsize.jobs.advise.search import Search, epoch_of
+from stepsize.problems import Task
+from stepsize.rules import AdamW
 from stepsize.strategy import Strategy
 
 ADAM = Strategy.of("AdamW", "one_cycle", 1.0)
 START = 2.0
+
+
+class Endless(torch.utils.data.IterableDataset):
+    """A stream without a length."""
+
+    def __iter__(self):
+        while True:
+            yield torch.ones(2), torch.ones(1)
 
 
 def run(steps, score, training, x=-2.0, error=0.0):
@@ -49,6 +62,22 @@ def test_it_is_too_early_to_say_before_a_third_is_learned(rule):
 
 def test_a_wide_gap_that_grew_is_learned_by_heart():
     assert learned_by_heart([run(25, 1.1, 0.8), run(100, 1.0, 0.1)], START) == pytest.approx(MOST, rel=1e-3)
+
+
+def test_no_sample_is_known_by_heart_before_it_comes_again():
+    runs = [run(25, 1.1, 0.8), run(100, 1.0, 0.1)]
+    assert learned_by_heart(runs, START, epoch=99.0) > 0.9
+    assert learned_by_heart(runs, START, epoch=100.0) == learned_by_heart(runs, START, epoch=math.inf) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("train", "batch_size", "epoch"), [((torch.ones(60, 2), torch.ones(60, 1)), 8, 7.5), (Endless(), 8, math.inf)]
+)
+def test_a_search_knows_when_samples_come_again(train, batch_size, epoch):
+    data = (torch.ones(20, 2), torch.ones(20, 1))
+    task = Task(lambda: torch.nn.Linear(2, 1), torch.nn.functional.mse_loss, train, data, batch_size, 100)
+    assert epoch_of(task) == epoch
+    assert Search(task, families([AdamW()], ["one_cycle"]), 100, 0, None).belief.epoch == epoch
 
 
 def test_what_only_the_hotter_runs_have_learned_counts_as_learned():

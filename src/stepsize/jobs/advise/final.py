@@ -116,7 +116,7 @@ def finalists(search: Search) -> list[Strategy]:
 def _at_the_edge(search: Search, strategy: Strategy) -> bool:
     """Whether no higher rate of a family has trained to its end, where steps are as long as gradients and may grow."""
     lived = [run.x for run in search.belief.of(strategy, search.horizon) if not search.belief.did_harm(run)]
-    return strategy.rule.facts.euclidean and math.log10(strategy.peak) >= max(lived, default=-math.inf)
+    return bool(strategy.rule.facts.euclidean) and math.log10(strategy.peak) >= max(lived, default=-math.inf)
 
 
 def _alike(one: Strategy, other: Strategy) -> bool:

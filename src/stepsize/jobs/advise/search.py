@@ -77,7 +77,8 @@ class Search:
         found, updates = anchors(task, groups, self.first_seed, horizon)
         spread, looked = spread_of_starts(task, self.first_seed)
         self.account.inspect(updates + looked)
-        self.belief = Belief(horizon, start_of(task, self.first_seed), found, start_spread=spread)
+        start = start_of(task, self.first_seed)
+        self.belief = Belief(horizon, start, found, start_spread=spread, epoch=epoch_of(task))
         self.stages: list[str] = []
         self.answers: list[tuple[Strategy, float]] = []
         self.engine = ""
@@ -206,6 +207,15 @@ class Search:
 def start_of(task: Trainable, seed: int) -> float:
     """Return the score before any training."""
     return task.score(task.build(seed)) if isinstance(task, Task) else float(getattr(task, "start", math.nan))
+
+
+def epoch_of(task: Trainable) -> float:
+    """Return after how many updates samples come again: inf for a stream without an end, 0 where it is not known."""
+    if not isinstance(task, Task):
+        return 0.0
+    if task.samples_per_epoch is not None:
+        return task.samples_per_epoch / task.update_size
+    return math.inf if task.train.batches is None else task.train.batches / task.accumulate
 
 
 def spread_of_starts(task: Trainable, seed: int) -> tuple[float, int]:

@@ -67,7 +67,7 @@ class Belief(Evidence):
     def by_heart(self) -> float:
         """The probability that runs learn their samples by heart."""
         early = EARLY if math.isnan(self.training_start) else MEMORISED
-        return learned_by_heart(self.runs, self.untrained, early)
+        return learned_by_heart(self.runs, self.untrained, early, self.epoch)
 
     @kept
     def posterior(self, strategy: Strategy, steps: int | None = None) -> Floats:

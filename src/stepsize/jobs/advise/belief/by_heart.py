@@ -89,14 +89,14 @@ def _best(runs: Sequence[Run], start: float) -> Best:
     return Best(score, training, error, start - score, start - min(run.training for run in runs))
 
 
-def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY) -> float:
+def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY, epoch: float = 0.0) -> float:
     """Return the probability that runs learn by heart, from the two greatest lengths among them.
 
     start: the score before any training; where it is above 0, 0 is taken for a loss of which nothing is left to learn.
-    early: in place of `EARLY`.
+    early: in place of `EARLY`. epoch: steps until samples come again; before that no sample is known by heart.
     """
     lengths = by_length(runs, start)
-    if len(lengths) < 2:
+    if len(lengths) < 2 or max(run.steps for run in runs) <= epoch:
         return 0.0
     shorter, longest = lengths[-2:]
     if longest.gain <= 0 or longest.held < early:

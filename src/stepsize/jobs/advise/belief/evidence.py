@@ -100,7 +100,8 @@ class Evidence:
     horizon: steps of the training in question. start: the score before any update. anchors: by group.
     doubt: how much higher `start` may be on the batches that score the runs. training_start: the training loss before
     any update, where that is known and measures the same as the score; else NaN. start_spread: by how much `start`
-    differs between seeds, one standard deviation.
+    differs between seeds, one standard deviation. epoch: steps until samples come again; inf where none does, 0 where
+    that is not known.
     """
 
     horizon: int
@@ -110,6 +111,7 @@ class Evidence:
     doubt: float = 0.0
     training_start: float = math.nan
     start_spread: float = 0.0
+    epoch: float = 0.0
     _priors: dict[Family, FamilyPrior] = field(default_factory=dict)
     _known: dict[tuple[object, ...], Floats] = field(default_factory=dict)
 

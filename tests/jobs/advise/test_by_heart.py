@@ -51,6 +51,11 @@ def test_nothing_is_learned_by_heart_where(runs):
     assert learned_by_heart(runs, START) < 0.01
 
 
+def test_a_loss_below_zero_of_which_nothing_was_learned_is_no_error():
+    runs = [run(25, -1.0, -1.0), run(100, -1.2, -1.0)]
+    assert learned_by_heart(runs, -1.0) == 0.0
+
+
 @pytest.mark.parametrize("rule", ["AdamW", "Momentum"])
 def test_it_is_too_early_to_say_before_a_third_is_learned(rule):
     """Products of factors learn the noise of their samples first, and divergence may be what stops momentum."""

@@ -102,7 +102,7 @@ def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY, ep
     if longest.gain <= 0 or longest.held < early:
         return 0.0
     there_is = start if start > 0 else longest.learned
-    if longest.learned < FEW * there_is:
+    if longest.learned <= FEW * there_is:
         return 0.0
     grown = longest.gain - shorter.gain
     general = max(GENERAL * (longest.learned - shorter.learned), GREW * longest.gain)

@@ -68,7 +68,7 @@ def of_each(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def task(lot: Lot, model: Callable[[], nn.Module], usual: Callable, pairs: Data) -> Task:
-    """Return a task of all samples, or, one time in four, of a few hundred; in batches of 8 to 128, 200 to 500 updates."""
+    """Return a task of all samples, or one time in four of a few hundred; batches of 8 to 128, 200 to 500 updates."""
     (x, y), held_out = pairs
     kept = between(lot, 150, 500) if lot.random() < 0.25 else len(x)
     batch, steps = between(lot, 8, 128), int(lot.integers(200, 501))
@@ -142,7 +142,8 @@ def pictures(lot: Lot) -> Task:
 
 def codes(lot: Lot) -> Task:
     """Digits, or features that few numbers make, which a narrow layer encodes."""
-    made = np.tanh(lot.standard_normal((1600, 5)) @ lot.standard_normal((5, 30))) + 0.1 * lot.standard_normal((1600, 30))
+    made = np.tanh(lot.standard_normal((1600, 5)) @ lot.standard_normal((5, 30)))
+    made = made + 0.1 * lot.standard_normal((1600, 30))
     pairs = data.digits_alone() if lot.random() < 0.5 else data.split(*[made.astype(np.float32)] * 2, "codes", 400)
     features, wide = pairs[0][0].shape[1], between(lot, 16, 64)
     norm, act = one_of(lot, (None, nn.BatchNorm1d, nn.LayerNorm)), one_of(lot, ACTIVATIONS)
@@ -227,7 +228,7 @@ def draw(urn: str, number: int) -> Task:
 
 
 def tells(problem: Task) -> bool:
-    """Whether AdamW with 1cycle, at the best of its rates, learns more than a constant output, and luck is little of it."""
+    """Whether AdamW with 1cycle at its best rate learns more than a constant output, and luck is little of that."""
     trials = [Trial(Strategy.of("AdamW", "one_cycle", 10.0**x), seed) for x in RATES for seed in SEEDS]
     final = Ensemble(device="cpu").run(problem, trials, problem.steps).final.reshape(len(RATES), len(SEEDS))
     best = final[np.nan_to_num(final.mean(axis=1), nan=np.inf).argmin()]

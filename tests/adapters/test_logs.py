@@ -199,11 +199,34 @@ def test_a_killed_run_leaves_whole_updates(tmp_path):
             assert process.stdout.readline() == "running\n"
         finally:
             os.kill(process.pid, signal.SIGKILL)
+    csv_log(path)  # a system that kills may take a write page by page
     assert path.read_bytes().endswith(b"\n")
     rows = read(path)
     assert len(rows) >= 20 * 200
     assert len(rows) % 200 == 0
     assert all(after - before in (0, 1) for (before, *_), (after, *_) in pairwise(rows))
+
+
+WHOLE = "step,name,value\n8,lr/0,0.1\n8,lr/1,0.1\n9,lr/0,0.1\n9,lr/1,0.1\n"
+
+
+@pytest.mark.parametrize(
+    "torn", ["1", "10,l", "10,lr/0,0.1\n1", "10,lr/0,0.1\n10", "10,lr/0,0.1\n10,lr/1,", "10,lr/0,0.1\n10,lr/1,0.1"]
+)
+def test_an_update_that_was_torn_is_cut_off_when_the_log_is_opened_again(tmp_path, torn):
+    path = tmp_path / "log.csv"
+    path.write_text(WHOLE + torn)
+    csv_log(path)
+    assert path.read_text() == WHOLE
+    csv_log(path)(10, {"lr/0": 0.2, "lr/1": 0.3})
+    assert path.read_text() == WHOLE + "10,lr/0,0.2\n10,lr/1,0.3\n"
+
+
+def test_a_log_whose_columns_were_torn_is_begun_again_by_its_user(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,name,val")
+    with pytest.raises(DriveError, match="give another file"):
+        csv_log(path)
 
 
 def test_tensorboard_reads_the_table_back(tmp_path):

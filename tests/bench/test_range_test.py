@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 
 from stepsize.results import RangeTestRecord
 from stepsize.rules import SGD
@@ -89,14 +90,27 @@ def test_the_grid_holds_both_limits_and_round_powers(module):
 
 
 def test_the_halves_are_apart_and_mixed(module):
-    """At least seven problems in each, no task in both, and every rule on both sides."""
+    """At least seven problems in each half, no task in both, every rule on both sides, and three draws of each kind."""
     tasks = module("tasks")
-    dev, test = (tasks.half(name) for name in tasks.HALVES)
+    dev, test, drawn = (tasks.half(name) for name in tasks.HALVES)
     assert len(dev) >= 7
     assert len(test) >= 7
-    assert len(dev) + len(test) == len(tasks.PROBLEMS)
+    assert len(dev) + len(test) + len(drawn) == len(tasks.PROBLEMS)
+    kinds = [each.title.partition("_")[0] for each in drawn]
+    assert {kinds.count(kind.__name__) for kind in tasks.lots.KINDS} == {3}
     assert not {each.make for each in dev} & {each.make for each in test}
     assert {type(each.rule) for each in dev} == {type(each.rule) for each in test}
+
+
+def test_a_draw_is_a_matter_of_its_number_alone(module):
+    """The urns have nothing in common, and a task is what it was however often it is drawn."""
+    lots = module("lots")
+    for number in range(len(lots.KINDS)):
+        first, again, other = lots.draw("drawn", number), lots.draw("drawn", number), lots.draw("tried", number)
+        assert (first.batch_size, first.steps) == (again.batch_size, again.steps)
+        assert all(map(torch.equal, first.train, again.train))
+        assert (first.batch_size, first.steps) != (other.batch_size, other.steps)
+        assert torch.isfinite(torch.tensor(first.score(first.build(0))))
 
 
 def test_a_cell_counts_what_loses_more_than_a_tenth(module):

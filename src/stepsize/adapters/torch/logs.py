@@ -12,6 +12,7 @@ import io
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def csv_log(path: str | os.PathLike[str]) -> Log:
     """Return a log that appends to the CSV file at `path` a line for each value: step, name, value.
 
     A resumed run goes on in the file, and a group that is added later needs no new column. The lines of an update are
-    written at once, so a run that is killed leaves whole ones.
+    written at once, and what is there of one in whose middle a run was killed is cut off when the log is opened again.
 
     Raises DriveError when the file is there and has other columns, when its folder is not, or when the disk is full,
     which leaves no half of an update in the file.
@@ -65,6 +66,27 @@ def _begin(file: Path) -> None:
         raise DriveError(
             f"{file} begins with {brief(first)}, and a log of ours with {','.join(COLUMNS)!r}; give another file."
         )
+    else:
+        _mend(file)
+
+
+def _mend(file: Path) -> None:
+    """Cut off an update in whose middle a run was killed, of which the last line is torn.
+
+    One write is many for a system that kills: it takes page by page.
+    """
+    with file.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        if stream.read() == b"\n":
+            return
+        stream.seek(0)
+        *lines, torn = stream.read().split(b"\n")
+        steps = [line.partition(b",")[0] for line in lines]
+        updates = [len(list(each)) for _, each in groupby(steps)]
+        step, comma, _ = torn.partition(b",")
+        fewer = len(updates) > 2 and updates[-1] < updates[-2]
+        begun = updates[-1] if (step == steps[-1] if comma else fewer) else 0
+        stream.truncate(sum(len(line) + 1 for line in lines[: len(lines) - begun]))
 
 
 def _append(file: Path, rows: Iterable[tuple[object, ...]]) -> None:

@@ -75,8 +75,8 @@ class Search:
         self.account = Account(budget, horizon, validation_updates(task))
         groups = list(dict.fromkeys(fields.group_of(each.rule) for each in self.field))
         found, updates = anchors(task, groups, self.first_seed, horizon)
-        spread, looked = spread_of_starts(task, self.first_seed)
-        self.account.inspect(updates + looked)
+        spread, cost = spread_of_starts(task, self.first_seed)
+        self.account.inspect(updates + cost)
         start = start_of(task, self.first_seed)
         self.belief = Belief(horizon, start, found, start_spread=spread, epoch=epoch_of(task))
         self.stages: list[str] = []

@@ -45,6 +45,7 @@ def run(steps, score, training, x=-2.0, error=0.0):
         pytest.param([run(25, 1.1, 0.8), run(100, 2.1, 0.1)], id="harm"),
         pytest.param([run(25, 1.1, math.nan), run(100, 1.0, 0.1)], id="a training loss that is not known"),
         pytest.param([run(25, 1.1, 0.8), run(100, 1.0, 0.6, error=0.5)], id="a gap within its noise"),
+        pytest.param([run(28, 1.99, 1.9), run(83, 1.72, 1.15)], id="factors of ratings that have just begun"),
     ],
 )
 def test_nothing_is_learned_by_heart_where(runs):

@@ -32,6 +32,10 @@ and more is luck of the two lengths' seeds."""
 EARLY = 0.2
 """Where less than this share of all that was learned holds for other samples, it is too early to say."""
 
+BEGUN = 0.8
+"""Where more than this share of what the score has gained came since the shorter length, it is too early as well: factors
+of ratings learn the noise of their samples before they find what holds, and then fall fast."""
+
 FEW = 0.35
 """Where less than this share of all that there is was learned, it is too early as well: products of factors learn the
 noise of their samples first, and rules whose steps are as long as the gradients may be stopped by divergence. Those
@@ -105,9 +109,10 @@ def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY, ep
     if longest.learned <= FEW * there_is:
         return 0.0
     grown = longest.gain - shorter.gain
+    begun = _step((BEGUN - grown / longest.gain) / LUCK)
     general = max(GENERAL * (longest.learned - shorter.learned), GREW * longest.gain)
     turned = _step(math.log(TURNS * there_is / longest.turn) / WIDTH) if longest.turn < math.inf else 0.0
-    return MOST * turned * _step((general - grown) / (LUCK * longest.gain))
+    return MOST * turned * begun * _step((general - grown) / (LUCK * longest.gain))
 
 
 def _step(away: float) -> float:

@@ -201,7 +201,7 @@ RATES, SEEDS = np.arange(-4.5, 1.01, 0.25), range(300, 308)
 """log10 of the rates of AdamW and the seeds that tell a draw's luck."""
 
 KEPT: dict[str, tuple[int, ...]] = {
-    "tried": (0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20, 21, 23, 30, 38, 45),
+    "tried": (0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20, 23, 30, 38, 69, 85),
     "drawn": (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20, 21, 23, 24, 30, 46, 54),
 }
 """The draws of two urns: what is learned from the first may change a search, and the second judges it."""

@@ -33,8 +33,8 @@ EARLY = 0.2
 """Where less than this share of all that was learned holds for other samples, it is too early to say."""
 
 BEGUN = 0.8
-"""Where more than this share of what the score has gained came since the shorter length, it is too early as well: factors
-of ratings learn the noise of their samples before they find what holds, and then fall fast."""
+"""Where more than this share of what the score has gained came since the shorter length, it is too early as well:
+factors of ratings learn the noise of their samples before they find what holds, and then fall fast."""
 
 FEW = 0.35
 """Where less than this share of all that there is was learned, it is too early as well: products of factors learn the

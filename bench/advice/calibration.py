@@ -2,12 +2,15 @@
 
     python bench/advice/ours.py --half dev
     python bench/advice/more.py
-    python bench/advice/calibration.py
+    python bench/advice/calibration.py [--kinds look pilot full]
 
 The draws of the belief give a mean loss and a bound that nine of ten draws keep. Each is multiplied by a number, once
 for answers from a look at the model, once for those from pilot runs alone, once for those that ran over the full
 horizon, and once for those of a final among them: so that the mean is theirs, and the bound holds for more of them than
 it says, as tasks that nothing was fitted on are further off.
+
+Watch out: it takes the answers for said with the numbers that the prior holds. Ask again before it is called a second
+time, and leave out with `--kinds` what was not asked again.
 """
 
 from __future__ import annotations
@@ -69,9 +72,11 @@ def fit(rows: np.ndarray, before: dict[str, float]) -> dict[str, float]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     prior: dict[str, Any] = read(FILE)
-    for kind, (least, most) in KINDS.items():
+    for kind in parser.parse_args().kinds:
+        least, most = KINDS[kind]
         rows = said([budget for budget in BUDGETS if least <= budget <= most])
         prior["calibration"][kind] = fit(rows, prior["calibration"][kind])
         print(kind, len(rows), "answers", prior["calibration"][kind])

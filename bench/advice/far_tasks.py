@@ -46,10 +46,6 @@ class FarProblem:
         return self.make()
 
 
-def next_character(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return entropy(outputs.flatten(0, -2), targets.flatten())
-
-
 def digits_wide() -> Task:
     return Task(partial(models.perceptron, 64, 1400, 1400, 10), entropy, *data.digits(), 64, 300, "digits_wide")
 
@@ -58,10 +54,10 @@ def text_tuned() -> Task:
     """A character transformer that has read four packages, on a fifth."""
     make = partial(models.Transformer, data.CHARACTERS, 32, 64, heads=4, blocks=3)
     known = partial(far_data.windows, far_data.run_of_text(KNOWN), 32, 16)
-    model = far_models.pretrained("text_tuned", make, next_character, known, steps=2000, rate=0.01)
+    model = far_models.pretrained("text_tuned", make, models.next_character, known, steps=2000, rate=0.01)
     pieces = data.windows(33, "xml")
     pair = data.split(pieces[:, :-1], pieces[:, 1:], "xml", 500)
-    return Task(partial(copy.deepcopy, model), next_character, *pair, 8, 400, "text_tuned")
+    return Task(partial(copy.deepcopy, model), models.next_character, *pair, 8, 400, "text_tuned")
 
 
 def convolution_stream() -> FunctionTask:
@@ -118,7 +114,7 @@ def text_stream() -> FunctionTask:
 
     def train(trial) -> None:
         model = models.Transformer(data.CHARACTERS, 24, 64, heads=4, blocks=2)
-        far_models.fit(trial, model, next_character, partial(far_data.windows, text, 24, 4), held_out)
+        far_models.fit(trial, model, models.next_character, partial(far_data.windows, text, 24, 4), held_out)
 
     return FunctionTask(train, 2000, "text_stream")
 

@@ -134,11 +134,7 @@ def few_texts(samples: int) -> Task:
     pieces = data.windows(13, "logging")[: samples + 200]
     split = data.split(pieces[:, :-1], pieces[:, 1:], "few", 200)
     model = partial(models.Transformer, data.CHARACTERS, 12, 24, heads=3, blocks=1)
-    return Task(model, of_each_character, *split, 16, 300)
-
-
-def of_each_character(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+    return Task(model, models.next_character, *split, 16, 300)
 
 
 def parted(inputs: torch.Tensor, targets: torch.Tensor, samples: int) -> tuple[Pair, Pair]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from more_tasks import PAIRS, code, of_each_character
+from more_tasks import PAIRS, code
 from sklearn import datasets
 from suite import data, models
 from torch import nn
@@ -102,7 +102,7 @@ def source_text() -> Task:
     pieces = np.concatenate([data.windows(15, each) for each in ("logging", "importlib", "concurrent", "curses")])
     pieces = pieces[seeds.generator(0, "ts").permutation(len(pieces))[:5000]]
     model = partial(models.Transformer, data.CHARACTERS, 14, 32, heads=2, blocks=1)
-    return Task(model, of_each_character, *data.split(pieces[:, :-1], pieces[:, 1:], "ts", 250), 24, 250)
+    return Task(model, models.next_character, *data.split(pieces[:, :-1], pieces[:, 1:], "ts", 250), 24, 250)
 
 
 def columns() -> Task:

@@ -62,11 +62,6 @@ def loss(lot: Lot, usual: Callable) -> Callable:
     return lambda outputs, targets: factor * usual(outputs, targets)
 
 
-def of_each(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy of every character of a sequence."""
-    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
-
-
 def task(lot: Lot, model: Callable[[], nn.Module], usual: Callable, pairs: Data) -> Task:
     """Return a task of all samples, or one time in four of a few hundred; batches of 8 to 128, 200 to 500 updates."""
     (x, y), held_out = pairs
@@ -185,7 +180,7 @@ def sequences(lot: Lot) -> Task:
     pieces = pieces[lot.permutation(len(pieces))[:5000]]
     width, blocks = heads * int(lot.integers(6, 13)), int(lot.integers(1, 3))
     model = partial(models.Transformer, data.CHARACTERS, context, width, heads=heads, blocks=blocks)
-    return task(lot, model, of_each, data.split(pieces[:, :-1], pieces[:, 1:], "sequences", 200))
+    return task(lot, model, models.next_character, data.split(pieces[:, :-1], pieces[:, 1:], "sequences", 200))
 
 
 KINDS = (classes, values, digits, pictures, codes, ratings, bag, sequences)

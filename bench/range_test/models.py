@@ -18,6 +18,11 @@ def perceptron(*sizes: int, norm: Callable[[int], nn.Module] | None = None, act:
     return nn.Sequential(*layers)
 
 
+def next_character(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy of every character of a sequence, the mean."""
+    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+
+
 def linear(width: int, outputs: int, *, bias: bool) -> nn.Module:
     """A linear map that begins at 0."""
     model = nn.Linear(width, outputs, bias=bias)

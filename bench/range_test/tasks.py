@@ -54,10 +54,6 @@ def scaled(loss, factor: float):
     return lambda outputs, targets: factor * loss(outputs, targets)
 
 
-def next_character(outputs, targets):
-    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
-
-
 entropy, squares = functional.cross_entropy, functional.mse_loss
 
 
@@ -71,7 +67,7 @@ def units_softmax() -> Task:
 
 def text_transformer() -> Task:
     model = partial(models.Transformer, data.CHARACTERS, 16, 24, heads=2, blocks=2)
-    return Task(model, next_character, *data.text(16), 16, 200)
+    return Task(model, models.next_character, *data.text(16), 16, 200)
 
 
 def digits_convolution_norm() -> Task:
@@ -118,7 +114,7 @@ def digits_convolution_raw() -> Task:
 
 def text_one_block() -> Task:
     model = partial(models.Transformer, data.CHARACTERS, 12, 24, heads=3, blocks=1)
-    return Task(model, next_character, *data.text(12), 24, 250)
+    return Task(model, models.next_character, *data.text(12), 24, 250)
 
 
 def ratings_large() -> Task:

@@ -222,7 +222,14 @@ def test_an_update_that_was_torn_is_cut_off_when_the_log_is_opened_again(tmp_pat
     assert path.read_text() == WHOLE + "10,lr/0,0.2\n10,lr/1,0.3\n"
 
 
-def test_a_log_whose_columns_were_torn_is_begun_again_by_its_user(tmp_path):
+def test_names_of_columns_that_lack_the_end_of_their_line_get_it(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,name,value")
+    csv_log(path)(0, {"lr": 0.1})
+    assert path.read_text() == "step,name,value\n0,lr,0.1\n"
+
+
+def test_a_log_whose_columns_were_torn_is_refused(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("step,name,val")
     with pytest.raises(DriveError, match="give another file"):

@@ -81,6 +81,9 @@ def _mend(file: Path) -> None:
             return
         stream.seek(0)
         *lines, torn = stream.read().split(b"\n")
+        if not lines:  # the names of the columns alone, whole but for the end of their line
+            stream.write(b"\n")
+            return
         steps = [line.partition(b",")[0] for line in lines]
         updates = [len(list(each)) for _, each in groupby(steps)]
         step, comma, _ = torn.partition(b",")

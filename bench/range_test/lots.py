@@ -198,8 +198,12 @@ RATES, SEEDS = np.arange(-4.5, 1.01, 0.25), range(300, 308)
 KEPT: dict[str, tuple[int, ...]] = {
     "tried": (0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20, 23, 30, 38, 69, 85),
     "drawn": (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20, 21, 23, 24, 30, 46, 54),
+    "fresh": (0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 23, 38, 61, 77, 189),
 }
-"""The draws of two urns: what is learned from the first may change a search, and the second judges it."""
+"""The draws of three urns. What is learned from the first may change a search; the others judge it, and the last was
+filled when what is lost on the second was known."""
+
+JUDGES = ("drawn", "fresh")
 
 
 def lot_of(urn: str, number: int) -> Lot:

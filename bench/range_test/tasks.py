@@ -20,7 +20,7 @@ from stepsize import rules
 from stepsize.problems import Task
 from stepsize.strategy import Strategy
 
-HALVES = ("dev", "test", "drawn")
+HALVES = ("dev", "test", *lots.JUDGES)
 SCHEDULES = ("constant", "cosine", "linear_to_zero", "one_cycle")
 
 SEEDS = range(5)
@@ -148,8 +148,9 @@ PROBLEMS: dict[str, Problem] = {
         Problem(ratings_large, rules.Nesterov(), "test"),
         Problem(cancer_layer_norm, rules.AdamW(), "test"),
         *(
-            Problem(partial(lots.draw, "drawn", number), lots.rule_of("drawn", number), "drawn", lots.name_of(number))
-            for number in lots.KEPT["drawn"]
+            Problem(partial(lots.draw, urn, number), lots.rule_of(urn, number), urn, f"{urn}_{lots.name_of(number)}")
+            for urn in lots.JUDGES
+            for number in lots.KEPT[urn]
         ),
     )
 }

@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 from teacher import teacher
 
 from stepsize.engines import Ensemble
-from stepsize.jobs import Budget, Runner, advise, rate_grid
-from stepsize.jobs.advise.field import families
-from stepsize.jobs.advise.search import Search
+from stepsize.jobs import Runner, advise, rate_grid
 from stepsize.policies import RECIPES, Policy
 from stepsize.rules import SGD, AdamW, Momentum
 from stepsize.schedules import Constant, Linear
@@ -34,16 +31,6 @@ def test_it_costs_what_it_says_and_no_more_than_was_allowed():
     answer = advise(runner.task, rules=[SGD()], policies=["cosine"], budget=1.0, runner=runner)
     assert runner.updates <= answer.cost * 120 <= 120
     assert answer.runs[-1].cost == pytest.approx(answer.cost)
-
-
-def test_before_anything_runs_it_asks_by_how_much_untrained_models_differ():
-    task = teacher()
-    search = Search(task, families([SGD()], ["cosine"]), 120, 3, Budget(trainings=1.0))
-    inputs, targets = next(iter(task.validation_batches()))
-    with torch.no_grad():
-        scores = [float(task.loss(task.build(3000 + number)(inputs), targets)) for number in range(4)]
-    assert search.belief.start_spread == pytest.approx(np.std(scores, ddof=1), rel=1e-5)
-    assert search.account.spent == search.account.inspected > 0
 
 
 def test_more_pilot_runs_leave_a_narrower_range():

@@ -45,7 +45,7 @@ def primary(field: Sequence[Strategy]) -> Strategy:
 
 
 def complement(field: Sequence[Strategy], first: Strategy) -> Strategy | None:
-    """Return the family of another rule that, with `first`, leaves least to lose on the tasks of the prior."""
+    """Return the family of another rule, or variant, that leaves, with `first`, least to lose on the prior's tasks."""
     own = family_prior(first).loses
-    others = [each for each in field if each.rule.kind != first.rule.kind]
+    others = [each for each in field if each.rule != first.rule]
     return min(others, key=lambda each: float(np.minimum(own, family_prior(each).loses).mean()), default=None)

@@ -19,9 +19,8 @@ from stepsize.jobs.advise.belief.evidence import Run
 from stepsize.jobs.advise.belief.worlds import draw
 from stepsize.jobs.advise.belief.worth import full_runs, worth
 from stepsize.jobs.advise.locate import least_lost
-from stepsize.jobs.advise.spending import FORWARD, Account, validation_updates
+from stepsize.jobs.advise.spending import Account, validation_updates
 from stepsize.jobs.race.budget import Budget
-from stepsize.kernel.optional import need
 from stepsize.problems import Task, Trainable
 from stepsize.problems.trivial import learned_below
 from stepsize.strategy import Strategy, round_rate
@@ -31,9 +30,6 @@ BLOCK = 1000
 
 FULL_SEED = 100
 """Where the seeds of the full runs begin in the block."""
-
-STARTS = 4
-"""How many untrained models are looked at for how much their scores differ."""
 
 BELOW_DEATH = 0.25
 """How far below a rate that diverged an answer stays, in decades."""
@@ -75,10 +71,10 @@ class Search:
         self.account = Account(budget, horizon, validation_updates(task))
         groups = list(dict.fromkeys(fields.group_of(each.rule) for each in self.field))
         found, updates = anchors(task, groups, self.first_seed, horizon)
-        spread, cost = spread_of_starts(task, self.first_seed)
-        self.account.inspect(updates + cost)
+        self.account.inspect(updates)
         start = start_of(task, self.first_seed)
-        self.belief = Belief(horizon, start, found, start_spread=spread, epoch=epoch_of(task))
+        alike = isinstance(task, Task) and task.metric is None
+        self.belief = Belief(horizon, start, found, training_start=start if alike else math.nan, epoch=epoch_of(task))
         self.stages: list[str] = []
         self.answers: list[tuple[Strategy, float]] = []
         self.engine = ""
@@ -193,6 +189,11 @@ class Search:
         found = [least_lost(self.belief, family, self.horizon, apart=APART, within=side) for side in sides]
         return [family.at(round_rate(10**x)) for x in found if x is not None]
 
+    def aside(self, family: Strategy) -> Strategy | None:
+        """Return a family at the best rate that lies as far from all that ran to the end as the best one may lie."""
+        x = least_lost(self.belief, family, self.horizon, apart=self.belief.centre(family)[1])
+        return None if x is None else family.at(round_rate(10**x))
+
     def families_with(self, strategies: Sequence[Strategy]) -> list[Strategy]:
         """Return the contenders, and the families of strategies that are none, such as a baseline's."""
         families = {each.family: each for each in (*self.contenders(), *strategies)}
@@ -216,18 +217,3 @@ def epoch_of(task: Trainable) -> float:
     if task.samples_per_epoch is not None:
         return task.samples_per_epoch / task.update_size
     return math.inf if task.train.batches is None else task.train.batches / task.accumulate
-
-
-def spread_of_starts(task: Trainable, seed: int) -> tuple[float, int]:
-    """Return the standard deviation of what untrained models score on one batch, and what that costs, in updates.
-
-    seed: of the first of them. 0 where it is not known, as of a training function.
-    """
-    if not isinstance(task, Task):
-        return 0.0, 0
-    inputs, targets = next(iter(task.validation_batches()))
-    models = (task.build(seed + number).eval() for number in range(STARTS))
-    with need("torch").no_grad(), task.casting():
-        spread = float(np.std([float(task.judge(model(inputs), targets)) for model in models], ddof=1))
-    updates = math.ceil(STARTS * FORWARD * len(targets) / task.update_size)
-    return spread if math.isfinite(spread) else 0.0, updates

@@ -4,7 +4,8 @@
 
     locate one family        short whole runs of rising length, for at most half of the budget
     insure                   the answer so far over the full horizon: it trains to its end
-    compare                  what the user trains with now, on the same seed; and the answer lower, where it failed
+    compare                  what the user trains with now, on the same seed; and the answer lower, where it failed,
+                             or at a rate far away, where the best one may be anywhere
     complement               from 5 trainings on a second family, the best beside the first, is located and run
     challenge and confirm    whole runs wherever the loss of the answer is expected to fall most; and whoever leads by
                              one seed runs on a second
@@ -46,8 +47,13 @@ LOWER = 0.3
 WORSE = 0.05
 """A full run that ends so far above its pilot runs, as a share of the gain, was too fast."""
 
-COMPLEMENT_FROM, COMPLEMENT_PART = 5.0, 8
-"""The budget from which on a second family is located, and which part of the horizon its pilot runs are."""
+UNSETTLED = 0.3
+"""The standard deviation of the best rate, in decades, above which one full run is followed by another at a rate that
+lies as far away: nearer ones, and other families, are as far off as the first."""
+
+COMPLEMENT_FROM, COMPLEMENT_PART = (5.0, 8.0), 8
+"""The budget from which on a second family is located, where the first one did what it promised, and where it did not;
+and which part of the horizon its pilot runs are."""
 
 CONFIRM_FROM = 3.9
 """What has been spent when every new leader is run on a second seed, in full trainings."""
@@ -75,11 +81,11 @@ def stages(search: Search, baseline: Strategy, *, named: bool) -> Iterator[Propo
     budget = search.account.trainings
     if budget >= (BASELINE_FROM if named else USUAL_BASELINE_FROM) and search.account.affords(search.horizon):
         yield _full(search, baseline, "what is trained with now")
-    if _disappointed(search) and search.account.affords(search.horizon):
-        lower = at(search.primary, floats([_lower(search)]), search.horizon).strategies[0]
-        yield _full(search, lower, "lower, as it lost more than its pilot runs promised")
+    lower = _disappointed(search)
+    if search.account.affords(search.horizon):
+        yield from _second(search, lower=lower)
     reserve = reserve_of(budget)
-    if budget >= COMPLEMENT_FROM:
+    if budget >= COMPLEMENT_FROM[lower]:
         yield from _complement(search)
     yield from _challenge(search, reserve)
 
@@ -137,6 +143,15 @@ def _paid_for(search: Search, pilot: Pilot, most: float) -> tuple[Strategy, ...]
             first = (len(rates) - count) // 2
             return rates[first : first + count]
     return ()
+
+
+def _second(search: Search, *, lower: bool) -> Iterator[Proposal]:
+    """Yield a full run at another rate, where the first was too fast, or says little of where the best one lies."""
+    if lower:
+        below = at(search.primary, floats([_lower(search)]), search.horizon).strategies[0]
+        yield _full(search, below, "lower, as it lost more than its pilot runs promised")
+    elif search.belief.centre(search.primary)[1] > UNSETTLED and (aside := search.aside(search.primary)):
+        yield _full(search, aside, "another rate, as far away as the best one may lie")
 
 
 def _complement(search: Search) -> Iterator[Proposal]:

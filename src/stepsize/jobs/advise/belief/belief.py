@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stepsize.jobs.advise.belief import prior, valley
-from stepsize.jobs.advise.belief.by_heart import EARLY, by_length, learned_by_heart
-from stepsize.jobs.advise.belief.evidence import MEMORISED, Evidence, kept
+from stepsize.jobs.advise.belief.by_heart import by_length, learned_by_heart
+from stepsize.jobs.advise.belief.evidence import Evidence, kept
 from stepsize.jobs.advise.belief.tree import Tree
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.strategy import Strategy
@@ -66,8 +66,7 @@ class Belief(Evidence):
     @property
     def by_heart(self) -> float:
         """The probability that runs learn their samples by heart."""
-        early = EARLY if math.isnan(self.training_start) else MEMORISED
-        return learned_by_heart(self.runs, self.untrained, early, self.epoch)
+        return learned_by_heart(self.runs, self.untrained, self.epoch)
 
     @kept
     def posterior(self, strategy: Strategy, steps: int | None = None) -> Floats:

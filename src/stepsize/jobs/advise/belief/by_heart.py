@@ -29,12 +29,13 @@ GENERAL, GREW, LUCK = 0.75, 0.2, 0.03
 than this share of all that does: a smaller one may be noise. How wide that limit is, as a share of the gain: so much
 and more is luck of the two lengths' seeds."""
 
-EARLY = 0.2
-"""Where less than this share of all that was learned holds for other samples, it is too early to say."""
-
 BEGUN = 0.8
 """Where more than this share of what the score has gained came since the shorter length, it is too early as well:
 factors of ratings learn the noise of their samples before they find what holds, and then fall fast."""
+
+EARLY = 0.2
+"""Where the score has gained less than this share of all that there is to learn, it is too early to say: factors of
+ratings learn the noise of their samples first. Those that learned by heart had gained .2 of it and more."""
 
 FEW = 0.35
 """Where less than this share of all that there is was learned, it is too early as well: products of factors learn the
@@ -93,20 +94,18 @@ def _best(runs: Sequence[Run], start: float) -> Best:
     return Best(score, training, error, start - score, start - min(run.training for run in runs))
 
 
-def learned_by_heart(runs: Sequence[Run], start: float, early: float = EARLY, epoch: float = 0.0) -> float:
+def learned_by_heart(runs: Sequence[Run], start: float, epoch: float = 0.0) -> float:
     """Return the probability that runs learn by heart, from the two greatest lengths among them.
 
     start: the score before any training; where it is above 0, 0 is taken for a loss of which nothing is left to learn.
-    early: in place of `EARLY`. epoch: steps until samples come again; before that no sample is known by heart.
+    epoch: steps until samples come again; before that no sample is known by heart.
     """
     lengths = by_length(runs, start)
     if len(lengths) < 2 or max(run.steps for run in runs) <= epoch:
         return 0.0
     shorter, longest = lengths[-2:]
-    if longest.gain <= 0 or longest.held < early:
-        return 0.0
     there_is = start if start > 0 else longest.learned
-    if longest.learned <= FEW * there_is:
+    if longest.gain <= max(EARLY * there_is, 0.0) or longest.learned <= FEW * there_is:
         return 0.0
     grown = longest.gain - shorter.gain
     begun = _step((BEGUN - grown / longest.gain) / LUCK)

@@ -19,17 +19,13 @@ import math
 import numpy as np
 
 from stepsize.jobs.advise.belief import prior, valley
-from stepsize.jobs.advise.belief.evidence import Evidence
+from stepsize.jobs.advise.belief.evidence import SHORTER, Evidence
 from stepsize.jobs.rescale import MEASURED, rescale_exponent
 from stepsize.kernel.arrays import Floats, floats
 from stepsize.strategy import Strategy
 
 TAIL, WIDE = 0.1, 1.5
 """The share of every transition that is far wider, and its least standard deviation: nothing is excluded."""
-
-SHORTER = 0.5
-"""By how much less, as a power of the length, a run goes further as it is longer, where a rule divides by all gradients
-since its start."""
 
 TINY = 1e-300
 """Keeps the logarithm of a message finite."""

@@ -88,7 +88,15 @@ def log_likelihood(shapes: Floats, centres: Floats, losses: Losses) -> Floats:
 
 def _by_value(lost: Floats, gain: float, noise: float) -> Floats:
     spread = (noise + ROUGH * min(max(1 - gain, 0.0), 1.0)) * np.maximum(DEEPER, 1)
-    residual = (gain - DEEPER * (1 - lost)[..., None]) / spread
+    return _log_density((gain - DEEPER * (1 - lost)[..., None]) / spread)
+
+
+def log_of_steep(lost: Floats, seen: float, spread: float) -> Floats:
+    """Return the log likelihood of what is said to be lost somewhere, where it is `seen` at least, give or take."""
+    return _log_density(np.maximum(seen - lost, 0.0) / spread)
+
+
+def _log_density(residual: Floats) -> Floats:
     return floats(-(FREEDOM + 1) / 2 * np.log1p(residual**2 / FREEDOM))
 
 

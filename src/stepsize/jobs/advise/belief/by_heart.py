@@ -58,11 +58,6 @@ class Best:
     learned: float
 
     @property
-    def held(self) -> float:
-        """Which share of what was learned holds for other samples, at least."""
-        return self.gain / self.learned if self.learned > 0 else 1.0
-
-    @property
     def gap(self) -> float:
         """How far the score lies above the training loss, as a share of the gain; 0 where nothing was gained."""
         return (self.score - self.training) / self.gain if self.gain > 0 else 0.0

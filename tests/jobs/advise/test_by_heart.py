@@ -41,8 +41,8 @@ def run(steps, score, training, x=-2.0, error=0.0):
         pytest.param([run(100, 1.0, 0.2)], id="one length shows no growth"),
         pytest.param([run(25, 1.5, 1.4), run(100, 1.0, 0.95)], id="no gap"),
         pytest.param([run(25, 1.5, 0.6), run(100, 0.6, 0.3)], id="what longer runs learn holds"),
-        pytest.param([run(25, 1.9, 1.2), run(100, 1.8, 0.2)], id="hardly anything holds yet"),
-        pytest.param([run(25, 1.1, 0.8), run(100, 2.1, 0.1)], id="harm"),
+        pytest.param([run(25, 1.9, 1.6), run(100, 1.8, 1.0)], id="hardly anything holds yet"),
+        pytest.param([run(25, 1.1, 0.8), run(100, 2.1, 1.9)], id="harm"),
         pytest.param([run(25, 1.1, math.nan), run(100, 1.0, 0.1)], id="a training loss that is not known"),
         pytest.param([run(25, 1.1, 0.8), run(100, 1.0, 0.6, error=0.5)], id="a gap within its noise"),
         pytest.param([run(28, 1.99, 1.9), run(83, 1.72, 1.15)], id="factors of ratings that have just begun"),
@@ -64,6 +64,12 @@ def test_it_is_too_early_to_say_before_a_third_is_learned(rule):
     early, late = ([run(25, 1.8, 1.8), run(100, 1.5, training)] for training in (1.4, 1.2))
     assert learned_by_heart([replace(each, strategy=strategy) for each in early], START) == 0.0
     assert learned_by_heart([replace(each, strategy=strategy) for each in late], START) > 0.9
+
+
+@pytest.mark.parametrize("score", [1.7, 2.0, 2.8])
+def test_all_samples_without_a_gain_are_learned_by_heart(score):
+    """The score is no better than before any training, and the training loss is nearly nothing."""
+    assert learned_by_heart([run(25, 1.6, 1.4), run(100, score, 0.05)], START) == MOST
 
 
 def test_a_wide_gap_that_grew_is_learned_by_heart():

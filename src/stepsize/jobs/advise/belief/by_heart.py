@@ -33,9 +33,9 @@ BEGUN = 0.8
 """Where more than this share of what the score has gained came since the shorter length, it is too early as well:
 factors of ratings learn the noise of their samples before they find what holds, and then fall fast."""
 
-EARLY = 0.2
-"""Where the score has gained less than this share of all that there is to learn, it is too early to say: factors of
-ratings learn the noise of their samples first. Those that learned by heart had gained .2 of it and more."""
+EARLY, MUCH = 0.2, 0.8
+"""Where the score has gained less than this share of all that there is to learn, it is too early to say, as factors of
+ratings learn the noise of their samples first; unless more than the other share is learned, with nothing to show."""
 
 FEW = 0.35
 """Where less than this share of all that there is was learned, it is too early as well: products of factors learn the
@@ -100,8 +100,10 @@ def learned_by_heart(runs: Sequence[Run], start: float, epoch: float = 0.0) -> f
         return 0.0
     shorter, longest = lengths[-2:]
     there_is = start if start > 0 else longest.learned
-    if longest.gain <= max(EARLY * there_is, 0.0) or longest.learned <= FEW * there_is:
+    if longest.learned <= FEW * there_is:
         return 0.0
+    if longest.gain <= EARLY * there_is:
+        return MOST if start > 0 and longest.learned > MUCH * start else 0.0
     grown = longest.gain - shorter.gain
     begun = _step((BEGUN - grown / longest.gain) / LUCK)
     general = max(GENERAL * (longest.learned - shorter.learned), GREW * longest.gain)

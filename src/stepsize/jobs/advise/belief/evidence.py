@@ -27,7 +27,8 @@ BY_HEART = 0.1
 
 MEMORISED = 0.4
 """Below this share training losses speak, where `training_start` is known: runs so short that validation hardly falls
-at any rate are in the right order by them. Seen .2 to .4 there, on four tasks, and .5 or more on those that overfit."""
+at any rate are in the right order by them; those over the whole horizon are not short. Seen .2 to .4 there, on four
+tasks, and .5 or more on those that overfit."""
 
 IN_ALL, FURTHER = 0.8, 1.5
 """What training gains in all where no run has been that long: a share of the start, .7 to 1 on most tasks. And what a
@@ -210,7 +211,7 @@ class Evidence:
         learned = self._learned(runs)
         trained = {run.x: run.training for run in runs if math.isfinite(run.training + run.score)}
         memorised = self.training_start - min(trained.values(), default=math.inf)
-        if memorised > 0 and gain < MEMORISED * memorised:
+        if steps < self.horizon and memorised > 0 and gain < MEMORISED * memorised:
             alive, start, gain = trained, self.training_start, memorised
         elif gain <= 0 or gain < SLOW * longer or gain < BY_HEART * learned:
             alive = {}

@@ -163,6 +163,15 @@ def test_where_only_training_gains_validation_says_nothing():
     assert known.did_harm(replace(losses[2], training=math.nan))
 
 
+def test_long_runs_that_all_ended_above_the_start_still_say_which_rates_are_better():
+    """Shorter ones gained .4 of 2.0 at .1; long ones learn by heart, the less the lower their rate."""
+    known = fresh(centre=-1.0)
+    known.learn([Run(ADAM.at(10**x), 50, 0, score, 0.8) for x, score in ((-1.4, 1.7), (-1.0, 1.6), (-0.6, 1.7))])
+    before = known.centre(ADAM)[0]
+    known.learn([Run(ADAM.at(10**x), 400, 1, score, 0.1) for x, score in ((-1.2, 2.9), (-1.5, 2.4), (-1.8, 2.1))])
+    assert known.centre(ADAM)[0] < min(before, -1.75)
+
+
 def test_what_is_expected_to_be_lost_is_least_near_the_best_rate():
     known = fresh()
     known.learn(runs(ADAM, [-2.5, -2, -1.5, -1], [0.7, 0.5, 0.52, 1.0], 400))

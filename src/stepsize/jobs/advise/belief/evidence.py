@@ -23,7 +23,8 @@ SLOW = 0.3
 """Runs that gain less than this share of what longer ones do say nothing: the model has not begun to learn."""
 
 BY_HEART = 0.1
-"""Runs whose validation gains less than this share of what training does say nothing either: they learn by heart."""
+"""Runs whose validation gains less than this share of what training does say nothing either: they learn by heart. What
+shorter ones gained counts: where long ones are all the worse for their length, they differ all the same."""
 
 MEMORISED = 0.4
 """Below this share training losses speak, where `training_start` is known: runs so short that validation hardly falls
@@ -203,19 +204,21 @@ class Evidence:
                 yield run.x - power * math.log10(steps / length), lost, spread
 
     def _losses(self, runs: Sequence[Run], steps: int) -> Losses:
-        scores, start = means(runs), self.untrained
+        scores = means(runs)
         dead = {run.x for run in runs if self.did_harm(run)}
         alive = {x: score for x, score in scores.items() if math.isfinite(score)}
-        gain = start - min(alive.values(), default=math.inf)
+        gain = self.untrained - min(alive.values(), default=math.inf)
         longer = max((self.gain_at(run.steps) for run in self.runs if run.steps > steps), default=0.0)
+        most = max(gain, *(self.gain_at(run.steps) for run in self.runs if run.steps < steps), 0.0)
         learned = self._learned(runs)
         trained = {run.x: run.training for run in runs if math.isfinite(run.training + run.score)}
         memorised = self.training_start - min(trained.values(), default=math.inf)
         if steps < self.horizon and memorised > 0 and gain < MEMORISED * memorised:
-            alive, start, gain = trained, self.training_start, memorised
-        elif gain <= 0 or gain < SLOW * longer or gain < BY_HEART * learned:
+            alive, most = trained, memorised
+        elif most <= 0 or gain < SLOW * longer or most < BY_HEART * learned:
             alive = {}
-        shares = [(start - min(score, start)) / gain for score in alive.values()]
+        lowest = min(alive.values(), default=0.0)
+        shares = [max(0.0, 1 - (score - lowest) / most) for score in alive.values()]
         noise = noise_at(steps / self.horizon) / math.sqrt(len({run.seed for run in runs}))
         return Losses(floats(list(alive)), floats(shares), floats(sorted(dead)), noise)
 

@@ -192,8 +192,9 @@ class Evidence:
         if strategy.rule.facts.parameter_free or not shorter:
             return
         best = {run.steps: run for run in sorted(shorter, key=lambda run: -run.score)}
-        known = max(self.gain_at(steps), 0.0)
-        there_is = max(known or IN_ALL * self.untrained, *(self.untrained - run.score for run in best.values()))
+        known = any(run.steps == steps for run in self.runs)
+        in_all = self.gain_at(steps) if known else IN_ALL * self.untrained
+        there_is = max(in_all, *(self.untrained - run.score for run in best.values()))
         power = 1 - SHORTER if strategy.rule.facts.accumulates else 1.0
         for length, run in best.items():
             gain = self.untrained - run.score

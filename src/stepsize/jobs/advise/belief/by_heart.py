@@ -33,9 +33,9 @@ BEGUN = 0.8
 """Where more than this share of what the score has gained came since the shorter length, it is too early as well:
 factors of ratings learn the noise of their samples before they find what holds, and then fall fast."""
 
-EARLY, MUCH = 0.2, 0.8
-"""Where the score has gained less than this share of all that there is to learn, it is too early to say, as factors of
-ratings learn the noise of their samples first; unless more than the other share is learned, with nothing to show."""
+EARLY, MUCH = 0.4, 0.8
+"""Where less than this share of what was learned holds for other samples, it is too early to say, as factors of ratings
+learn the noise of their samples first; unless more than the other share of all that there is was learned by then."""
 
 FEW = 0.35
 """Where less than this share of all that there is was learned, it is too early as well: products of factors learn the
@@ -102,7 +102,7 @@ def learned_by_heart(runs: Sequence[Run], start: float, epoch: float = 0.0) -> f
     there_is = start if start > 0 else longest.learned
     if longest.learned <= FEW * there_is:
         return 0.0
-    if longest.gain <= EARLY * there_is:
+    if longest.gain <= EARLY * longest.learned:
         return MOST if start > 0 and longest.learned > MUCH * start else 0.0
     grown = longest.gain - shorter.gain
     begun = _step((BEGUN - grown / longest.gain) / LUCK)

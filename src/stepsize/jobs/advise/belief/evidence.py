@@ -95,10 +95,11 @@ def kept(method: Callable[..., Floats]) -> Callable[..., Floats]:
     """Keep what a method returns until the next run is known; a strategy counts by its family."""
 
     @functools.wraps(method)
-    def keeping(self: Evidence, *given: Any) -> Floats:
-        key = (method.__name__, *(each.family if isinstance(each, Strategy) else each for each in given))
+    def keeping(self: Evidence, *given: Any, **named: Any) -> Floats:
+        own = (each.family if isinstance(each, Strategy) else each for each in (*given, *named.values()))
+        key = (method.__name__, *own)
         if key not in self._known:
-            self._known[key] = method(self, *given)
+            self._known[key] = method(self, *given, **named)
         return self._known[key]
 
     return keeping
@@ -168,18 +169,19 @@ class Evidence:
         return max((self.untrained - run.score for run in self.runs if run.steps == steps), default=0.0)
 
     @kept
-    def likelihood(self, strategy: Strategy, steps: int) -> Floats:
+    def likelihood(self, strategy: Strategy, steps: int, *, by_heart: bool = False) -> Floats:
         """Return the log likelihood of what a family's runs say of one length, (shapes, centres).
 
         Those of that length compare rates. Shorter ones say how steep the valley is below its best rate: what moves a
         model is rate times steps, so at a rate so many times lower as it is longer a run goes about as far as they did,
-        which is next to nowhere where they have hardly begun to learn.
+        which is next to nowhere where they have hardly begun to learn; but for runs that learn by heart, as there is
+        little more to gain then than short ones have.
         """
         group = self.prior_of(strategy).group
         x, shapes = self.centres(group), prior.shapes(group)
         runs = self.of(strategy, steps)
         said = valley.log_likelihood(shapes, x, self._losses(runs, steps)) if runs else np.zeros((len(shapes), len(x)))
-        for at, lost, spread in self._gone_as_far(strategy, steps):
+        for at, lost, spread in () if by_heart else self._gone_as_far(strategy, steps):
             said = said + valley.log_of_steep(valley.at_distance(shapes, at - x), lost, spread)
         return floats(said)
 

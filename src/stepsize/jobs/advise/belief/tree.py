@@ -51,7 +51,7 @@ class Tree:
     def log_posterior(self, strategy: Strategy, steps: int) -> Floats:
         """Return the log probability of each shape and centre of a family at a length, (shapes, centres)."""
         around = self._from_shorter(strategy, steps) + self._from_longer(strategy, steps)
-        return floats(self._evidence.likelihood(strategy, steps) + around)
+        return floats(self._evidence.likelihood(strategy, steps, by_heart=self.by_heart) + around)
 
     def _from_shorter(self, strategy: Strategy, steps: int) -> Floats:
         """Return what the shorter runs of a family say of its best rate at `steps`."""
@@ -98,7 +98,7 @@ class Tree:
 
     def _said(self, strategy: Strategy, steps: int) -> Floats:
         """Return what the runs of a family at one length say, whatever its shape."""
-        return floats(np.logaddexp.reduce(self._evidence.likelihood(strategy, steps), axis=0))
+        return floats(np.logaddexp.reduce(self._evidence.likelihood(strategy, steps, by_heart=self.by_heart), axis=0))
 
     def _lengthen(self, strategy: Strategy, message: Floats, short: int, long: int) -> Floats:
         return message if not short or short == long else _through(message, self._walk(strategy, short, long))

@@ -120,9 +120,7 @@ def test_messages_are_exact(monkeypatch, by_heart):
     known.learn(runs(ADAM, [-2, -1.75], [0.4, 0.45], 400))
     known.learn(runs(WSD, [-2.25, -2], [0.38, 0.5], 400))
     x = known.centres("adaptive")
-    short, long, other = (
-        np.exp(known.likelihood(family, steps)).sum(axis=0) for family, steps in ((ADAM, 100), (ADAM, 400), (WSD, 400))
-    )
+    lengths = ((ADAM, 100), (ADAM, 400), (WSD, 400))
     to_adam, to_wsd = (
         tree._matrix((float(x[0]), len(x)), p.offset, p.spread) for p in map(known.prior_of, (ADAM, WSD))
     )
@@ -132,6 +130,7 @@ def test_messages_are_exact(monkeypatch, by_heart):
         (True, by_heart, np.hypot(0.3, prior.BY_HEART_DOUBT)),
     ):
         start = tree._normal(x[None, :] + 2.0, spread)[0]
+        short, long, other = (np.exp(known.likelihood(*each, by_heart=learns)).sum(axis=0) for each in lengths)
         for steeper, log in zip(prior.STEEPER, prior.log_of_steeper(by_heart=learns), strict=True):
             walk = tree.Tree(known, steeper)._walk(ADAM, 100, 400)
             path = np.einsum("r,ra,rw,sa,s,a,w->a", start, to_adam, to_wsd, walk, short, long, other)

@@ -25,6 +25,12 @@ def test_a_command_shows_every_option_once_under_a_heading(stepsize, name):
     assert headings[:-1] == [heading for heading in HEADINGS if heading in headings]
 
 
+def test_a_help_option_has_both_names_wherever_it_is_first_asked_for():
+    own = Command("own")
+    with own.make_context("own", []) as alone:
+        assert set(own.get_help_option(alone).opts) == {"-h", "--help"}
+
+
 def test_a_heading_names_options_that_are_there():
     there = {typed(param) for command in COMMANDS.values() for param in command.params} | {"version", "help"}
     assert {name for names in HEADINGS.values() for name in names.split()} <= there

@@ -25,6 +25,9 @@ EXAMPLE = re.compile(r"^    (stepsize \S.*?)(?: {2,}(\S.*))?$", re.MULTILINE)
 """A line of an example in a module's docstring: a command and, after two spaces or more, what it does."""
 
 
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+"""Of every command's context: click makes a command's help option once, in whatever context it is first asked for."""
+
 LONG = 200
 """Characters of the first sentence of a command's help; it is shown whole, in two lines if need be."""
 
@@ -41,7 +44,7 @@ class Command(click.Command):
     """
 
     def __init__(self, *given: Any, examples: str | None = None, **named: Any) -> None:
-        super().__init__(*given, **named)
+        super().__init__(*given, **{"context_settings": SETTINGS, **named})
         self.examples: list[tuple[str, str]] = EXAMPLE.findall(examples or "")  # None under `python -OO`
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

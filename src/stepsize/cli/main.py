@@ -25,6 +25,7 @@ from stepsize.cli.endings import (
     noticing_exits,
     reader_is_gone,
 )
+from stepsize.cli.help import SETTINGS
 from stepsize.cli.streams import keep_for_the_answer
 from stepsize.cli.strict import Asked, Commands, debug_option, set_variables
 from stepsize.kernel.errors import MESSAGE, StepsizeError, said
@@ -43,7 +44,7 @@ COMPLETION = "_STEPSIZE_COMPLETE"
 """What a shell sets that asks for the end of a line; click answers, and exits."""
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings=SETTINGS)
 @click.version_option(package_name="stepsize")
 def cli() -> None:
     """Which learning rate, and which schedule, for your model.

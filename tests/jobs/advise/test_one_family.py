@@ -5,7 +5,9 @@ import pytest
 from teacher import teacher
 
 from stepsize.engines import Ensemble
-from stepsize.jobs import Runner, advise, rate_grid
+from stepsize.jobs import Budget, Runner, advise, rate_grid
+from stepsize.jobs.advise.field import families
+from stepsize.jobs.advise.search import Search
 from stepsize.policies import RECIPES, Policy
 from stepsize.rules import SGD, AdamW, Momentum
 from stepsize.schedules import Constant, Linear
@@ -31,6 +33,11 @@ def test_it_costs_what_it_says_and_no_more_than_was_allowed():
     answer = advise(runner.task, rules=[SGD()], policies=["cosine"], budget=1.0, runner=runner)
     assert runner.updates <= answer.cost * 120 <= 120
     assert answer.runs[-1].cost == pytest.approx(answer.cost)
+
+
+def test_a_look_at_the_model_is_counted_before_anything_runs():
+    search = Search(teacher(), families([SGD()], ["cosine"]), 120, 3, Budget(trainings=1.0))
+    assert search.account.spent == search.account.inspected > 0
 
 
 def test_more_pilot_runs_leave_a_narrower_range():

@@ -11,7 +11,7 @@ from stepsize.jobs.advise.belief.evidence import Anchor, Run
 from stepsize.jobs.advise.locate import least_lost
 from stepsize.jobs.advise.search import Search
 from stepsize.jobs.advise.spending import Account
-from stepsize.jobs.advise.stages import LOWER, _disappointed, _longer, _lower
+from stepsize.jobs.advise.stages import LOWER, UNSETTLED, _disappointed, _longer, _lower, _second
 from stepsize.strategy import Strategy
 
 ADAM = Strategy.of("AdamW", "one_cycle", 1.0)
@@ -49,6 +49,18 @@ def test_a_full_run_that_is_seen_to_have_learned_by_heart_is_followed_by_a_lower
     assert _disappointed(search)
     assert _lower(search) < -2.0 - LOWER
     assert not _disappointed(after(*pilots, (-2.0, 400, 0.9, 0.8)))  # what it learned more holds for others
+
+
+def test_where_one_full_run_leaves_the_best_rate_open_the_next_is_as_far_away():
+    pilots = [(-2 + away, steps, 0.7 + away**2, 0.7) for steps in (100, 200) for away in (-0.4, -0.2, 0.0, 0.2, 0.4)]
+    for runs, count in (([], 1), (pilots, 0)):
+        search = after(*runs, (-2.0, 400, 0.7, 0.7))
+        search.fresh_seed = lambda strategy: 100
+        search.aside = partial(Search.aside, search)
+        open_by = search.belief.centre(ADAM)[1]
+        asked = [math.log10(each.strategies[0].peak) for each in _second(search, lower=False)]
+        assert len(asked) == count == (open_by > UNSETTLED)
+        assert all(abs(x + 2.0) >= open_by - 0.01 for x in asked)
 
 
 def test_the_rate_of_least_loss_keeps_to_its_side():
